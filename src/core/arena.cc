@@ -1,0 +1,105 @@
+#include "core/arena.h"
+
+#include <fmt/core.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "core/error.h"
+
+namespace lorikeet {
+namespace {
+
+constexpr size_t kAlign = 64;
+
+size_t RoundUp(size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
+
+// Anonymous pages: zero, and not resident until touched.
+std::byte* MapAnonymous(size_t bytes) {
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) {
+    Fail(ErrorCode::kOutOfMemory, "cannot reserve {} MiB of memory; reduce max_length or the batch",
+         bytes >> 20);
+  }
+  // Large pages cut the page faults and TLB misses of first use; best effort.
+  if (bytes >= (size_t{8} << 20)) madvise(p, bytes, MADV_HUGEPAGE);
+  return static_cast<std::byte*>(p);
+}
+
+Tensor Shaped(void* data, DType dtype, std::initializer_list<int64_t> shape) {
+  return Tensor(data, dtype, shape);
+}
+
+}  // namespace
+
+Arena::Arena(size_t bytes) : size_(RoundUp(std::max<size_t>(bytes, kAlign))) {
+  base_ = MapAnonymous(size_);
+}
+
+Arena::~Arena() { munmap(base_, size_); }
+
+Tensor Arena::Take(const char* name, DType dtype, std::initializer_list<int64_t> shape) {
+  Tensor tensor = Shaped(base_ + used_, dtype, shape);
+  const size_t end = used_ + RoundUp(static_cast<size_t>(tensor.bytes()));
+  if (end > size_) {
+    std::fprintf(stderr, "arena: '%s' needs %zu bytes, %zu of %zu are free\n%s", name, end - used_,
+                 size_ - used_, size_, Report().c_str());
+  }
+  CHECK(end <= size_);
+  blocks_.push_back({name, used_, end});
+  used_ = end;
+  if (used_ > high_) {
+    high_ = used_;
+    blocks_at_high_ = blocks_;
+  }
+  return tensor;
+}
+
+void Arena::Rewind(size_t mark) {
+  CHECK(mark <= used_);
+  while (!blocks_.empty() && blocks_.back().begin >= mark) blocks_.pop_back();
+  used_ = mark;
+}
+
+std::vector<Arena::Holding> Arena::HoldingsAtHighMark() const {
+  std::map<std::string, size_t> sums;
+  for (const Block& block : blocks_at_high_) sums[block.name] += block.end - block.begin;
+  std::vector<Holding> holdings;
+  for (const auto& [name, bytes] : sums) holdings.push_back({name, bytes});
+  std::stable_sort(holdings.begin(), holdings.end(),
+                   [](const Holding& a, const Holding& b) { return a.bytes > b.bytes; });
+  return holdings;
+}
+
+std::string Arena::Report() const {
+  std::string report;
+  for (const Holding& holding : HoldingsAtHighMark()) {
+    report += fmt::format("{:>10.1f} MiB  {}\n", static_cast<double>(holding.bytes) / (1 << 20),
+                          holding.name);
+  }
+  return report;
+}
+
+Buffer::Buffer(DType dtype, std::initializer_list<int64_t> shape) {
+  tensor_ = Shaped(nullptr, dtype, shape);
+  bytes_ = RoundUp(std::max<size_t>(static_cast<size_t>(tensor_.bytes()), kAlign));
+  tensor_.data = MapAnonymous(bytes_);
+}
+
+Buffer::~Buffer() {
+  if (tensor_.data != nullptr) munmap(tensor_.data, bytes_);
+}
+
+Buffer::Buffer(Buffer&& other) noexcept
+    : tensor_(std::exchange(other.tensor_, Tensor())), bytes_(std::exchange(other.bytes_, 0)) {}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  std::swap(tensor_, other.tensor_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,74 @@
+// Bump allocator. Marks nest: what was taken after a mark is given back at once.
+// Every block is named, so Report() can say who held the memory at the high mark.
+// Memory is reserved at construction and touched only when used.
+#pragma once
+#include <cstddef>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace lorikeet {
+
+class Arena {
+ public:
+  explicit Arena(size_t bytes);
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  // Uninitialised memory, aligned to 64 bytes. CHECKs that it fits: sizes are computed
+  // before the first step (model/memory_plan.h), so an overflow is a bug.
+  Tensor Take(const char* name, DType dtype, std::initializer_list<int64_t> shape);
+  size_t Mark() const { return used_; }
+  void Rewind(size_t mark);
+  size_t HighMark() const { return high_; }
+  size_t Capacity() const { return size_; }
+  // One line per name: bytes held at the high mark, largest first.
+  std::string Report() const;
+  struct Holding {
+    std::string name;
+    size_t bytes;
+  };
+  std::vector<Holding> HoldingsAtHighMark() const;
+
+ private:
+  struct Block {
+    const char* name;
+    size_t begin, end;
+  };
+  std::byte* base_ = nullptr;
+  size_t size_ = 0, used_ = 0, high_ = 0;
+  std::vector<Block> blocks_, blocks_at_high_;
+};
+
+// Gives back on leaving a scope what was taken inside it.
+class ArenaScope {
+ public:
+  explicit ArenaScope(Arena& arena) : arena_(arena), mark_(arena.Mark()) {}
+  ~ArenaScope() { arena_.Rewind(mark_); }
+  ArenaScope(const ArenaScope&) = delete;
+  ArenaScope& operator=(const ArenaScope&) = delete;
+
+ private:
+  Arena& arena_;
+  size_t mark_;
+};
+
+// Owned memory for what outlives a step (weights, gradients, moments). Zeroed, 64-byte aligned.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(DType dtype, std::initializer_list<int64_t> shape);
+  ~Buffer();
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+  const Tensor& tensor() const { return tensor_; }
+
+ private:
+  Tensor tensor_;
+  size_t bytes_ = 0;
+};
+
+}  // namespace lorikeet

@@ -1,0 +1,75 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "core/arena.h"
+#include "core/float16.h"
+#include "core/random.h"
+
+namespace lorikeet {
+namespace {
+
+TEST(Float16, HalfRoundTripsEveryFiniteValue) {
+  for (uint32_t bits = 0; bits < 65536; ++bits) {
+    const float16 half{static_cast<uint16_t>(bits)};
+    const float value = ToFloat(half);
+    if (std::isnan(value)) continue;
+    EXPECT_EQ(ToFloat16(value).bits, half.bits) << bits;
+  }
+}
+
+TEST(Float16, BfloatRoundsToNearestEven) {
+  EXPECT_EQ(ToFloat(ToBfloat16(1.0F + 0x1p-8F)), 1.0F);                      // tie to even
+  EXPECT_EQ(ToFloat(ToBfloat16(1.0F + 0x1p-7F + 0x1p-8F)), 1.0F + 0x1p-6F);  // tie to even, up
+  EXPECT_EQ(ToFloat(ToBfloat16(1.0F + 0x1.8p-8F)), 1.0F + 0x1p-7F);
+  EXPECT_TRUE(std::isnan(ToFloat(ToBfloat16(NAN))));
+  EXPECT_TRUE(std::isinf(ToFloat(ToBfloat16(3.4e38F))));
+}
+
+TEST(Arena, GivesBackWhatWasTakenInAScopeAndRemembersTheHighMark) {
+  Arena arena(1 << 20);
+  const Tensor a = arena.Take("a", DType::kF32, {16, 4});
+  EXPECT_EQ(a.bytes(), 256);
+  {
+    const ArenaScope scope(arena);
+    arena.Take("b", DType::kBF16, {1000});
+  }
+  EXPECT_EQ(arena.Mark(), 256U);
+  EXPECT_EQ(arena.HighMark(), 256U + 2048U);
+  ASSERT_EQ(arena.HoldingsAtHighMark().size(), 2U);
+  EXPECT_EQ(arena.HoldingsAtHighMark()[0].name, "b");
+}
+
+TEST(RandomStream, DependsOnEveryPartOfItsKeyAndOnNothingElse) {
+  std::set<uint64_t> seen;
+  for (const uint64_t seed : {0, 1})
+    for (const char* purpose : {"lora_a", "shuffle"})
+      for (const char* name : {"", "q_proj"})
+        for (const uint64_t step : {0, 1})
+          for (const uint64_t index : {0, 1}) {
+            const RandomStream stream(seed, purpose, name, step);
+            seen.insert(stream.Bits(index));
+            EXPECT_EQ(stream.Bits(index), RandomStream(seed, purpose, name, step).Bits(index));
+          }
+  EXPECT_EQ(seen.size(), 32U);
+}
+
+TEST(RandomStream, IsUniform) {
+  const RandomStream stream(7, "test");
+  constexpr int kCount = 100000;
+  double sum = 0, sum_of_squares = 0;
+  int buckets[10] = {};
+  for (int i = 0; i < kCount; ++i) {
+    const double u = stream.Uniform(i);
+    sum += u;
+    sum_of_squares += u * u;
+    ++buckets[stream.Below(i, 10)];
+  }
+  EXPECT_NEAR(sum / kCount, 0.5, 0.005);
+  EXPECT_NEAR(sum_of_squares / kCount, 1.0 / 3, 0.005);
+  for (const int bucket : buckets) EXPECT_NEAR(bucket, kCount / 10, 500);
+}
+
+}  // namespace
+}  // namespace lorikeet

@@ -1,0 +1,133 @@
+#include "core/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "core/error.h"
+
+namespace lorikeet {
+namespace {
+
+[[noreturn]] void FailErrno(const std::string& path, const char* doing) {
+  const int error = errno;
+  Fail(error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo, "{}: cannot {}: {}", path, doing,
+       std::strerror(error));
+}
+
+class FileDescriptor {
+ public:
+  FileDescriptor(const std::string& path, int flags)
+      : fd_(open(path.c_str(), flags | O_CLOEXEC, 0644)) {
+    if (fd_ < 0) FailErrno(path, (flags & O_CREAT) != 0 ? "create" : "open");
+  }
+  ~FileDescriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+void SyncPath(const std::string& path) {
+  const FileDescriptor fd(path, O_RDONLY);
+  if (fsync(fd.get()) != 0) FailErrno(path, "sync");
+}
+
+std::string ParentOf(const std::string& path) {
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  return parent.empty() ? "." : parent.string();
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::string& path) : path_(path) {
+  const FileDescriptor fd(path, O_RDONLY);
+  struct stat info {};
+  if (fstat(fd.get(), &info) != 0) FailErrno(path, "read");
+  if (!S_ISREG(info.st_mode)) Fail(ErrorCode::kInvalidArgument, "{}: not a regular file", path);
+  size_ = static_cast<size_t>(info.st_size);
+  if (size_ == 0) return;
+  void* p = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+  if (p == MAP_FAILED) FailErrno(path, "map into memory");
+  data_ = static_cast<const std::byte*>(p);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+std::string ReadFile(const std::string& path) {
+  const MappedFile file(path);
+  return std::string(reinterpret_cast<const char*>(file.data()), file.size());
+}
+
+void WriteAll(int fd, const void* data, size_t bytes, const std::string& path) {
+  const char* p = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t n = write(fd, p, bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) FailErrno(path, "write");
+    p += n;
+    bytes -= static_cast<size_t>(n);
+  }
+}
+
+void WriteFileAtomically(const std::string& path, const std::function<void(int fd)>& write) {
+  const std::string tmp = path + ".tmp";
+  {
+    const FileDescriptor fd(tmp, O_WRONLY | O_CREAT | O_TRUNC);
+    write(fd.get());
+    if (fsync(fd.get()) != 0) FailErrno(tmp, "sync");
+  }
+  if (rename(tmp.c_str(), path.c_str()) != 0) FailErrno(path, "rename into place");
+  SyncPath(ParentOf(path));
+}
+
+void WriteFileAtomically(const std::string& path, std::string_view content) {
+  WriteFileAtomically(path, [&](int fd) { WriteAll(fd, content.data(), content.size(), path); });
+}
+
+void WriteFolderAtomically(const std::string& dir,
+                           const std::function<void(const std::string&)>& fill) {
+  namespace fs = std::filesystem;
+  const std::string tmp = dir + ".tmp", old = dir + ".old";
+  std::error_code ignored;
+  fs::remove_all(tmp, ignored);
+  std::error_code error;
+  fs::create_directories(tmp, error);
+  if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", tmp, error.message());
+  fill(tmp);
+  for (const auto& entry : fs::recursive_directory_iterator(tmp)) SyncPath(entry.path().string());
+  SyncPath(tmp);
+  if (fs::exists(dir)) {
+    fs::remove_all(old, ignored);
+    if (rename(dir.c_str(), old.c_str()) != 0) FailErrno(dir, "move aside");
+  }
+  if (rename(tmp.c_str(), dir.c_str()) != 0) FailErrno(dir, "rename into place");
+  SyncPath(ParentOf(dir));
+  fs::remove_all(old, ignored);
+}
+
+}  // namespace lorikeet
