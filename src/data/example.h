@@ -1,0 +1,18 @@
+// One training sequence with its per-token loss inputs: the common currency of SFT and RL.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+namespace lorikeet {
+
+struct Example {
+  std::vector<int32_t> tokens;         // (T) inputs
+  std::vector<int32_t> target_tokens;  // (T) target of row t: the token that follows it
+  std::vector<float> weights;          // (T) weight of row t's loss; 0 masks it
+  std::vector<float> advantages;       // (T) policy losses only, else empty
+  std::vector<float> logprobs;         // (T) of the sampling policy; policy losses only, else empty
+
+  int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
+};
+
+}  // namespace lorikeet
