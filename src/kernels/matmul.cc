@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <omp.h>
 
+#include <cstdlib>
 #include <dnnl.hpp>
 #include <functional>
 #include <memory>
@@ -41,11 +42,13 @@ struct ShapeHash {
 // oneDNN's AMX kernels break the bit rule: below about 32 rows its heuristics fall back to AVX512,
 // and with few columns they split the sum over K by thread count (measured with 2.6.3; the sweep of
 // matmul_test.cc shows both). So products stop at AVX512-BF16, whose bits hold.
+// A person's own DNNL_MAX_CPU_ISA stands. The cap must come before any question to oneDNN about its
+// instruction set, which would freeze it.
 void CapInstructionSet() {
-  constexpr auto kCap = dnnl::cpu_isa::avx512_core_bf16;
-  const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-  const auto cap = static_cast<unsigned>(kCap);
-  if ((isa & cap) == cap && isa != cap) dnnl::set_max_cpu_isa(kCap);
+  for (const char* name : {"DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA"}) {
+    if (std::getenv(name) != nullptr) return;
+  }
+  dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core_bf16);
 }
 
 dnnl::engine& Engine() {
