@@ -1,0 +1,50 @@
+// Causal grouped-query attention over packed or cached sequences, and its gradient.
+// C = f32|bf16, the compute dtype. H = K * G query heads share K kv heads; head h = k * G + g.
+//
+// Queries are taken in blocks of kAttentionBlock positions, aligned to the sequence's start; a
+// block multiplies the keys up to its own end, so the product shapes that a row meets depend on the
+// row's position alone. Hence the bit rule: a query's output does not depend on what else is in the
+// batch, nor on whether its keys come from the batch or from a cache.
+#pragma once
+#include <cstdint>
+#include <span>
+
+#include "core/tensor.h"
+
+namespace lorikeet {
+
+inline constexpr int64_t kAttentionBlock = 64;
+// Rows that must exist, zeroed or finite, behind the last key: blocks read up to their own end.
+inline constexpr int64_t kAttentionPadding = kAttentionBlock - 1;
+
+// One sequence: its queries in the batch and where its keys and values lie. Query i (0-based)
+// stands at position kv_len - q_len + i and sees the keys up to that position.
+struct AttentionSequence {
+  int64_t q_begin = 0;  // first row in q, out, lse
+  int64_t q_len = 0;
+  int64_t kv_len = 0;
+  const void* k =
+      nullptr;  // (kv_len, Dh) C of kv head 0; head j lies head_stride * j elements further
+  const void* v = nullptr;
+  int64_t head_stride = 0;
+};
+
+// The sequences of a packed batch whose keys and values are k and v (K, T + padding, Dh).
+struct AttentionShape {
+  int64_t kv_heads = 0, group = 0, head_dim = 0;  // K, G, Dh
+  float scale = 1.0F;                             // of the scores, 1 / sqrt(Dh)
+};
+
+// out (T, H * Dh) C, token-major; lse (K, T, G) f32: the log of the softmax's denominator, kept for
+// the backward, may be empty. q (K, T, G, Dh) C.
+void AttentionForward(const AttentionShape& shape, const Tensor& q,
+                      std::span<const AttentionSequence> sequences, const Tensor& out,
+                      const Tensor& lse);
+
+// dout (T, H * Dh) f32 and out as above. dq (K, T, G, Dh), dk and dv (K, T, Dh) f32 are written,
+// not added to. The keys must come from the batch: kv_len == q_len.
+void AttentionBackward(const AttentionShape& shape, const Tensor& dout, const Tensor& q,
+                       std::span<const AttentionSequence> sequences, const Tensor& out,
+                       const Tensor& lse, const Tensor& dq, const Tensor& dk, const Tensor& dv);
+
+}  // namespace lorikeet

@@ -1,0 +1,44 @@
+// The elementwise parts of attention on one block of M = tokens * G query rows. C = f32|bf16.
+#pragma once
+#include <cstdint>
+
+#include "core/tensor.h"
+
+namespace lorikeet {
+
+// Keys are cut into pieces of kKeyPiece; piece i of a block lies at offset M * kKeyPiece * i.
+inline constexpr int64_t kKeyPiece = 512;
+
+// Row r belongs to token r / group and sees `visible` + r / group keys.
+struct RowBlock {
+  int64_t rows = 0, group = 1;
+  int64_t visible = 0;  // keys that the first token sees
+  float scale = 1.0F;
+};
+
+// scores: f32 pieces of (rows, keys); probs: C pieces of the same form, exp(scale * s - max), 0
+// where not visible. inverse_sum, lse (rows) f32; lse may be null.
+void SoftmaxBlock(const RowBlock& block, int64_t keys, const float* scores, void* probs,
+                  DType dtype, float* inverse_sum, float* lse);
+
+// out row of token t, head h <- values (rows, Dh) f32 * inverse_sum, rounded to C; `out` points to
+// the first token's first head of this group, tokens lie out_stride elements apart.
+void WriteAttentionRows(const RowBlock& block, int64_t head_dim, const float* values,
+                        const float* inverse_sum, void* out, DType dtype, int64_t out_stride);
+
+// dout_c (rows, Dh) C <- dout (f32, laid out as out); delta (rows) f32 <- sum over Dh of dout *
+// out.
+void ReadAttentionGradient(const RowBlock& block, int64_t head_dim, const float* dout,
+                           const void* out, DType dtype, int64_t stride, void* dout_c,
+                           float* delta);
+
+// One piece, keys [first_key, first_key + keys), transposed: scores (keys, rows) f32 -> probs
+// (keys, rows) C = exp(scale * s - lse[row]), 0 where not visible.
+void TransposedProbs(const RowBlock& block, int64_t first_key, int64_t keys, const float* scores,
+                     const float* lse, void* probs, DType dtype);
+
+// dscores (keys, rows) C = probs * (dprobs - delta[row]) * scale; may overwrite probs.
+void TransposedScoreGradient(const RowBlock& block, int64_t keys, const void* probs,
+                             const float* dprobs, const float* delta, void* dscores, DType dtype);
+
+}  // namespace lorikeet

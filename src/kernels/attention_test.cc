@@ -1,0 +1,307 @@
+#include "kernels/attention.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <complex>
+#include <cstring>
+#include <vector>
+
+#include "core/arena.h"
+#include "core/parallel.h"
+#include "core/random.h"
+#include "kernels/matmul.h"
+
+namespace lorikeet {
+namespace {
+
+constexpr AttentionShape kShape{/*kv_heads=*/2, /*group=*/3, /*head_dim=*/16, /*scale=*/0.25F};
+
+// A packed batch with random q, k, v and dout; lengths are those of its sequences.
+struct Problem {
+  std::vector<int64_t> begins;  // (S+1)
+  int64_t T = 0;
+  Buffer q, k, v, dout, out, lse, dq, dk, dv;
+  std::vector<AttentionSequence> sequences;
+
+  Problem(DType dtype, const std::vector<int64_t>& lengths, const AttentionShape& s = kShape) {
+    begins = {0};
+    for (const int64_t length : lengths) begins.push_back(begins.back() + length);
+    T = begins.back();
+    q = Buffer(dtype, {s.kv_heads, T, s.group, s.head_dim});
+    k = Buffer(dtype, {s.kv_heads, T + kAttentionPadding, s.head_dim});
+    v = Buffer(dtype, {s.kv_heads, T + kAttentionPadding, s.head_dim});
+    dout = Buffer(DType::kF32, {T, s.kv_heads * s.group * s.head_dim});
+    out = Buffer(dtype, {T, s.kv_heads * s.group * s.head_dim});
+    lse = Buffer(DType::kF32, {s.kv_heads, T, s.group});
+    dq = Buffer(DType::kF32, {s.kv_heads, T, s.group, s.head_dim});
+    dk = Buffer(DType::kF32, {s.kv_heads, T, s.head_dim});
+    dv = Buffer(DType::kF32, {s.kv_heads, T, s.head_dim});
+    for (int64_t h = 0; h < s.kv_heads; ++h) {
+      for (size_t i = 0; i + 1 < begins.size(); ++i) {
+        for (int64_t t = begins[i]; t < begins[i + 1]; ++t) FillToken(s, h, i, t);
+      }
+    }
+    for (size_t i = 0; i + 1 < begins.size(); ++i) {
+      const int64_t n = begins[i + 1] - begins[i];
+      sequences.push_back({begins[i], n, n, At(k, begins[i] * s.head_dim),
+                           At(v, begins[i] * s.head_dim), (T + kAttentionPadding) * s.head_dim});
+    }
+  }
+
+  static void* At(const Buffer& b, int64_t element) {
+    return static_cast<std::byte*>(b.tensor().data) + DTypeBytes(b.tensor().dtype, element);
+  }
+  static void Put(const Buffer& b, int64_t i, float x) {
+    if (b.tensor().dtype == DType::kF32) {
+      b.tensor().as<float>()[i] = x;
+    } else {
+      b.tensor().as<bfloat16>()[i] = ToBfloat16(x);
+    }
+  }
+  static double Get(const Buffer& b, int64_t i) {
+    return b.tensor().dtype == DType::kF32 ? b.tensor().as<float>()[i]
+                                           : ToFloat(b.tensor().as<bfloat16>()[i]);
+  }
+  // Values depend on the sequence's length and the position in it, not on the place in the batch.
+  void FillToken(const AttentionShape& s, int64_t h, size_t sequence, int64_t t) {
+    const int64_t position = t - begins[sequence];
+    const RandomStream r(static_cast<uint64_t>(begins[sequence + 1] - begins[sequence]),
+                         "attention_test", "", static_cast<uint64_t>(position * s.kv_heads + h));
+    uint64_t n = 0;
+    const auto next = [&] { return static_cast<float>(4 * r.Uniform(n++) - 2); };
+    for (int64_t i = 0; i < s.head_dim; ++i) {
+      Put(k, (h * (T + kAttentionPadding) + t) * s.head_dim + i, next());
+      Put(v, (h * (T + kAttentionPadding) + t) * s.head_dim + i, next());
+    }
+    for (int64_t i = 0; i < s.group * s.head_dim; ++i) {
+      Put(q, (h * T + t) * s.group * s.head_dim + i, next());
+      Put(dout, (t * s.kv_heads + h) * s.group * s.head_dim + i, next());
+    }
+  }
+  void Forward(const AttentionShape& s = kShape) const {
+    AttentionForward(s, q.tensor(), sequences, out.tensor(), lse.tensor());
+  }
+  void Backward(const AttentionShape& s = kShape) const {
+    AttentionBackward(s, dout.tensor(), q.tensor(), sequences, out.tensor(), lse.tensor(),
+                      dq.tensor(), dk.tensor(), dv.tensor());
+  }
+};
+
+// softmax(scale q k^T) v for one head of one sequence, q, k, v (n, Dh), as the definition says.
+template <class T>
+std::vector<T> Reference(const std::vector<T>& q, const std::vector<T>& k, const std::vector<T>& v,
+                         int64_t n, int64_t Dh, double scale) {
+  std::vector<T> out(static_cast<size_t>(n * Dh));
+  for (int64_t i = 0; i < n; ++i) {
+    std::vector<T> p(static_cast<size_t>(i + 1));
+    double max = -INFINITY;
+    for (int64_t j = 0; j <= i; ++j) {
+      T s = 0;
+      for (int64_t d = 0; d < Dh; ++d) s += q[i * Dh + d] * k[j * Dh + d];
+      p[j] = s * scale;
+      max = std::max(max, std::real(p[j]));
+    }
+    T sum = 0;
+    for (T& x : p) sum += x = std::exp(x - max);
+    for (int64_t j = 0; j <= i; ++j) {
+      for (int64_t d = 0; d < Dh; ++d) out[i * Dh + d] += p[j] / sum * v[j * Dh + d];
+    }
+  }
+  return out;
+}
+
+using Complex = std::complex<double>;
+
+// q, k, v of query head (h, g) of sequence s.
+struct Head {
+  std::vector<Complex> q, k, v;
+  std::vector<double> dout;
+  int64_t n;
+};
+Head HeadOf(const Problem& p, size_t s, int64_t h, int64_t g) {
+  const int64_t Dh = kShape.head_dim, n = p.begins[s + 1] - p.begins[s];
+  Head head{{}, {}, {}, {}, n};
+  for (int64_t t = p.begins[s]; t < p.begins[s + 1]; ++t) {
+    for (int64_t d = 0; d < Dh; ++d) {
+      head.q.push_back(Problem::Get(p.q, ((h * p.T + t) * kShape.group + g) * Dh + d));
+      head.k.push_back(Problem::Get(p.k, (h * (p.T + kAttentionPadding) + t) * Dh + d));
+      head.v.push_back(Problem::Get(p.v, (h * (p.T + kAttentionPadding) + t) * Dh + d));
+      head.dout.push_back(
+          Problem::Get(p.dout, ((t * kShape.kv_heads + h) * kShape.group + g) * Dh + d));
+    }
+  }
+  return head;
+}
+
+double Tolerance(DType dtype) { return dtype == DType::kF32 ? 2e-5 : 3e-2; }
+
+class AttentionTest : public ::testing::Test {
+ protected:
+  void TearDown() override { SetNumThreads(threads_); }
+  int threads_ = NumThreads();
+  std::vector<DType> dtypes_ = HasNativeBf16() ? std::vector<DType>{DType::kF32, DType::kBF16}
+                                               : std::vector<DType>{DType::kF32};
+};
+
+TEST_F(AttentionTest, ForwardEqualsTheDefinition) {
+  for (const DType dtype : dtypes_) {
+    const Problem p(dtype, {1, 63, 64, 65, 7, 600});
+    p.Forward();
+    for (size_t s = 0; s + 1 < p.begins.size(); ++s) {
+      for (int64_t h = 0; h < kShape.kv_heads; ++h) {
+        for (int64_t g = 0; g < kShape.group; ++g) {
+          const Head head = HeadOf(p, s, h, g);
+          const std::vector<Complex> expected =
+              Reference(head.q, head.k, head.v, head.n, kShape.head_dim, kShape.scale);
+          for (int64_t t = 0; t < head.n; ++t) {
+            for (int64_t d = 0; d < kShape.head_dim; ++d) {
+              const int64_t at =
+                  (((p.begins[s] + t) * kShape.kv_heads + h) * kShape.group + g) * kShape.head_dim +
+                  d;
+              ASSERT_NEAR(Problem::Get(p.out, at), expected[t * kShape.head_dim + d].real(),
+                          Tolerance(dtype));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// ||a - b|| / ||b||
+double RelativeError(const std::vector<double>& a, const std::vector<double>& b) {
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    error += (a[i] - b[i]) * (a[i] - b[i]);
+    norm += b[i] * b[i];
+  }
+  return std::sqrt(error / norm);
+}
+
+// Gradient of sum(dout . out) by one element, by the complex step imag(f(x + i e)) / e, exact to
+// rounding.
+double ComplexStep(const Problem& p, size_t s, int64_t g, std::vector<Complex> Head::*which,
+                   int64_t element) {
+  constexpr double kStep = 1e-30;
+  Head head = HeadOf(p, s, 1, g);
+  (head.*which)[element] += Complex(0, kStep);
+  const std::vector<Complex> out =
+      Reference(head.q, head.k, head.v, head.n, kShape.head_dim, kShape.scale);
+  double sum = 0;
+  for (size_t i = 0; i < out.size(); ++i) sum += head.dout[i] * out[i].imag() / kStep;
+  return sum;
+}
+
+TEST_F(AttentionTest, BackwardEqualsTheComplexStep) {
+  for (const DType dtype : dtypes_) {
+    const Problem p(dtype, {5, 70});
+    p.Forward();
+    p.Backward();
+    const int64_t Dh = kShape.head_dim;
+    std::vector<double> got[3], expected[3];  // dq, dk, dv
+    for (size_t s = 0; s < 2; ++s) {
+      const int64_t n = p.begins[s + 1] - p.begins[s];
+      for (const int64_t t : {int64_t{0}, n / 2, n - 1}) {
+        for (const int64_t d : {int64_t{0}, Dh - 1}) {
+          const int64_t row = p.T + p.begins[s] + t;
+          double dk = 0, dv = 0;
+          for (int64_t g = 0; g < kShape.group; ++g) {
+            got[0].push_back(p.dq.tensor().as<float>()[(row * kShape.group + g) * Dh + d]);
+            expected[0].push_back(ComplexStep(p, s, g, &Head::q, t * Dh + d));
+            dk += ComplexStep(p, s, g, &Head::k, t * Dh + d);
+            dv += ComplexStep(p, s, g, &Head::v, t * Dh + d);
+          }
+          got[1].push_back(p.dk.tensor().as<float>()[row * Dh + d]);
+          expected[1].push_back(dk);
+          got[2].push_back(p.dv.tensor().as<float>()[row * Dh + d]);
+          expected[2].push_back(dv);
+        }
+      }
+    }
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_LT(RelativeError(got[i], expected[i]), dtype == DType::kF32 ? 1e-6 : 1e-2)
+          << DTypeName(dtype) << i;
+    }
+  }
+}
+
+bool SameBits(const void* a, const void* b, int64_t bytes) {
+  return std::memcmp(a, b, static_cast<size_t>(bytes)) == 0;
+}
+
+TEST_F(AttentionTest, PackedEqualsOneByOneBitForBit) {
+  for (const DType dtype : dtypes_) {
+    const std::vector<int64_t> lengths = {3, 130, 1, 64, 577, 90};
+    const Problem packed(dtype, lengths);
+    packed.Forward();
+    packed.Backward();
+    for (size_t s = 0; s < lengths.size(); ++s) {
+      const Problem alone(dtype, {lengths[s]});
+      alone.Forward();
+      alone.Backward();
+      const int64_t width = kShape.kv_heads * kShape.group * kShape.head_dim;
+      EXPECT_TRUE(SameBits(Problem::At(packed.out, packed.begins[s] * width),
+                           alone.out.tensor().data, alone.out.tensor().bytes()))
+          << DTypeName(dtype) << " " << s;
+      for (int64_t h = 0; h < kShape.kv_heads; ++h) {
+        const int64_t row = kShape.head_dim, n = lengths[s];
+        EXPECT_TRUE(SameBits(Problem::At(packed.dk, (h * packed.T + packed.begins[s]) * row),
+                             Problem::At(alone.dk, h * n * row), n * row * 4))
+            << DTypeName(dtype) << " " << s;
+        EXPECT_TRUE(SameBits(
+            Problem::At(packed.dq, (h * packed.T + packed.begins[s]) * row * kShape.group),
+            Problem::At(alone.dq, h * n * row * kShape.group), n * row * kShape.group * 4));
+      }
+    }
+  }
+}
+
+// Prefill of some tokens, then one by one, from a cache of a larger capacity.
+TEST_F(AttentionTest, CachedEqualsWholeBitForBit) {
+  for (const DType dtype : dtypes_) {
+    const int64_t n = 200;
+    const Problem whole(dtype, {n});
+    whole.Forward();
+    for (int64_t at = 0, step = 100; at < n; at += step, step = 1) {
+      const AttentionShape& s = kShape;
+      const Buffer q(dtype, {s.kv_heads, step, s.group, s.head_dim});
+      const Buffer out(dtype, {step, s.kv_heads * s.group * s.head_dim});
+      for (int64_t h = 0; h < s.kv_heads; ++h) {
+        const int64_t row = s.group * s.head_dim;
+        std::memcpy(Problem::At(q, h * step * row), Problem::At(whole.q, (h * n + at) * row),
+                    static_cast<size_t>(DTypeBytes(dtype, step * row)));
+      }
+      AttentionSequence cached = whole.sequences[0];
+      cached.q_len = step;
+      cached.kv_len = at + step;
+      AttentionForward(s, q.tensor(), {&cached, 1}, out.tensor(), Tensor());
+      ASSERT_TRUE(SameBits(out.tensor().data, Problem::At(whole.out, at * out.tensor().cols()),
+                           out.tensor().bytes()))
+          << DTypeName(dtype) << " at " << at;
+    }
+  }
+}
+
+TEST_F(AttentionTest, ThreadsDoNotChangeBits) {
+  for (const DType dtype : dtypes_) {
+    SetNumThreads(1);
+    const Problem one(dtype, {300, 20, 700});
+    one.Forward();
+    one.Backward();
+    for (const int threads : {2, 3}) {
+      SetNumThreads(threads);
+      const Problem many(dtype, {300, 20, 700});
+      many.Forward();
+      many.Backward();
+      EXPECT_TRUE(
+          SameBits(one.out.tensor().data, many.out.tensor().data, one.out.tensor().bytes()));
+      EXPECT_TRUE(SameBits(one.dq.tensor().data, many.dq.tensor().data, one.dq.tensor().bytes()));
+      EXPECT_TRUE(SameBits(one.dk.tensor().data, many.dk.tensor().data, one.dk.tensor().bytes()));
+      EXPECT_TRUE(SameBits(one.dv.tensor().data, many.dv.tensor().data, one.dv.tensor().bytes()));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lorikeet
