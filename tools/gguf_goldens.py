@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/gguf/: small GGUF files and what the `gguf` package reads from them.
+
+types.gguf        metadata of every type; for each tensor type T a tensor "T" and its f32 values "T.expected"
+tiny_<arch>.gguf  whole tiny models of the three architectures, with mixed tensor types
+tiny_<arch>.safetensors  the same weights in Hugging Face's names and row order, as f32
+
+The llama model's q and k are permuted as llama.cpp's converter does it before they are quantised; the
+expected values are quantised and dequantised without any permutation, so that undoing it is what is tested.
+
+Usage: tools/gguf_goldens.py   (needs numpy, gguf, safetensors; made with gguf 0.19.0)
+"""
+
+import math
+import pathlib
+
+import gguf
+import numpy as np
+from gguf.quants import dequantize, quantize
+from safetensors.numpy import save_file
+
+OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "gguf"
+Q = gguf.GGMLQuantizationType
+QUANTISABLE = [Q.F32, Q.F16, Q.BF16, Q.Q8_0, Q.Q4_0, Q.Q4_1, Q.Q5_0, Q.Q5_1]
+K_TYPES = [Q.Q2_K, Q.Q3_K, Q.Q4_K, Q.Q5_K, Q.Q6_K]
+# Byte offsets of the f16 scales in a K block; every other byte may have any value.
+K_SCALES = {Q.Q2_K: (80, 82), Q.Q3_K: (108,), Q.Q4_K: (0, 2), Q.Q5_K: (0, 2), Q.Q6_K: (208,)}
+
+rng = np.random.default_rng(20)
+
+
+def random_k_blocks(qtype, rows, blocks):
+    """Rows of random blocks: python cannot quantise these, and any bits are a valid block."""
+    size = gguf.GGML_QUANT_SIZES[qtype][1]
+    data = rng.integers(0, 256, (rows, blocks, size), dtype=np.uint8)
+    for offset in K_SCALES[qtype]:
+        scale = rng.normal(0, 0.05, (rows, blocks, 1)).astype(np.float16)
+        data[:, :, offset : offset + 2] = scale.view(np.uint8)
+    return data.reshape(rows, blocks * size)
+
+
+def write_types():
+    writer = gguf.GGUFWriter(OUT / "types.gguf", "none")
+    writer.add_uint8("test.u8", 200)
+    writer.add_int8("test.i8", -100)
+    writer.add_uint16("test.u16", 60000)
+    writer.add_int16("test.i16", -30000)
+    writer.add_uint32("test.u32", 4_000_000_000)
+    writer.add_int32("test.i32", -2_000_000_000)
+    writer.add_float32("test.f32", 1.5)
+    writer.add_bool("test.bool", True)
+    writer.add_string("test.string", "naïve ✓")
+    writer.add_uint64("test.u64", 2**63 + 5)
+    writer.add_int64("test.i64", -(2**62))
+    writer.add_float64("test.f64", math.pi)
+    writer.add_array("test.strings", ["a", "", "ü"])
+    writer.add_array("test.ints", [3, -1, 4])
+    writer.add_array("test.floats", [0.5, -2.25])
+    for qtype in QUANTISABLE:
+        data = quantize(rng.normal(0, 1, (3, 64)).astype(np.float32), qtype)
+        add_with_expected(writer, qtype, data)
+    for qtype in K_TYPES:
+        add_with_expected(writer, qtype, random_k_blocks(qtype, 2, 2))
+    finish(writer)
+
+
+def add_with_expected(writer, qtype, data):
+    name = qtype.name.lower()
+    writer.add_tensor(name, data, raw_dtype=qtype)
+    writer.add_tensor(f"{name}.expected", dequantize(data, qtype).astype(np.float32))
+
+
+def finish(writer):
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def permute(weights, heads):
+    """convert_hf_to_gguf.py's LlamaModel.permute: the halves of every head, interleaved."""
+    halves = weights.reshape(heads, 2, weights.shape[0] // heads // 2, *weights.shape[1:])
+    return halves.swapaxes(1, 2).reshape(weights.shape)
+
+
+def llama3_divisors(head_dim, theta, factor, low, high, context):
+    """The rope_freqs tensor as convert_hf_to_gguf.py computes it."""
+    divisors = []
+    for frequency in 1.0 / theta ** (np.arange(0, head_dim, 2, dtype=np.float32) / head_dim):
+        wavelength = 2 * math.pi / frequency
+        if wavelength < context / high:
+            divisors.append(1)
+        elif wavelength > context / low:
+            divisors.append(factor)
+        else:
+            smooth = (context / wavelength - low) / (high - low)
+            divisors.append(1 / ((1 - smooth) / factor + smooth))
+    return np.array(divisors, dtype=np.float32)
+
+
+def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, types):
+    """types: tensor types, used in turn for the matrices."""
+    theta = 500000.0
+    writer = gguf.GGUFWriter(OUT / f"tiny_{arch}.gguf", arch)
+    writer.add_context_length(131072)
+    writer.add_embedding_length(hidden)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_key_length(head_dim)
+    writer.add_value_length(head_dim)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(theta)
+    writer.add_rope_dimension_count(head_dim)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    if arch == "qwen2":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(4.0)
+        writer.add_rope_scaling_orig_ctx_len(32768)
+    expected = {}
+    turn = 0
+
+    def add(gguf_name, hf_name, shape, permuted_heads=0):
+        nonlocal turn
+        weights = rng.normal(0, 1, shape).astype(np.float32)
+        qtype = Q.F32
+        if len(shape) == 2:
+            qtype = types[turn % len(types)]
+            turn += 1
+        expected[hf_name] = dequantize(quantize(weights, qtype), qtype).astype(np.float32)
+        if permuted_heads:
+            weights = permute(weights, permuted_heads)
+        writer.add_tensor(gguf_name, quantize(weights, qtype), raw_dtype=qtype)
+
+    permuted = arch == "llama"
+    add("token_embd.weight", "model.embed_tokens.weight", (vocab, hidden))
+    for i in range(layers):
+        blk, hf = f"blk.{i}.", f"model.layers.{i}."
+        add(blk + "attn_norm.weight", hf + "input_layernorm.weight", (hidden,))
+        for name, rows, count in (("q", heads, heads), ("k", kv_heads, kv_heads), ("v", kv_heads, 0)):
+            count = count if permuted else 0
+            add(blk + f"attn_{name}.weight", hf + f"self_attn.{name}_proj.weight", (rows * head_dim, hidden), count)
+            if arch in ("llama", "qwen2"):
+                add(blk + f"attn_{name}.bias", hf + f"self_attn.{name}_proj.bias", (rows * head_dim,), count)
+        add(blk + "attn_output.weight", hf + "self_attn.o_proj.weight", (hidden, heads * head_dim))
+        if arch == "llama":
+            add(blk + "attn_output.bias", hf + "self_attn.o_proj.bias", (hidden,))
+        if arch == "qwen3":
+            add(blk + "attn_q_norm.weight", hf + "self_attn.q_norm.weight", (head_dim,))
+            add(blk + "attn_k_norm.weight", hf + "self_attn.k_norm.weight", (head_dim,))
+        add(blk + "ffn_norm.weight", hf + "post_attention_layernorm.weight", (hidden,))
+        add(blk + "ffn_gate.weight", hf + "mlp.gate_proj.weight", (inner, hidden))
+        add(blk + "ffn_up.weight", hf + "mlp.up_proj.weight", (inner, hidden))
+        add(blk + "ffn_down.weight", hf + "mlp.down_proj.weight", (hidden, inner))
+    add("output_norm.weight", "model.norm.weight", (hidden,))
+    if arch == "qwen2":
+        add("output.weight", "lm_head.weight", (vocab, hidden))
+    if arch == "llama":
+        writer.add_tensor("rope_freqs.weight", llama3_divisors(head_dim, theta, 8.0, 1.0, 4.0, 8192))
+    finish(writer)
+    save_file(expected, OUT / f"tiny_{arch}.safetensors")
+    (OUT / f"tiny_{arch}.safetensors").chmod(0o644)  # save_file leaves it to its owner alone
+
+
+if __name__ == "__main__":
+    OUT.mkdir(parents=True, exist_ok=True)
+    write_types()
+    write_model("llama", 32, 4, 2, 16, 64, 24, 2, [Q.Q4_1, Q.Q8_0, Q.F16, Q.F32, Q.Q5_0])
+    write_model("qwen2", 32, 4, 2, 8, 32, 24, 1, [Q.F16, Q.Q5_1, Q.BF16])
+    write_model("qwen3", 32, 2, 1, 32, 32, 24, 1, [Q.BF16, Q.Q4_0])
