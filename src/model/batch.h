@@ -6,8 +6,8 @@
 namespace lorikeet {
 
 struct Batch {
-  std::vector<int32_t> tokens;      // (T)
-  std::vector<int32_t> positions;   // (T), restart at 0 in each sequence (decoding: where it stands)
+  std::vector<int32_t> tokens;     // (T)
+  std::vector<int32_t> positions;  // (T), restart at 0 in each sequence (decoding: where it stands)
   std::vector<int32_t> cu_seqlens;  // (S+1), cu_seqlens[s] is the first row of sequence s
 
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }

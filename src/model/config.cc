@@ -1,0 +1,178 @@
+#include "model/config.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+
+#include "core/error.h"
+
+namespace lorikeet {
+namespace {
+
+// What a family's modelling code does without asking config.json.
+struct Family {
+  const char* model_type;
+  bool qkv_bias;              // always there
+  bool reads_attention_bias;  // `attention_bias` switches q, k, v and o
+  bool qk_norm;
+};
+
+constexpr std::array<Family, 4> kFamilies = {{
+    {"llama", false, true, false},
+    {"mistral", false, false, false},
+    {"qwen2", true, false, false},
+    {"qwen3", false, true, true},
+}};
+
+// Reads keys of config.json with errors that name file and key.
+class Reader {
+ public:
+  Reader(const Json& json, const std::string& where) : json_(json), where_(where) {
+    if (!json.is_object()) Fail(ErrorCode::kCorruptFile, "{}: not a JSON object", where);
+  }
+  bool Has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }
+
+  template <class T>
+  T Get(const char* key, T fallback) const {
+    return Has(key) ? As<T>(key) : fallback;
+  }
+  template <class T>
+  T Need(const char* key) const {
+    if (!Has(key)) Fail(ErrorCode::kCorruptFile, "{}: key '{}' is missing", where_, key);
+    return As<T>(key);
+  }
+  int64_t NeedSize(const char* key) const { return CheckSize(key, Need<int64_t>(key)); }
+  int64_t GetSize(const char* key, int64_t fallback) const {
+    return CheckSize(key, Get<int64_t>(key, fallback));
+  }
+  const Json& at(const char* key) const { return json_.at(key); }
+  const std::string& where() const { return where_; }
+
+ private:
+  template <class T>
+  T As(const char* key) const {
+    const Json& value = json_.at(key);
+    try {
+      if constexpr (std::is_same_v<T, int64_t>) {
+        if (!value.is_number_integer()) throw std::invalid_argument("not an integer");
+      }
+      return value.get<T>();
+    } catch (const std::exception&) {
+      Fail(ErrorCode::kCorruptFile, "{}: key '{}' has the wrong type ({})", where_, key,
+           value.type_name());
+    }
+  }
+  int64_t CheckSize(const char* key, int64_t value) const {
+    constexpr int64_t kMost = int64_t{1} << 24;  // no model comes near; products stay in range
+    if (value < 1 || value > kMost) {
+      Fail(ErrorCode::kCorruptFile, "{}: key '{}' is {}, expected 1 to {}", where_, key, value,
+           kMost);
+    }
+    return value;
+  }
+  const Json& json_;
+  std::string where_;
+};
+
+const Family& FamilyOf(const Reader& reader) {
+  const auto type = reader.Need<std::string>("model_type");
+  for (const Family& family : kFamilies) {
+    if (type == family.model_type) return family;
+  }
+  Fail(ErrorCode::kUnsupported, "{}: model_type '{}' is not supported; supported: {}",
+       reader.where(), type, fmt::join(SupportedModelTypes(), ", "));
+}
+
+// The older spelling has rope_theta and rope_scaling, the newer one rope_parameters.
+void ReadRope(const Reader& reader, ModelConfig* config) {
+  config->rope_theta = reader.Get<double>("rope_theta", 1e4);
+  const char* key = reader.Has("rope_parameters") ? "rope_parameters" : "rope_scaling";
+  if (!reader.Has(key)) return;
+  const Reader rope(reader.at(key), reader.where() + " (" + key + ")");
+  config->rope_theta = rope.Get<double>("rope_theta", config->rope_theta);
+  RopeScaling& scaling = config->rope_scaling;
+  scaling.type = rope.Get<std::string>("rope_type", rope.Get<std::string>("type", "default"));
+  scaling.factor = rope.Get<double>("factor", 1.0);
+  scaling.original_max_position_embeddings = rope.Get<int64_t>(
+      "original_max_position_embeddings",
+      scaling.type == "default" ? 0 : reader.Get<int64_t>("max_position_embeddings", 0));
+  scaling.low_freq_factor = rope.Get<double>("low_freq_factor", 1.0);
+  scaling.high_freq_factor = rope.Get<double>("high_freq_factor", 4.0);
+  scaling.beta_fast = rope.Get<double>("beta_fast", 32.0);
+  scaling.beta_slow = rope.Get<double>("beta_slow", 1.0);
+  scaling.truncate = rope.Get<bool>("truncate", true);
+  if (rope.Has("attention_factor"))
+    scaling.attention_factor = rope.Need<double>("attention_factor");
+  if (rope.Has("mscale")) scaling.mscale = rope.Need<double>("mscale");
+  if (rope.Has("mscale_all_dim")) scaling.mscale_all_dim = rope.Need<double>("mscale_all_dim");
+}
+
+void RefuseUnsupported(const Reader& reader, ModelConfig* config) {
+  const auto activation = reader.Get<std::string>("hidden_act", "silu");
+  if (activation != "silu" && activation != "swish") {
+    Fail(ErrorCode::kUnsupported, "{}: hidden_act '{}' is not supported, only silu", reader.where(),
+         activation);
+  }
+  if (reader.Get<double>("partial_rotary_factor", 1.0) != 1.0) {
+    Fail(ErrorCode::kUnsupported, "{}: partial_rotary_factor is not supported", reader.where());
+  }
+  // A sliding window equals full attention as long as the context stays inside it.
+  const bool window = reader.Get<bool>("use_sliding_window", config->model_type == "mistral");
+  if (window && reader.Has("sliding_window")) {
+    config->max_position_embeddings =
+        std::min(config->max_position_embeddings, reader.NeedSize("sliding_window"));
+  }
+}
+
+void CheckShapes(const ModelConfig& c, const std::string& where) {
+  if (c.num_attention_heads % c.num_key_value_heads != 0) {
+    Fail(ErrorCode::kCorruptFile,
+         "{}: num_attention_heads {} is not a multiple of num_key_value_heads {}", where,
+         c.num_attention_heads, c.num_key_value_heads);
+  }
+  if (c.head_dim % 2 != 0) {
+    Fail(ErrorCode::kUnsupported, "{}: head_dim {} is odd; rotary embedding needs pairs", where,
+         c.head_dim);
+  }
+  if (!(c.rms_norm_eps > 0)) {
+    Fail(ErrorCode::kCorruptFile, "{}: rms_norm_eps {} is not positive", where, c.rms_norm_eps);
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> SupportedModelTypes() {
+  std::vector<std::string> types;
+  for (const Family& family : kFamilies) types.emplace_back(family.model_type);
+  return types;
+}
+
+ModelConfig ReadModelConfig(const Json& json, const std::string& where) {
+  const Reader reader(json, where);
+  const Family& family = FamilyOf(reader);
+  ModelConfig config;
+  config.model_type = family.model_type;
+  config.hidden_size = reader.NeedSize("hidden_size");
+  config.intermediate_size = reader.NeedSize("intermediate_size");
+  config.num_hidden_layers = reader.NeedSize("num_hidden_layers");
+  config.vocab_size = reader.NeedSize("vocab_size");
+  config.num_attention_heads = reader.NeedSize("num_attention_heads");
+  config.num_key_value_heads = reader.GetSize("num_key_value_heads", config.num_attention_heads);
+  config.head_dim = reader.GetSize("head_dim", config.hidden_size / config.num_attention_heads);
+  config.max_position_embeddings = reader.GetSize("max_position_embeddings", 2048);
+  config.rms_norm_eps = reader.Get<float>("rms_norm_eps", 1e-6F);
+  config.tie_word_embeddings = reader.Get<bool>("tie_word_embeddings", false);
+  const bool attention_bias =
+      family.reads_attention_bias && reader.Get<bool>("attention_bias", false);
+  config.qkv_bias = family.qkv_bias || attention_bias;
+  config.o_bias = attention_bias;
+  config.mlp_bias = reader.Get<bool>("mlp_bias", false);
+  config.qk_norm = family.qk_norm;
+  ReadRope(reader, &config);
+  RefuseUnsupported(reader, &config);
+  CheckShapes(config, where);
+  return config;
+}
+
+}  // namespace lorikeet

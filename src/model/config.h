@@ -1,0 +1,43 @@
+// The architecture as data. Field names are those of config.json. A family is a row in config.cc:
+// it sets these switches, it never subclasses.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "kernels/rope.h"
+
+namespace lorikeet {
+
+struct ModelConfig {
+  std::string model_type;  // llama, mistral, qwen2, qwen3
+  int64_t hidden_size = 0;
+  int64_t intermediate_size = 0;
+  int64_t num_hidden_layers = 0;
+  int64_t vocab_size = 0;
+  int64_t num_attention_heads = 0;
+  int64_t num_key_value_heads = 0;
+  int64_t head_dim = 0;
+  int64_t max_position_embeddings = 0;
+  float rms_norm_eps = 1e-6F;
+  double rope_theta = 1e4;
+  RopeScaling rope_scaling;
+  bool tie_word_embeddings = false;
+  bool qkv_bias = false;  // qwen2; llama and qwen3 with attention_bias
+  bool o_bias = false;    // llama and qwen3 with attention_bias
+  bool mlp_bias = false;
+  bool qk_norm = false;  // qwen3: RMS norm of every head's query and key
+
+  int64_t group() const { return num_attention_heads / num_key_value_heads; }  // G
+  int64_t q_size() const { return num_attention_heads * head_dim; }            // H * Dh
+  int64_t kv_size() const { return num_key_value_heads * head_dim; }           // K * Dh
+};
+
+// `where` names the source in errors. Throws Error for an unknown family, a missing or impossible
+// value, or a switch that is not supported (sliding windows, other activations, ...).
+ModelConfig ReadModelConfig(const Json& config, const std::string& where);
+
+std::vector<std::string> SupportedModelTypes();
+
+}  // namespace lorikeet

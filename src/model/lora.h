@@ -1,0 +1,55 @@
+// A LoRA adapter in memory: which modules it adapts, its factors, gradients and working copies.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "checkpoint/peft.h"
+#include "core/arena.h"
+#include "model/param.h"
+#include "model/weights.h"
+
+namespace lorikeet {
+
+class LoraAdapter {
+ public:
+  // A new adapter: A uniform in +-1/sqrt(in), keyed by (seed, module); B zero. Modules are those
+  // that config.target_modules / target_regex name: module names or suffixes, a regex for whole
+  // paths, or the sets "all-linear" (attention and MLP), "attention", "mlp". lm_head only when
+  // named. Throws Error when a target matches nothing.
+  static LoraAdapter Create(Model& model, const LoraConfig& config, uint64_t seed);
+  // From a peft folder. Throws Error for a pair that has no module in the model or does not fit it.
+  static LoraAdapter Load(Model& model, const std::string& dir);
+
+  // Pair of a linear, null when it is not adapted.
+  const LoraPair* Find(const Linear& linear) const {
+    const int index = slots_[static_cast<size_t>(linear.lora_slot)];
+    return index < 0 ? nullptr : &pairs_[static_cast<size_t>(index)];
+  }
+  const std::vector<LoraPair>& pairs() const { return pairs_; }
+  const LoraConfig& config() const { return config_; }
+  int64_t NumParameters() const;
+  size_t Bytes() const { return bytes_; }
+
+  std::vector<Param> MakeTrainable();  // allocates gradients
+  void RefreshWorkingCopies();         // after the masters changed outside OptimStep
+  // peft layout: adapter_config.json and adapter_model.safetensors into dir.
+  void Save(const std::string& dir) const;
+
+ private:
+  LoraAdapter(Model& model, LoraConfig config);
+  void AddPair(const Linear& linear, int64_t r, float alpha);
+  Tensor Own(DType dtype, int64_t rows, int64_t cols);
+
+  LoraConfig config_;
+  DType compute_;
+  std::vector<LoraPair> pairs_;
+  std::vector<int> slots_;  // lora_slot -> index into pairs_, -1: not adapted
+  std::vector<Buffer> storage_;
+  size_t bytes_ = 0;
+};
+
+// The modules that a config would adapt, in order. Throws Error as Create does.
+std::vector<std::string> MatchTargets(const std::vector<std::string>& modules,
+                                      const LoraConfig& config);
+
+}  // namespace lorikeet

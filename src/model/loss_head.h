@@ -1,0 +1,48 @@
+// Final norm, lm_head and loss in one, chunk by chunk of rows, so that (T, V) logits never exist.
+// Every training loss of this engine is a function of the target token's log-probability; it enters
+// here as a TokenLoss and nowhere else. Rows of weight 0 never reach the head.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "core/arena.h"
+#include "model/lora.h"
+#include "model/weights.h"
+
+namespace lorikeet {
+
+struct TokenGrad {
+  double loss = 0;     // this row's loss, its weight included
+  float dlogprob = 0;  // d loss / d logprob
+};
+// Called once for every row with a target, in order of rows.
+using TokenLoss = std::function<TokenGrad(int64_t row, float logprob)>;
+
+struct LossHeadInput {
+  Tensor hidden;                     // (T, D) f32, the last residual
+  std::span<const int32_t> targets;  // (T)
+  std::span<const float> weights;    // (T); rows of weight 0 are left out
+};
+
+struct LossHeadOutput {
+  double loss_sum = 0;
+  std::vector<float> logprobs;  // (T) of the targets; 0 in rows of weight 0
+  Tensor dhidden;               // (T, D) f32, from the arena; empty when forward only
+};
+
+// backward: also adds to the gradients of lm_head and the final norm, where they are trained.
+// adapter may be null.
+LossHeadOutput LossHead(const Model& model, const LoraAdapter* adapter, const LossHeadInput& input,
+                        const TokenLoss& loss, bool backward, Arena& arena);
+
+// logits (n, V) f32 of n rows of the last residual (n, D) f32. A row's bits do not depend on the
+// others.
+void HeadLogits(const Model& model, const LoraAdapter* adapter, const Tensor& hidden,
+                const Tensor& logits, Arena& arena);
+
+// Rows that one chunk of the head takes: bounds the logits' memory.
+int64_t HeadChunkRows(const ModelConfig& config);
+
+}  // namespace lorikeet

@@ -1,0 +1,33 @@
+// The network: one forward for training and decoding, and its visible mirror, the backward.
+#pragma once
+#include <functional>
+#include <span>
+
+#include "core/arena.h"
+#include "model/activations.h"
+#include "model/batch.h"
+#include "model/kv_cache.h"
+#include "model/lora.h"
+#include "model/weights.h"
+
+namespace lorikeet {
+
+struct ForwardOptions {
+  const LoraAdapter* adapter = nullptr;  // null: the base alone
+  Activations* keep = nullptr;           // training: filled for Backward
+  KvCache* cache = nullptr;              // decoding: keys and values go here
+  std::span<const int> slots;            // (S) cache slot of each sequence
+  // Diagnosis: called after every layer with its index and the residual (T, D) f32.
+  std::function<void(int64_t layer, const Tensor& residual)> on_layer;
+};
+
+// Returns the last residual (T, D) f32, before the final norm, taken from the arena; what `keep`
+// needs is taken after it. A sequence's rows do not depend on the rest of the batch, bit for bit.
+Tensor Forward(const Model& model, const Batch& batch, const ForwardOptions& options, Arena& arena);
+
+// Adds to the gradients of the adapter and of a trainable model. dresidual (T, D) f32 is the
+// gradient of Forward's result, used up. Nothing below the lowest trained module is differentiated.
+void Backward(const Model& model, const Batch& batch, const LoraAdapter* adapter,
+              const Activations& kept, const Tensor& dresidual, Arena& arena);
+
+}  // namespace lorikeet

@@ -1,0 +1,92 @@
+// The weights of a model, under their Hugging Face names, so that a weight is found in the file, in
+// the code and in a debugger under one name. ForEachLinear and ForEachNorm are the only lists.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "checkpoint/model_source.h"
+#include "core/arena.h"
+#include "model/config.h"
+#include "model/linear.h"
+#include "model/param.h"
+
+namespace lorikeet {
+
+struct Norm {
+  std::string name;  // "model.layers.0.input_layernorm"
+  Tensor weight;     // (D) or (Dh), f32
+  Tensor dweight;    // f32; empty when frozen
+};
+
+struct LayerWeights {
+  Norm input_layernorm, post_attention_layernorm;  // (D)
+  Norm q_norm, k_norm;                             // (Dh), qwen3; else empty
+  Linear q_proj, k_proj, v_proj, o_proj;
+  Linear gate_proj, up_proj, down_proj;
+};
+
+struct Weights {
+  Tensor embed_tokens;   // (V, D) C
+  Tensor dembed_tokens;  // (V, D) f32; empty when frozen
+  std::vector<LayerWeights> layers;
+  Norm norm;       // (D)
+  Linear lm_head;  // (V, D); embed_tokens itself when tied
+};
+
+// In order of lora_slot: the layers' seven linears each, then lm_head.
+void ForEachLinear(Weights& weights, const std::function<void(Linear&)>& fn);
+void ForEachNorm(Weights& weights, const std::function<void(Norm&)>& fn);
+
+enum class Method : uint8_t { kLora, kFull };
+
+// A model in memory. Weights that lie in the file in the compute dtype are used there, mapped.
+class Model {
+ public:
+  // path_or_name as in ModelSource::Open. compute: f32 or bf16. Throws Error naming a missing,
+  // misshapen or unknown tensor.
+  static std::unique_ptr<Model> Load(const std::string& path_or_name, DType compute);
+
+  const ModelConfig& config() const { return config_; }
+  const Weights& weights() const { return weights_; }
+  Weights& weights() { return weights_; }
+  DType compute() const { return compute_; }
+  const RopeTable& rope() const { return *rope_; }
+  const ModelSource& source() const { return source_; }
+  int64_t NumParameters() const;                        // a tied head counts once
+  size_t OwnedBytes() const { return owned_bytes_; }    // converted copies
+  size_t MappedBytes() const { return mapped_bytes_; }  // used in the file
+
+  // Full fine-tuning: gives every weight an f32 master copy and a gradient. Returns them in file
+  // order, the tied head once.
+  std::vector<Param> MakeTrainable();
+  bool trainable() const { return trainable_; }
+
+ private:
+  Model(ModelSource source, DType compute);
+  void LoadWeights();
+  Tensor LoadMatrix(const std::string& name, int64_t rows, int64_t cols);
+  Tensor LoadVector(const std::string& name, int64_t size);
+  void LoadLinear(Linear* linear, int64_t out, int64_t in, bool bias);
+  void CheckShape(const std::string& name, const std::vector<int64_t>& expected) const;
+  void RefuseUnknownTensors() const;
+  Tensor Own(DType dtype, std::initializer_list<int64_t> shape);
+  Param TrainMatrix(const std::string& name, Tensor* weight, Tensor* dweight);
+  Param TrainVector(const std::string& name, const Tensor& weight, Tensor* dweight);
+
+  ModelSource source_;
+  ModelConfig config_;
+  DType compute_;
+  std::unique_ptr<RopeTable> rope_;
+  Weights weights_;
+  std::vector<Buffer> storage_;
+  std::vector<std::string> used_;  // names read so far
+  size_t owned_bytes_ = 0, mapped_bytes_ = 0;
+  bool trainable_ = false;
+};
+
+// bf16 where the CPU multiplies it natively, else f32.
+DType DefaultComputeDtype();
+
+}  // namespace lorikeet
