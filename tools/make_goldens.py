@@ -71,8 +71,8 @@ FAMILIES = {
             "LlamaForCausalLM", "llama", hidden_size=64, attention_bias=False, mlp_bias=False,
             tie_word_embeddings=False, rope_theta=10000.0, rope_scaling=None, torch_dtype="float32",
         ),
-        extra_lora_runs={"clip": {"max_norm": 1.0}},
-        extra_full_runs={"clip": {"max_norm": 1.0}},
+        extra_lora_runs={"clip": {"max_norm": 0.25}},
+        extra_full_runs={"clip": {"max_norm": 0.25}},
     ),
     # Old spelling of the Llama 3 rope; tied; original_max_position_embeddings puts the wavelengths of the eight
     # frequencies on both sides of, and inside, the blend.
@@ -123,15 +123,23 @@ FAMILIES = {
 
 
 def random_weight(name, shape, generator):
-    """Far from every default, so that a forgotten norm weight or bias shows."""
-    noise = torch.randn(shape, generator=generator)
+    """Far from every default, so that a forgotten norm weight or bias shows. Values that bf16 holds, as in real
+    checkpoints: then a bf16 run differs by its arithmetic alone, not by the rounding of its weights."""
+    return bf16_values(unrounded_weight(name, torch.randn(shape, generator=generator), shape))
+
+
+def bf16_values(tensor):
+    return tensor.bfloat16().float()
+
+
+def unrounded_weight(name, noise, shape):
     if name.endswith("norm.weight"):
-        return 1.0 + 0.3 * noise
+        return 1.0 + 0.2 * noise
     if name.endswith(".bias"):
-        return 0.3 * noise
+        return 0.2 * noise
     if name.endswith("embed_tokens.weight"):
         return 0.35 * noise
-    return 1.3 / shape[1] ** 0.5 * noise
+    return 0.8 / shape[1] ** 0.5 * noise
 
 
 def write_base(family, folder):
@@ -160,6 +168,8 @@ def write_adapter(family, base_folder, folder):
         for name, weight in model.named_parameters():
             if ".lora_B." in name:
                 weight.copy_(0.1 * torch.randn(weight.shape))
+            if ".lora_" in name:
+                weight.copy_(bf16_values(weight))
     model.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
     config_file = folder / "adapter_config.json"

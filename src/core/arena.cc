@@ -68,6 +68,7 @@ std::vector<Arena::Holding> Arena::HoldingsAtHighMark() const {
   std::map<std::string, size_t> sums;
   for (const Block& block : blocks_at_high_) sums[block.name] += block.end - block.begin;
   std::vector<Holding> holdings;
+  holdings.reserve(sums.size());
   for (const auto& [name, bytes] : sums) holdings.push_back({name, bytes});
   std::stable_sort(holdings.begin(), holdings.end(),
                    [](const Holding& a, const Holding& b) { return a.bytes > b.bytes; });

@@ -12,8 +12,9 @@ namespace {
 
 void CheckExample(const Example& example, const Example& first, size_t index, int64_t budget) {
   const size_t n = example.tokens.size();
-  if (n == 0)
+  if (n == 0) {
     Fail(ErrorCode::kInvalidArgument, "example {}: it has no tokens; leave it out", index);
+  }
   if (static_cast<int64_t>(n) > budget) {
     Fail(ErrorCode::kInvalidArgument,
          "example {}: its {} tokens exceed the batch's budget of {} tokens; raise the budget or "

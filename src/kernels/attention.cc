@@ -145,22 +145,22 @@ struct BackwardShare {
 
 struct BackwardCall {
   const AttentionShape& shape;
-  const Tensor &dout, &q, &out, &lse, &dq;
+  const Tensor &dout, &q, &lse, &dq;
 };
 
-// Scratch of one query block in the backward, all key pieces alike.
+// Scratch of one query block in the backward: pieces of (keys, rows), one after another.
 struct BackwardScratch {
   Tensor dout_c, delta, scores, probs, dprobs;
 
-  BackwardScratch(DType dtype, int64_t rows, int64_t head_dim) {
+  BackwardScratch(DType dtype, int64_t rows, int64_t keys, int64_t head_dim) {
     Carver carver(Carver::RoundUp(DTypeBytes(dtype, rows * head_dim)) + Carver::RoundUp(rows * 4) +
-                  2 * Carver::RoundUp(rows * kKeyPiece * 4) +
-                  Carver::RoundUp(DTypeBytes(dtype, rows * kKeyPiece)));
+                  2 * Carver::RoundUp(rows * keys * 4) +
+                  Carver::RoundUp(DTypeBytes(dtype, rows * keys)));
     dout_c = carver.Take(dtype, rows, head_dim);
     delta = carver.Take(DType::kF32, 1, rows);
-    scores = carver.Take(DType::kF32, kKeyPiece, rows);
-    probs = carver.Take(dtype, kKeyPiece, rows);
-    dprobs = carver.Take(DType::kF32, kKeyPiece, rows);
+    scores = carver.Take(DType::kF32, keys, rows);
+    probs = carver.Take(dtype, keys, rows);
+    dprobs = carver.Take(DType::kF32, keys, rows);
   }
 };
 
@@ -170,39 +170,45 @@ void BackwardBlock(const BackwardCall& call, const BackwardShare& share, const Q
   const DType dtype = call.q.dtype;
   const int64_t rows = block.tokens() * shape.group, keys = block.Keys();
   const RowBlock row_block{rows, shape.group, block.FirstVisible(), shape.scale};
-  const BackwardScratch scratch(dtype, rows, shape.head_dim);
-  const int64_t at = head.TokenMajor(block.begin);
-  ReadAttentionGradient(row_block, shape.head_dim, call.dout.as<float>() + at,
-                        RowsAt(call.out.data, dtype, at, 1, 1).data, dtype, head.TokenStride(),
-                        scratch.dout_c.data, scratch.delta.as<float>());
+  const BackwardScratch scratch(dtype, rows, keys, shape.head_dim);
+  float* delta = scratch.delta.as<float>();
+  std::fill(delta, delta + rows, 0.0F);
+  ReadAttentionGradient(row_block, shape.head_dim,
+                        call.dout.as<float>() + head.TokenMajor(block.begin), head.TokenStride(),
+                        scratch.dout_c.data, dtype);
   const Tensor queries = head.Queries(call.q, block.begin, block.end);
   const Tensor dqueries = head.Queries(call.dq, block.begin, block.end);
   for (int64_t first = 0; first < keys; first += kKeyPiece) {
-    const int64_t count = std::min(kKeyPiece, keys - first);
-    const Tensor scores = RowsAt(scratch.scores.data, DType::kF32, 0, count, rows);
-    const Tensor probs = RowsAt(scratch.probs.data, dtype, 0, count, rows);
-    const Tensor dprobs = RowsAt(scratch.dprobs.data, DType::kF32, 0, count, rows);
+    const int64_t end = std::min(keys, first + kKeyPiece), count = end - first;
+    const Tensor scores = scratch.scores.Rows(first, end), probs = scratch.probs.Rows(first, end);
+    const Tensor dprobs = scratch.dprobs.Rows(first, end);
     MatMul(head.Keys(first, count), queries, scores, MatMulKind::kNT);
     TransposedProbs(row_block, first, count, scores.as<float>(), head.Lse(call.lse, block.begin),
                     probs.data, dtype);
-    MatMul(probs, scratch.dout_c, share.dv.Rows(first, first + count), MatMulKind::kNN, true);
+    MatMul(probs, scratch.dout_c, share.dv.Rows(first, end), MatMulKind::kNN, true);
     MatMul(head.Values(first, count), scratch.dout_c, dprobs, MatMulKind::kNT);
-    TransposedScoreGradient(row_block, count, probs.data, dprobs.as<float>(),
-                            scratch.delta.as<float>(), probs.data, dtype);
-    MatMul(probs, queries, share.dk.Rows(first, first + count), MatMulKind::kNN, true);
-    MatMul(probs, head.Keys(first, count), dqueries, MatMulKind::kTN, /*accumulate=*/first > 0);
+    AddDelta(rows, count, scores.as<float>(), dprobs.as<float>(), delta);
+  }
+  for (int64_t first = 0; first < keys; first += kKeyPiece) {
+    const int64_t end = std::min(keys, first + kKeyPiece), count = end - first;
+    const Tensor dscores = scratch.probs.Rows(first, end);  // the rounded probabilities are used up
+    TransposedScoreGradient(row_block, count, scratch.scores.Rows(first, end).as<float>(),
+                            scratch.dprobs.Rows(first, end).as<float>(), delta, dscores.data,
+                            dtype);
+    MatMul(dscores, queries, share.dk.Rows(first, end), MatMulKind::kNN, true);
+    MatMul(dscores, head.Keys(first, count), dqueries, MatMulKind::kTN, /*accumulate=*/first > 0);
   }
 }
 
 void RunShare(const BackwardCall& call, const BackwardShare& share) {
   std::memset(share.dk.data, 0, static_cast<size_t>(share.dk.bytes()));
   std::memset(share.dv.data, 0, static_cast<size_t>(share.dv.bytes()));
-  const int64_t length = share.sequence->q_len;
-  for (int64_t b = share.first_block; b * kAttentionBlock < length; b += share.stride) {
-    const int64_t begin = b * kAttentionBlock;
-    BackwardBlock(
-        call, share,
-        {share.sequence, share.kv_head, begin, std::min(length, begin + kAttentionBlock)});
+  std::vector<QueryBlock> blocks;
+  AppendBlocks(*share.sequence, share.kv_head, call.shape.group, &blocks);
+  for (const QueryBlock& block : blocks) {
+    if (block.begin / kAttentionBlock % share.stride == share.first_block) {
+      BackwardBlock(call, share, block);
+    }
   }
 }
 
@@ -261,8 +267,8 @@ void AttentionForward(const AttentionShape& shape, const Tensor& q,
 }
 
 void AttentionBackward(const AttentionShape& shape, const Tensor& dout, const Tensor& q,
-                       std::span<const AttentionSequence> sequences, const Tensor& out,
-                       const Tensor& lse, const Tensor& dq, const Tensor& dk, const Tensor& dv) {
+                       std::span<const AttentionSequence> sequences, const Tensor& lse,
+                       const Tensor& dq, const Tensor& dk, const Tensor& dv) {
   std::vector<BackwardShare> shares;
   int64_t rows = 0;
   for (const AttentionSequence& sequence : sequences) {
@@ -293,7 +299,7 @@ void AttentionBackward(const AttentionShape& shape, const Tensor& dout, const Te
     return shares[a].sequence->q_len * shares[b].stride >
            shares[b].sequence->q_len * shares[a].stride;
   });
-  const BackwardCall call{shape, dout, q, out, lse, dq};
+  const BackwardCall call{shape, dout, q, lse, dq};
   ParallelDynamic(static_cast<int64_t>(order.size()),
                   [&](int64_t i) { RunShare(call, shares[order[i]]); });
   SumShares(shares, dk, dv);

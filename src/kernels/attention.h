@@ -41,10 +41,10 @@ void AttentionForward(const AttentionShape& shape, const Tensor& q,
                       std::span<const AttentionSequence> sequences, const Tensor& out,
                       const Tensor& lse);
 
-// dout (T, H * Dh) f32 and out as above. dq (K, T, G, Dh), dk and dv (K, T, Dh) f32 are written,
-// not added to. The keys must come from the batch: kv_len == q_len.
+// dout (T, H * Dh) f32, lse as the forward left it. dq (K, T, G, Dh), dk and dv (K, T, Dh) f32 are
+// written, not added to. The keys must come from the batch: kv_len == q_len.
 void AttentionBackward(const AttentionShape& shape, const Tensor& dout, const Tensor& q,
-                       std::span<const AttentionSequence> sequences, const Tensor& out,
-                       const Tensor& lse, const Tensor& dq, const Tensor& dk, const Tensor& dv);
+                       std::span<const AttentionSequence> sequences, const Tensor& lse,
+                       const Tensor& dq, const Tensor& dk, const Tensor& dv);
 
 }  // namespace lorikeet

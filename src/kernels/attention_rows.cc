@@ -117,52 +117,60 @@ void WriteRows(const RowBlock& block, int64_t head_dim, const float* values,
 }
 
 template <class C>
-void ReadGradientAs(const RowBlock& block, int64_t head_dim, const float* dout, const C* out,
-                    int64_t stride, C* dout_c, float* delta) {
+void ReadGradientAs(const RowBlock& block, int64_t head_dim, const float* dout, int64_t stride,
+                    C* dout_c) {
   for (int64_t r = 0; r < block.rows; ++r) {
-    const int64_t at = r / block.group * stride + r % block.group * head_dim;
-    const float* g = dout + at;
-    const C* y = out + at;
+    const float* g = dout + r / block.group * stride + r % block.group * head_dim;
     C* to = dout_c + r * head_dim;
-    delta[r] = SumVectors(head_dim, [=](auto lanes, int64_t i, Vec acc) HWY_ATTR {
-      const Vec d = lanes.Load(g + i);
-      lanes.Store(d, to + i);
-      return hn::MulAdd(d, lanes.Load(y + i), acc);
+    ForVectors(head_dim,
+               [=](auto lanes, int64_t i) HWY_ATTR { lanes.Store(lanes.Load(g + i), to + i); });
+  }
+}
+
+void ReadGradient(const RowBlock& block, int64_t head_dim, const float* dout, int64_t stride,
+                  void* dout_c, DType dtype) {
+  if (dtype == DType::kF32) {
+    ReadGradientAs(block, head_dim, dout, stride, static_cast<float*>(dout_c));
+  } else {
+    ReadGradientAs(block, head_dim, dout, stride, static_cast<bfloat16*>(dout_c));
+  }
+}
+
+void Delta(int64_t rows, int64_t keys, const float* probs, const float* dprobs, float* delta) {
+  // Key by key into the rows' sums: a fixed order, and every load is whole.
+  for (int64_t j = 0; j < keys; ++j) {
+    const float* p = probs + j * rows;
+    const float* d = dprobs + j * rows;
+    ForVectors(rows, [=](auto lanes, int64_t i) HWY_ATTR {
+      lanes.Store(hn::MulAdd(lanes.Load(p + i), lanes.Load(d + i), lanes.Load(delta + i)),
+                  delta + i);
     });
   }
 }
 
-void ReadGradient(const RowBlock& block, int64_t head_dim, const float* dout, const void* out,
-                  DType dtype, int64_t stride, void* dout_c, float* delta) {
-  if (dtype == DType::kF32) {
-    ReadGradientAs(block, head_dim, dout, static_cast<const float*>(out), stride,
-                   static_cast<float*>(dout_c), delta);
-  } else {
-    ReadGradientAs(block, head_dim, dout, static_cast<const bfloat16*>(out), stride,
-                   static_cast<bfloat16*>(dout_c), delta);
-  }
-}
-
 template <class C>
-void ProbsAs(const RowBlock& block, int64_t first_key, int64_t keys, const float* scores,
+void ProbsAs(const RowBlock& block, int64_t first_key, int64_t keys, float* scores,
              const float* lse, C* probs) {
   const Vec scale = Set(block.scale);
   for (int64_t j = 0; j < keys; ++j) {
-    const float* s = scores + j * block.rows;
+    float* s = scores + j * block.rows;
     C* p = probs + j * block.rows;
     // Key j is seen by the tokens from (first_key + j + 1 - visible) on.
     const int64_t hidden =
         std::clamp<int64_t>((first_key + j + 1 - block.visible) * block.group, 0, block.rows);
     std::fill(p, p + hidden, C{});
+    std::fill(s, s + hidden, 0.0F);
     ForVectors(block.rows - hidden, [=](auto lanes, int64_t i) HWY_ATTR {
       const Vec x = hn::MulSub(lanes.Load(s + hidden + i), scale, lanes.Load(lse + hidden + i));
-      lanes.Store(ExpNonPositive(x), p + hidden + i);
+      const Vec e = ExpNonPositive(x);
+      lanes.Store(e, s + hidden + i);
+      lanes.Store(e, p + hidden + i);
     });
   }
 }
 
-void Probs(const RowBlock& block, int64_t first_key, int64_t keys, const float* scores,
-           const float* lse, void* probs, DType dtype) {
+void Probs(const RowBlock& block, int64_t first_key, int64_t keys, float* scores, const float* lse,
+           void* probs, DType dtype) {
   if (dtype == DType::kF32) {
     ProbsAs(block, first_key, keys, scores, lse, static_cast<float*>(probs));
   } else {
@@ -171,7 +179,7 @@ void Probs(const RowBlock& block, int64_t first_key, int64_t keys, const float* 
 }
 
 template <class C>
-void ScoreGradientAs(const RowBlock& block, int64_t keys, const C* probs, const float* dprobs,
+void ScoreGradientAs(const RowBlock& block, int64_t keys, const float* probs, const float* dprobs,
                      const float* delta, C* dscores) {
   const Vec scale = Set(block.scale);
   for (int64_t j = 0; j < keys; ++j) {
@@ -183,14 +191,12 @@ void ScoreGradientAs(const RowBlock& block, int64_t keys, const C* probs, const 
   }
 }
 
-void ScoreGradient(const RowBlock& block, int64_t keys, const void* probs, const float* dprobs,
+void ScoreGradient(const RowBlock& block, int64_t keys, const float* probs, const float* dprobs,
                    const float* delta, void* dscores, DType dtype) {
   if (dtype == DType::kF32) {
-    ScoreGradientAs(block, keys, static_cast<const float*>(probs), dprobs, delta,
-                    static_cast<float*>(dscores));
+    ScoreGradientAs(block, keys, probs, dprobs, delta, static_cast<float*>(dscores));
   } else {
-    ScoreGradientAs(block, keys, static_cast<const bfloat16*>(probs), dprobs, delta,
-                    static_cast<bfloat16*>(dscores));
+    ScoreGradientAs(block, keys, probs, dprobs, delta, static_cast<bfloat16*>(dscores));
   }
 }
 
@@ -204,6 +210,7 @@ namespace {
 HWY_EXPORT(Softmax);
 HWY_EXPORT(WriteRows);
 HWY_EXPORT(ReadGradient);
+HWY_EXPORT(Delta);
 HWY_EXPORT(Probs);
 HWY_EXPORT(ScoreGradient);
 }  // namespace
@@ -219,17 +226,20 @@ void WriteAttentionRows(const RowBlock& block, int64_t head_dim, const float* va
 }
 
 void ReadAttentionGradient(const RowBlock& block, int64_t head_dim, const float* dout,
-                           const void* out, DType dtype, int64_t stride, void* dout_c,
-                           float* delta) {
-  HWY_DYNAMIC_DISPATCH(ReadGradient)(block, head_dim, dout, out, dtype, stride, dout_c, delta);
+                           int64_t stride, void* dout_c, DType dtype) {
+  HWY_DYNAMIC_DISPATCH(ReadGradient)(block, head_dim, dout, stride, dout_c, dtype);
 }
 
-void TransposedProbs(const RowBlock& block, int64_t first_key, int64_t keys, const float* scores,
+void AddDelta(int64_t rows, int64_t keys, const float* probs, const float* dprobs, float* delta) {
+  HWY_DYNAMIC_DISPATCH(Delta)(rows, keys, probs, dprobs, delta);
+}
+
+void TransposedProbs(const RowBlock& block, int64_t first_key, int64_t keys, float* scores,
                      const float* lse, void* probs, DType dtype) {
   HWY_DYNAMIC_DISPATCH(Probs)(block, first_key, keys, scores, lse, probs, dtype);
 }
 
-void TransposedScoreGradient(const RowBlock& block, int64_t keys, const void* probs,
+void TransposedScoreGradient(const RowBlock& block, int64_t keys, const float* probs,
                              const float* dprobs, const float* delta, void* dscores, DType dtype) {
   HWY_DYNAMIC_DISPATCH(ScoreGradient)(block, keys, probs, dprobs, delta, dscores, dtype);
 }

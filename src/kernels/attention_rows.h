@@ -26,19 +26,24 @@ void SoftmaxBlock(const RowBlock& block, int64_t keys, const float* scores, void
 void WriteAttentionRows(const RowBlock& block, int64_t head_dim, const float* values,
                         const float* inverse_sum, void* out, DType dtype, int64_t out_stride);
 
-// dout_c (rows, Dh) C <- dout (f32, laid out as out); delta (rows) f32 <- sum over Dh of dout *
-// out.
+// dout_c (rows, Dh) C <- dout f32, laid out as WriteAttentionRows's out.
 void ReadAttentionGradient(const RowBlock& block, int64_t head_dim, const float* dout,
-                           const void* out, DType dtype, int64_t stride, void* dout_c,
-                           float* delta);
+                           int64_t stride, void* dout_c, DType dtype);
 
 // One piece, keys [first_key, first_key + keys), transposed: scores (keys, rows) f32 -> probs
-// (keys, rows) C = exp(scale * s - lse[row]), 0 where not visible.
-void TransposedProbs(const RowBlock& block, int64_t first_key, int64_t keys, const float* scores,
+// (keys, rows) C = exp(scale * s - lse[row]), 0 where not visible. The scores are replaced by the
+// unrounded probabilities: their rows sum to one, which the gradient of the scores needs (it sums
+// to zero).
+void TransposedProbs(const RowBlock& block, int64_t first_key, int64_t keys, float* scores,
                      const float* lse, void* probs, DType dtype);
 
-// dscores (keys, rows) C = probs * (dprobs - delta[row]) * scale; may overwrite probs.
-void TransposedScoreGradient(const RowBlock& block, int64_t keys, const void* probs,
+// delta (rows) f32 += sum over keys of probs * dprobs, both (keys, rows) f32. Taken from the same
+// rounded operands as dprobs, not from out * dout: then the gradient of a row's scores sums to zero
+// up to f32, as softmax demands, and queries and keys get accurate gradients in bf16 too.
+void AddDelta(int64_t rows, int64_t keys, const float* probs, const float* dprobs, float* delta);
+
+// dscores (keys, rows) C = probs * (dprobs - delta[row]) * scale, probs f32.
+void TransposedScoreGradient(const RowBlock& block, int64_t keys, const float* probs,
                              const float* dprobs, const float* delta, void* dscores, DType dtype);
 
 }  // namespace lorikeet

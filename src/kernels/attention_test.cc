@@ -83,8 +83,8 @@ struct Problem {
     AttentionForward(s, q.tensor(), sequences, out.tensor(), lse.tensor());
   }
   void Backward(const AttentionShape& s = kShape) const {
-    AttentionBackward(s, dout.tensor(), q.tensor(), sequences, out.tensor(), lse.tensor(),
-                      dq.tensor(), dk.tensor(), dv.tensor());
+    AttentionBackward(s, dout.tensor(), q.tensor(), sequences, lse.tensor(), dq.tensor(),
+                      dk.tensor(), dv.tensor());
   }
 };
 

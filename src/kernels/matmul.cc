@@ -1,7 +1,6 @@
 #include "kernels/matmul.h"
 
 #include <fmt/core.h>
-#include <omp.h>
 
 #include <cstdlib>
 #include <dnnl.hpp>

@@ -94,6 +94,21 @@ class GoldenTest : public ::testing::TestWithParam<std::tuple<std::string, DType
     EXPECT_GT(error.cosine, 0.999) << name;
   }
 
+  // Softmax does not feel a shift that all scores of a query share, so the gradient of a key's bias
+  // is the small rest of terms that cancel: in bf16 its error is measured by those terms, the query
+  // bias's gradient.
+  void ExpectCloseToLayersQueryBias(const std::string& name, const Tensor& got) const {
+    std::string query_name = name;
+    query_name.replace(query_name.find("k_proj"), 6, "q_proj");
+    const Tensor expected = Expected(name), query = Expected(query_name);
+    double difference = 0, norm = 0;
+    for (int64_t i = 0; i < got.size(); ++i)
+      difference += std::pow(got.as<float>()[i] - expected.as<float>()[i], 2);
+    for (int64_t i = 0; i < query.size(); ++i) norm += std::pow(query.as<float>()[i], 2);
+    EXPECT_LT(std::sqrt(difference / norm), 2e-2) << name;
+    EXPECT_GT(Compare(got, expected).cosine, 0.999) << name;
+  }
+
   std::string dir_;
   DType dtype_ = DType::kF32;
   std::unique_ptr<TensorFile> expected_;
@@ -108,8 +123,13 @@ TEST_P(GoldenTest, EveryWeightsGradient) {
   RunAndCompareForward(nullptr, "");
   size_t compared = 0;
   for (const Param& param : params) {
-    ExpectClose("grad." + param.name, param.grad, Expected("grad." + param.name));
+    const std::string name = "grad." + param.name;
     ++compared;
+    if (dtype_ == DType::kBF16 && param.name.ends_with("k_proj.bias")) {
+      ExpectCloseToLayersQueryBias(name, param.grad);
+    } else {
+      ExpectClose(name, param.grad, Expected(name));
+    }
   }
   size_t given = 0;
   for (const NamedTensor& t : expected_->tensors()) given += t.name.starts_with("grad.") ? 1 : 0;

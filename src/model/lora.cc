@@ -1,12 +1,7 @@
 #include "model/lora.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <regex>
-#include <string_view>
 
 #include "core/error.h"
 #include "core/random.h"
@@ -15,40 +10,25 @@
 namespace lorikeet {
 namespace {
 
-constexpr std::array<std::string_view, 4> kAttention = {"q_proj", "k_proj", "v_proj", "o_proj"};
-constexpr std::array<std::string_view, 3> kMlp = {"gate_proj", "up_proj", "down_proj"};
-
-bool IsOneOf(std::string_view module, std::span<const std::string_view> names) {
-  return std::any_of(names.begin(), names.end(), [&](std::string_view name) {
-    return module.size() > name.size() && module.ends_with(name) &&
-           module[module.size() - name.size() - 1] == '.';
-  });
+// The named sets, as the module names that peft knows.
+const std::vector<std::string>* SetNamed(const std::string& name) {
+  static const std::vector<std::string> attention = {"q_proj", "k_proj", "v_proj", "o_proj"};
+  static const std::vector<std::string> mlp = {"gate_proj", "up_proj", "down_proj"};
+  if (name == "attention" || name == "attn") return &attention;
+  return name == "mlp" ? &mlp : nullptr;
 }
 
-// peft's rule for a list: the whole path, or a suffix of it after a dot.
-bool MatchesName(std::string_view module, const std::string& target) {
-  if (target == "all-linear") return IsOneOf(module, kAttention) || IsOneOf(module, kMlp);
-  if (target == "attention" || target == "attn") return IsOneOf(module, kAttention);
-  if (target == "mlp") return IsOneOf(module, kMlp);
-  return module == target || module.ends_with("." + target);
-}
-
-std::regex CompileTarget(const std::string& pattern) {
-  try {
-    return std::regex(pattern, std::regex::ECMAScript | std::regex::optimize);
-  } catch (const std::regex_error& e) {
-    Fail(ErrorCode::kInvalidArgument, "target_modules '{}' is not a valid regular expression: {}",
-         pattern, e.what());
+// The config that names the same modules without set names.
+LoraConfig ForTarget(const std::string& target) {
+  LoraConfig config;
+  if (const std::vector<std::string>* set = SetNamed(target)) {
+    config.target_modules = *set;
+  } else if (target == "all-linear") {
+    config.target_regex = target;
+  } else {
+    config.target_modules = {target};
   }
-}
-
-// peft's rule for rank_pattern and alpha_pattern: a regex that ends the path, after a dot or alone.
-template <class T>
-T PatternValue(const std::map<std::string, T>& pattern, const std::string& module, T fallback) {
-  for (const auto& [key, value] : pattern) {
-    if (std::regex_match(module, CompileTarget("(?:.*\\.)?(?:" + key + ")"))) return value;
-  }
-  return fallback;
+  return config;
 }
 
 std::vector<std::string> ModulesOf(Model& model) {
@@ -64,9 +44,10 @@ std::vector<std::string> PeftTargets(const std::vector<std::string>& modules,
   std::vector<std::string> written;
   for (const std::string& target : targets) {
     const std::string name = target.substr(target.rfind('.') + 1);
+    const LoraConfig by_name = ForTarget(name);
     const auto count = [&](const std::vector<std::string>& in) {
       return std::count_if(in.begin(), in.end(),
-                           [&](const std::string& module) { return MatchesName(module, name); });
+                           [&](const std::string& module) { return IsTarget(by_name, module); });
     };
     const std::string& entry = count(targets) == count(modules) ? name : target;
     if (std::find(written.begin(), written.end(), entry) == written.end()) written.push_back(entry);
@@ -78,11 +59,14 @@ std::vector<std::string> PeftTargets(const std::vector<std::string>& modules,
 
 std::vector<std::string> MatchTargets(const std::vector<std::string>& modules,
                                       const LoraConfig& config) {
+  if (config.target_regex.empty() && config.target_modules.empty()) {
+    Fail(ErrorCode::kInvalidArgument, "target_modules is empty");
+  }
   std::vector<bool> chosen(modules.size(), false);
-  const auto choose = [&](const std::string& target, const auto& matches) {
+  const auto choose = [&](const LoraConfig& by, const std::string& target) {
     bool any = false;
     for (size_t i = 0; i < modules.size(); ++i) {
-      if (!matches(modules[i])) continue;
+      if (!IsTarget(by, modules[i])) continue;
       chosen[i] = any = true;
     }
     if (!any) {
@@ -93,17 +77,8 @@ std::vector<std::string> MatchTargets(const std::vector<std::string>& modules,
           target, modules.front());
     }
   };
-  if (!config.target_regex.empty() && config.target_regex != "all-linear") {
-    const std::regex regex = CompileTarget(config.target_regex);
-    choose(config.target_regex, [&](const std::string& m) { return std::regex_match(m, regex); });
-  } else {
-    std::vector<std::string> targets = config.target_modules;
-    if (!config.target_regex.empty()) targets.push_back(config.target_regex);
-    if (targets.empty()) Fail(ErrorCode::kInvalidArgument, "target_modules is empty");
-    for (const std::string& target : targets) {
-      choose(target, [&](const std::string& m) { return MatchesName(m, target); });
-    }
-  }
+  if (!config.target_regex.empty()) choose(config, config.target_regex);
+  for (const std::string& target : config.target_modules) choose(ForTarget(target), target);
   std::vector<std::string> result;
   for (size_t i = 0; i < modules.size(); ++i) {
     if (chosen[i]) result.push_back(modules[i]);
@@ -145,8 +120,7 @@ LoraAdapter LoraAdapter::Create(Model& model, const LoraConfig& config, uint64_t
   const std::vector<std::string> targets = MatchTargets(ModulesOf(model), config);
   ForEachLinear(model.weights(), [&](Linear& linear) {
     if (std::find(targets.begin(), targets.end(), linear.name) == targets.end()) return;
-    adapter.AddPair(linear, PatternValue(config.rank_pattern, linear.name, config.r),
-                    PatternValue(config.alpha_pattern, linear.name, config.lora_alpha));
+    adapter.AddPair(linear, RankOf(config, linear.name), AlphaOf(config, linear.name));
     const LoraPair& pair = adapter.pairs_.back();
     const RandomStream random(seed, "lora_a", linear.name);
     const double bound = 1.0 / std::sqrt(static_cast<double>(linear.in_features()));

@@ -258,8 +258,8 @@ void AttentionPartBackward(const Pass& pass, int64_t l, const LayerActivations& 
   const Tensor dq = take("gradient", DType::kF32, {K, T, c.group(), Dh});
   const Tensor dk = take("gradient", DType::kF32, {K, T, Dh});
   const Tensor dv = take("gradient", DType::kF32, {K, T, Dh});
-  AttentionBackward(pass.Attention(), dattention, a.q, Sequences(pass, a.k, a.v), a.attention,
-                    a.lse, dq, dk, dv);
+  AttentionBackward(pass.Attention(), dattention, a.q, Sequences(pass, a.k, a.v), a.lse, dq, dk,
+                    dv);
 
   const HeadRope rope{pass.cos, pass.sin};
   const HeadNorm q_norm = NormOf(w.q_norm, c.rms_norm_eps, a.q_xhat, a.q_rstd);

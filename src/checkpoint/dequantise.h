@@ -1,0 +1,14 @@
+// Rows of any stored dtype to f32. The block formats are those of GGUF (Q4_0 ... Q6_K).
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "core/tensor.h"
+
+namespace lorikeet {
+
+// dst[0 ... count): the values of `count` elements at src; whole blocks for a quantised dtype.
+// f32, f16, bf16 and every quantised dtype of core/tensor.h; CHECKs against integers.
+void DequantiseRow(DType dtype, const std::byte* src, int64_t count, float* dst);
+
+}  // namespace lorikeet

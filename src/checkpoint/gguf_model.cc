@@ -1,0 +1,325 @@
+#include "checkpoint/gguf_model.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <numbers>
+#include <optional>
+
+#include "checkpoint/quote.h"
+#include "core/error.h"
+
+namespace lorikeet {
+namespace {
+
+constexpr const char* kRopeFactors = "rope_freqs.weight";
+
+struct Architecture {
+  const char* gguf_name;  // also HF's model_type
+  const char* hf_class;
+  bool interleaved;  // q and k lie permuted
+};
+constexpr Architecture kArchitectures[] = {
+    {"llama", "LlamaForCausalLM", true},
+    {"qwen2", "Qwen2ForCausalLM", false},
+    {"qwen3", "Qwen3ForCausalLM", false},
+};
+
+const Architecture& ArchitectureOf(const GgufFile& gguf) {
+  const std::string name = gguf.String("general.architecture");
+  for (const Architecture& architecture : kArchitectures) {
+    if (name == architecture.gguf_name) return architecture;
+  }
+  Fail(ErrorCode::kUnsupported, "{}: architecture {}; supported are llama, qwen2 and qwen3",
+       gguf.path(), Quote(name));
+}
+
+// Metadata of one architecture: keys without their prefix, sizes positive and sane.
+class Hyperparameters {
+ public:
+  Hyperparameters(const GgufFile& gguf, std::string prefix)
+      : gguf_(gguf), prefix_(std::move(prefix)) {}
+
+  std::string Key(const char* name) const { return prefix_ + "." + name; }
+  bool Has(const char* name) const { return gguf_.Has(Key(name)); }
+  int64_t Size(const char* name) const { return Checked(name, ValueOf(name)); }
+  int64_t SizeOr(const char* name, int64_t fallback) const {
+    return Has(name) ? Size(name) : fallback;
+  }
+  double Positive(const char* name) const {
+    const auto value = static_cast<float>(gguf_.Float(Key(name)));
+    if (!(value > 0) || !std::isfinite(value)) {
+      Fail(ErrorCode::kCorruptFile, "{}: metadata {} is {}, not a positive number", gguf_.path(),
+           Quote(Key(name)), value);
+    }
+    // The file has f32: 9.999999747e-06 is the 1e-05 of the model's own config.json.
+    return std::stod(fmt::format("{}", value));
+  }
+
+ private:
+  // Some converters write one value a layer; here all layers must agree.
+  int64_t ValueOf(const char* name) const {
+    if (!gguf_.IsArray(Key(name))) return gguf_.Int(Key(name));
+    const std::vector<int64_t> values = gguf_.Ints(Key(name));
+    if (values.empty() || std::ranges::count(values, values[0]) != std::ssize(values)) {
+      Fail(ErrorCode::kUnsupported, "{}: metadata {} differs from layer to layer; not supported",
+           gguf_.path(), Quote(Key(name)));
+    }
+    return values[0];
+  }
+  int64_t Checked(const char* name, int64_t value) const {
+    if (value < 1 || value > INT32_MAX) {
+      Fail(ErrorCode::kCorruptFile, "{}: metadata {} is {}, not a positive 32-bit number",
+           gguf_.path(), Quote(Key(name)), value);
+    }
+    return value;
+  }
+
+  const GgufFile& gguf_;
+  std::string prefix_;
+};
+
+// The divisor that "llama3" rope scaling gives to a frequency; transformers'
+// _compute_llama3_parameters and llama.cpp's converter agree on it.
+double Llama3Divisor(double frequency, double factor, double low, double high, double context) {
+  const double wavelength = 2 * std::numbers::pi / frequency;
+  if (wavelength < context / high) return 1;
+  if (wavelength > context / low) return factor;
+  const double smooth = (context / wavelength - low) / (high - low);
+  return 1 / ((1 - smooth) / factor + smooth);
+}
+
+// Llama 3.1 and later: the file has the divisors, not the parameters that they came from. Every
+// published model uses the same three; the fourth is the largest divisor. Verified, not assumed.
+std::optional<Json> RopeScalingFromFactors(const GgufFile& gguf, int64_t head_dim, double theta) {
+  constexpr double kLow = 1, kHigh = 4, kContext = 8192;
+  const Tensor divisors = gguf.Find(kRopeFactors);
+  if (!divisors) return std::nullopt;
+  const int64_t count = head_dim / 2;
+  if (divisors.dtype != DType::kF32 || divisors.size() != count) {
+    Fail(ErrorCode::kCorruptFile, "{}: {} is not {} f32 numbers, one for each pair of a head",
+         gguf.path(), kRopeFactors, count);
+  }
+  const auto* values = divisors.as<float>();
+  if (std::all_of(values, values + count, [](float v) { return v == 1.0F; })) return std::nullopt;
+  const double factor = *std::max_element(values, values + count);
+  for (int64_t i = 0; i < count; ++i) {
+    const double frequency =
+        std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
+    const double expected = Llama3Divisor(frequency, factor, kLow, kHigh, kContext);
+    if (!(std::abs(values[i] - expected) <= 1e-3 * expected)) {
+      Fail(ErrorCode::kUnsupported,
+           "{}: {} [{}] is {} where Llama 3's rule gives {:.4f}; use the model's Hugging Face "
+           "folder",
+           gguf.path(), kRopeFactors, i, values[i], expected);
+    }
+  }
+  return Json{{"rope_type", "llama3"},
+              {"factor", factor},
+              {"low_freq_factor", kLow},
+              {"high_freq_factor", kHigh},
+              {"original_max_position_embeddings", static_cast<int64_t>(kContext)}};
+}
+
+std::optional<Json> RopeScalingFromMetadata(const GgufFile& gguf, const Hyperparameters& hyper) {
+  if (hyper.Has("rope.scale_linear") && !hyper.Has("rope.scaling.type")) {  // before 2023-10
+    const double factor = hyper.Positive("rope.scale_linear");
+    if (factor == 1) return std::nullopt;
+    return Json{{"rope_type", "linear"}, {"factor", factor}};
+  }
+  const std::string type = gguf.StringOr(hyper.Key("rope.scaling.type"), "none");
+  if (type == "none") return std::nullopt;
+  if (type != "linear" && type != "yarn") {
+    Fail(ErrorCode::kUnsupported, "{}: rope scaling {}; supported are none, linear and yarn",
+         gguf.path(), Quote(type));
+  }
+  const double factor = hyper.Positive("rope.scaling.factor");
+  if (factor == 1) return std::nullopt;
+  Json scaling{{"rope_type", type}, {"factor", factor}};
+  if (type == "linear") return scaling;
+  scaling["original_max_position_embeddings"] = hyper.Size("rope.scaling.original_context_length");
+  const std::pair<const char*, const char*> optional[] = {
+      {"rope.scaling.attn_factor", "attention_factor"},
+      {"rope.scaling.yarn_beta_fast", "beta_fast"},
+      {"rope.scaling.yarn_beta_slow", "beta_slow"}};
+  for (const auto& [key, hf_key] : optional) {
+    if (hyper.Has(key)) scaling[hf_key] = hyper.Positive(key);
+  }
+  return scaling;
+}
+
+// What the architecture's name allows and this program does not compute.
+void RefuseVariants(const GgufFile& gguf, const Hyperparameters& hyper, int64_t head_dim) {
+  if (gguf.IntOr(hyper.Key("expert_count"), 0) > 0) {
+    Fail(ErrorCode::kUnsupported, "{}: a mixture of experts; only dense models are supported",
+         gguf.path());
+  }
+  if (gguf.IntOr("split.count", 1) > 1) {
+    Fail(ErrorCode::kUnsupported,
+         "{}: one of {} parts; join them first with llama-gguf-split --merge", gguf.path(),
+         gguf.Int("split.count"));
+  }
+  for (const char* key :
+       {"attention.key_length", "attention.value_length", "rope.dimension_count"}) {
+    const int64_t size = hyper.SizeOr(key, head_dim);
+    if (size != head_dim) {
+      Fail(ErrorCode::kUnsupported, "{}: metadata {} is {} where heads have {}; not supported",
+           gguf.path(), Quote(hyper.Key(key)), size, head_dim);
+    }
+  }
+}
+
+// The dtype to save in when the model is written out again. Quantised weights carry fewer bits than
+// any of these; bf16 is what such models were trained in.
+const char* TorchDType(DType dtype) {
+  if (dtype == DType::kF32) return "float32";
+  return dtype == DType::kF16 ? "float16" : "bfloat16";
+}
+
+void AddTokenIds(const GgufFile& gguf, Json& config) {
+  constexpr std::pair<const char*, const char*> kNames[] = {
+      {"tokenizer.ggml.bos_token_id", "bos_token_id"},
+      {"tokenizer.ggml.eos_token_id", "eos_token_id"},
+      {"tokenizer.ggml.padding_token_id", "pad_token_id"}};
+  for (const auto& [key, hf_key] : kNames) {
+    if (gguf.Has(key)) config[hf_key] = gguf.Int(key);
+  }
+}
+
+struct Renamed {
+  const char* gguf;
+  const char* hf;
+};
+constexpr Renamed kOutside[] = {
+    {"token_embd.weight", "model.embed_tokens.weight"},
+    {"output_norm.weight", "model.norm.weight"},
+    {"output.weight", "lm_head.weight"},
+};
+constexpr Renamed kInLayer[] = {
+    {"attn_norm.weight", "input_layernorm.weight"},
+    {"attn_q.weight", "self_attn.q_proj.weight"},
+    {"attn_q.bias", "self_attn.q_proj.bias"},
+    {"attn_k.weight", "self_attn.k_proj.weight"},
+    {"attn_k.bias", "self_attn.k_proj.bias"},
+    {"attn_v.weight", "self_attn.v_proj.weight"},
+    {"attn_v.bias", "self_attn.v_proj.bias"},
+    {"attn_output.weight", "self_attn.o_proj.weight"},
+    {"attn_output.bias", "self_attn.o_proj.bias"},
+    {"attn_q_norm.weight", "self_attn.q_norm.weight"},
+    {"attn_k_norm.weight", "self_attn.k_norm.weight"},
+    {"ffn_norm.weight", "post_attention_layernorm.weight"},
+    {"ffn_gate.weight", "mlp.gate_proj.weight"},
+    {"ffn_gate.bias", "mlp.gate_proj.bias"},
+    {"ffn_up.weight", "mlp.up_proj.weight"},
+    {"ffn_up.bias", "mlp.up_proj.bias"},
+    {"ffn_down.weight", "mlp.down_proj.weight"},
+    {"ffn_down.bias", "mlp.down_proj.bias"},
+};
+
+// "blk.3.attn_q.weight" -> 3 and "attn_q.weight"; nothing unless it has that form.
+std::optional<std::pair<int64_t, std::string_view>> SplitLayer(std::string_view name) {
+  if (!name.starts_with("blk.")) return std::nullopt;
+  name.remove_prefix(4);
+  int64_t layer = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), layer);
+  if (error != std::errc() || end == name.data() + name.size() || *end != '.') return std::nullopt;
+  const auto digits = static_cast<size_t>(end - name.data());
+  if (layer < 0 || std::to_string(layer).size() != digits) return std::nullopt;
+  return std::pair(layer, name.substr(digits + 1));
+}
+
+// Empty if the name has no place in a model of so many layers.
+std::string HfName(std::string_view name, int64_t layers) {
+  for (const Renamed& row : kOutside) {
+    if (name == row.gguf) return row.hf;
+  }
+  const auto split = SplitLayer(name);
+  if (!split || split->first >= layers) return "";
+  for (const Renamed& row : kInLayer) {
+    if (split->second == row.gguf) return fmt::format("model.layers.{}.{}", split->first, row.hf);
+  }
+  return "";
+}
+
+int64_t HeadsOf(std::string_view hf_name, const Json& config) {
+  if (hf_name.find(".q_proj.") != std::string_view::npos) return config["num_attention_heads"];
+  if (hf_name.find(".k_proj.") != std::string_view::npos) return config["num_key_value_heads"];
+  return 0;
+}
+
+void CheckInterleaved(const GgufFile& gguf, const GgufWeight& weight, int64_t head_dim) {
+  if (weight.tensor.rows() == weight.interleaved_heads * head_dim && head_dim % 2 == 0 &&
+      !(weight.tensor.rank == 1 && IsQuantised(weight.tensor.dtype))) {
+    return;
+  }
+  Fail(ErrorCode::kCorruptFile, "{}: {} has {} rows where the metadata says {} heads of {}",
+       gguf.path(), weight.hf_name, weight.tensor.rows(), weight.interleaved_heads, head_dim);
+}
+
+}  // namespace
+
+Json ConfigFromGguf(const GgufFile& gguf) {
+  const Architecture& architecture = ArchitectureOf(gguf);
+  const Hyperparameters hyper(gguf, architecture.gguf_name);
+  const Tensor embedding = gguf.Find("token_embd.weight");
+  if (!embedding) {
+    Fail(ErrorCode::kCorruptFile, "{}: has no tensor token_embd.weight; not a whole model",
+         gguf.path());
+  }
+  const int64_t hidden = hyper.Size("embedding_length");
+  const int64_t heads = hyper.Size("attention.head_count");
+  const int64_t head_dim = hyper.SizeOr("attention.key_length", hidden / heads);
+  if (head_dim < 1) {
+    Fail(ErrorCode::kCorruptFile, "{}: {} heads do not fit in a hidden size of {}", gguf.path(),
+         heads, hidden);
+  }
+  RefuseVariants(gguf, hyper, head_dim);
+  Json config{
+      {"architectures", {architecture.hf_class}},
+      {"model_type", architecture.gguf_name},
+      {"vocab_size", embedding.rows()},
+      {"hidden_size", hidden},
+      {"intermediate_size", hyper.Size("feed_forward_length")},
+      {"num_hidden_layers", hyper.Size("block_count")},
+      {"num_attention_heads", heads},
+      {"num_key_value_heads", hyper.SizeOr("attention.head_count_kv", heads)},
+      {"head_dim", head_dim},
+      {"hidden_act", "silu"},
+      {"max_position_embeddings", hyper.Size("context_length")},
+      {"rms_norm_eps", hyper.Positive("attention.layer_norm_rms_epsilon")},
+      {"rope_theta", hyper.Has("rope.freq_base") ? hyper.Positive("rope.freq_base") : 10000.0},
+      {"tie_word_embeddings", !gguf.Find("output.weight")},
+      {"torch_dtype", TorchDType(embedding.dtype)},
+  };
+  if (config["model_type"] != "qwen2") {
+    config["attention_bias"] = static_cast<bool>(gguf.Find("blk.0.attn_q.bias"));
+  }
+  if (config["model_type"] == "llama") {
+    config["mlp_bias"] = static_cast<bool>(gguf.Find("blk.0.ffn_up.bias"));
+  }
+  AddTokenIds(gguf, config);
+  std::optional<Json> scaling = RopeScalingFromFactors(gguf, head_dim, config["rope_theta"]);
+  if (!scaling) scaling = RopeScalingFromMetadata(gguf, hyper);
+  if (scaling) config["rope_scaling"] = *scaling;
+  return config;
+}
+
+std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config) {
+  const bool interleaved = ArchitectureOf(gguf).interleaved;
+  std::vector<GgufWeight> weights;
+  for (const auto& [name, tensor] : gguf.tensors()) {
+    if (name == kRopeFactors) continue;  // now the config's rope_scaling
+    GgufWeight weight{HfName(name, config["num_hidden_layers"]), tensor};
+    if (weight.hf_name.empty()) {
+      Fail(ErrorCode::kUnsupported, "{}: tensor {} has no place in a {} model of {} layers",
+           gguf.path(), Quote(name), config["model_type"].get<std::string>(),
+           config["num_hidden_layers"].get<int64_t>());
+    }
+    if (interleaved) weight.interleaved_heads = HeadsOf(weight.hf_name, config);
+    if (weight.interleaved_heads > 0) CheckInterleaved(gguf, weight, config["head_dim"]);
+    weights.push_back(std::move(weight));
+  }
+  return weights;
+}
+
+}  // namespace lorikeet

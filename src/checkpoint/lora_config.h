@@ -1,0 +1,37 @@
+// adapter_config.json: which modules have LoRA factors, and of which rank and scale.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+
+namespace lorikeet {
+
+struct LoraConfig {
+  int r = 32;
+  float lora_alpha = 32;
+  float lora_dropout = 0;
+  bool use_rslora = false;                  // scale alpha / sqrt(r) instead of alpha / r
+  std::vector<std::string> target_modules;  // names, or suffixes of names after a dot
+  std::string target_regex;  // instead of the list: a regex for whole names, or "all-linear"
+  std::map<std::string, int> rank_pattern;     // name, suffix or regex -> r
+  std::map<std::string, float> alpha_pattern;  // likewise -> lora_alpha
+  std::string base_model_name_or_path;
+};
+
+// The content of an adapter_config.json; `where` names it in errors. Throws Error for whatever
+// would change the result and is not supported here (DoRA, bias, modules_to_save, ...).
+LoraConfig ParseLoraConfig(const Json& json, const std::string& where);
+
+// Whether the config names this module as a target: by regex, name or suffix. "all-linear" names
+// every module, lm_head excepted.
+bool IsTarget(const LoraConfig& config, const std::string& module);
+// The rank and alpha of one module: the first pattern that matches, else the config's own.
+int RankOf(const LoraConfig& config, const std::string& module);
+float AlphaOf(const LoraConfig& config, const std::string& module);
+
+// The text of an adapter_config.json, with only those keys that old versions of peft know.
+std::string LoraConfigText(const LoraConfig& config);
+
+}  // namespace lorikeet

@@ -1,0 +1,236 @@
+#include "checkpoint/model_source.h"
+
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "checkpoint/dequantise.h"
+#include "checkpoint/gguf_model.h"
+#include "checkpoint/hub_cache.h"
+#include "checkpoint/quote.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/parallel.h"
+
+namespace lorikeet {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A model's weights and what lies beside them.
+struct Location {
+  std::string folder;
+  std::string weights;  // for OpenSafetensors, or a .gguf file
+};
+
+[[noreturn]] void FailAdapter(const fs::path& folder) {
+  const std::string path = (folder / "adapter_config.json").string();
+  const Json config = ParseJson(ReadFile(path), path);
+  const auto base = config.is_object() ? config.find("base_model_name_or_path") : config.end();
+  Fail(ErrorCode::kInvalidArgument,
+       "{}: an adapter, not a model; give its base model{} as the model and this folder as the "
+       "adapter",
+       folder.string(),
+       config.is_object() && base != config.end() && base->is_string()
+           ? fmt::format(" {}", Quote(base->get<std::string>()))
+           : "");
+}
+
+// A name that cannot be a path (too long, say) is one that does not exist.
+bool Exists(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+bool HasSafetensors(const fs::path& folder) {
+  return Exists(folder / "model.safetensors") || Exists(folder / "model.safetensors.index.json");
+}
+
+// A folder that holds nothing but one GGUF file is as good as the file.
+std::string OnlyGgufIn(const fs::path& folder) {
+  std::vector<std::string> found;
+  std::error_code unreadable;  // then the search for config.json says so
+  for (const auto& entry : fs::directory_iterator(folder, unreadable)) {
+    if (entry.path().extension() == ".gguf") found.push_back(entry.path().string());
+  }
+  if (found.size() > 1) {
+    Fail(ErrorCode::kInvalidArgument, "{}: holds {} GGUF files; name one of them, e.g. {}",
+         folder.string(), found.size(), found[0]);
+  }
+  return found.empty() ? "" : found[0];
+}
+
+Location Locate(const std::string& path_or_name) {
+  const fs::path path = Exists(path_or_name) ? path_or_name : FindInHubCache(path_or_name);
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) {
+    const fs::path parent = path.parent_path();
+    return {parent.empty() ? "." : parent.string(), path.string()};
+  }
+  if (!HasSafetensors(path)) {
+    if (Exists(path / "adapter_config.json")) FailAdapter(path);
+    const std::string gguf = OnlyGgufIn(path);
+    if (!gguf.empty()) return {path.string(), gguf};
+  }
+  return {path.string(), path.string()};
+}
+
+// By content as well as by name: caches keep files under their hash.
+bool LooksLikeGguf(const std::string& path) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) return false;
+  if (path.ends_with(".gguf")) return true;
+  const MappedFile file(path);
+  return file.size() >= 4 && std::memcmp(file.data(), "GGUF", 4) == 0;
+}
+
+// Weights packed by GPTQ, AWQ, bitsandbytes and the like are no tensors to compute with.
+void RefuseQuantised(const Json& config, const std::string& path) {
+  const auto quantised = config.find("quantization_config");
+  if (quantised == config.end() || quantised->is_null()) return;
+  Fail(ErrorCode::kUnsupported,
+       "{}: has a quantization_config; take the unquantised model, or a GGUF file of it", path);
+}
+
+// Pieces of about this many elements keep a thread's scratch in its cache.
+constexpr int64_t kScratch = 8192;
+
+template <class T>
+void Narrow(const float* src, int64_t count, void* dst) {
+  auto* out = static_cast<T*>(dst);
+  for (int64_t i = 0; i < count; ++i) out[i] = FromFloat<T>(src[i]);
+}
+
+// `count` elements of any stored dtype at src to `to` at dst.
+void ConvertRow(DType from, const std::byte* src, int64_t count, DType to, std::byte* dst) {
+  if (from == to) {
+    std::memcpy(dst, src, static_cast<size_t>(DTypeBytes(from, count)));
+    return;
+  }
+  float scratch[kScratch];
+  for (int64_t at = 0; at < count; at += kScratch) {  // kScratch is whole blocks of every format
+    const int64_t n = std::min(kScratch, count - at);
+    std::byte* out = dst + DTypeBytes(to, at);
+    DequantiseRow(from, src + DTypeBytes(from, at), n, scratch);
+    switch (to) {
+      case DType::kF32:
+        Narrow<float>(scratch, n, out);
+        break;
+      case DType::kBF16:
+        Narrow<bfloat16>(scratch, n, out);
+        break;
+      case DType::kF16:
+        Narrow<float16>(scratch, n, out);
+        break;
+      default:
+        CHECK(false && "weights are read as f32, bf16 or f16");
+    }
+  }
+}
+
+// Where row `row` of a head-by-head matrix lies when each head's halves are interleaved.
+int64_t InterleavedRow(int64_t row, int64_t head_dim) {
+  const int64_t head = row / head_dim, in_head = row % head_dim, half = head_dim / 2;
+  return head * head_dim + in_head % half * 2 + in_head / half;
+}
+
+bool IsFloat(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16;
+}
+
+}  // namespace
+
+ModelSource ModelSource::Open(const std::string& path_or_name) {
+  const Location location = Locate(path_or_name);
+  return LooksLikeGguf(location.weights) ? OpenGguf(location.weights)
+                                         : OpenFolder(location.folder, location.weights);
+}
+
+ModelSource ModelSource::OpenGguf(const std::string& path) {
+  ModelSource source;
+  source.path_ = path;
+  auto gguf = std::make_unique<GgufFile>(path);
+  source.config_ = ConfigFromGguf(*gguf);
+  for (const GgufWeight& weight : WeightsFromGguf(*gguf, source.config_)) {
+    source.AddEntry(weight.hf_name, weight.tensor, weight.interleaved_heads);
+  }
+  source.gguf_ = gguf.get();
+  source.file_ = std::move(gguf);
+  return source;
+}
+
+ModelSource ModelSource::OpenFolder(const std::string& folder, const std::string& weights) {
+  ModelSource source;
+  source.path_ = folder;
+  const std::string config_path = (fs::path(folder) / "config.json").string();
+  if (!Exists(config_path)) {
+    Fail(ErrorCode::kNotFound, "{}: not there; a model needs its config.json beside its weights",
+         config_path);
+  }
+  source.config_ = ParseJson(ReadFile(config_path), config_path);
+  if (!source.config_.is_object()) {
+    Fail(ErrorCode::kCorruptFile, "{}: not a JSON object; get the file again", config_path);
+  }
+  RefuseQuantised(source.config_, config_path);
+  source.file_ = OpenSafetensors(weights);
+  for (const auto& [name, tensor] : source.file_->tensors()) source.AddEntry(name, tensor, 0);
+  return source;
+}
+
+void ModelSource::AddEntry(const std::string& name, const Tensor& tensor,
+                           int64_t interleaved_heads) {
+  index_.emplace(name, entries_.size());
+  entries_.push_back(
+      {name, tensor.dtype, {tensor.shape.begin(), tensor.shape.begin() + tensor.rank}});
+  stored_.push_back({tensor, interleaved_heads});
+}
+
+const ModelSource::Entry* ModelSource::Find(std::string_view name) const {
+  const auto found = index_.find(std::string(name));
+  return found == index_.end() ? nullptr : &entries_[found->second];
+}
+
+const ModelSource::Stored& ModelSource::Get(std::string_view name) const {
+  const auto found = index_.find(std::string(name));
+  if (found == index_.end()) {
+    Fail(ErrorCode::kNotFound, "{}: has no tensor {}; the model's config and weights disagree",
+         path_, Quote(name));
+  }
+  return stored_[found->second];
+}
+
+Tensor ModelSource::Mapped(std::string_view name) const {
+  const Stored& stored = Get(name);
+  return IsFloat(stored.tensor.dtype) && stored.interleaved_heads == 0 ? stored.tensor : Tensor();
+}
+
+void ModelSource::Read(std::string_view name, DType to, void* dst) const {
+  const Tensor tensor = Get(name).tensor;
+  const int64_t heads = Get(name).interleaved_heads;
+  if (!IsFloat(tensor.dtype) && !IsQuantised(tensor.dtype)) {
+    Fail(ErrorCode::kUnsupported, "{}: tensor {} holds {} numbers, not weights", path_, Quote(name),
+         DTypeName(tensor.dtype));
+  }
+  if (tensor.size() == 0) return;
+  // A bias has rows of one element when its rows move, and is one row otherwise.
+  const int64_t width = tensor.rank == 1 && heads > 0 ? 1 : tensor.cols();
+  const int64_t rows = tensor.size() / width;
+  const int64_t head_dim = heads > 0 ? rows / heads : 0;
+  const auto* src = static_cast<const std::byte*>(tensor.data);
+  auto* out = static_cast<std::byte*>(dst);
+  const int64_t from_bytes = DTypeBytes(tensor.dtype, width), to_bytes = DTypeBytes(to, width);
+  ParallelRanges(rows, std::max<int64_t>(1, kScratch / width), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t from = heads > 0 ? InterleavedRow(row, head_dim) : row;
+      ConvertRow(tensor.dtype, src + from * from_bytes, width, to, out + row * to_bytes);
+    }
+  });
+}
+
+std::string ModelSource::TextFile(const std::string& name) const {
+  if (IsGguf()) return "";
+  const std::string path = (fs::path(path_) / name).string();
+  return Exists(path) ? ReadFile(path) : "";
+}
+
+}  // namespace lorikeet

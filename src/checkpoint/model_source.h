@@ -1,0 +1,67 @@
+// A model on disk in Hugging Face terms (config.json keys, weight names), whichever container.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "checkpoint/gguf.h"
+#include "checkpoint/safetensors.h"
+#include "core/json.h"
+#include "core/tensor.h"
+
+namespace lorikeet {
+
+class ModelSource {
+ public:
+  // `path_or_name`: a Hugging Face folder, a .safetensors file with config.json beside it, a .gguf
+  // file, or a name "org/name[@revision]" in the Hugging Face cache. Throws Error; for a name that
+  // is not found it lists where it looked, for an adapter folder it names the base model.
+  static ModelSource Open(const std::string& path_or_name);
+
+  const std::string& path() const { return path_; }  // resolved: a folder, or the GGUF file
+  // The content of config.json; for GGUF the same keys made from the metadata (gguf_model.h).
+  const Json& config() const { return config_; }
+
+  struct Entry {
+    std::string name;  // as in Hugging Face checkpoints, "model.layers.0.self_attn.q_proj.weight"
+    DType dtype;       // as stored
+    std::vector<int64_t> shape;
+  };
+  const std::vector<Entry>& entries() const { return entries_; }
+  bool Has(std::string_view name) const { return Find(name) != nullptr; }
+  const Entry* Find(std::string_view name) const;  // null if absent
+  // The tensor as it lies in the file, when it can be used there: f32, f16 or bf16 and in Hugging
+  // Face's row order. Empty otherwise, then Read() it. Throws Error if there is no such tensor.
+  Tensor Mapped(std::string_view name) const;
+  // Writes the whole tensor to dst (f32, f16 or bf16), rounded to nearest even and with its rows
+  // in Hugging Face's order. Throws Error if there is no such tensor or it holds integers.
+  void Read(std::string_view name, DType to, void* dst) const;
+
+  // A file beside the weights ("tokenizer.json"), "" if absent; always "" for GGUF, see gguf().
+  std::string TextFile(const std::string& name) const;
+  bool IsGguf() const { return gguf_ != nullptr; }
+  const GgufFile* gguf() const { return gguf_; }  // null unless IsGguf()
+
+ private:
+  struct Stored {
+    Tensor tensor;
+    int64_t interleaved_heads;  // as in gguf_model.h; 0: Hugging Face's row order
+  };
+  static ModelSource OpenGguf(const std::string& path);
+  static ModelSource OpenFolder(const std::string& folder, const std::string& weights);
+  const Stored& Get(std::string_view name) const;
+  void AddEntry(const std::string& name, const Tensor& tensor, int64_t interleaved_heads);
+
+  std::string path_;
+  Json config_;
+  std::unique_ptr<TensorFile> file_;
+  const GgufFile* gguf_ = nullptr;  // file_, when it is one
+  std::vector<Entry> entries_;
+  std::vector<Stored> stored_;  // parallel to entries_
+  std::unordered_map<std::string, size_t> index_;
+};
+
+}  // namespace lorikeet

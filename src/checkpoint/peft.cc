@@ -1,0 +1,149 @@
+#include "checkpoint/peft.h"
+
+#include <filesystem>
+#include <string_view>
+#include <utility>
+
+#include "checkpoint/quote.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/json.h"
+
+namespace lorikeet {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kConfigName = "adapter_config.json";
+constexpr const char* kWeightsName = "adapter_model.safetensors";
+constexpr std::string_view kPrefix = "base_model.model.";
+constexpr std::string_view kSuffixA = ".lora_A.weight", kSuffixB = ".lora_B.weight",
+                           kSuffixBase = ".base_layer.weight";
+
+bool IsFloat(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16;
+}
+
+// Sorts the tensors of an adapter's file into pairs.
+class PairCollector {
+ public:
+  PairCollector(AdapterFile& adapter, const std::string& path) : adapter_(adapter), path_(path) {}
+
+  void Collect() {
+    for (const auto& [name, tensor] : adapter_.file->tensors()) Add(name, tensor);
+    for (auto& [module, pair] : pairs_) {
+      Finish(module, pair);
+      adapter_.pairs.push_back(std::move(pair));
+    }
+    if (adapter_.pairs.empty()) {
+      Fail(ErrorCode::kCorruptFile, "{}: holds no LoRA factors", path_);
+    }
+    for (const auto& [module, copy] : adapter_.base_copies) {
+      if (!pairs_.contains(module)) FailTensor(module, "a base weight without LoRA factors");
+    }
+  }
+
+ private:
+  [[noreturn]] void FailTensor(std::string_view name, const std::string& what) const {
+    Fail(ErrorCode::kCorruptFile, "{}: {}: {}", path_, Quote(name), what);
+  }
+
+  void Add(const std::string& name, const Tensor& tensor) {
+    std::string_view module = name;
+    if (!module.starts_with(kPrefix)) FailTensor(name, "not a tensor of a peft adapter");
+    module.remove_prefix(kPrefix.size());
+    const auto take = [&](std::string_view suffix) {
+      if (!module.ends_with(suffix) || module.size() == suffix.size()) return false;
+      module.remove_suffix(suffix.size());
+      return true;
+    };
+    if (take(kSuffixA)) {
+      pairs_[std::string(module)].a = Checked(name, tensor);
+    } else if (take(kSuffixB)) {
+      pairs_[std::string(module)].b = Checked(name, tensor);
+    } else if (take(kSuffixBase)) {
+      adapter_.base_copies[std::string(module)] = Checked(name, tensor);
+    } else {
+      Fail(ErrorCode::kUnsupported,
+           "{}: tensor {} is neither lora_A nor lora_B of a linear layer; DoRA, trained biases, "
+           "embeddings and modules_to_save are not supported",
+           path_, Quote(name));
+    }
+  }
+
+  Tensor Checked(const std::string& name, const Tensor& tensor) const {
+    if (tensor.rank != 2 || tensor.size() == 0 || !IsFloat(tensor.dtype)) {
+      FailTensor(name, "not a matrix of f32, f16 or bf16 numbers");
+    }
+    return tensor;
+  }
+
+  void Finish(const std::string& module, AdapterFile::Pair& pair) const {
+    if (!pair.a) FailTensor(module, "has lora_B but no lora_A");
+    if (!pair.b) FailTensor(module, "has lora_A but no lora_B");
+    if (!IsTarget(adapter_.config, module)) {
+      FailTensor(module, "is not among the config's target_modules");
+    }
+    pair.module = module;
+    pair.r = RankOf(adapter_.config, module);
+    pair.alpha = AlphaOf(adapter_.config, module);
+    if (pair.a.rows() != pair.r || pair.b.cols() != pair.r) {
+      FailTensor(module, fmt::format("lora_A has {} rows and lora_B {} columns where the config "
+                                     "gives rank {}",
+                                     pair.a.rows(), pair.b.cols(), pair.r));
+    }
+  }
+
+  AdapterFile& adapter_;
+  const std::string& path_;
+  std::map<std::string, AdapterFile::Pair> pairs_;
+};
+
+TensorToWrite Named(const std::string& module, std::string_view suffix, const Tensor& tensor) {
+  return {fmt::format("{}{}{}", kPrefix, module, suffix),
+          tensor.dtype,
+          {tensor.shape[0], tensor.shape[1]},
+          tensor.data};
+}
+
+}  // namespace
+
+AdapterFile ReadAdapter(const std::string& dir) {
+  const std::string config_path = (fs::path(dir) / kConfigName).string();
+  const std::string path = (fs::path(dir) / kWeightsName).string();
+  std::error_code ignored;
+  if (!fs::exists(path, ignored) && fs::exists(fs::path(dir) / "adapter_model.bin", ignored)) {
+    Fail(ErrorCode::kUnsupported,
+         "{}: holds adapter_model.bin, which only Python can read; load the adapter with peft and "
+         "save it again: save_pretrained(dir) writes {}",
+         dir, kWeightsName);
+  }
+  AdapterFile adapter;
+  adapter.config = ParseLoraConfig(ParseJson(ReadFile(config_path), config_path), config_path);
+  adapter.file = OpenSafetensors(path);
+  PairCollector(adapter, path).Collect();
+  return adapter;
+}
+
+void WriteAdapter(const std::string& dir, const LoraConfig& config,
+                  const std::vector<AdapterPairToWrite>& pairs) {
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [module, a, b] : pairs) {
+    CHECK(a.rank == 2 && b.rank == 2 && a.rows() == b.cols());
+    if (a.rows() != RankOf(config, module) || !IsTarget(config, module)) {
+      Fail(ErrorCode::kInvalidArgument,
+           "{}: module {} of rank {} is not what the adapter's config describes; write it with "
+           "matching target_modules and rank_pattern",
+           dir, Quote(module), a.rows());
+    }
+    tensors.push_back(Named(module, kSuffixA, a));
+    tensors.push_back(Named(module, kSuffixB, b));
+  }
+  std::error_code error;
+  fs::create_directories(dir, error);
+  if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", dir, error.message());
+  WriteSafetensors((fs::path(dir) / kWeightsName).string(), tensors, {{"format", "pt"}});
+  WriteFileAtomically((fs::path(dir) / kConfigName).string(), LoraConfigText(config));
+}
+
+}  // namespace lorikeet

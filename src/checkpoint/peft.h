@@ -1,0 +1,46 @@
+// LoRA adapters as the peft library stores them: adapter_config.json beside
+// adapter_model.safetensors with base_model.model.<module>.lora_A.weight (R, in), lora_B (out, R).
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "checkpoint/lora_config.h"
+#include "checkpoint/safetensors.h"
+#include "core/tensor.h"
+
+namespace lorikeet {
+
+struct AdapterFile {
+  struct Pair {
+    std::string module;  // "model.layers.0.self_attn.q_proj"
+    Tensor a;            // (R, in), f32, f16 or bf16
+    Tensor b;            // (out, R)
+    float alpha;
+    int r;
+  };
+  LoraConfig config;
+  std::unique_ptr<TensorFile> file;  // owns the memory of all tensors below
+  std::vector<Pair> pairs;           // sorted by module
+  // Weights of the base that peft copies along with an adapter of lm_head: module -> its weight.
+  // They are to be equal to the base's.
+  std::map<std::string, Tensor> base_copies;
+};
+
+// Every tensor of the file is in a pair, every pair is whole, and ranks agree with the config;
+// otherwise throws Error naming the file and the tensor.
+AdapterFile ReadAdapter(const std::string& dir);
+
+struct AdapterPairToWrite {
+  std::string module;
+  Tensor a, b;  // f32, (R, in) and (out, R)
+};
+
+// Writes both files into `dir` (created if absent), each atomically, the config last: a folder
+// with a config is complete. Only keys that old versions of peft know. Ranks other than config.r
+// must be in rank_pattern.
+void WriteAdapter(const std::string& dir, const LoraConfig& config,
+                  const std::vector<AdapterPairToWrite>& pairs);
+
+}  // namespace lorikeet

@@ -1,0 +1,46 @@
+// The safetensors format: an 8-byte little-endian header length, a JSON header
+// {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {...}}, then the data.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace lorikeet {
+
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+};
+
+// Named tensors in one or more mapped files. They are read-only and live as long as this object.
+class TensorFile {
+ public:
+  virtual ~TensorFile() = default;
+  virtual Tensor Find(std::string_view name) const = 0;  // empty if absent
+  virtual const std::vector<NamedTensor>& tensors() const = 0;
+};
+
+// `path`: a .safetensors file, a *.safetensors.index.json with its shards beside it, or a folder
+// that holds model.safetensors or model.safetensors.index.json. Nothing is copied, except tensors
+// that lie unaligned in their file. Scalars get shape {1}. Throws Error naming the file, and the
+// tensor where there is one, for damage, dtypes outside core/tensor.h and more than 4 dimensions.
+std::unique_ptr<TensorFile> OpenSafetensors(const std::string& path);
+
+struct TensorToWrite {
+  std::string name;
+  DType dtype;  // f32, f16, bf16, i32, i64 or u8
+  std::vector<int64_t> shape;
+  const void* data;
+};
+
+// Writes the whole file or none of it. The data is streamed: no second copy in memory.
+// `metadata` becomes "__metadata__"; transformers and peft want {"format": "pt"}.
+void WriteSafetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
+                      const std::map<std::string, std::string>& metadata);
+
+}  // namespace lorikeet

@@ -1,0 +1,208 @@
+// lorikeet merge: an adapter added into its base, as a Hugging Face folder of its own.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "cli/commands.h"
+#include "cli/common_options.h"
+#include "cli/load.h"
+#include "cli/merge_verify.h"
+#include "cli/model_folder.h"
+#include "core/args.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/format.h"
+#include "core/random.h"
+
+namespace lorikeet {
+namespace {
+
+struct MergeOptions {
+  std::string model, adapter, output_dir, dtype;
+  bool overwrite, verify, json;
+  std::optional<std::string> verify_data;
+  int verify_tokens;
+  CommonOptions common;
+
+  template <class V>
+  void ForEach(V& v) {
+    v(adapter, "adapter", "", "PEFT adapter to merge.",
+      {.group = "Merge",
+       .aliases = {"adapter_name_or_path"},
+       .required = true,
+       .positional = true,
+       .metavar = "DIR"});
+    v(output_dir, "output_dir", "", "Folder to write.",
+      {.aliases = {"o"}, .required = true, .positional = true, .metavar = "DIR"});
+    v(model, "model", "",
+      "The adapter's base: folder, GGUF file or name in the cache; if not given, the one that the "
+      "adapter names.",
+      {.aliases = {"model_name_or_path", "base_model", "m"}, .metavar = "PATH"});
+    v(dtype, "dtype", "auto",
+      "What to store weights in; auto: as the base stores them, bf16 where they are quantised.",
+      {.aliases = {"torch_dtype"}, .choices = {"auto", "bf16", "f32", "f16"}});
+    v(overwrite, "overwrite", false, "Replace an existing model folder.");
+    v(verify, "verify", false,
+      "Compare the folder's logits with those of base + adapter; exit status 1 if they differ by "
+      "more than rounding explains. Needs memory for the model in f32, three times over.",
+      {.group = "Check"});
+    v(verify_data, "verify_data", std::nullopt,
+      "JSONL file to compare on instead of the built-in sample.", {.metavar = "FILE"});
+    v(verify_tokens, "verify_tokens", 256, "Tokens to compare on, at most.",
+      {.min = 1, .max = 65536});
+    v(json, "json", false, "Print the result as one JSON object.");
+    common.ForEach(v);
+  }
+};
+
+constexpr const char* kSummary =
+    "Adds an adapter into its base, W + s B A in f32 for every adapted weight, rounded once to the "
+    "stored dtype, and writes the result as a Hugging Face folder with the tokenizer files. A "
+    "quantised base (GGUF) is dequantised and stays so: it is never quantised again.";
+
+constexpr const char* kEpilog =
+    "Examples:\n"
+    "  lorikeet merge out/run merged\n"
+    "  lorikeet merge --model base --adapter out/run --output-dir merged --dtype f32 --verify\n";
+
+// Says what rounding does without being asked: nothing is lost for want of a warning.
+void NoteDtype(const ModelSource& source, DType dtype) {
+  for (const ModelSource::Entry& entry : source.entries()) {
+    if (!IsQuantised(entry.dtype)) continue;
+    fmt::print(stderr, "note: the base is quantised ({}); the merged model is written in {}\n",
+               DTypeName(entry.dtype), DTypeName(dtype));
+    return;
+  }
+}
+
+void RefuseTiedHead(const Model& model, const LoraAdapter& adapter) {
+  if (!model.config().tie_word_embeddings || adapter.Find(model.weights().lm_head) == nullptr)
+    return;
+  Fail(ErrorCode::kUnsupported,
+       "{}: adapts lm_head, which this model shares with its embedding, so merging it would change "
+       "the embedding too; use base and adapter side by side",
+       model.source().path());
+}
+
+// The adapter's own text files where it has them: it may have been trained with another template.
+std::vector<TextFile> TextFilesOf(const LoadedModel& base, const std::string& adapter) {
+  std::vector<TextFile> files = base.text_files;
+  namespace fs = std::filesystem;
+  for (TextFile& file : files) {
+    const fs::path own = fs::path(adapter) / file.name;
+    if (fs::is_regular_file(own)) file.content = ReadFile(own.string());
+  }
+  const fs::path jinja = fs::path(adapter) / "chat_template.jinja";
+  if (!files.empty() && fs::is_regular_file(jinja)) {
+    ReplaceChatTemplate(files, ReadFile(jinja.string()));
+  }
+  return files;
+}
+
+FolderFacts Merge(const LoadedModel& base, const LoraAdapter& adapter, DType dtype,
+                  const MergeOptions& options) {
+  const ChangeTensor merge = MergeAdapter(adapter);
+  return WriteModelFolder(base.model->source(), {.dir = options.output_dir,
+                                                 .dtype = dtype,
+                                                 .change = merge,
+                                                 .text_files = TextFilesOf(base, options.adapter)});
+}
+
+constexpr const char* kSampleText =
+    "Parrots are birds with a strong curved beak, an upright stance and clawed feet. Many of them "
+    "are brightly coloured. The lorikeet feeds on nectar and soft fruit, and its tongue ends in a "
+    "tuft of papillae.\n\nQ: What is 17 + 25?\nA: 42.\n\ndef area(width, height):\n    return "
+    "width * height\n\nWir gehen heute Abend ins Kino. Il fait beau aujourd'hui. Mañana será otro "
+    "día. 今日はいい天気です。\n\nDear reader, whoever asks for the shortest way should first say "
+    "where they are; the answer depends on little else. In 1969 two people walked on the Moon for "
+    "the first time, and twelve had done so by the end of 1972.";
+
+void AddSequence(const std::vector<int32_t>& tokens, int64_t most, Batch* batch) {
+  if (batch->cu_seqlens.empty()) batch->cu_seqlens.push_back(0);
+  const int64_t n =
+      std::min<int64_t>(static_cast<int64_t>(tokens.size()), most - batch->num_tokens());
+  if (n <= 0) return;
+  batch->tokens.insert(batch->tokens.end(), tokens.begin(), tokens.begin() + n);
+  for (int32_t i = 0; i < n; ++i) batch->positions.push_back(i);
+  batch->cu_seqlens.push_back(static_cast<int32_t>(batch->num_tokens()));
+}
+
+Batch VerificationBatch(const LoadedModel& base, const MergeOptions& options) {
+  Batch batch;
+  const int64_t V = base.model->config().vocab_size;
+  if (options.verify_data) {
+    for (const Example& example : LoadExamples({*options.verify_data}, base, {}).examples) {
+      AddSequence(example.tokens, options.verify_tokens, &batch);
+    }
+    return batch;
+  }
+  std::vector<int32_t> sample;
+  if (base.tokenizer) {
+    sample = base.tokenizer->tokenizer.Encode(kSampleText, /*add_special_tokens=*/true);
+    std::erase_if(sample, [&](int32_t id) { return id >= V; });
+  }
+  const RandomStream random(1, "merge verify");
+  // A model without a tokenizer gets ids at random; so does one that the sample does not fill.
+  for (uint64_t i = 0; sample.size() < static_cast<size_t>(options.verify_tokens); ++i) {
+    if (base.tokenizer && !sample.empty()) break;
+    sample.push_back(static_cast<int32_t>(random.Below(i, static_cast<uint64_t>(V))));
+  }
+  AddSequence(sample, options.verify_tokens, &batch);
+  return batch;
+}
+
+MergeVerification Verify(const LoadedModel& base, const LoraAdapter& adapter, DType dtype,
+                         const MergeOptions& options) {
+  const std::unique_ptr<Model> merged = Model::Load(options.output_dir, DType::kF32);
+  return VerifyMerge(*base.model, adapter, *merged, dtype, VerificationBatch(base, options));
+}
+
+// Weights that lie in the file in bf16 are only mapped then, and merging reads the file anyway.
+DType ComputeFor(const ModelSource& source, bool verify) {
+  const bool f32 = verify || StoredDtype(source) == DType::kF32;
+  return f32 ? DType::kF32 : DefaultComputeDtype();
+}
+
+}  // namespace
+
+int RunMerge(int argc, char** argv) {
+  MergeOptions options;
+  const CommandHelp help = {.name = "merge", .summary = kSummary, .epilog = kEpilog};
+  if (!ParseCommandLine(help, argc, argv, options)) return 0;
+  options.common.Apply();
+  const std::string model = BaseModelOf(options.model, options.adapter);
+  const std::string path = ModelSource::Open(model).path();
+  CheckOutputFolder(options.output_dir, options.overwrite, {path, options.adapter});
+  const bool verify = options.verify || options.verify_data.has_value();
+  const LoadedModel base = LoadModel(model, ComputeFor(ModelSource::Open(model), verify));
+  const LoraAdapter adapter = LoraAdapter::Load(*base.model, options.adapter);
+  RefuseTiedHead(*base.model, adapter);
+  const DType dtype = ParseStoredDtype(options.dtype, base.model->source());
+  if (!options.common.quiet) NoteDtype(base.model->source(), dtype);
+  const FolderFacts facts = Merge(base, adapter, dtype, options);
+  OrderedJson json = {{"model", path},
+                      {"adapter", options.adapter},
+                      {"output_dir", options.output_dir},
+                      {"dtype", DTypeName(dtype)},
+                      {"merged_modules", adapter.pairs().size()},
+                      {"tensors", facts.tensors},
+                      {"parameters", facts.parameters},
+                      {"bytes", facts.bytes}};
+  if (!options.json && !options.common.quiet) {
+    fmt::print("{}: {} modules merged, {} parameters in {} tensors, {}, {}\n", options.output_dir,
+               adapter.pairs().size(), HumanCount(facts.parameters), facts.tensors,
+               DTypeName(dtype), HumanBytes(facts.bytes));
+  }
+  bool ok = true;
+  if (verify) {
+    const MergeVerification verification = Verify(base, adapter, dtype, options);
+    ok = verification.ok;
+    json["verify"] = VerificationJson(verification);
+    if (!options.json) std::fputs(VerificationText(verification).c_str(), stdout);
+  }
+  if (options.json) std::fputs((json.dump(2) + "\n").c_str(), stdout);
+  return ok ? 0 : 1;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,25 @@
+// What `lorikeet doctor` found, as a table and as JSON.
+#pragma once
+#include <string>
+
+#include "core/json.h"
+#include "core/machine.h"
+#include "model/engine_info.h"
+
+namespace lorikeet {
+
+struct DoctorFacts {
+  std::string cpu_model;
+  CpuFeatures cpu;
+  CpuCounts counts;
+  int threads = 0;
+  MemoryFacts memory;
+  int64_t disk_free_bytes = 0;
+  EngineProbe probe;
+};
+
+bool Healthy(const DoctorFacts& facts);  // every bit check passed
+std::string DoctorText(const DoctorFacts& facts);
+OrderedJson DoctorJson(const DoctorFacts& facts);
+
+}  // namespace lorikeet

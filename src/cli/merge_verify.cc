@@ -1,0 +1,197 @@
+#include "cli/merge_verify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "core/arena.h"
+#include "core/parallel.h"
+#include "model/export.h"
+#include "model/loss_head.h"
+#include "model/memory_plan.h"
+#include "model/transformer.h"
+
+namespace lorikeet {
+namespace {
+
+// The two ways to the same logits differ by the order of sums only.
+constexpr double kMostArithmetic = 1e-4;  // relative
+// Nats per token that rounding every weight once may cost: 2^-9 and 2^-12 relative per weight. A
+// wrong scale, a missing module or a transposed factor is far beyond.
+constexpr double kMostKlBf16 = 0.02, kMostKlF16 = 0.002;
+
+// (T, V) f32
+Buffer LogitsOf(const Model& model, const LoraAdapter* adapter, const Batch& batch) {
+  const int64_t T = batch.num_tokens();
+  Arena arena(ArenaBytes(model, adapter, Recompute::kNone, T, /*backward=*/false));
+  ForwardOptions options;
+  options.adapter = adapter;
+  const Tensor hidden = Forward(model, batch, options, arena);
+  Buffer logits(DType::kF32, {T, model.config().vocab_size});
+  const int64_t chunk = HeadChunkRows(model.config());
+  for (int64_t begin = 0; begin < T; begin += chunk) {
+    const int64_t end = std::min(T, begin + chunk);
+    HeadLogits(model, adapter, hidden.Rows(begin, end), logits.tensor().Rows(begin, end), arena);
+  }
+  return logits;
+}
+
+double LogSumExp(const float* row, int64_t n) {
+  const double most = *std::max_element(row, row + n);
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += std::exp(row[i] - most);
+  return most + std::log(sum);
+}
+
+struct RowDifference {
+  double largest = 0, squares = 0, norm = 0, kl = 0;
+  bool same_greedy = false, finite = true;
+};
+
+RowDifference CompareRow(const float* p, const float* q, int64_t n) {
+  RowDifference row;
+  const double p_lse = LogSumExp(p, n), q_lse = LogSumExp(q, n);
+  for (int64_t i = 0; i < n; ++i) {
+    const double d = static_cast<double>(p[i]) - q[i];
+    row.finite = row.finite && std::isfinite(d);
+    row.largest = std::max(row.largest, std::abs(d));
+    row.squares += d * d;
+    row.norm += static_cast<double>(p[i]) * p[i];
+    row.kl += std::exp(p[i] - p_lse) * ((p[i] - p_lse) - (q[i] - q_lse));
+  }
+  row.same_greedy = std::max_element(p, p + n) - p == std::max_element(q, q + n) - q;
+  return row;
+}
+
+// Gives every adapted linear of `model` its weight + s B A in f32.
+std::vector<Buffer> MergeInMemory(Model& model, const LoraAdapter& adapter) {
+  const ChangeTensor change = MergeAdapter(adapter);
+  std::vector<Buffer> merged;
+  ForEachLinear(model.weights(), [&](Linear& linear) {
+    if (adapter.Find(linear) == nullptr) return;
+    const Tensor& old = linear.weight;
+    merged.emplace_back(DType::kF32, std::initializer_list<int64_t>{old.rows(), old.cols()});
+    const Tensor& weight = merged.back().tensor();
+    std::memcpy(weight.data, old.data, static_cast<size_t>(old.bytes()));
+    change(linear.name + ".weight", weight.as<float>());
+    linear.weight = weight;
+  });
+  return merged;
+}
+
+// Written so that NaN is beyond every bound.
+void Judge(MergeVerification* v) {
+  const double stored_bound = v->dtype == DType::kBF16 ? kMostKlBf16 : kMostKlF16;
+  const double lost = v->base.mean_kl > 0 ? v->stored.mean_kl / v->base.mean_kl : 0;
+  v->ok = false;
+  if (!(v->exact.relative <= kMostArithmetic)) {
+    v->verdict = fmt::format(
+        "FAILED: the merged weights give other logits than base + adapter (relative {:.1e}, at "
+        "most {:.0e} is arithmetic)",
+        v->exact.relative, kMostArithmetic);
+  } else if (v->dtype == DType::kF32 && !(v->stored.relative <= kMostArithmetic)) {
+    v->verdict = fmt::format(
+        "FAILED: the folder gives other logits than base + adapter (relative {:.1e}, at most "
+        "{:.0e} is arithmetic)",
+        v->stored.relative, kMostArithmetic);
+  } else if (v->dtype != DType::kF32 && !(v->stored.mean_kl <= stored_bound)) {
+    v->verdict = fmt::format(
+        "FAILED: rounding to {} costs {:.1e} nats per token, more than {:.0e}; write --dtype f32",
+        DTypeName(v->dtype), v->stored.mean_kl, stored_bound);
+  } else {
+    v->ok = true;
+    v->verdict = "ok: the folder says what base + adapter say";
+    if (v->dtype != DType::kF32 && lost > 0.1) {
+      v->verdict += fmt::format(
+          "; but rounding to {} moves it by {:.0f} % of what the adapter does: --dtype f32 keeps "
+          "more",
+          DTypeName(v->dtype), 100 * lost);
+    }
+  }
+}
+
+OrderedJson DifferenceJson(const LogitDifference& d) {
+  return {{"largest_logit_difference", d.largest},
+          {"relative_difference", d.relative},
+          {"mean_kl", d.mean_kl},
+          {"largest_kl", d.largest_kl},
+          {"same_greedy_token", d.same_greedy}};
+}
+
+}  // namespace
+
+LogitDifference CompareLogits(const Tensor& expected, const Tensor& got) {
+  CHECK(expected.size() == got.size() && expected.rows() > 0);
+  const int64_t T = expected.rows(), V = expected.cols();
+  std::vector<RowDifference> rows(static_cast<size_t>(T));
+  ParallelDynamic(T, [&](int64_t t) {
+    rows[static_cast<size_t>(t)] =
+        CompareRow(expected.as<float>() + t * V, got.as<float>() + t * V, V);
+  });
+  LogitDifference sum;
+  double squares = 0, norm = 0, same = 0;
+  bool finite = true;
+  for (const RowDifference& row : rows) {
+    sum.largest = std::max(sum.largest, row.largest);
+    sum.largest_kl = std::max(sum.largest_kl, row.kl);
+    sum.mean_kl += row.kl / static_cast<double>(T);
+    squares += row.squares;
+    norm += row.norm;
+    same += row.same_greedy ? 1 : 0;
+    finite = finite && row.finite;
+  }
+  sum.relative = squares == 0 ? 0 : std::sqrt(squares / norm);
+  sum.same_greedy = same / static_cast<double>(T);
+  // A maximum does not show NaN.
+  if (!finite) sum.largest = sum.largest_kl = std::numeric_limits<double>::quiet_NaN();
+  return sum;
+}
+
+MergeVerification VerifyMerge(Model& base, const LoraAdapter& adapter, const Model& merged,
+                              DType stored_dtype, const Batch& batch) {
+  CHECK(base.compute() == DType::kF32 && merged.compute() == DType::kF32);
+  MergeVerification v;
+  v.tokens = batch.num_tokens();
+  v.dtype = stored_dtype;
+  const Buffer expected = LogitsOf(base, &adapter, batch);
+  const auto compare = [&](const Model& model) {
+    return CompareLogits(expected.tensor(), LogitsOf(model, nullptr, batch).tensor());
+  };
+  v.base = compare(base);
+  v.stored = compare(merged);
+  const std::vector<Buffer> weights = MergeInMemory(base, adapter);
+  v.exact = compare(base);
+  Judge(&v);
+  return v;
+}
+
+std::string VerificationText(const MergeVerification& v) {
+  std::string text =
+      fmt::format("against base + adapter, {} tokens, computed in f32\n"
+                  "{:<28} {:>12} {:>10} {:>12} {:>12} {:>12}\n",
+                  v.tokens, "", "max |dlogit|", "relative", "mean KL", "max KL", "same greedy");
+  const auto row = [&](const std::string& name, const LogitDifference& d) {
+    text += fmt::format("{:<28} {:>12.3e} {:>10.1e} {:>12.3e} {:>12.3e} {:>10.1f} %\n", name,
+                        d.largest, d.relative, d.mean_kl, d.largest_kl, 100 * d.same_greedy);
+  };
+  row("base without adapter", v.base);
+  row("merged, before rounding", v.exact);
+  row(fmt::format("merged, as stored ({})", DTypeName(v.dtype)), v.stored);
+  return text + v.verdict + "\n";
+}
+
+OrderedJson VerificationJson(const MergeVerification& v) {
+  return {{"tokens", v.tokens},
+          {"dtype", DTypeName(v.dtype)},
+          {"base_without_adapter", DifferenceJson(v.base)},
+          {"before_rounding", DifferenceJson(v.exact)},
+          {"as_stored", DifferenceJson(v.stored)},
+          {"ok", v.ok},
+          {"verdict", v.verdict}};
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,82 @@
+#include "cli/sft_options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/args.h"
+#include "core/error.h"
+
+namespace lorikeet {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+SftOptions FromYaml(const std::string& yaml) {
+  SftOptions options;
+  SetDefaults(options);
+  ApplyYaml(OptionTable(options), yaml, "run.yaml");
+  return options;
+}
+
+std::string ErrorOf(const std::string& yaml) {
+  try {
+    FromYaml(yaml);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+TEST(SftOptions, DefaultsAreTheArticlesRecipe) {
+  const SftOptions options = FromYaml("");
+  EXPECT_EQ(options.method, "lora");
+  EXPECT_EQ(options.lora_r, 32);
+  EXPECT_EQ(options.lora_alpha, 32);
+  EXPECT_THAT(options.target_modules, ElementsAre("all-linear"));
+  EXPECT_EQ(options.lr_scheduler_type, "constant");
+  EXPECT_EQ(options.warmup_steps, 0);
+  EXPECT_EQ(options.learning_rate, std::nullopt);
+  EXPECT_EQ(options.num_train_epochs, 1);
+}
+
+TEST(SftOptions, FilesOfOtherTrainersAreUnderstood) {
+  const SftOptions trl = FromYaml(
+      "model_name_or_path: m\ndataset_name: d.jsonl\nlearning_rate: 2e-4\nlora_r: "
+      "16\nlora_target_modules: [q_proj]\n"
+      "max_length: 1024\nassistant_only_loss: true\nlr_scheduler_type: cosine\nwarmup_ratio: "
+      "0.03\noutput_dir: o\n");
+  EXPECT_EQ(trl.learning_rate, 2e-4);
+  EXPECT_THAT(trl.target_modules, ElementsAre("q_proj"));
+  const SftOptions axolotl =
+      FromYaml("base_model: m\nsequence_len: 512\nlora_r: 8\nnum_epochs: 2\nval_set_size: 0.05\n");
+  EXPECT_EQ(axolotl.max_length, 512);
+  EXPECT_EQ(axolotl.eval_split, 0.05);
+  const SftOptions factory =
+      FromYaml("finetuning_type: full\ncutoff_len: 256\nlora_rank: 4\nlora_target: mlp\n");
+  EXPECT_EQ(factory.method, "full");
+  EXPECT_EQ(factory.lora_r, 4);
+  const SftOptions mlx = FromYaml(
+      "model: m\ndata: d\niters: 50\nmax_seq_length: 99\nsteps_per_eval: 5\nbatch_size: 4\n");
+  EXPECT_EQ(mlx.max_steps, 50);
+  EXPECT_EQ(mlx.eval_steps, 5);
+}
+
+TEST(SftOptions, KeysThatMeanSomethingElseAreRefusedWithAdvice) {
+  EXPECT_THAT(ErrorOf("gradient_accumulation_steps: 8"),
+              HasSubstr("run.yaml:1: 'gradient_accumulation_steps' is not"));
+  EXPECT_THAT(ErrorOf("scale: 20"), HasSubstr("lora_alpha = scale * lora_r"));
+  EXPECT_THAT(ErrorOf("train_on_inputs: true"), HasSubstr("assistant_only_loss: false"));
+  EXPECT_THAT(ErrorOf("packing: true"), HasSubstr("always packed"));
+  EXPECT_THAT(ErrorOf("load_in_4bit: true"), HasSubstr("GGUF"));
+}
+
+TEST(SftOptions, TheResolvedFileReadsBack) {
+  SftOptions options = FromYaml("model: m\ndata: [a, b]\noutput_dir: o\nlearning_rate: 1e-5\n");
+  const OptionTable table(options);
+  SftOptions again = FromYaml(ToYaml(table));
+  EXPECT_EQ(ToJson(OptionTable(again)).dump(), ToJson(table).dump());
+}
+
+}  // namespace
+}  // namespace lorikeet

@@ -1,0 +1,50 @@
+// What a run measures, kept in two forms: metrics.jsonl (one JSON object a line) and a TensorBoard
+// event file.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/tensorboard.h"
+
+namespace lorikeet {
+
+// Names that dashboards know: loss, grad_norm, learning_rate, epoch, num_tokens, eval_loss, ...
+using Metrics = std::vector<std::pair<std::string, double>>;
+
+// {"step":12,"loss":2.5,...}\n. NaN and infinities, which JSON has no word for, become null.
+std::string MetricsLine(int64_t step, const Metrics& metrics);
+
+// TensorBoard's name of a metric, as other trainers write it: eval_loss -> eval/loss, loss ->
+// train/loss; names that hold a slash stay.
+std::string TensorBoardTag(const std::string& name);
+
+class MetricsWriter {
+ public:
+  struct Settings {
+    std::string dir;  // created if absent
+    int64_t steps_done =
+        0;  // > 0: a resumed run; lines of later steps (and a half-written last line) are dropped
+    bool tensorboard = true;
+  };
+  // Throws Error(kIo) naming the file.
+  explicit MetricsWriter(const Settings& settings);
+  ~MetricsWriter();
+  MetricsWriter(const MetricsWriter&) = delete;
+  MetricsWriter& operator=(const MetricsWriter&) = delete;
+
+  // One write(2) a record: what was written before a kill is whole.
+  void Write(int64_t step, const Metrics& metrics);
+  // Down to the disk; at checkpoints.
+  void Sync();
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  int fd_ = -1;
+  std::unique_ptr<TensorBoardWriter> tensorboard_;
+};
+
+}  // namespace lorikeet

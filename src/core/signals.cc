@@ -1,0 +1,41 @@
+#include "core/signals.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+
+namespace lorikeet {
+namespace {
+
+std::atomic<int> stop_signal{0};
+static_assert(std::atomic<int>::is_always_lock_free,
+              "a signal handler may touch only lock-free atomics");
+
+constexpr int kExitCodeBase = 128;  // a shell's status of a program ended by a signal
+
+extern "C" void OnStopSignal(int signal_number) {
+  if (stop_signal.exchange(signal_number) != 0) _exit(kExitCodeBase + signal_number);
+}
+
+}  // namespace
+
+void InstallStopHandlers() {
+  struct sigaction action {};
+  action.sa_handler = OnStopSignal;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+bool StopRequested() { return stop_signal.load(std::memory_order_relaxed) != 0; }
+
+int StopExitCode() {
+  const int signal_number = stop_signal.load();
+  return signal_number == 0 ? 0 : kExitCodeBase + signal_number;
+}
+
+void ClearStopRequest() { stop_signal.store(0); }
+
+}  // namespace lorikeet

@@ -1,0 +1,64 @@
+// What a row of a data file says: a conversation, a prompt with its completion, text, or tokens.
+#pragma once
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "data/row_file.h"
+#include "tokenizer/chat_template.h"
+
+namespace lorikeet {
+
+enum class Format : uint8_t {
+  kMessages,          // {"messages": [{"role", "content", "weight"?, ...}]}
+  kPromptCompletion,  // {"prompt", "completion"}, both strings or both lists of messages
+  kText,              // {"text"}
+  kAlpaca,            // {"instruction", "input"?, "output", "system"?}
+  kShareGpt,          // {"conversations": [{"from", "value"}], "system"?}
+  kTokens,            // {"tokens": [ids], "weights": [one per token]?}
+};
+const char* FormatName(Format format);  // "messages", "prompt/completion", ...
+
+struct Record {
+  Format format = Format::kMessages;
+  // Messages, Alpaca and ShareGPT; prompt/completion given as messages. Message.fields holds the
+  // keys besides role and content.
+  std::vector<Message> messages;
+  // The assistant turns at and after this one may be trained: 0, or where a completion begins.
+  int64_t first_trainable = 0;
+  std::string prompt, completion;  // prompt/completion given as strings
+  std::string text;
+  std::vector<int32_t> tokens;
+  std::vector<float> weights;      // of each token as a target; empty: all 1
+  OrderedJson tools;               // for the chat template; null when absent
+  OrderedJson template_variables;  // "chat_template_kwargs" of the row; null when absent
+  int64_t line = 0;
+};
+
+// Reads one row. Keys that its format does not know are added to `ignored_keys`. Throws Error whose
+// message says what is wrong, without the place: the caller knows file and line.
+Record ParseRecord(const Row& row, std::set<std::string>* ignored_keys = nullptr);
+
+// Bad rows of one file, reported together: the first in full, the others by line.
+class RowErrors {
+ public:
+  static constexpr size_t kMost = 20;
+  void Add(int64_t line, std::string what);
+  bool enough() const { return errors_.size() >= kMost; }
+  // Throws the Error if there was any: "FILE:LINE: what (and 2 more bad rows: lines 5, 9)".
+  void ThrowIfAny(const std::string& path) const;
+
+ private:
+  struct Entry {
+    int64_t line;
+    std::string what;
+  };
+  std::vector<Entry> errors_;
+};
+
+// All rows of a file, which must be of one format. Throws one Error for all bad rows.
+std::vector<Record> ReadRecords(const std::string& path);
+
+}  // namespace lorikeet

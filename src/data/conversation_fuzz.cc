@@ -1,0 +1,35 @@
+// Any bytes as a data file: rows are cut and read, or an Error says why not. Built with libFuzzer;
+// its first inputs lie in tests/fuzz/conversation.
+#include <cstddef>
+#include <cstdint>
+#include <set>
+#include <string_view>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "data/conversation.h"
+#include "data/row_file.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace lorikeet;
+  const std::string_view content(reinterpret_cast<const char*>(data), size);
+  std::vector<Row> rows;
+  try {
+    rows = CutRows(content, "fuzz");
+  } catch (const Error&) {
+    return 0;
+  }
+  std::set<std::string> ignored;
+  for (const Row& row : rows) {
+    CHECK(row.text.data() >= content.data() &&
+          row.text.data() + row.text.size() <= content.data() + size);
+    try {
+      const Record record = ParseRecord(row, &ignored);
+      CHECK(record.weights.empty() || record.weights.size() == record.tokens.size());
+      CHECK(record.first_trainable <= static_cast<int64_t>(record.messages.size()));
+    } catch (const Error& e) {
+      CHECK(std::string_view(e.what()).find('\n') == std::string_view::npos);
+    }
+  }
+  return 0;
+}

@@ -1,0 +1,65 @@
+// A data file as examples, with an account of everything that happened on the way.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "data/conversation.h"
+#include "data/example.h"
+#include "data/render.h"
+#include "tokenizer/bundle.h"
+
+namespace lorikeet {
+
+// Lengths of examples in input tokens. Bin i counts lengths from first + i * width on.
+struct LengthHistogram {
+  int64_t first = 0, width = 1;
+  std::vector<int64_t> counts;
+  int64_t shortest = 0, median = 0, percentile_90 = 0, longest = 0;
+};
+
+struct DataStats {
+  Format format = Format::kMessages;
+  // Of the file.
+  int64_t rows = 0;
+  int64_t split_rows = 0;           // their turns became examples of their own
+  int64_t rows_without_target = 0;  // nothing in them is trained; left out
+  // Of its examples, before a split into training and held-out ones.
+  int64_t truncated = 0;  // cut to max_length; those that lost all trained tokens are left out too
+  int64_t dropped_too_long = 0;
+  int64_t dropped_by_truncation = 0;
+  int64_t reworded =
+      0;  // rows with a trained turn in whose text the message's words do not stand as given
+  int64_t straddling = 0;          // tokens across the beginning of a trained span: not trained
+  int64_t without_end = 0;         // examples in which no end-of-turn or EOS token is trained
+  std::vector<std::string> notes;  // what a person should know, one line each
+  std::string bos_rule;            // how the first token came about
+  // Of the examples kept.
+  int64_t examples = 0;
+  int64_t tokens = 0;          // inputs
+  int64_t trained_tokens = 0;  // targets of weight above 0
+  LengthHistogram lengths;
+};
+
+struct Dataset {
+  std::vector<Example> examples;
+  std::vector<int64_t> line;  // in the file, of each example
+  DataStats stats;
+};
+
+// Reads, renders and tokenises `path`, on all threads; the result does not depend on how many there
+// are. An example ends with its last trained target: later rows cannot change a causal model's
+// loss. Throws Error: for bad rows (one error for up to RowErrors::kMost), rows of different
+// formats, and a file in which nothing is trained.
+Dataset LoadDataset(const std::string& path, const TokenizerBundle& bundle,
+                    const RenderConfig& config);
+
+// Recomputes what the stats say of the examples kept.
+void CountExamples(Dataset& dataset);
+
+// Splits off `amount` rows of the file (a fraction if below 1, else a count), chosen by `seed`:
+// {kept, held out}. Examples of one row stay together. Throws Error if either side would be empty.
+std::pair<Dataset, Dataset> SplitHeldOut(Dataset dataset, double amount, uint64_t seed);
+
+}  // namespace lorikeet

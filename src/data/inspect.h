@@ -1,0 +1,28 @@
+// What `lorikeet inspect data` prints: what will be learned from a file, before any time is spent
+// on it.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "core/json.h"
+#include "data/dataset.h"
+#include "tokenizer/bundle.h"
+
+namespace lorikeet {
+
+struct InspectOptions {
+  int64_t examples = 1;          // how many are shown in full
+  int64_t first_example = 0;     // from which on
+  int64_t tokens_per_batch = 0;  // the packing's budget; 0: the longest example, at least 2048
+  bool color = false;            // trained tokens in colour instead of brackets
+};
+
+// Several lines of text: counts, notes, the histogram of lengths, and examples with their trained
+// tokens marked. Throws Error if `first_example` is beyond the data.
+std::string InspectData(const Dataset& dataset, const TokenizerBundle& bundle,
+                        const InspectOptions& options);
+// The same facts for programs.
+OrderedJson InspectDataJson(const Dataset& dataset, const TokenizerBundle& bundle,
+                            const InspectOptions& options);
+
+}  // namespace lorikeet

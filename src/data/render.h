@@ -1,0 +1,108 @@
+// From a record to text with the parts that are trained: the loss mask is decided on characters, by
+// the chat template itself, and only then carried over to tokens. No mask is ever derived from
+// token ids.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/json.h"
+#include "data/conversation.h"
+#include "tokenizer/bundle.h"
+#include "tokenizer/chat_template.h"
+
+namespace lorikeet {
+
+enum class TrainOn : uint8_t {
+  kAssistant,  // every assistant turn with its end-of-turn token; the completion; the text
+  kLast,       // the last assistant turn only
+  kAll,        // every token
+};
+enum class Overlong : uint8_t {
+  kTruncate,  // keep the beginning
+  kDrop,
+};
+
+struct RenderConfig {
+  TrainOn train_on = TrainOn::kAssistant;
+  int64_t max_length = 0;  // most input tokens of an example; 0: no limit
+  Overlong overlong = Overlong::kTruncate;
+  std::string chat_template = {};  // "": the tokenizer's own; "chatml": the built-in; else a file
+  OrderedJson template_variables = {};  // e.g. {"enable_thinking": false}; a row's own win
+  std::string date = {};  // for templates that print it; fix it to make runs repeatable
+};
+
+// The template that `choice` (see RenderConfig) names, or nothing if the tokenizer has none. The
+// built-in ChatML ends turns with the tokenizer's own end token where it knows no <|im_end|>, so
+// that sampling can stop.
+std::optional<ChatTemplate> ChooseChatTemplate(const TokenizerBundle& bundle,
+                                               const std::string& choice);
+
+// The one BOS rule, for training and sampling alike: the tokenizer's wish, unless the text has it
+// already.
+bool NeedsBos(const TokenizerBundle& bundle, std::string_view text);
+
+struct TextSpan {
+  size_t begin = 0, end = 0;  // bytes
+};
+
+struct Rendering {
+  std::string text;
+  std::vector<TextSpan> trained;  // ascending
+  bool append_eos = false;        // as a trained token after the text
+};
+
+// Tokens of a rendering and the weight of each as a target: 1 iff it begins inside a trained span.
+struct MarkedTokens {
+  std::vector<int32_t> ids;
+  std::vector<float> weights;
+  int64_t straddling = 0;  // tokens that begin before a span and reach into it: not trained
+};
+MarkedTokens Mark(const Rendering& rendering, const TokenizerBundle& bundle);
+
+class Renderer {
+ public:
+  // Throws Error for a template that does not parse. `bundle` must outlive the renderer.
+  Renderer(const TokenizerBundle& bundle, const RenderConfig& config);
+
+  struct Result {
+    // One, or several where the template edits earlier turns once later ones follow: then each turn
+    // is trained in the text that the model would have seen when it wrote it. Empty: nothing to
+    // train.
+    std::vector<Rendering> renderings;
+    std::optional<int64_t> edited_message = {};  // the first such turn, from 0
+    std::optional<int64_t> reworded_message =
+        {};  // the first trained turn without its words as given
+  };
+  // Any format but kTokens. Throws Error without the place: the caller knows file and line.
+  Result Render(const Record& record) const;
+
+ private:
+  struct Turn {
+    std::string text;  // messages up to and including the turn
+    TextSpan span;     // of the turn, its end-of-turn token included
+    int64_t message = 0;
+    bool reworded = false;
+  };
+  Result RenderMessages(const Record& record) const;
+  Turn FindTurn(std::span<const Message> messages, const RenderOptions& options) const;
+  size_t TurnBegin(std::span<const Message> messages, const RenderOptions& options,
+                   std::string_view text) const;
+  size_t TurnEnd(std::string_view text, size_t begin, std::string_view content) const;
+  RenderOptions OptionsFor(const Record& record) const;
+  void FindEndTexts();
+  void FindGenerationPrompt();
+
+  const TokenizerBundle& bundle_;
+  const RenderConfig& config_;
+  std::optional<ChatTemplate> template_;
+  std::string generation_prompt_;       // "<|im_start|>assistant\n"; empty where it cannot be told
+  std::vector<std::string> end_texts_;  // tokens that end a turn
+  std::vector<std::string> special_texts_;  // all special tokens
+};
+
+}  // namespace lorikeet

@@ -1,0 +1,36 @@
+// A JSONL file, or one JSON array, cut into rows without parsing or copying them: the file stays
+// mapped, and a row is a view of it with its line number.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/file.h"
+
+namespace lorikeet {
+
+struct Row {
+  std::string_view text;  // one JSON value, white space around it removed
+  int64_t line = 0;       // where it begins, from 1
+};
+
+// Cuts `content` into rows: the elements of the array if it begins with '[', else its lines that
+// are not blank. A byte order mark and CRLF are accepted. Throws Error naming `name` and the line
+// for an array that does not close. The rows point into `content`.
+std::vector<Row> CutRows(std::string_view content, const std::string& name);
+
+class RowFile {
+ public:
+  // Throws Error naming `path` if it cannot be read or holds no row.
+  explicit RowFile(const std::string& path);
+  std::span<const Row> rows() const { return rows_; }
+  const std::string& path() const { return file_.path(); }
+
+ private:
+  MappedFile file_;
+  std::vector<Row> rows_;
+};
+
+}  // namespace lorikeet

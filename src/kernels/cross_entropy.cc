@@ -1,0 +1,213 @@
+#include "kernels/cross_entropy.h"
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/rows.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cross_entropy.cc"
+#include <hwy/foreach_target.h>
+// foreach_target.h first
+#include "kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lorikeet::HWY_NAMESPACE {
+namespace {
+
+// Elements that are summed in f32 lanes before the sum moves on in f64. Fits the first cache, so
+// that a row is read from memory once for its maximum and its sum.
+constexpr int64_t kPiece = 2048;
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+
+float MaxOf(const float* x, int64_t n, float floor) {
+  Vec a = Set(floor), b = a;
+  const int64_t N = Lanes();
+  int64_t i = 0;
+  for (; i + 2 * N <= n; i += 2 * N) {
+    a = hn::Max(a, Load(x + i));
+    b = hn::Max(b, Load(x + i + N));
+  }
+  for (; i + N <= n; i += N) a = hn::Max(a, Load(x + i));
+  if (i < n) b = hn::Max(b, Part{n - i}.Load(x + i, kMinusInfinity));
+  return hn::GetLane(hn::MaxOfLanes(F32(), hn::Max(a, b)));
+}
+
+struct SoftmaxSum {
+  double max, log_sum;  // log(sum(exp(x))) = max + log_sum
+};
+
+// The running maximum starts at the lowest finite number: rows that begin with masked (-infinity)
+// logits stay sound, and NaN survives in the sum.
+SoftmaxSum LogSumExp(const float* x, int64_t V) {
+  float max = std::numeric_limits<float>::lowest();
+  double sum = 0;
+  for (int64_t begin = 0; begin < V; begin += kPiece) {
+    const int64_t n = HWY_MIN(kPiece, V - begin);
+    const float larger = MaxOf(x + begin, n, max);
+    if (larger > max) {
+      sum *= std::exp(static_cast<double>(max) - static_cast<double>(larger));
+      max = larger;
+    }
+    const Vec shift = Set(max);
+    sum += SumVectors(n, [=](auto lanes, int64_t i, Vec acc) HWY_ATTR {
+      const Vec v = lanes.Load(x + begin + i, kMinusInfinity);
+      return hn::Add(acc, ExpNonPositive(hn::Sub(v, shift)));
+    });
+  }
+  return {max, std::log(sum)};
+}
+
+void LogprobRows(const float* logits, int64_t V, const int32_t* targets, float* logprob, float* lse,
+                 int64_t begin, int64_t end) {
+  for (int64_t r = begin; r < end; ++r) {
+    const float* x = logits + r * V;
+    const SoftmaxSum s = LogSumExp(x, V);
+    lse[r] = static_cast<float>(s.max + s.log_sum);
+    logprob[r] = static_cast<float>(static_cast<double>(x[targets[r]]) - s.max - s.log_sum);
+  }
+}
+
+template <class C>
+void GradientRow(const float* x, int64_t V, int32_t target, float lse, float g, C* dx) {
+  // x may be dx: read the target's logit before it is overwritten.
+  const double at_target = -std::expm1(static_cast<double>(x[target]) - lse);  // 1 - softmax
+  const Vec shift = Set(lse), factor = Set(-g);
+  ForVectors(V, [=](auto lanes, int64_t i) HWY_ATTR {
+    const Vec p = ExpNonPositive(hn::Sub(lanes.Load(x + i), shift));
+    lanes.Store(hn::Mul(factor, p), dx + i);
+  });
+  dx[target] = FromFloat<C>(static_cast<float>(g * at_target));
+}
+
+void GradientRows(const float* logits, const int32_t* targets, const float* lse, const float* g,
+                  const Tensor& dlogits, int64_t begin, int64_t end) {
+  const int64_t V = dlogits.cols();
+  for (int64_t r = begin; r < end; ++r) {
+    if (dlogits.dtype == DType::kF32) {
+      GradientRow(logits + r * V, V, targets[r], lse[r], g[r], dlogits.as<float>() + r * V);
+    } else {
+      GradientRow(logits + r * V, V, targets[r], lse[r], g[r], dlogits.as<bfloat16>() + r * V);
+    }
+  }
+}
+
+void EntropyRows(const float* logits, int64_t V, const float* lse, float* entropy, int64_t begin,
+                 int64_t end) {
+  for (int64_t r = begin; r < end; ++r) {
+    const float* x = logits + r * V;
+    const Vec shift = Set(lse[r]);
+    double sum = 0;  // of p log p
+    for (int64_t piece = 0; piece < V; piece += kPiece) {
+      const int64_t n = HWY_MIN(kPiece, V - piece);
+      sum += SumVectors(n, [=](auto lanes, int64_t i, Vec acc) HWY_ATTR {
+        const Vec logp = hn::Sub(lanes.Load(x + piece + i, kMinusInfinity), shift);
+        const Vec term = hn::Mul(ExpNonPositive(logp), logp);
+        return hn::Add(acc, hn::IfThenZeroElse(hn::Lt(logp, Set(-87.3F)), term));  // 0 log 0 = 0
+      });
+    }
+    entropy[r] = static_cast<float>(-sum);
+  }
+}
+
+// The larger of the two, and the first where one is NaN.
+HWY_INLINE Vec Larger(Vec best, Vec v) { return hn::IfThenElse(hn::Gt(v, best), v, best); }
+
+float LargestOf(const float* x, int64_t n) {
+  const int64_t N = Lanes();
+  Vec a = Set(kMinusInfinity), b = a, c = a, d = a;
+  int64_t i = 0;
+  for (; i + 4 * N <= n; i += 4 * N) {
+    a = Larger(a, Load(x + i));
+    b = Larger(b, Load(x + i + N));
+    c = Larger(c, Load(x + i + 2 * N));
+    d = Larger(d, Load(x + i + 3 * N));
+  }
+  for (; i + N <= n; i += N) a = Larger(a, Load(x + i));
+  if (i < n) b = Larger(b, Part{n - i}.Load(x + i, kMinusInfinity));
+  return hn::GetLane(hn::MaxOfLanes(F32(), Larger(Larger(a, b), Larger(c, d))));
+}
+
+// The first piece with the largest maximum, and in it the first element that is that maximum.
+int32_t ArgmaxRow(const float* x, int64_t V) {
+  float best = kMinusInfinity;
+  int64_t piece = 0;
+  for (int64_t begin = 0; begin < V; begin += kPiece) {
+    const float largest = LargestOf(x + begin, HWY_MIN(kPiece, V - begin));
+    if (largest > best) {
+      best = largest;
+      piece = begin;
+    }
+  }
+  if (best == kMinusInfinity) return 0;
+  while (x[piece] != best) ++piece;
+  return static_cast<int32_t>(piece);
+}
+
+void ArgmaxRows(const float* logits, int64_t V, int32_t* index, int64_t begin, int64_t end) {
+  for (int64_t r = begin; r < end; ++r) index[r] = ArgmaxRow(logits + r * V, V);
+}
+
+}  // namespace
+}  // namespace lorikeet::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lorikeet {
+namespace {
+HWY_EXPORT(LogprobRows);
+HWY_EXPORT(GradientRows);
+HWY_EXPORT(EntropyRows);
+HWY_EXPORT(ArgmaxRows);
+
+template <class Fn>
+void OverRows(const Tensor& logits, const Fn& fn) {
+  ParallelRanges(logits.rows(), RowGrain(logits.cols()), fn);
+}
+
+void CheckTargets(const Tensor& logits, std::span<const int32_t> targets) {
+  CHECK(logits.rank == 2 && logits.rows() == static_cast<int64_t>(targets.size()));
+  for (const int32_t target : targets) CHECK(target >= 0 && target < logits.cols());
+}
+}  // namespace
+
+void TargetLogprobs(const Tensor& logits, std::span<const int32_t> targets, const Tensor& logprob,
+                    const Tensor& lse) {
+  CheckTargets(logits, targets);
+  CHECK(logprob.size() == logits.rows() && lse.size() == logits.rows());
+  const float* x = logits.as<float>();
+  OverRows(logits, [&, out = logprob.as<float>(), sum = lse.as<float>()](int64_t a, int64_t b) {
+    HWY_DYNAMIC_DISPATCH(LogprobRows)(x, logits.cols(), targets.data(), out, sum, a, b);
+  });
+}
+
+void LogprobBackward(const Tensor& logits, std::span<const int32_t> targets, const Tensor& lse,
+                     const Tensor& g, const Tensor& dlogits) {
+  CheckTargets(logits, targets);
+  CHECK(lse.size() == logits.rows() && g.size() == logits.rows());
+  CHECK(SameShape(logits, dlogits) && IsCompute(dlogits));
+  const float* x = logits.as<float>();
+  OverRows(logits, [&, sum = lse.as<float>(), scale = g.as<float>()](int64_t a, int64_t b) {
+    HWY_DYNAMIC_DISPATCH(GradientRows)(x, targets.data(), sum, scale, dlogits, a, b);
+  });
+}
+
+void RowEntropy(const Tensor& logits, const Tensor& lse, const Tensor& entropy) {
+  CHECK(logits.rank == 2 && lse.size() == logits.rows() && entropy.size() == logits.rows());
+  const float* x = logits.as<float>();
+  OverRows(logits, [&, sum = lse.as<float>(), out = entropy.as<float>()](int64_t a, int64_t b) {
+    HWY_DYNAMIC_DISPATCH(EntropyRows)(x, logits.cols(), sum, out, a, b);
+  });
+}
+
+void RowArgmax(const Tensor& logits, std::span<int32_t> index) {
+  CHECK(logits.rank == 2 && logits.rows() == static_cast<int64_t>(index.size()));
+  CHECK(logits.cols() > 0 || logits.rows() == 0);
+  const float* x = logits.as<float>();
+  OverRows(logits, [&](int64_t a, int64_t b) {
+    HWY_DYNAMIC_DISPATCH(ArgmaxRows)(x, logits.cols(), index.data(), a, b);
+  });
+}
+
+}  // namespace lorikeet
+#endif  // HWY_ONCE

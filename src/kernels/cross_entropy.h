@@ -1,0 +1,27 @@
+// Log-probabilities over a chunk of logit rows, and what is read off the same softmax.
+// Every row is computed alone, in an order that depends on V only.
+#pragma once
+#include <cstdint>
+#include <span>
+
+#include "core/tensor.h"
+
+namespace lorikeet {
+
+// lse = log(sum(exp(logits))), logprob = logits[target] - lse. logits (rows,V) f32, logprob and
+// lse (rows) f32; 0 <= target < V. A row with a NaN or an infinity of weight gives NaN.
+void TargetLogprobs(const Tensor& logits, std::span<const int32_t> targets, const Tensor& logprob,
+                    const Tensor& lse);
+
+// dlogits = g * (onehot(target) - softmax(logits)); g (rows) f32 = dloss/dlogprob, dlogits (rows,V)
+// f32|bf16. An f32 dlogits may be logits itself.
+void LogprobBackward(const Tensor& logits, std::span<const int32_t> targets, const Tensor& lse,
+                     const Tensor& g, const Tensor& dlogits);
+
+// entropy = -sum(p * log(p)) in nats, (rows) f32.
+void RowEntropy(const Tensor& logits, const Tensor& lse, const Tensor& entropy);
+
+// The first index of the largest logit of every row; NaN is never the largest.
+void RowArgmax(const Tensor& logits, std::span<int32_t> index);
+
+}  // namespace lorikeet

@@ -1,0 +1,84 @@
+#include "kernels/embedding.h"
+
+#include "kernels/rows.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/embedding.cc"
+#include <hwy/foreach_target.h>
+// foreach_target.h first
+#include "kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lorikeet::HWY_NAMESPACE {
+namespace {
+
+template <class From>
+void GatherRows(std::span<const int32_t> tokens, const Tensor& table, const Tensor& residual,
+                int64_t begin, int64_t end) {
+  const int64_t D = table.cols();
+  for (int64_t t = begin; t < end; ++t) {
+    ConvertRow(table.as<From>() + tokens[t] * D, D, residual.as<float>() + t * D);
+  }
+}
+
+void Gather(std::span<const int32_t> tokens, const Tensor& table, const Tensor& residual,
+            int64_t begin, int64_t end) {
+  const auto rows = table.dtype == DType::kF32    ? GatherRows<float>
+                    : table.dtype == DType::kBF16 ? GatherRows<bfloat16>
+                                                  : GatherRows<float16>;
+  rows(tokens, table, residual, begin, end);
+}
+
+// Columns [begin, begin + n) of every token, in the order of the tokens.
+void ScatterColumns(std::span<const int32_t> tokens, const float* dresidual, int64_t D,
+                    float* dtable, int64_t begin, int64_t n) {
+  for (const int32_t token : tokens) {
+    float* sum = dtable + token * D + begin;
+    const float* term = dresidual + begin;
+    ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
+      lanes.Store(hn::Add(lanes.Load(sum + i), lanes.Load(term + i)), sum + i);
+    });
+    dresidual += D;
+  }
+}
+
+}  // namespace
+}  // namespace lorikeet::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lorikeet {
+namespace {
+HWY_EXPORT(Gather);
+HWY_EXPORT(ScatterColumns);
+
+void CheckTokens(std::span<const int32_t> tokens, const Tensor& table, const Tensor& rows) {
+  CHECK(table.rank == 2 && rows.rank == 2 && table.cols() == rows.cols());
+  CHECK(rows.rows() == static_cast<int64_t>(tokens.size()));
+  for (const int32_t token : tokens) CHECK(token >= 0 && token < table.rows());
+}
+}  // namespace
+
+void EmbeddingForward(std::span<const int32_t> tokens, const Tensor& table,
+                      const Tensor& residual) {
+  CheckTokens(tokens, table, residual);
+  CHECK(IsCompute(table) || table.dtype == DType::kF16);
+  ParallelRanges(residual.rows(), RowGrain(residual.cols()), [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(Gather)(tokens, table, residual, begin, end);
+  });
+}
+
+void EmbeddingBackward(std::span<const int32_t> tokens, const Tensor& dresidual,
+                       const Tensor& dtable) {
+  CheckTokens(tokens, dtable, dresidual);
+  const float* d = dresidual.as<float>();
+  float* sums = dtable.as<float>();
+  const int64_t D = dtable.cols();
+  // Two tokens may be the same row: a thread owns columns, not tokens.
+  ParallelColumns(D, dresidual.rows(), [&](int64_t begin, int64_t n) {
+    HWY_DYNAMIC_DISPATCH(ScatterColumns)(tokens, d, D, sums, begin, n);
+  });
+}
+
+}  // namespace lorikeet
+#endif  // HWY_ONCE

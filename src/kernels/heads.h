@@ -1,0 +1,60 @@
+// Between the token-major rows of a projection and the dense per-head matrices of attention:
+// split into heads, norm per head, rotary embedding, and the way back.
+// H = K * G query heads share K kv heads; query head h = k * G + g. Keys and values have G = 1.
+// C = f32|bf16, the compute dtype.
+#pragma once
+#include <cstdint>
+#include <span>
+
+#include "core/tensor.h"
+
+namespace lorikeet {
+
+// RMSNorm over Dh of every head, before the rotation: xhat = C(x * rstd), then w * xhat in f32.
+struct HeadNorm {
+  Tensor w;  // (Dh) f32
+  float eps = 1e-6F;
+  Tensor xhat;  // (T,H*Dh) C and
+  Tensor rstd;  // (T,H) f32: kept for the backward; both empty where there is none
+};
+
+// Rotary position embedding with pairs (i, i + R), R = rotary dimensions / 2 <= Dh / 2; what lies
+// beyond 2R passes unturned. One row of each table per token, as RopeTable::FillCosSin writes it.
+struct HeadRope {
+  Tensor cos;  // (T,R) f32
+  Tensor sin;  // (T,R) f32
+};
+
+// Where the rows of heads lie: token t of kv head k at data + k * head_stride + Row(t) * G * Dh
+// elements. `space` is (K,S,G,Dh), or (K,S,Dh) where G = 1.
+struct HeadRows {
+  HeadRows(const Tensor& space);             // NOLINT(google-explicit-constructor): T = S
+  HeadRows(const Tensor& space, int64_t T);  // T <= S: padding rows after the tokens stay untouched
+  // A cache: token t has the row rows[t], counted from space.data, also beyond S where the spaces
+  // of several sequences follow one another. Rows must differ, or threads would race.
+  HeadRows(const Tensor& space, std::span<const int64_t> rows);
+
+  int64_t Row(int64_t t) const { return row == nullptr ? t : row[t]; }
+
+  void* data;
+  DType dtype;
+  int64_t num_tokens, num_groups, group_size, head_dim;
+  int64_t head_stride;
+  const int64_t* row = nullptr;  // null: identity
+};
+
+// out = C(rotate(norm(in))), one rounding at the end. in (T,K*G*Dh) f32; norm and rope may be null.
+// The bits do not depend on whether norm keeps xhat and rstd.
+void SplitHeadsForward(const Tensor& in, const HeadNorm* norm, const HeadRope* rope,
+                       const HeadRows& out);
+
+// dout (K,T,G,Dh), or (K,T,Dh), f32 -> din (T,K*G*Dh) C; norm->xhat and norm->rstd as the forward
+// kept them; dw (Dh) f32 +=, or an empty Tensor.
+void SplitHeadsBackward(const Tensor& dout, const HeadNorm* norm, const HeadRope* rope,
+                        const Tensor& din, const Tensor& dw);
+
+// in (K,T,G,Dh) f32|C -> out (T,K*G*Dh) C. Its gradient is SplitHeadsForward(dout, null, null,
+// din).
+void MergeHeads(const Tensor& in, const Tensor& out);
+
+}  // namespace lorikeet

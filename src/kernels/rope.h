@@ -1,0 +1,46 @@
+// Inverse frequencies of the rotary position embedding (Su et al., 2021) and its scalings, in the
+// f32 steps of transformers' modeling_rope_utils, so that long contexts turn by the same angles.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace lorikeet {
+
+// The `rope_scaling` (or `rope_parameters`) block of config.json.
+struct RopeScaling {
+  std::string type = "default";  // default | linear | llama3 | yarn
+  double factor = 1.0;
+  int64_t original_max_position_embeddings = 0;  // llama3, yarn
+  double low_freq_factor = 1.0;                  // llama3
+  double high_freq_factor = 4.0;                 // llama3
+  double beta_fast = 32.0;                       // yarn
+  double beta_slow = 1.0;                        // yarn
+  bool truncate = true;                          // yarn
+  std::optional<double> attention_factor;        // yarn; absent: from factor or the mscales
+  std::optional<double> mscale;                  // yarn
+  std::optional<double> mscale_all_dim;          // yarn
+};
+
+class RopeTable {
+ public:
+  // dim: rotary dimensions of a head (Dh, or part of it), even. Throws Error on values that no
+  // model can mean (unknown type, factor <= 0, theta <= 1, ...).
+  RopeTable(int64_t dim, double theta, const RopeScaling& scaling);
+
+  // cos and sin (T, dim/2) f32, one row per position (>= 0).
+  void FillCosSin(std::span<const int32_t> positions, const Tensor& cos, const Tensor& sin) const;
+
+  std::span<const float> inv_freq() const { return inv_freq_; }  // (dim/2), radians per token
+  float attention_factor() const { return attention_factor_; }   // multiplies cos and sin
+
+ private:
+  std::vector<float> inv_freq_;
+  float attention_factor_ = 1.0F;
+};
+
+}  // namespace lorikeet

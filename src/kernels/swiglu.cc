@@ -1,0 +1,143 @@
+#include "kernels/swiglu.h"
+
+#include "kernels/rows.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/swiglu.cc"
+#include <hwy/foreach_target.h>
+// foreach_target.h first
+#include "kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lorikeet::HWY_NAMESPACE {
+namespace {
+
+struct Sigmoids {
+  Vec at;        // sigmoid(x)
+  Vec opposite;  // sigmoid(-x) = 1 - sigmoid(x), without the cancellation
+};
+
+// From e^-|x|, which cannot overflow, and one division.
+HWY_INLINE Sigmoids SigmoidsOf(Vec x) {
+  const Vec e = ExpNonPositive(hn::Neg(hn::Abs(x)));
+  const Vec larger = hn::Div(Set(1), hn::Add(Set(1), e));
+  const Vec smaller = hn::Mul(e, larger);
+  const auto negative = hn::Lt(x, Set(0));
+  return {hn::IfThenElse(negative, smaller, larger), hn::IfThenElse(negative, larger, smaller)};
+}
+
+// silu(gate) * up, the only place that computes h.
+HWY_INLINE Vec Activation(Vec silu, Vec up) { return hn::Mul(silu, up); }
+
+template <class C>
+void ForwardRange(const float* gate, const float* up, int64_t n, C* gate_c, C* up_c, C* h) {
+  ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
+    const Vec g = Round<C>(lanes.Load(gate + i)), u = Round<C>(lanes.Load(up + i));
+    lanes.Store(Activation(hn::Mul(g, SigmoidsOf(g).at), u), h + i);
+    lanes.StoreRounded(g, gate_c + i);
+    lanes.StoreRounded(u, up_c + i);
+  });
+}
+
+template <class C>
+void RecomputeRange(const C* gate, const C* up, int64_t n, C* h) {
+  ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
+    const Vec g = lanes.Load(gate + i);
+    lanes.Store(Activation(hn::Mul(g, SigmoidsOf(g).at), lanes.Load(up + i)), h + i);
+  });
+}
+
+// silu'(x) = s + x s (1 - s) = s + silu(x) (1 - s)
+template <class C>
+void BackwardRange(const float* dh, const C* gate, const C* up, int64_t n, C* dgate, C* dup, C* h) {
+  ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
+    const Vec d = lanes.Load(dh + i), g = lanes.Load(gate + i), u = lanes.Load(up + i);
+    const Sigmoids s = SigmoidsOf(g);
+    const Vec silu = hn::Mul(g, s.at);
+    const Vec slope = hn::MulAdd(silu, s.opposite, s.at);
+    if (h != nullptr) lanes.Store(Activation(silu, u), h + i);
+    lanes.Store(hn::Mul(hn::Mul(d, u), slope), dgate + i);
+    lanes.Store(hn::Mul(d, silu), dup + i);
+  });
+}
+
+template <class C>
+void ForwardOf(const Tensor& gate, const Tensor& up, const Tensor& gate_c, const Tensor& up_c,
+               const Tensor& h, int64_t begin, int64_t n) {
+  ForwardRange(gate.as<float>() + begin, up.as<float>() + begin, n, gate_c.as<C>() + begin,
+               up_c.as<C>() + begin, h.as<C>() + begin);
+}
+void Forward(const Tensor& gate, const Tensor& up, const Tensor& gate_c, const Tensor& up_c,
+             const Tensor& h, int64_t begin, int64_t n) {
+  const auto range = h.dtype == DType::kF32 ? ForwardOf<float> : ForwardOf<bfloat16>;
+  range(gate, up, gate_c, up_c, h, begin, n);
+}
+
+template <class C>
+void RecomputeOf(const Tensor& gate, const Tensor& up, const Tensor& h, int64_t begin, int64_t n) {
+  RecomputeRange(gate.as<C>() + begin, up.as<C>() + begin, n, h.as<C>() + begin);
+}
+void Recompute(const Tensor& gate, const Tensor& up, const Tensor& h, int64_t begin, int64_t n) {
+  const auto range = h.dtype == DType::kF32 ? RecomputeOf<float> : RecomputeOf<bfloat16>;
+  range(gate, up, h, begin, n);
+}
+
+template <class C>
+void BackwardOf(const Tensor& dh, const Tensor& gate, const Tensor& up, const Tensor& dgate,
+                const Tensor& dup, const Tensor& h, int64_t begin, int64_t n) {
+  BackwardRange(dh.as<float>() + begin, gate.as<C>() + begin, up.as<C>() + begin, n,
+                dgate.as<C>() + begin, dup.as<C>() + begin, h ? h.as<C>() + begin : nullptr);
+}
+void Backward(const Tensor& dh, const Tensor& gate, const Tensor& up, const Tensor& dgate,
+              const Tensor& dup, const Tensor& h, int64_t begin, int64_t n) {
+  const auto range = gate.dtype == DType::kF32 ? BackwardOf<float> : BackwardOf<bfloat16>;
+  range(dh, gate, up, dgate, dup, h, begin, n);
+}
+
+}  // namespace
+}  // namespace lorikeet::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lorikeet {
+namespace {
+HWY_EXPORT(Forward);
+HWY_EXPORT(Recompute);
+HWY_EXPORT(Backward);
+
+// Whole rows to a thread, and the rows of a thread as one range: the op knows no rows.
+template <class Fn>
+void OverRows(const Tensor& x, const Fn& fn) {
+  const int64_t cols = x.cols();
+  ParallelRanges(x.rows(), RowGrain(cols),
+                 [&](int64_t begin, int64_t end) { fn(begin * cols, (end - begin) * cols); });
+}
+}  // namespace
+
+void SwigluForward(const Tensor& gate, const Tensor& up, const Tensor& gate_c, const Tensor& up_c,
+                   const Tensor& h) {
+  CHECK(SameShape(gate, up) && SameShape(gate, gate_c) && SameShape(gate, up_c));
+  CHECK(SameShape(gate, h) && IsCompute(h));
+  OverRows(h, [&](int64_t begin, int64_t n) {
+    HWY_DYNAMIC_DISPATCH(Forward)(gate, up, gate_c, up_c, h, begin, n);
+  });
+}
+
+void SwigluRecompute(const Tensor& gate_c, const Tensor& up_c, const Tensor& h) {
+  CHECK(SameShape(gate_c, up_c) && SameShape(gate_c, h) && IsCompute(h));
+  OverRows(h, [&](int64_t begin, int64_t n) {
+    HWY_DYNAMIC_DISPATCH(Recompute)(gate_c, up_c, h, begin, n);
+  });
+}
+
+void SwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c, const Tensor& dgate,
+                    const Tensor& dup, const Tensor& h) {
+  CHECK(SameShape(dh, gate_c) && SameShape(dh, up_c) && SameShape(dh, dgate));
+  CHECK(SameShape(dh, dup) && (!h || SameShape(dh, h)) && IsCompute(gate_c));
+  OverRows(dh, [&](int64_t begin, int64_t n) {
+    HWY_DYNAMIC_DISPATCH(Backward)(dh, gate_c, up_c, dgate, dup, h, begin, n);
+  });
+}
+
+}  // namespace lorikeet
+#endif  // HWY_ONCE

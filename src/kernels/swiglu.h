@@ -1,0 +1,22 @@
+// SwiGLU (Shazeer, 2020): h = silu(gate) * up. C = f32|bf16, the compute dtype.
+#pragma once
+#include "core/tensor.h"
+
+namespace lorikeet {
+
+// gate_c = C(gate), up_c = C(up), h = C(silu(gate_c) * up_c): from the rounded values, so that h
+// can be had again from what is kept. gate and up (T,F) f32; gate_c, up_c and h (T,F) C.
+// In f32 gate_c and up_c may be gate and up.
+void SwigluForward(const Tensor& gate, const Tensor& up, const Tensor& gate_c, const Tensor& up_c,
+                   const Tensor& h);
+
+// h again, bit for bit.
+void SwigluRecompute(const Tensor& gate_c, const Tensor& up_c, const Tensor& h);
+
+// dgate = C(dh * up_c * silu'(gate_c)), dup = C(dh * silu(gate_c)); dh (T,F) f32, dgate and dup
+// (T,F) C. Where h (T,F) C is not empty it is recomputed in the same pass (the down projection's
+// gradient needs it). dgate may be gate_c, dup may be up_c, h neither.
+void SwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c, const Tensor& dgate,
+                    const Tensor& dup, const Tensor& h);
+
+}  // namespace lorikeet

@@ -1,0 +1,178 @@
+// The bit rules of the whole network, by memcmp: packed = one by one, recompute = none, threads,
+// cached = whole.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "core/parallel.h"
+#include "model/memory_plan.h"
+#include "model/model_testing.h"
+
+namespace lorikeet {
+namespace {
+
+using Param1 = std::tuple<std::string, DType>;
+
+class BitsTest : public ::testing::TestWithParam<Param1> {
+ protected:
+  void SetUp() override {
+    if (std::get<1>(GetParam()) == DType::kBF16 && !HasNativeBf16()) {
+      GTEST_SKIP() << "this CPU has no native bf16 products";
+    }
+    model_ = Model::Load(GoldenDir(std::get<0>(GetParam())), std::get<1>(GetParam()));
+    adapter_ = std::make_unique<LoraAdapter>(
+        LoraAdapter::Load(*model_, GoldenDir(std::get<0>(GetParam())) + "/adapter"));
+  }
+  void TearDown() override { SetNumThreads(threads_); }
+  std::vector<float> Logprobs(const std::vector<int64_t>& lengths) {
+    return RunBatch(*model_, adapter_.get(), RandomBatch(lengths, model_->config().vocab_size),
+                    Recompute::kNone, false, arena_);
+  }
+  int threads_ = NumThreads();
+  Arena arena_{size_t{256} << 20};
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<LoraAdapter> adapter_;
+};
+
+bool SameBits(const std::vector<float>& a, const float* b) {
+  return std::memcmp(a.data(), b, a.size() * sizeof(float)) == 0;
+}
+
+TEST_P(BitsTest, PackedEqualsOneByOne) {
+  const std::vector<int64_t> lengths = {5, 130, 1, 64, 33, 17};
+  const std::vector<float> packed = Logprobs(lengths);
+  size_t at = 0;
+  for (const int64_t length : lengths) {
+    EXPECT_TRUE(SameBits(Logprobs({length}), packed.data() + at)) << "sequence of " << length;
+    at += static_cast<size_t>(length);
+  }
+}
+
+TEST_P(BitsTest, ThreadsAndRecomputeDoNotChangeGradients) {
+  const std::vector<Param> params = adapter_->MakeTrainable();
+  const RandomBatch random({70, 9, 200}, model_->config().vocab_size);
+  std::vector<std::vector<float>> first;
+  for (const auto& [threads, recompute] : {std::pair{1, Recompute::kNone},
+                                           {2, Recompute::kNone},
+                                           {3, Recompute::kNone},
+                                           {1, Recompute::kBlock},
+                                           {2, Recompute::kBlock}}) {
+    SetNumThreads(threads);
+    for (const Param& p : params) std::memset(p.grad.data, 0, static_cast<size_t>(p.grad.bytes()));
+    RunBatch(*model_, adapter_.get(), random, recompute, true, arena_);
+    for (size_t i = 0; i < params.size(); ++i) {
+      const float* grad = params[i].grad.as<float>();
+      if (first.size() < params.size()) {
+        first.emplace_back(grad, grad + params[i].grad.size());
+      } else {
+        EXPECT_TRUE(SameBits(first[i], grad)) << params[i].name << " threads " << threads;
+      }
+    }
+  }
+}
+
+// Logits of every position from prefill and decoding steps of several sequences at once.
+TEST_P(BitsTest, CachedEqualsWhole) {
+  const int64_t V = model_->config().vocab_size;
+  const std::vector<int64_t> lengths = {80, 67, 3};
+  const RandomBatch whole(lengths, V);
+  const ArenaScope scope(arena_);
+  const auto logits_of = [&](const Batch& batch, KvCache* cache, const std::vector<int>& slots) {
+    ForwardOptions options;
+    options.adapter = adapter_.get();
+    options.cache = cache;
+    options.slots = slots;
+    const Tensor hidden = Forward(*model_, batch, options, arena_);
+    const Tensor logits = arena_.Take("logits", DType::kF32, {batch.num_tokens(), V});
+    HeadLogits(*model_, adapter_.get(), hidden, logits, arena_);
+    return logits;
+  };
+  const Tensor expected = logits_of(whole.batch, nullptr, {});
+  KvCache cache(model_->config(), model_->compute(), 4, 100);
+  const std::vector<int> slot_of = {2, 0, 3};
+  std::vector<int64_t> done(lengths.size(), 0);
+  for (int step = 0; step < 100; ++step) {
+    const ArenaScope step_scope(arena_);
+    Batch batch;
+    batch.cu_seqlens = {0};
+    std::vector<int> slots;
+    std::vector<int64_t> rows;
+    for (size_t s = 0; s < lengths.size(); ++s) {
+      const int64_t count = std::min<int64_t>(step == 0 ? 60 : 1, lengths[s] - done[s]);
+      if (count == 0) continue;
+      for (int64_t i = 0; i < count; ++i) {
+        rows.push_back(whole.batch.cu_seqlens[s] + done[s]);
+        batch.tokens.push_back(whole.batch.tokens[rows.back()]);
+        batch.positions.push_back(static_cast<int32_t>(done[s]++));
+      }
+      slots.push_back(slot_of[s]);
+      batch.cu_seqlens.push_back(static_cast<int32_t>(batch.tokens.size()));
+    }
+    if (slots.empty()) break;
+    const Tensor logits = logits_of(batch, &cache, slots);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      ASSERT_EQ(std::memcmp(logits.as<float>() + static_cast<int64_t>(i) * V,
+                            expected.as<float>() + rows[i] * V, static_cast<size_t>(V) * 4),
+                0)
+          << "step " << step << " row " << rows[i];
+    }
+  }
+  EXPECT_EQ(done, lengths);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, BitsTest,
+                         ::testing::Combine(::testing::Values("llama", "llama_bias", "qwen2",
+                                                              "qwen3"),
+                                            ::testing::Values(DType::kF32, DType::kBF16)),
+                         [](const auto& param) {
+                           return std::get<0>(param.param) + "_" +
+                                  DTypeName(std::get<1>(param.param));
+                         });
+
+TEST(MemoryPlan, IsTheArenasHighMark) {
+  for (const std::string family : {"llama", "qwen3", "llama_bias"}) {
+    for (const DType dtype : ComputeDtypes()) {
+      for (const Recompute recompute : {Recompute::kNone, Recompute::kBlock}) {
+        for (const bool full : {false, true}) {
+          const auto model = Model::Load(GoldenDir(family), dtype);
+          LoraConfig config;
+          config.r = 8;
+          config.target_modules = {"all-linear", "lm_head"};
+          LoraAdapter adapter = LoraAdapter::Create(*model, config, 1);
+          const LoraAdapter* used = full ? nullptr : &adapter;
+          if (full) {
+            model->MakeTrainable();
+          } else {
+            adapter.MakeTrainable();
+          }
+          const RandomBatch random({100, 300, 112}, model->config().vocab_size);
+          const size_t planned = ArenaBytes(*model, used, recompute, 512, true);
+          Arena arena(2 * planned);
+          RunBatch(*model, used, random, recompute, true, arena);
+          EXPECT_LE(arena.HighMark(), planned) << family << " full " << full;
+          EXPECT_GE(static_cast<double>(arena.HighMark()), 0.97 * static_cast<double>(planned))
+              << family << " full " << full << " recompute " << static_cast<int>(recompute);
+        }
+      }
+    }
+  }
+}
+
+TEST(MemoryPlan, CountsWhatTheModelHas) {
+  for (const std::string family : {"llama", "llama3", "llama_bias", "qwen2", "qwen3"}) {
+    const auto model = Model::Load(GoldenDir(family), DType::kF32);
+    EXPECT_EQ(CountParameters(model->config()), model->NumParameters()) << family;
+    TrainingShape shape;
+    shape.lora_r = 3;
+    shape.target_modules = {"mlp", "q_proj", "lm_head"};
+    LoraConfig config;
+    config.r = 3;
+    config.target_modules = shape.target_modules;
+    EXPECT_EQ(CountTrainable(model->config(), shape),
+              LoraAdapter::Create(*model, config, 1).NumParameters())
+        << family;
+  }
+}
+
+}  // namespace
+}  // namespace lorikeet

@@ -1,0 +1,26 @@
+// Writing models: a Hugging Face folder's config.json and (sharded) safetensors.
+#pragma once
+#include <functional>
+#include <string>
+
+#include "checkpoint/model_source.h"
+#include "model/lora.h"
+#include "model/weights.h"
+
+namespace lorikeet {
+
+// May replace a tensor's f32 values (in the file's shape) before they are rounded once.
+using ChangeTensor = std::function<void(const std::string& name, float* values)>;
+
+// Writes config.json and model.safetensors (or shards of at most 4 GiB with their index) of a
+// source into an existing folder, every tensor in `dtype` (f32, f16, bf16). `change` may be empty.
+void WriteModel(const ModelSource& source, DType dtype, const ChangeTensor& change,
+                const std::string& dir);
+
+// The dtype in which a source's matrices are stored; bf16 when they are quantised.
+DType StoredDtype(const ModelSource& source);
+
+// Adds s B A of every pair to its weight, in f32: what `merge` passes to WriteModel.
+ChangeTensor MergeAdapter(const LoraAdapter& adapter);
+
+}  // namespace lorikeet

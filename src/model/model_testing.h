@@ -1,0 +1,72 @@
+// What the tests of this room share: tiny models and random batches.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/random.h"
+#include "kernels/matmul.h"
+#include "model/batch.h"
+#include "model/loss_head.h"
+#include "model/transformer.h"
+
+namespace lorikeet {
+
+inline std::string GoldenDir(const std::string& family) {
+  return std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/model/" + family;
+}
+
+inline std::vector<DType> ComputeDtypes() {
+  if (HasNativeBf16()) return {DType::kF32, DType::kBF16};
+  return {DType::kF32};
+}
+
+// Sequences of random tokens; a sequence's tokens depend on its length alone.
+struct RandomBatch {
+  Batch batch;
+  std::vector<int32_t> targets;
+  std::vector<float> weights;
+
+  RandomBatch(const std::vector<int64_t>& lengths, int64_t vocab_size) {
+    batch.cu_seqlens = {0};
+    for (const int64_t length : lengths) {
+      const RandomStream random(static_cast<uint64_t>(length), "model_test");
+      for (int64_t i = 0; i < length; ++i) {
+        const auto below = static_cast<uint64_t>(vocab_size);
+        batch.tokens.push_back(
+            static_cast<int32_t>(random.Below(static_cast<uint64_t>(2 * i), below)));
+        targets.push_back(
+            static_cast<int32_t>(random.Below(static_cast<uint64_t>(2 * i + 1), below)));
+        batch.positions.push_back(static_cast<int32_t>(i));
+        weights.push_back(i % 3 == 0 ? 0.0F : 1.0F);
+      }
+      batch.cu_seqlens.push_back(static_cast<int32_t>(batch.tokens.size()));
+    }
+  }
+  TokenLoss Loss() const {
+    return [this](int64_t row, float logprob) {
+      const float weight = weights[static_cast<size_t>(row)];
+      return TokenGrad{-static_cast<double>(weight) * logprob, -weight};
+    };
+  }
+};
+
+// Log-probabilities of the targets, and when `backward`, gradients added.
+inline std::vector<float> RunBatch(const Model& model, const LoraAdapter* adapter,
+                                   const RandomBatch& random, Recompute recompute, bool backward,
+                                   Arena& arena) {
+  const ArenaScope scope(arena);
+  Activations kept;
+  kept.recompute = recompute;
+  ForwardOptions options;
+  options.adapter = adapter;
+  options.keep = backward ? &kept : nullptr;
+  const Tensor hidden = Forward(model, random.batch, options, arena);
+  const LossHeadOutput head = LossHead(model, adapter, {hidden, random.targets, random.weights},
+                                       random.Loss(), backward, arena);
+  if (backward) Backward(model, random.batch, adapter, kept, head.dhidden, arena);
+  return head.logprobs;
+}
+
+}  // namespace lorikeet

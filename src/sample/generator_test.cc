@@ -1,0 +1,360 @@
+// Tiny random models: what sampling says of a token is, bit for bit, what training says of it; and
+// a sequence does not depend on the company it keeps.
+#include "sample/generator.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+#include "core/parallel.h"
+#include "core/random.h"
+#include "kernels/matmul.h"
+#include "model/loss_head.h"
+#include "model/transformer.h"
+
+namespace lorikeet {
+namespace {
+
+std::string GoldenDir(const std::string& family) {
+  return std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/model/" + family;
+}
+
+std::vector<int32_t> RandomPrompt(int64_t length, uint64_t key, int64_t vocab_size) {
+  const RandomStream random(17, "prompt", {}, key);
+  std::vector<int32_t> prompt;
+  for (int64_t i = 0; i < length; ++i) {
+    prompt.push_back(static_cast<int32_t>(random.Below(i, vocab_size)));
+  }
+  return prompt;
+}
+
+// Requests of mixed lengths, around the attention's blocks of 64 too.
+std::vector<GenerateRequest> MixedRequests(int64_t count, int64_t vocab_size) {
+  constexpr int64_t kLengths[] = {1, 63, 5, 64, 130, 17, 65};
+  std::vector<GenerateRequest> requests;
+  for (int64_t i = 0; i < count; ++i) {
+    GenerateRequest request;
+    request.prompt = RandomPrompt(kLengths[i % 7], static_cast<uint64_t>(i), vocab_size);
+    request.params = {.max_tokens = 3 + 11 * (i % 4), .temperature = 1, .seed = 5};
+    request.key = static_cast<uint64_t>(i);
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+void ExpectSame(const Generation& a, const Generation& b) {
+  EXPECT_EQ(a.tokens, b.tokens);
+  EXPECT_TRUE(SameBits(a.logprobs, b.logprobs));
+  EXPECT_TRUE(SameBits(a.sampled_logprobs, b.sampled_logprobs));
+  EXPECT_EQ(a.reason, b.reason);
+}
+
+// What a training step computes of all sequences at once: the log-probability of every generated
+// token.
+std::vector<std::vector<float>> TrainingLogprobs(const Model& model, const LoraAdapter* adapter,
+                                                 const std::vector<GenerateRequest>& requests,
+                                                 const std::vector<Generation>& generations) {
+  Batch batch{.cu_seqlens = {0}};
+  std::vector<int32_t> targets;
+  std::vector<float> weights;
+  for (size_t s = 0; s < requests.size(); ++s) {
+    std::vector<int32_t> tokens = requests[s].prompt;
+    tokens.insert(tokens.end(), generations[s].tokens.begin(), generations[s].tokens.end());
+    for (size_t i = 0; i + 1 < tokens.size(); ++i) {
+      batch.tokens.push_back(tokens[i]);
+      batch.positions.push_back(static_cast<int32_t>(i));
+      targets.push_back(tokens[i + 1]);
+      weights.push_back(i + 1 >= requests[s].prompt.size() ? 1.0F : 0.0F);
+    }
+    batch.cu_seqlens.push_back(static_cast<int32_t>(batch.tokens.size()));
+  }
+  Arena arena(size_t{256} << 20);
+  Activations kept;
+  const Tensor hidden = Forward(model, batch, {.adapter = adapter, .keep = &kept}, arena);
+  const TokenLoss loss = [](int64_t, float) { return TokenGrad{}; };
+  const LossHeadOutput output =
+      LossHead(model, adapter, {hidden, targets, weights}, loss, false, arena);
+  std::vector<std::vector<float>> logprobs;
+  for (size_t s = 0; s < requests.size(); ++s) {
+    const int32_t end = batch.cu_seqlens[s + 1];
+    const auto count = static_cast<int32_t>(generations[s].tokens.size());
+    logprobs.emplace_back(output.logprobs.begin() + end - count, output.logprobs.begin() + end);
+  }
+  return logprobs;
+}
+
+class ThreadsScope {
+ public:
+  explicit ThreadsScope(int threads) : before_(NumThreads()) { SetNumThreads(threads); }
+  ~ThreadsScope() { SetNumThreads(before_); }
+
+ private:
+  int before_;
+};
+
+class BitsTest : public ::testing::TestWithParam<std::tuple<std::string, DType, bool>> {
+ protected:
+  void SetUp() override {
+    const auto& [family, dtype, with_adapter] = GetParam();
+    if (dtype == DType::kBF16 && !HasNativeBf16()) {
+      GTEST_SKIP() << "this CPU has no native bf16 products";
+    }
+    model_ = Model::Load(GoldenDir(family), dtype);
+    if (with_adapter) lora_.emplace(LoraAdapter::Load(*model_, GoldenDir(family) + "/adapter"));
+  }
+  const LoraAdapter* adapter() const { return lora_ ? &*lora_ : nullptr; }
+  std::vector<GenerateRequest> Requests(int64_t count) const {
+    return MixedRequests(count, model_->config().vocab_size);
+  }
+
+  std::unique_ptr<Model> model_;
+  std::optional<LoraAdapter> lora_;
+};
+
+TEST_P(BitsTest, SampledLogprobsAreTheTrainersBits) {
+  for (const int threads : {1, 2}) {
+    const ThreadsScope scope(threads);
+    for (int64_t batch = 1; batch <= 7; ++batch) {
+      const std::vector<GenerateRequest> requests = Requests(batch);
+      Generator generator(*model_, adapter(),
+                          {.slots = batch, .capacity = 192, .tokens_per_step = 48});
+      const std::vector<Generation> generations = generator.Run(requests);
+      const auto expected = TrainingLogprobs(*model_, adapter(), requests, generations);
+      for (size_t s = 0; s < requests.size(); ++s) {
+        EXPECT_TRUE(SameBits(generations[s].logprobs, expected[s]))
+            << "batch " << batch << ", sequence " << s << ", threads " << threads;
+        EXPECT_TRUE(SameBits(generations[s].logprobs, generations[s].sampled_logprobs));
+      }
+    }
+  }
+}
+
+TEST_P(BitsTest, SequencesDoNotDependOnBatchChunksAndThreads) {
+  const std::vector<GenerateRequest> requests = Requests(7);
+  std::vector<Generation> alone;
+  {
+    const ThreadsScope scope(1);
+    for (const GenerateRequest& request : requests) {
+      Generator generator(*model_, adapter(), {.slots = 1, .capacity = 192});
+      alone.push_back(generator.Run({request}).front());
+      EXPECT_EQ(static_cast<int64_t>(alone.back().tokens.size()), request.params.max_tokens);
+    }
+  }
+  for (const auto& [slots, chunk, threads] :
+       {std::tuple{7, 512, 2}, {3, 7, 1}, {2, 64, 2}, {5, 5, 2}}) {
+    const ThreadsScope scope(threads);
+    Generator generator(*model_, adapter(),
+                        {.slots = slots, .capacity = 192, .tokens_per_step = chunk});
+    const std::vector<Generation> together = generator.Run(requests);
+    for (size_t s = 0; s < requests.size(); ++s) ExpectSame(together[s], alone[s]);
+  }
+}
+
+// A prefix taken over from a slot, in place or copied, changes nothing.
+TEST_P(BitsTest, SharedPrefixesAreComputedOnceAndChangeNothing) {
+  const std::vector<int32_t> prompt = RandomPrompt(90, 1, model_->config().vocab_size);
+  std::vector<GenerateRequest> group(6);
+  for (size_t i = 0; i < group.size(); ++i) {
+    group[i].prompt = prompt;
+    group[i].prompt.resize(i == 5 ? 40 : 90);  // one asks for less of it
+    group[i].params = {.max_tokens = 20, .seed = 9};
+    group[i].key = i;
+  }
+  Generator shared(*model_, adapter(), {.slots = 4, .capacity = 128, .tokens_per_step = 32});
+  const std::vector<Generation> together = shared.Run(group);
+  EXPECT_EQ(shared.stats().prompt_tokens, 90 + 5);  // the last of each is computed anyway
+  EXPECT_EQ(shared.stats().cached_tokens, 4 * 89 + 39);
+  for (size_t i = 0; i < group.size(); ++i) {
+    Generator fresh(*model_, adapter(), {.slots = 1, .capacity = 128});
+    ExpectSame(together[i], fresh.Run({group[i]}).front());
+  }
+  EXPECT_NE(together[0].tokens, together[1].tokens);  // other keys, other samples
+
+  // A second turn: what the first one said is in the slot already.
+  GenerateRequest turn = group[0];
+  turn.prompt.insert(turn.prompt.end(), together[0].tokens.begin(), together[0].tokens.end());
+  turn.params.max_tokens = 10;
+  const Generation warm = shared.Run({turn}).front();
+  EXPECT_EQ(warm.cached_tokens, 90 + 19);  // all but the last sampled token, which was never read
+  Generator fresh(*model_, adapter(), {.slots = 1, .capacity = 128});
+  ExpectSame(warm, fresh.Run({turn}).front());
+  shared.ForgetPrefixes();
+  EXPECT_EQ(shared.Run({turn}).front().cached_tokens, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, BitsTest,
+                         ::testing::Combine(::testing::Values("llama", "qwen2", "qwen3"),
+                                            ::testing::Values(DType::kF32, DType::kBF16),
+                                            ::testing::Bool()),
+                         [](const auto& param) {
+                           return std::get<0>(param.param) + "_" +
+                                  DTypeName(std::get<1>(param.param)) +
+                                  (std::get<2>(param.param) ? "_lora" : "_base");
+                         });
+
+class GeneratorTest : public ::testing::Test {
+ protected:
+  GeneratorTest() : model_(Model::Load(GoldenDir("llama"), DType::kF32)) {}
+  GenerateRequest Request(int64_t length, int64_t max_tokens, double temperature = 1) const {
+    GenerateRequest request;
+    request.prompt = RandomPrompt(length, 3, model_->config().vocab_size);
+    request.params = {.max_tokens = max_tokens, .temperature = temperature, .seed = 1};
+    return request;
+  }
+  Generator Make(int64_t slots = 2, int64_t capacity = 128) const {
+    return Generator(*model_, nullptr, {.slots = slots, .capacity = capacity});
+  }
+  std::unique_ptr<Model> model_;
+};
+
+TEST_F(GeneratorTest, GreedyIsTheArgmaxOfTheTrainingForward) {
+  const GenerateRequest request = Request(9, 12, 0);
+  Generator generator = Make();
+  const Generation got = generator.Run({request}).front();
+  Batch batch;
+  batch.tokens = request.prompt;
+  batch.tokens.insert(batch.tokens.end(), got.tokens.begin(), got.tokens.end());
+  const int64_t T = batch.num_tokens(), V = model_->config().vocab_size;
+  for (int32_t i = 0; i < T; ++i) batch.positions.push_back(i);
+  batch.cu_seqlens = {0, static_cast<int32_t>(T)};
+  Arena arena(size_t{64} << 20);
+  const Tensor hidden = Forward(*model_, batch, {}, arena);
+  const Tensor logits = arena.Take("logits", DType::kF32, {T, V});
+  HeadLogits(*model_, nullptr, hidden, logits, arena);
+  for (size_t i = 0; i < got.tokens.size(); ++i) {
+    const float* row = logits.as<float>() + static_cast<int64_t>(8 + i) * V;
+    EXPECT_EQ(got.tokens[i], std::max_element(row, row + V) - row);
+    EXPECT_EQ(got.sampled_logprobs[i], 0);
+  }
+}
+
+TEST_F(GeneratorTest, SeedsAndKeysMakeOtherSamples) {
+  GenerateRequest request = Request(9, 16);
+  Generator generator = Make();
+  const std::vector<int32_t> first = generator.Run({request}).front().tokens;
+  EXPECT_EQ(generator.Run({request}).front().tokens, first);
+  request.key = 1;
+  EXPECT_NE(generator.Run({request}).front().tokens, first);
+  request.key = 0;
+  request.params.seed = 2;
+  EXPECT_NE(generator.Run({request}).front().tokens, first);
+}
+
+TEST_F(GeneratorTest, StopsAtAStopTokenAndKeepsIt) {
+  Generator generator = Make();
+  GenerateRequest request = Request(9, 30);
+  const std::vector<int32_t> whole = generator.Run({request}).front().tokens;
+  request.params.stop_tokens = {whole[7], whole[4]};
+  const auto stop =
+      std::find_first_of(whole.begin(), whole.end(), request.params.stop_tokens.begin(),
+                         request.params.stop_tokens.end());
+  const Generation stopped = generator.Run({request}).front();
+  EXPECT_EQ(stopped.reason, StopReason::kStop);
+  EXPECT_EQ(stopped.tokens, std::vector<int32_t>(whole.begin(), stop + 1));
+}
+
+TEST_F(GeneratorTest, StopsWhenTheCallbackSaysSo) {
+  Generator generator = Make();
+  GenerateRequest request = Request(9, 30);
+  std::vector<int32_t> seen;
+  request.on_token = [&](const SampledToken& token) {
+    seen.push_back(token.token);
+    return seen.size() < 5;
+  };
+  const std::vector<Generation> results = generator.Run({request, Request(4, 20)});
+  EXPECT_EQ(results[0].reason, StopReason::kCallback);
+  EXPECT_EQ(results[0].tokens, seen);
+  EXPECT_EQ(seen.size(), 5U);
+  EXPECT_EQ(results[1].reason, StopReason::kLength);
+  EXPECT_EQ(results[1].tokens.size(), 20U);
+}
+
+TEST_F(GeneratorTest, RequestsJoinAndLeaveWhileOthersRun) {
+  Generator generator = Make(2);
+  int done = 0;
+  const auto submit = [&](int64_t length, int64_t max_tokens) {
+    GenerateRequest request = Request(length, max_tokens);
+    request.on_done = [&](Generation&& g) { done += g.tokens.empty() ? 0 : 1; };
+    generator.Submit(std::move(request));
+  };
+  EXPECT_FALSE(generator.Step());
+  submit(5, 40);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(generator.Step());
+  submit(7, 2);
+  submit(6, 2);
+  EXPECT_TRUE(generator.Step());
+  EXPECT_EQ(generator.num_running() + generator.num_waiting(), 3);
+  EXPECT_EQ(generator.num_running(), 2);  // as many as there are slots
+  while (generator.num_running() == 2) generator.Step();
+  EXPECT_EQ(done, 2);
+  generator.Cancel();
+  EXPECT_FALSE(generator.Step());
+  EXPECT_EQ(done, 2);
+}
+
+TEST_F(GeneratorTest, WhatDoesNotFitIsRefused) {
+  const auto message = [](const auto& fn) -> std::string {
+    try {
+      fn();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::kInvalidArgument);
+      return e.what();
+    }
+    return "";
+  };
+  Generator generator = Make(2, 40);
+  EXPECT_EQ(generator.Run({Request(30, 10)}).front().tokens.size(), 10U);  // just fits
+  EXPECT_NE(message([&] { generator.Submit(Request(30, 11)); }).find("do not fit the 40 tokens"),
+            std::string::npos);
+  GenerateRequest huge = Request(3, std::numeric_limits<int64_t>::max());
+  EXPECT_NE(message([&] { generator.Submit(huge); }), "");
+  EXPECT_NE(message([&] { generator.Submit(Request(0, 5)); }).find("empty"), std::string::npos);
+  GenerateRequest foreign = Request(3, 5);
+  foreign.prompt[1] = 96;
+  EXPECT_NE(message([&] {
+              generator.Run({Request(3, 5), foreign});
+            }).find("token id 96"),
+            std::string::npos);
+  EXPECT_EQ(generator.num_waiting(), 0);
+  const int64_t most = model_->config().max_position_embeddings;
+  EXPECT_NE(message([&] { Make(1, most + 1); }).find("context holds"), std::string::npos);
+  EXPECT_NE(message([&] { Make(0); }), "");
+  Make(1, most);
+}
+
+TEST_F(GeneratorTest, BrokenWeightsAreAnErrorAndLeaveNothingBehind) {
+  Generator generator = Make();
+  const Generation before = generator.Run({Request(9, 5)}).front();
+  Tensor& norm = model_->weights().layers[0].input_layernorm.weight;
+  std::vector<float> poison(static_cast<size_t>(norm.size()),
+                            std::numeric_limits<float>::quiet_NaN());
+  const Tensor kept = std::exchange(norm, Tensor(poison.data(), DType::kF32, {norm.size()}));
+  EXPECT_THROW(generator.Run({Request(60, 5)}), Error);
+  EXPECT_EQ(generator.num_running(), 0);
+  norm = kept;
+  ExpectSame(generator.Run({Request(9, 5)}).front(), before);  // no NaN waits in the slots
+}
+
+TEST_F(GeneratorTest, MemoryIsKnownBeforehand) {
+  const GeneratorLimits limits{.slots = 3, .capacity = 100};
+  const size_t cache = KvCache::Bytes(model_->config(), DType::kF32, 3, 100);
+  EXPECT_GT(Generator::Bytes(*model_, nullptr, limits), cache);
+  const GeneratorLimits wider{.slots = 6, .capacity = 100};
+  EXPECT_GE(Generator::Bytes(*model_, nullptr, wider),
+            Generator::Bytes(*model_, nullptr, limits) + cache);
+}
+
+}  // namespace
+}  // namespace lorikeet

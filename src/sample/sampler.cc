@@ -1,0 +1,207 @@
+#include "sample/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/error.h"
+#include "core/parallel.h"
+#include "kernels/cross_entropy.h"
+
+namespace lorikeet {
+namespace {
+
+constexpr int64_t kPiece = 1024;  // tokens whose weights are summed before a walk looks into them
+
+// exp((x - max) / temperature): a token's probability, up to a factor.
+class Weigher {
+ public:
+  Weigher(float max, double temperature) : max_(max), scale_(static_cast<float>(1 / temperature)) {}
+  float operator()(float x) const { return std::exp((x - max_) * scale_); }
+
+ private:
+  float max_, scale_;
+};
+
+struct Candidate {
+  float logit;
+  int32_t token;
+};
+// The likelier first; of equals the lower index.
+bool Before(const Candidate& a, const Candidate& b) {
+  return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
+}
+
+// The k first candidates of a row with a logit of at least `floor`, sorted. One pass over the row:
+// what cannot be among the k is thrown out whenever the buffer is full. NaN is no candidate.
+std::vector<Candidate> TopCandidates(std::span<const float> logits, int64_t k, float floor) {
+  const auto V = static_cast<int64_t>(logits.size());
+  const auto most = static_cast<size_t>(std::min(V, 2 * k + 256));
+  const auto kept = static_cast<std::ptrdiff_t>(k);
+  std::vector<Candidate> top;
+  top.reserve(most);
+  for (int64_t i = 0; i < V; ++i) {
+    if (!(logits[i] >= floor)) continue;
+    top.push_back({logits[i], static_cast<int32_t>(i)});
+    if (top.size() < most || i + 1 == V) continue;
+    std::nth_element(top.begin(), top.begin() + kept - 1, top.end(), Before);
+    top.resize(static_cast<size_t>(k));
+    floor = top.back().logit;
+  }
+  if (static_cast<int64_t>(top.size()) > k) {
+    std::nth_element(top.begin(), top.begin() + kept - 1, top.end(), Before);
+    top.resize(static_cast<size_t>(k));
+  }
+  std::sort(top.begin(), top.end(), Before);
+  return top;
+}
+
+double SumWeights(std::span<const float> logits, const Weigher& weight) {
+  double sum = 0;
+  for (const float x : logits) sum += weight(x);
+  return sum;
+}
+
+// Temperature alone: walks the row in order of index, first by pieces.
+SampledToken PickUnfiltered(std::span<const float> logits, int32_t likeliest, const Weigher& weight,
+                            double u) {
+  const auto V = static_cast<int64_t>(logits.size());
+  std::vector<double> pieces;
+  double total = 0;
+  for (int64_t begin = 0; begin < V; begin += kPiece) {
+    pieces.push_back(SumWeights(logits.subspan(begin, std::min(kPiece, V - begin)), weight));
+    total += pieces.back();
+  }
+  double left = u * total;
+  size_t piece = 0;
+  while (piece + 1 < pieces.size() && left >= pieces[piece]) left -= pieces[piece++];
+  SampledToken picked{.token = likeliest};  // stays only where rounding walks past the end
+  const int64_t begin = static_cast<int64_t>(piece) * kPiece, end = std::min(V, begin + kPiece);
+  for (int64_t i = begin; i < end; ++i) {
+    const double w = weight(logits[i]);
+    if (w > 0) picked.token = static_cast<int32_t>(i);
+    if (left < w) break;
+    left -= w;
+  }
+  picked.sampled_logprob = static_cast<float>(
+      std::log(static_cast<double>(weight(logits[picked.token]))) - std::log(total));
+  return picked;
+}
+
+// The length of the shortest prefix that holds `mass`, or 0 when all of it holds less.
+size_t PrefixWithMass(std::span<const Candidate> sorted, const Weigher& weight, double mass) {
+  double sum = 0;
+  for (size_t n = 0; n < sorted.size(); ++n) {
+    sum += weight(sorted[n].logit);
+    if (sum >= mass) return n + 1;
+  }
+  return 0;
+}
+
+// Every filter keeps the likeliest: the result is a prefix of all tokens in order.
+std::vector<Candidate> Filter(std::span<const float> logits, float max,
+                              const SamplingParams& params, const Weigher& weight) {
+  const auto V = static_cast<int64_t>(logits.size());
+  constexpr float kLowest = -std::numeric_limits<float>::infinity();
+  const auto floor = params.min_p > 0
+                         ? static_cast<float>(max + params.temperature * std::log(params.min_p))
+                         : kLowest;
+  if (params.top_p >= 1) {
+    return TopCandidates(logits, params.top_k > 0 ? std::min(params.top_k, V) : V, floor);
+  }
+  std::vector<Candidate> top;
+  size_t n = 0;
+  if (params.top_k > 0) {
+    top = TopCandidates(logits, std::min(params.top_k, V), kLowest);
+    double sum = 0;
+    for (const Candidate& c : top) sum += weight(c.logit);
+    n = PrefixWithMass(top, weight, params.top_p * sum);
+  } else {
+    // The mass usually lies in few tokens: look at more only while they do not hold it.
+    const double mass = params.top_p * SumWeights(logits, weight);
+    for (int64_t k = std::min<int64_t>(V, 64); n == 0; k = std::min(V, 8 * k)) {
+      top = TopCandidates(logits, k, kLowest);
+      n = PrefixWithMass(top, weight, mass);
+      if (k == V) break;
+    }
+  }
+  if (n > 0) top.resize(n);
+  while (top.size() > 1 && top.back().logit < floor) top.pop_back();
+  return top;
+}
+
+SampledToken PickFiltered(std::span<const float> logits, int32_t likeliest,
+                          const SamplingParams& params, const Weigher& weight, double u) {
+  const std::vector<Candidate> kept = Filter(logits, logits[likeliest], params, weight);
+  if (kept.empty()) return {.token = likeliest};
+  double total = 0;
+  for (const Candidate& c : kept) total += weight(c.logit);
+  double left = u * total;
+  size_t i = 0;
+  while (i + 1 < kept.size() && left >= weight(kept[i].logit)) left -= weight(kept[i++].logit);
+  const double w = weight(kept[i].logit);
+  return {.token = kept[i].token,
+          .sampled_logprob = static_cast<float>(std::log(w) - std::log(total))};
+}
+
+SampledToken PickGiven(std::span<const float> logits, int32_t likeliest,
+                       const SamplingParams& params, double u) {
+  if (params.temperature == 0) return {.token = likeliest};
+  const Weigher weight(logits[likeliest], params.temperature);
+  return params.filtered() ? PickFiltered(logits, likeliest, params, weight, u)
+                           : PickUnfiltered(logits, likeliest, weight, u);
+}
+
+}  // namespace
+
+void CheckSamplingParams(const SamplingParams& params, int64_t vocab_size) {
+  const auto refuse = [](const char* name, const char* range) {
+    Fail(ErrorCode::kInvalidArgument, "{} must be {}", name, range);
+  };
+  if (params.max_tokens < 1) refuse("max_tokens", "at least 1");
+  // Below 1e-3 the softmax is a step in f32 anyway; the sharper ones are greedy by rounding.
+  if (!(params.temperature == 0 || (params.temperature >= 1e-3 && params.temperature <= 1e3))) {
+    refuse("temperature", "0 (greedy) or from 0.001 to 1000");
+  }
+  if (params.top_k < 0) refuse("top_k", "at least 1, or 0 for all tokens");
+  if (!(params.top_p > 0 && params.top_p <= 1)) refuse("top_p", "above 0 and at most 1");
+  if (!(params.min_p >= 0 && params.min_p <= 1)) refuse("min_p", "from 0 to 1");
+  for (const int32_t token : params.stop_tokens) {
+    if (token < 0 || token >= vocab_size) {
+      Fail(ErrorCode::kInvalidArgument, "stop token {} is not in the vocabulary of {} tokens",
+           token, vocab_size);
+    }
+  }
+}
+
+SampledToken PickToken(std::span<const float> logits, const SamplingParams& params, double u) {
+  int32_t likeliest = 0;
+  const Tensor row(const_cast<float*>(logits.data()), DType::kF32,
+                   {1, static_cast<int64_t>(logits.size())});
+  RowArgmax(row, std::span(&likeliest, 1));
+  return PickGiven(logits, likeliest, params, u);
+}
+
+void SampleRows(const Tensor& logits, std::span<const RowToSample> rows,
+                std::span<SampledToken> picked) {
+  const int64_t n = logits.rows(), V = logits.cols();
+  CHECK(static_cast<int64_t>(rows.size()) == n && static_cast<int64_t>(picked.size()) == n);
+  std::vector<int32_t> tokens(rows.size());
+  RowArgmax(logits, tokens);
+  ParallelDynamic(n, [&](int64_t i) {
+    const std::span<const float> row(logits.as<float>() + i * V, static_cast<size_t>(V));
+    picked[i] = PickGiven(row, tokens[i], *rows[i].params, rows[i].u);
+    tokens[i] = picked[i].token;
+  });
+  std::vector<float> logprobs(rows.size()), lse(rows.size());
+  TargetLogprobs(logits, tokens, Tensor(logprobs.data(), DType::kF32, {n}),
+                 Tensor(lse.data(), DType::kF32, {n}));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    picked[i].logprob = logprobs[i];
+    const SamplingParams& params = *rows[i].params;
+    // Then both distributions are one: so are the numbers, and ratios between them exactly 1.
+    if (params.temperature == 1 && !params.filtered()) picked[i].sampled_logprob = logprobs[i];
+  }
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,49 @@
+// Picks a token from a row of logits. A pick is a pure function of the row, the parameters and one
+// random number, so the same seed gives the same sample in any batch and on any number of threads.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace lorikeet {
+
+// The filters work on softmax(logits / temperature), in this order, each on what the one before
+// left, as `transformers` does: top_k, top_p, min_p. What is left is renormalised: that is the
+// sampled distribution.
+struct SamplingParams {
+  int64_t max_tokens = 256;
+  double temperature = 1;  // 0: greedy, the filters then change nothing
+  int64_t top_k = 0;       // the k likeliest tokens; 0: all
+  double top_p = 1;        // the fewest likeliest tokens that hold this probability
+  double min_p = 0;        // tokens of at least this share of the likeliest's probability
+  uint64_t seed = 0;
+  std::vector<int32_t> stop_tokens;  // end a sequence, as its last token
+
+  bool filtered() const { return top_k > 0 || top_p < 1 || min_p > 0; }
+};
+
+// Throws Error(kInvalidArgument) naming the first parameter that is out of its range.
+void CheckSamplingParams(const SamplingParams& params, int64_t vocab_size);
+
+struct SampledToken {
+  int32_t token = 0;
+  float logprob = 0;          // log softmax(logits): what a training forward gives, bit for bit
+  float sampled_logprob = 0;  // under the sampled distribution; 0 when greedy
+};
+
+// One row: logits (V) f32, u uniform in [0, 1). Equal logits rank by index, the lower first. Fills
+// all but logprob; with temperature 1 and no filter sampled_logprob is logprob and is left to
+// SampleRows too.
+SampledToken PickToken(std::span<const float> logits, const SamplingParams& params, double u);
+
+struct RowToSample {
+  const SamplingParams* params = nullptr;
+  double u = 0;  // uniform in [0, 1)
+};
+// logits (n, V) f32, not changed. A row that holds a NaN gives the logprob NaN.
+void SampleRows(const Tensor& logits, std::span<const RowToSample> rows,
+                std::span<SampledToken> picked);
+
+}  // namespace lorikeet

@@ -1,0 +1,152 @@
+#include "tokenizer/added_tokens.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "tokenizer/json_fields.h"
+
+namespace lorikeet {
+
+void AddedTokens::Trie::Insert(std::string_view token, int32_t index) {
+  if (end.empty()) end.push_back(-1);
+  uint64_t node = 0;
+  first[static_cast<uint8_t>(token[0])] = true;
+  for (const char c : token) {
+    const uint64_t edge = node << 8 | static_cast<uint8_t>(c);
+    uint64_t to = next.Find(edge);
+    if (to == FlatMap::kNone) {
+      to = end.size();
+      end.push_back(-1);
+      next.Set(edge, to);
+    }
+    node = to;
+  }
+  if (end[node] < 0) end[node] = index;  // the first of equal ones wins
+}
+
+int32_t AddedTokens::Trie::Longest(std::string_view text, size_t at, size_t* length) const {
+  int32_t best = -1;
+  uint64_t node = 0;
+  for (size_t i = at; i < text.size(); ++i) {
+    node = next.Find(node << 8 | static_cast<uint8_t>(text[i]));
+    if (node == FlatMap::kNone) break;
+    if (end[node] >= 0) {
+      best = end[node];
+      *length = i + 1 - at;
+    }
+  }
+  return best;
+}
+
+AddedTokens::AddedTokens(const Json& list, const Bpe& bpe, const Normalizer& normalizer,
+                         const std::string& where) {
+  Read(list, bpe, where);
+  for (const bool special : {true, false}) {  // special tokens come first among equals
+    for (size_t i = 0; i < tokens_.size(); ++i) {
+      Token& token = tokens_[i];
+      if (token.special != special) continue;
+      token.text = token.content;
+      if (!token.normalized) {
+        raw_.Insert(token.content, static_cast<int32_t>(i));
+        continue;
+      }
+      AlignedText content(token.content, 0, false);
+      normalizer.Apply(&content);
+      token.text = std::string(content.view());
+      if (!token.text.empty()) normalized_.Insert(token.text, static_cast<int32_t>(i));
+    }
+  }
+}
+
+void AddedTokens::Read(const Json& list, const Bpe& bpe, const std::string& where) {
+  if (list.is_null()) return;
+  if (!list.is_array()) Fail(ErrorCode::kCorruptFile, "{}: added_tokens: expected a list", where);
+  int32_t next_id = bpe.token_count();
+  for (size_t i = 0; i < list.size(); ++i) {
+    const JsonFields fields(list[i], fmt::format("{}: added_tokens[{}]", where, i));
+    Token token;
+    token.content = fields.String("content");
+    token.single_word = fields.Bool("single_word", false);
+    token.lstrip = fields.Bool("lstrip", false);
+    token.rstrip = fields.Bool("rstrip", false);
+    token.special = fields.Bool("special", false);
+    token.normalized = fields.Bool("normalized", !token.special);
+    const int64_t given_id = fields.Int("id", INT32_MAX);
+    if (token.content.empty() || by_content_.contains(token.content)) continue;
+    const auto known = bpe.TokenToId(token.content);
+    token.id = known.value_or(next_id);
+    if (token.id != given_id) {
+      Fail(ErrorCode::kCorruptFile, "{}: '{}' has id {}, but {} is {}; correct the id",
+           fields.where(), token.content, given_id,
+           known ? "its id in the vocabulary" : "the next free id", token.id);
+    }
+    if (!known) next_id = std::max(next_id, token.id + 1);
+    id_limit_ = std::max(id_limit_, token.id + 1);
+    by_id_[token.id] = static_cast<int32_t>(tokens_.size());
+    by_content_[token.content] = static_cast<int32_t>(tokens_.size());
+    tokens_.push_back(std::move(token));
+  }
+}
+
+bool AddedTokens::StandsAlone(std::string_view text, size_t begin, size_t end) {
+  size_t length;
+  const bool before = begin > 0 && IsWordChar(DecodeUtf8(text, PreviousChar(text, begin), &length));
+  const bool after = end < text.size() && IsWordChar(DecodeUtf8(text, end, &length));
+  return !before && !after;
+}
+
+void AddedTokens::Split(std::string_view text, bool normalized, const Found& found) const {
+  const Trie& trie = normalized ? normalized_ : raw_;
+  size_t done = 0;  // all before is reported
+  for (size_t i = 0; i < text.size() && !trie.end.empty();) {
+    size_t length = 0;
+    const int32_t index =
+        trie.first[static_cast<uint8_t>(text[i])] ? trie.Longest(text, i, &length) : -1;
+    if (index < 0) {
+      ++i;
+      continue;
+    }
+    const Token& token = tokens_[index];
+    size_t begin = i, end = i + length, space;
+    i = end;
+    if (token.single_word && !StandsAlone(text, begin, end)) continue;
+    while (token.lstrip && begin > done) {
+      const size_t previous = PreviousChar(text, begin);
+      if (!IsWhiteSpace(DecodeUtf8(text, previous, &space))) break;
+      begin = previous;
+    }
+    while (token.rstrip && end < text.size() && IsWhiteSpace(DecodeUtf8(text, end, &space))) {
+      end += space;
+    }
+    begin = std::max(begin, done);
+    if (begin > done) found({static_cast<uint32_t>(done), static_cast<uint32_t>(begin)}, -1);
+    found({static_cast<uint32_t>(begin), static_cast<uint32_t>(end)}, token.id);
+    done = std::max(done, end);
+  }
+  if (done < text.size()) {
+    found({static_cast<uint32_t>(done), static_cast<uint32_t>(text.size())}, -1);
+  }
+}
+
+std::optional<int32_t> AddedTokens::TokenToId(std::string_view token) const {
+  const auto it = by_content_.find(std::string(token));
+  if (it == by_content_.end()) return std::nullopt;
+  return tokens_[it->second].id;
+}
+
+const std::string* AddedTokens::IdToToken(int32_t id) const {
+  const auto it = by_id_.find(id);
+  return it == by_id_.end() ? nullptr : &tokens_[it->second].content;
+}
+
+const std::string* AddedTokens::TextOf(int32_t id) const {
+  const auto it = by_id_.find(id);
+  return it == by_id_.end() ? nullptr : &tokens_[it->second].text;
+}
+
+bool AddedTokens::IsSpecial(int32_t id) const {
+  const auto it = by_id_.find(id);
+  return it != by_id_.end() && tokens_[it->second].special;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,65 @@
+// The "added_tokens" of tokenizer.json: strings that are one token each, found in a text before
+// anything else cuts it.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/json.h"
+#include "tokenizer/bpe.h"
+#include "tokenizer/flat_map.h"
+#include "tokenizer/normalizer.h"
+
+namespace lorikeet {
+
+class AddedTokens {
+ public:
+  AddedTokens() = default;
+  // `list`: the array, or null for none. A token takes the id that the vocabulary has for it, else
+  // the next free one. Throws Error where the file gives it another.
+  AddedTokens(const Json& list, const Bpe& bpe, const Normalizer& normalizer,
+              const std::string& where);
+
+  // Cuts `text` into added tokens (id >= 0) and the text between (id -1), from left to right.
+  // `normalized`: looks for the tokens that are found in normalized text, else for the others.
+  using Found = std::function<void(Span span, int32_t id)>;
+  void Split(std::string_view text, bool normalized, const Found& found) const;
+
+  std::optional<int32_t> TokenToId(std::string_view token) const;
+  const std::string* IdToToken(int32_t id) const;  // as in the file; null: not an added token
+  // What a text shows for it: the normalized form, where that is what is found in texts.
+  const std::string* TextOf(int32_t id) const;
+  bool IsSpecial(int32_t id) const;
+  int32_t id_limit() const { return id_limit_; }  // highest id + 1
+
+ private:
+  struct Token {
+    std::string content;
+    std::string text;
+    int32_t id = -1;
+    bool single_word = false, lstrip = false, rstrip = false, normalized = true, special = false;
+  };
+  // Finds the longest token at a position.
+  struct Trie {
+    FlatMap next;              // node << 8 | byte -> node; node 0 is the root
+    std::vector<int32_t> end;  // by node: index of the token that ends there, or -1
+    bool first[256] = {};      // bytes that begin a token
+    void Insert(std::string_view token, int32_t index);
+    // Index of the longest token at text[at] and its length; -1 if none.
+    int32_t Longest(std::string_view text, size_t at, size_t* length) const;
+  };
+  static bool StandsAlone(std::string_view text, size_t begin, size_t end);
+  void Read(const Json& list, const Bpe& bpe, const std::string& where);
+
+  std::vector<Token> tokens_;
+  std::unordered_map<int32_t, int32_t> by_id_;  // -> index
+  std::unordered_map<std::string, int32_t> by_content_;
+  Trie raw_, normalized_;
+  int32_t id_limit_ = 0;
+};
+
+}  // namespace lorikeet

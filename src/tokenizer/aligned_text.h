@@ -1,0 +1,54 @@
+// Text on its way through the normalizers: each byte remembers the bytes of the original it came
+// from.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tokenizer/unicode.h"
+
+namespace lorikeet {
+
+class AlignedText {
+ public:
+  // `source` must outlive the text as long as that is unchanged. Its byte i is byte base+i of the
+  // original. With `track` false origins are not kept (Origin is then meaningless after a change).
+  AlignedText(std::string_view source, uint32_t base, bool track)
+      : source_(source), base_(base), track_(track) {}
+  // The piece [begin, end) of `whole`, which must outlive it.
+  AlignedText(const AlignedText& whole, uint32_t begin, uint32_t end);
+
+  std::string_view view() const { return changed_ ? std::string_view(own_) : source_; }
+  bool at_start() const { return base_ == 0; }  // of the original text
+  Span Origin(uint32_t byte) const {
+    return from_.empty() ? Span{base_ + byte, base_ + byte + 1} : from_[byte];
+  }
+  // Origins of the bytes [begin, end), joined.
+  Span Origin(uint32_t begin, uint32_t end) const;
+
+ private:
+  friend class Rewriter;
+  std::string_view source_;
+  std::string own_;
+  std::vector<Span> from_;  // per byte of view(); empty: the identity, shifted by base_
+  uint32_t base_ = 0;
+  bool track_ = false, changed_ = false;
+};
+
+// Builds the next state of a text from left to right; Commit installs it.
+class Rewriter {
+ public:
+  explicit Rewriter(AlignedText* text);
+  void Copy(uint32_t begin, uint32_t end);            // bytes that stay
+  void Put(std::string_view bytes, Span old_origin);  // new bytes; origin: bytes of the old text
+  uint32_t size() const { return static_cast<uint32_t>(out_.size()); }
+  void Commit();
+
+ private:
+  AlignedText& text_;
+  std::string out_;
+  std::vector<Span> from_;
+};
+
+}  // namespace lorikeet

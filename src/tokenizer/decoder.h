@@ -1,0 +1,25 @@
+// The "decoder" of tokenizer.json: tokens back to text.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+
+namespace lorikeet {
+
+class Decoder {
+ public:
+  Decoder() = default;
+  // `json`: the object, or null for none (tokens are then joined by spaces). Throws Error naming
+  // what is not supported.
+  Decoder(const Json& json, const std::string& where);
+
+  std::string Decode(std::vector<std::string> tokens) const;
+
+ private:
+  void Parse(const Json& json, const std::string& where, int depth);
+  std::vector<std::function<void(std::vector<std::string>*)>> steps_;
+};
+
+}  // namespace lorikeet

@@ -1,0 +1,30 @@
+// The tokenizer of a GGUF file as Hugging Face tokenizer files. GGUF models go this one road: the
+// text made here is what we load, what we save beside an adapter, and what `transformers` reads.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace lorikeet {
+
+// Metadata under tokenizer.ggml.* and tokenizer.chat_template.
+struct GgufTokenizerFields {
+  std::string model;  // "gpt2" (byte-level BPE) or "llama" (SentencePiece BPE)
+  std::string pre;    // names the pre-tokenizer of "gpt2" models
+  std::vector<std::string> tokens;
+  std::vector<float> scores;  // "llama": by token
+  std::vector<int32_t>
+      token_types;  // 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
+  std::vector<std::string> merges;  // "gpt2": "a b", in order
+  int64_t bos_id = -1, eos_id = -1, unk_id = -1, pad_id = -1;
+  bool add_bos = false, add_eos = false, add_space_prefix = true;
+  std::string chat_template;
+};
+
+// tokenizer.json. Throws Error(kUnsupported) for other models and unknown values of `pre`,
+// Error(kCorruptFile) for fields that contradict each other.
+std::string TokenizerJsonFromGguf(const GgufTokenizerFields& fields);
+// tokenizer_config.json: special tokens, chat template, class PreTrainedTokenizerFast.
+std::string TokenizerConfigJsonFromGguf(const GgufTokenizerFields& fields);
+
+}  // namespace lorikeet

@@ -1,0 +1,158 @@
+#include "tokenizer/gguf_tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "core/json.h"
+#include "tokenizer/bundle.h"
+#include "tokenizer/tokenizer.h"
+
+namespace lorikeet {
+namespace {
+
+GgufTokenizerFields ByteLevelFields() {
+  GgufTokenizerFields f;
+  f.model = "gpt2";
+  f.pre = "smollm";
+  f.tokens = {"<|endoftext|>", "<|im_start|>", "h", "e", "1", "2", "12", "he", "Ġ", "Ġhe", "\\u"};
+  f.token_types = {3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 4};
+  f.merges = {"1 2", "h e", "Ġ he", "x y"};
+  f.bos_id = 1;
+  f.eos_id = 0;
+  f.chat_template = "{{ messages }}";
+  return f;
+}
+
+GgufTokenizerFields SentencePieceFields() {
+  GgufTokenizerFields f;
+  f.model = "llama";
+  f.tokens = {"<unk>", "<s>", "</s>", "▁", "a", "b", "ab", "▁a", "▁ab", "<0xC3>", "<0xA9>"};
+  f.scores = {0, 0, 0, -3, -4, -5, -2, -1, -2.5f, 0, 0};
+  f.token_types = {2, 3, 3, 1, 1, 1, 1, 1, 1, 6, 6};
+  f.unk_id = 0;
+  f.bos_id = 1;
+  f.eos_id = 2;
+  f.add_bos = true;
+  return f;
+}
+
+using Ids = std::vector<int32_t>;
+
+TEST(GgufTokenizer, ByteLevel) {
+  const auto t = Tokenizer::FromJson(TokenizerJsonFromGguf(ByteLevelFields()), "gguf");
+  EXPECT_EQ(t.Encode("he he12<|im_start|>"), (Ids{7, 9, 4, 5, 1}));  // digits stay apart
+  EXPECT_EQ(t.Encode("\\u"), (Ids{10}));
+  EXPECT_TRUE(t.IsSpecial(0));
+  EXPECT_FALSE(t.IsSpecial(10));
+  EXPECT_EQ(t.Encode("he", true), (Ids{7}));  // add_bos is off
+}
+
+TEST(GgufTokenizer, SentencePieceMergesFollowTheScores) {
+  GgufTokenizerFields f = SentencePieceFields();
+  const auto ids = [&f](const char* text) {
+    return Tokenizer::FromJson(TokenizerJsonFromGguf(f), "gguf").Encode(text);
+  };
+  EXPECT_EQ(ids("ab"), (Ids{8}));  // "▁a" first, then with "b" "▁ab"
+  EXPECT_EQ(ids("aab"), (Ids{7, 6}));
+  EXPECT_EQ(ids("é"), (Ids{3, 9, 10}));  // by its bytes
+  f.tokens[8] = "▁b";
+  EXPECT_EQ(ids("ab"), (Ids{7, 5}));
+  f.scores[7] = -9;
+  EXPECT_EQ(ids("ab"), (Ids{3, 6}));  // now "ab" is better than "▁a"
+  f.add_space_prefix = false;
+  EXPECT_EQ(ids("ab"), (Ids{6}));
+}
+
+TEST(GgufTokenizer, Config) {
+  const Json json = ParseJson(TokenizerConfigJsonFromGguf(ByteLevelFields()), "config");
+  EXPECT_EQ(json["bos_token"], "<|im_start|>");
+  EXPECT_EQ(json["eos_token"], "<|endoftext|>");
+  EXPECT_FALSE(json.contains("pad_token"));
+  EXPECT_EQ(json["chat_template"], "{{ messages }}");
+  EXPECT_EQ(json["tokenizer_class"], "PreTrainedTokenizerFast");
+}
+
+TEST(GgufTokenizer, EqualTokensGetNames) {
+  GgufTokenizerFields f = ByteLevelFields();
+  f.tokens.push_back("he");
+  f.token_types.push_back(1);
+  const auto t = Tokenizer::FromJson(TokenizerJsonFromGguf(f), "gguf");
+  EXPECT_EQ(t.VocabSize(), 12);
+  EXPECT_EQ(t.Encode("he"), (Ids{7}));
+}
+
+TEST(GgufTokenizer, RefusesWhatDoesNotFit) {
+  const auto expect_error = [](auto change, const char* message) {
+    GgufTokenizerFields f = SentencePieceFields();
+    change(f);
+    try {
+      TokenizerJsonFromGguf(f);
+      ADD_FAILURE() << "no error: " << message;
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find(message), std::string::npos) << e.what();
+    }
+  };
+  using F = GgufTokenizerFields;
+  expect_error([](F& f) { f.model = "t5"; }, "'t5' is not supported");
+  expect_error([](F& f) { f.model = "gpt2", f.pre = "zzz"; }, "'zzz' is not known");
+  expect_error([](F& f) { f.scores.pop_back(); }, "scores");
+  expect_error([](F& f) { f.token_types.pop_back(); }, "token_type");
+  expect_error([](F& f) { f.bos_id = 11; }, "beyond the vocabulary");
+  expect_error([](F& f) { f.tokens.clear(); }, "0 tokens");
+  expect_error([](F& f) { f.tokens[4] = "\xFF"; }, "UTF-8");
+  expect_error([](F& f) { f.model = "gpt2", f.merges = {"ab"}; }, "merge 'ab'");
+}
+
+// --- bundle.h ---
+
+TokenizerSources Sources() {
+  TokenizerSources s;
+  s.tokenizer_json = TokenizerJsonFromGguf(SentencePieceFields());
+  s.tokenizer_config_json = TokenizerConfigJsonFromGguf(SentencePieceFields());
+  s.where = "model";
+  return s;
+}
+
+TEST(TokenizerBundle, FromGguf) {
+  const TokenizerBundle b = LoadTokenizerBundle(Sources());
+  EXPECT_EQ(b.bos_token, "<s>");
+  EXPECT_EQ(b.bos_id, 1);
+  EXPECT_EQ(b.eos_id, 2);
+  EXPECT_EQ(b.pad_id, -1);
+  EXPECT_EQ(b.eos_ids, (Ids{2}));
+  EXPECT_TRUE(b.add_bos);
+  EXPECT_EQ(b.chat_template, "");
+}
+
+TEST(TokenizerBundle, OtherFiles) {
+  TokenizerSources s = Sources();
+  s.tokenizer_config_json = R"({"eos_token": {"content": "</s>"}, "chat_template": [
+      {"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]})";
+  s.special_tokens_map_json = R"({"bos_token": "<s>", "pad_token": "<unk>"})";
+  s.generation_config_json = R"({"eos_token_id": [6, 2]})";
+  TokenizerBundle b = LoadTokenizerBundle(s);
+  EXPECT_EQ(b.chat_template, "D");
+  EXPECT_EQ(b.bos_id, 1);
+  EXPECT_EQ(b.pad_id, 0);
+  EXPECT_EQ(b.eos_ids, (Ids{6, 2}));
+  s.chat_template = "J";
+  s.generation_config_json = R"({"eos_token_id": 6})";
+  b = LoadTokenizerBundle(s);
+  EXPECT_EQ(b.chat_template, "J");
+  EXPECT_EQ(b.eos_ids, (Ids{6, 2}));
+}
+
+TEST(TokenizerBundle, Errors) {
+  TokenizerSources s = Sources();
+  s.generation_config_json = R"({"eos_token_id": 99})";
+  EXPECT_THROW(LoadTokenizerBundle(s), Error);
+  s = Sources();
+  s.tokenizer_config_json = R"({"eos_token": "<absent>"})";
+  EXPECT_THROW(LoadTokenizerBundle(s), Error);
+  s.tokenizer_config_json = "[]";
+  EXPECT_THROW(LoadTokenizerBundle(s), Error);
+  EXPECT_THROW(ReadTokenizerFolder("/no/such/folder"), Error);
+}
+
+}  // namespace
+}  // namespace lorikeet

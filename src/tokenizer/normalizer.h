@@ -1,0 +1,37 @@
+// The "normalizer" of tokenizer.json: NFC and relatives, Prepend, Replace, Lowercase, Strip, and
+// sequences of them.
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/json.h"
+#include "tokenizer/aligned_text.h"
+
+namespace lorikeet {
+
+// Appends the matches of some pattern in a text, from left to right.
+using FindMatches = std::function<void(std::string_view text, std::vector<Span>* matches)>;
+
+// {"String": "..."} or {"Regex": "..."}. Throws Error naming `where`.
+FindMatches ParsePattern(const Json& pattern, const std::string& where);
+
+// How deep sequences may be nested in a file.
+inline constexpr int kMaxSequenceDepth = 16;
+
+class Normalizer {
+ public:
+  Normalizer() = default;
+  // `json`: the object, or null for none. Throws Error naming what is not supported.
+  Normalizer(const Json& json, const std::string& where);
+
+  bool empty() const { return steps_.empty(); }
+  void Apply(AlignedText* text) const;
+
+ private:
+  void Parse(const Json& json, const std::string& where, int depth);
+  std::vector<std::function<void(AlignedText*)>> steps_;
+};
+
+}  // namespace lorikeet

@@ -1,0 +1,31 @@
+// The "post_processor" of tokenizer.json: which special tokens surround a text.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+
+namespace lorikeet {
+
+class PostProcessor {
+ public:
+  PostProcessor() = default;
+  // `json`: the object, or null for none. Throws Error naming what is not supported.
+  PostProcessor(const Json& json, const std::string& where);
+
+  // Throws Error unless all its ids are below `limit`.
+  void CheckIds(int32_t limit) const;
+  void Apply(std::vector<int32_t>* ids) const;
+  const std::vector<int32_t>& before() const { return before_; }
+  const std::vector<int32_t>& after() const { return after_; }
+
+ private:
+  void Parse(const Json& json, int depth);
+  void ParseTemplate(const Json& json);
+
+  std::string where_;
+  std::vector<int32_t> before_, after_;
+};
+
+}  // namespace lorikeet

