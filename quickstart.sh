@@ -72,6 +72,12 @@ quietly() {  # quietly NAME COMMAND...
   fi
 }
 
+# The same, with what it prints going to a file.
+save() {  # save FILE NAME COMMAND...
+  quietly "$2" into "$1" "${@:3}"
+}
+into() { "${@:2}" >"$1.new" && mv "$1.new" "$1"; }
+
 # A step's outcome stands for the commands that led to it: it is done when the same were run to their end.
 history=
 is_done() {  # is_done NAME DESCRIPTION FILE...
@@ -138,32 +144,18 @@ else
   finish "$(wc -l <$train_file) pairs to learn from, $(wc -l <$heldout_file) held out"
 fi
 
-# The held-out file is one line a pair, as tools/wordnet_data.sh writes it: {"messages": [{"role": "user",
-# "content": "..."}, {"role": "assistant", "content": "..."}]}.
-said_by() {  # said_by ROLE LINE_NUMBER
-  sed -n "$2p" $heldout_file | sed "s/.*\"role\": \"$1\", \"content\": \"\(\(\\\\.\|[^\\\\\"]\)*\)\".*/\1/; s/\\\\\(.\)/\1/g"
-}
-
-answers() {  # answers NAME [--adapter DIR]: one file per prompt
-  local name=$1 i
-  shift
-  mkdir -p $out/answers
-  for i in $(seq 1 $prompts); do
-    quietly "answer-$name" "$lorikeet" generate --model "$model_dir" "$@" --prompt "$(said_by user "$i")" \
-      --temperature 0 --max-new-tokens 96 --output $out/answers/"$name-$i".txt
-  done
+answers() {  # answers NAME [--adapter DIR]: one line of JSON for each of the first held-out questions
+  head -n $prompts $heldout_file >$out/data/questions.jsonl
+  save "$out/answers_$1.jsonl" "answers-$1" "$lorikeet" generate --model "$model_dir" "${@:2}" \
+    --data $out/data/questions.jsonl --temperature 0 --max-tokens 96
 }
 
 evaluate() {  # evaluate NAME [--adapter DIR]
-  local name=$1 result
-  shift
-  quietly "eval-$name" "$lorikeet" eval --model "$model_dir" "$@" --data $heldout_file --json --quiet
-  result=$(cat "$out/logs/eval-$name.log")
-  echo "$result" >"$out/eval_$name.json"
+  save "$out/eval_$1.json" "eval-$1" "$lorikeet" eval --model "$model_dir" "${@:2}" --data $heldout_file --json
 }
 
 begin "Before: $prompts answers, and the loss on held-out pairs"
-if is_done before "$prompts" $out/eval_before.json $out/answers/before-$prompts.txt; then
+if is_done before "$prompts" $out/eval_before.json $out/answers_before.jsonl; then
   already $out/eval_before.json
 else
   answers before
@@ -193,7 +185,7 @@ else
 fi
 
 begin "After: the same answers, and the same loss"
-if is_done after "$prompts" $out/eval_after.json $out/answers/after-$prompts.txt; then
+if is_done after "$prompts" $out/eval_after.json $out/answers_after.jsonl; then
   already $out/eval_after.json
 else
   answers after --adapter $adapter_dir
@@ -229,21 +221,35 @@ plot "$out/logs/loss.txt" using 1:2 with lines lc rgb "#b8cbe6" title "training,
 END
 }
 
-# Markdown cannot break lines inside a table.
-cell() { sed ':a; N; $!ba; s/^[ \n]*//; s/[ \n]*$//; s/|/\\|/g; s/\n\n*/<br>/g' "$1"; }
+# said FILE LINE ROLE: the last words of that role in a line of JSON, for a cell of a Markdown table.
+said() {
+  sed -n "$2p" "$1" | awk -v role="$3" '{
+    while (match($0, "\"role\": *\"" role "\", *\"content\": *\"")) $0 = substr($0, RSTART + RLENGTH)
+    text = ""
+    for (i = 1; (c = substr($0, i, 1)) != "\"" && c != ""; ++i) {
+      if (c == "\\") {
+        c = substr($0, ++i, 1)
+        if (c == "n") c = "<br>"
+        if (c == "t") c = " "
+      }
+      text = text (c == "|" ? "\\|" : c)
+    }
+    gsub(/(<br>)+/, "<br>", text)
+    print text (/"finish_reason": *"length"/ && role == "assistant" ? " ..." : "")
+  }'
+}
 
 write_answers() {
   local i
   echo "# Answers to held-out questions, before and after"
   echo
-  echo "Model: \`$model_dir\`; adapter: \`$adapter_dir\`; the likeliest token each time, at most 96 tokens."
+  echo "Model \`$model_dir\`, adapter \`$adapter_dir\`; the likeliest token each time, at most 96 tokens."
   echo
   echo "| Question | Before | After | WordNet |"
   echo "|---|---|---|---|"
   for i in $(seq 1 $prompts); do
-    said_by assistant "$i" >$out/answers/"wordnet-$i".txt
-    echo "| $(said_by user "$i") | $(cell $out/answers/before-"$i".txt) | $(cell $out/answers/after-"$i".txt) |" \
-      "$(cell $out/answers/wordnet-"$i".txt) |"
+    echo "| $(said $heldout_file "$i" user) | $(said $out/answers_before.jsonl "$i" assistant) |" \
+      "$(said $out/answers_after.jsonl "$i" assistant) | $(said $heldout_file "$i" assistant) |"
   done
 }
 
@@ -280,6 +286,6 @@ Training took $train_seconds s at $tokens_per_second tokens a second.
 Try next:
   $lorikeet chat --model $model_dir --adapter $adapter_dir
   $lorikeet generate --model $model_dir --adapter $adapter_dir --prompt 'Define the noun "lorikeet".'
-  $lorikeet merge --model $model_dir --adapter $adapter_dir --output-dir $out/merged
+  $lorikeet merge --adapter $adapter_dir --output-dir $out/merged
   $lorikeet sft --help
 END

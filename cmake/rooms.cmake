@@ -1,9 +1,12 @@
 # lorikeet_room(NAME ROOMS ... LIBS ...): a library from src/NAME/*.cc and, from src/NAME/*_test.cc, one test
-# program, run twice by ctest: its fast tests, and those whose suite name begins with "Slow" (label slow).
+# program, run twice by ctest: its fast tests, and those whose suite name begins with "Slow" (label slow). With
+# LORIKEET_FUZZ every src/NAME/*_fuzz.cc becomes a libFuzzer program.
 function(lorikeet_room name)
   cmake_parse_arguments(ROOM "" "" "ROOMS;LIBS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS src/${name}/*.cc)
   set(tests ${sources})
+  set(fuzzers ${sources})
+  list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER sources EXCLUDE REGEX "(_test|_fuzz|/main)\\.cc$")
   if(sources)
@@ -17,6 +20,14 @@ function(lorikeet_room name)
   endif()
   if(tests AND LORIKEET_TESTS)
     lorikeet_test(${name} SOURCES ${tests} ROOMS ${name})
+  endif()
+  if(LORIKEET_FUZZ)
+    foreach(fuzzer ${fuzzers})
+      get_filename_component(program ${fuzzer} NAME_WE)  # gguf_fuzz; its first inputs: tests/fuzz/gguf
+      add_executable(${program} ${fuzzer})
+      target_link_libraries(${program} PRIVATE lorikeet_${name})
+      target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+    endforeach()
   endif()
 endfunction()
 
@@ -32,4 +43,6 @@ function(lorikeet_test name)
   add_test(NAME ${name}_slow COMMAND ${name}_test --gtest_filter=Slow*)
   set_tests_properties(${name} PROPERTIES LABELS fast)
   set_tests_properties(${name}_slow PROPERTIES LABELS slow)
+  # As the program sets it for itself (src/cli/main.cc): waiting threads must not starve working ones.
+  set_tests_properties(${name} ${name}_slow PROPERTIES ENVIRONMENT GOMP_SPINCOUNT=10000)
 endfunction()

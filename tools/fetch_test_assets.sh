@@ -71,6 +71,6 @@ fi
 trap 'tail -n 20 "$log" >&2' ERR
 unpack >>"$log" 2>&1
 make_goldens >>"$log" 2>&1
-rm -rf "$out/unpacked"
+rm -rf "$out/unpacked" "$out/sources" "$out/packages" "$out/venv"
 touch "$out/complete"
 echo "made in $out"

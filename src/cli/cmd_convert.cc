@@ -50,13 +50,10 @@ constexpr const char* kEpilog =
 
 OrderedJson ConvertJson(const ConvertOptions& options, const ModelSource& source, DType dtype,
                         const FolderFacts& facts) {
-  return {{"model", source.path()},
-          {"output_dir", options.output_dir},
-          {"dtype", DTypeName(dtype)},
-          {"tensors", facts.tensors},
-          {"parameters", facts.parameters},
-          {"bytes", facts.bytes},
-          {"files", facts.files}};
+  return {
+      {"model", source.path()},   {"output_dir", options.output_dir}, {"dtype", DTypeName(dtype)},
+      {"tensors", facts.tensors}, {"parameters", facts.parameters},   {"bytes", facts.bytes},
+      {"files", facts.files}};
 }
 
 std::string ConvertText(const ConvertOptions& options, const ModelSource& source, DType dtype,
@@ -82,8 +79,7 @@ int RunConvert(int argc, char** argv) {
   CheckOutputFolder(options.output_dir, options.overwrite, {source.path()});
   const DType dtype = ParseStoredDtype(options.dtype, source);
   const FolderFacts facts = WriteModelFolder(
-      source,
-      {.dir = options.output_dir, .dtype = dtype, .text_files = CollectTextFiles(source)});
+      source, {.dir = options.output_dir, .dtype = dtype, .text_files = CollectTextFiles(source)});
   const std::string text = options.json ? ConvertJson(options, source, dtype, facts).dump(2) + "\n"
                                         : ConvertText(options, source, dtype, facts);
   if (options.json || !options.common.quiet) std::fputs(text.c_str(), stdout);

@@ -10,6 +10,15 @@ std::span<const Command> Commands();
 
 // argv[0] is the command's name. The result is the exit status. Throw Error for what a person can
 // cause.
+int RunSft(int argc, char** argv);
+int RunEval(int argc, char** argv);
 int RunDoctor(int argc, char** argv);
+int RunBench(int argc, char** argv);
+int RunChat(int argc, char** argv);
+int RunConvert(int argc, char** argv);
+int RunEstimate(int argc, char** argv);
+int RunGenerate(int argc, char** argv);
+int RunInspect(int argc, char** argv);
+int RunMerge(int argc, char** argv);
 
 }  // namespace lorikeet

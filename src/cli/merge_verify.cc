@@ -170,10 +170,10 @@ MergeVerification VerifyMerge(Model& base, const LoraAdapter& adapter, const Mod
 }
 
 std::string VerificationText(const MergeVerification& v) {
-  std::string text =
-      fmt::format("against base + adapter, {} tokens, computed in f32\n"
-                  "{:<28} {:>12} {:>10} {:>12} {:>12} {:>12}\n",
-                  v.tokens, "", "max |dlogit|", "relative", "mean KL", "max KL", "same greedy");
+  std::string text = fmt::format(
+      "against base + adapter, {} tokens, computed in f32\n"
+      "{:<28} {:>12} {:>10} {:>12} {:>12} {:>12}\n",
+      v.tokens, "", "max |dlogit|", "relative", "mean KL", "max KL", "same greedy");
   const auto row = [&](const std::string& name, const LogitDifference& d) {
     text += fmt::format("{:<28} {:>12.3e} {:>10.1e} {:>12.3e} {:>12.3e} {:>10.1f} %\n", name,
                         d.largest, d.relative, d.mean_kl, d.largest_kl, 100 * d.same_greedy);

@@ -48,7 +48,14 @@ DType ParseStoredDtype(const std::string& name, const ModelSource& source) {
   if (name == "f16") return DType::kF16;
   if (name == "bf16") return DType::kBF16;
   CHECK(name == "auto");
-  return StoredDtype(source);
+  const DType stored = StoredDtype(source);
+  if (stored != DType::kF32 && stored != DType::kF16 && stored != DType::kBF16) {
+    Fail(ErrorCode::kUnsupported,
+         "{}: weights are stored as {}, by a quantiser that this program does not know; give the "
+         "model they were made from",
+         source.path(), DTypeName(stored));
+  }
+  return stored;
 }
 
 void CheckOutputFolder(const std::string& dir, bool overwrite,

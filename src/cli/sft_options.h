@@ -15,14 +15,15 @@ namespace lorikeet {
 struct SftOptions {
   // Set by SetDefaults or ParseCommandLine, from the declarations below.
   // Model
-  std::string model, dtype;
+  std::string model, dtype, recompute;
   std::optional<std::string> adapter, chat_template;
   // Data
   std::vector<std::string> data, eval_data;
   double eval_split;
   int max_length;
-  std::string overlong;
-  bool assistant_only_loss, shuffle;
+  std::string overlong, train_on;
+  std::optional<bool> assistant_only_loss;
+  bool shuffle;
   // Adapter
   std::string method;
   int lora_r;
@@ -40,9 +41,10 @@ struct SftOptions {
   // Evaluation
   std::optional<int64_t> eval_steps;
   int early_stopping_patience;
+  bool load_best_model_at_end;
   // Output
   std::string output_dir, report_to;
-  bool resume, overwrite_output_dir, dry_run;
+  bool resume, overwrite_output_dir, dry_run, json;
   std::optional<std::string> resume_from_checkpoint;
   int64_t save_steps, logging_steps;
   int save_total_limit;
@@ -81,8 +83,11 @@ struct SftOptions {
                    {"load_in_4bit", "a GGUF file is read as it is; give it as the model"},
                    {"load_in_8bit", "a GGUF file is read as it is; give it as the model"},
                    {"quantization_bit", "a GGUF file is read as it is; give it as the model"},
-                   {"gradient_checkpointing",
-                    "memory is planned from micro_batch_tokens; see lorikeet estimate"}}});
+                   {"gradient_checkpointing", "write recompute: block, or none"}}});
+    v(recompute, "recompute", "none",
+      "block: keep only every layer's input and compute the rest again in the backward pass; less "
+      "memory, a third more time, the same bits.",
+      {.choices = {"none", "block"}});
     v(data, "data", {},
       "JSONL files to learn from: messages, prompt/completion, text, Alpaca or ShareGPT.",
       {.group = "Data",
@@ -105,13 +110,16 @@ struct SftOptions {
                    {"packing_strategy", kAlwaysPacked}}});
     v(overlong, "overlong", "truncate", "What becomes of longer examples.",
       {.aliases = {"excess_length_strategy"}, .choices = {"truncate", "drop"}});
-    v(assistant_only_loss, "assistant_only_loss", true,
-      "Learn what the assistant says (end of turn included) and not what it is told.",
-      {.aliases = {"completion_only_loss", "mask_prompt"},
-       .refused = {
-           {"train_on_inputs", "write assistant_only_loss: false to learn from every token"},
-           {"train_on_prompt", "write assistant_only_loss: false to learn from every token"},
-           {"mask_history", "every assistant turn is learned from"}}});
+    v(train_on, "train_on", "assistant",
+      "What is learned: every assistant turn with its end-of-turn token, only the last one, or "
+      "every token.",
+      {.choices = {"assistant", "last", "all"},
+       .refused = {{"train_on_inputs", "write train_on: all, or assistant_only_loss: false"},
+                   {"train_on_prompt", "write train_on: all, or assistant_only_loss: false"},
+                   {"mask_history", "write train_on: last"}}});
+    v(assistant_only_loss, "assistant_only_loss", std::nullopt,
+      "The same as other trainers say it: true is train_on: assistant, false is train_on: all.",
+      {.aliases = {"completion_only_loss", "mask_prompt"}});
     v(shuffle, "shuffle", true,
       "Draw examples in an order of the seed's; otherwise as they stand in the file.");
   }
@@ -149,7 +157,9 @@ struct SftOptions {
                    {"grad_accumulation_steps", kAccumulation},
                    {"micro_batch_size", kAccumulation}}});
     v(micro_batch_tokens, "micro_batch_tokens", 0,
-      "Tokens computed at once; 0: as many as memory allows, up to 2048.", {.min = 0});
+      "Tokens computed at once; 0: as many as memory allows, up to 2048. The longest example must "
+      "fit in.",
+      {.aliases = {"tokens_per_microbatch"}, .min = 0});
     v(num_train_epochs, "num_train_epochs", 1.0, "Passes over the data.",
       {.aliases = {"num_epochs", "epochs"}, .above = 0, .max = 1e6});
     v(max_steps, "max_steps", std::nullopt, "Stop after so many steps; wins over num_train_epochs.",
@@ -184,10 +194,13 @@ struct SftOptions {
       {.group = "Evaluation", .aliases = {"steps_per_eval"}, .min = 1});
     v(early_stopping_patience, "early_stopping_patience", 0,
       "Stop after so many evaluations without a better loss; 0: never.", {.min = 0});
+    v(load_best_model_at_end, "load_best_model_at_end", false,
+      "Leave the best evaluated state in output_dir instead of the last one.");
     v(output_dir, "output_dir", "",
       "Folder for the adapter or model, checkpoints, metrics.jsonl and config.yaml.",
       {.group = "Output", .aliases = {"adapter_path", "o"}, .required = true, .metavar = "DIR"});
-    v(overwrite_output_dir, "overwrite_output_dir", false, "Replace a finished run in output_dir.");
+    v(overwrite_output_dir, "overwrite_output_dir", false,
+      "Remove an earlier run's files from output_dir first.", {.aliases = {"overwrite"}});
     v(save_steps, "save_steps", 100,
       "Write a checkpoint every so many steps; 0: only when stopped or done.",
       {.aliases = {"save_every"}, .min = 0});
@@ -202,6 +215,7 @@ struct SftOptions {
       {.choices = {"tensorboard", "none"}});
     v(dry_run, "dry_run", false,
       "Print what would be trained, memory, FLOPs and estimated time, and stop.");
+    v(json, "json", false, "Print the summary as one JSON object on standard output.");
   }
 
   static constexpr const char* kAlwaysPacked =

@@ -98,7 +98,7 @@ class Renderer {
   void FindGenerationPrompt();
 
   const TokenizerBundle& bundle_;
-  const RenderConfig& config_;
+  RenderConfig config_;
   std::optional<ChatTemplate> template_;
   std::string generation_prompt_;       // "<|im_start|>assistant\n"; empty where it cannot be told
   std::vector<std::string> end_texts_;  // tokens that end a turn

@@ -43,7 +43,7 @@ std::vector<GenerateRequest> MixedRequests(int64_t count, int64_t vocab_size) {
   for (int64_t i = 0; i < count; ++i) {
     GenerateRequest request;
     request.prompt = RandomPrompt(kLengths[i % 7], static_cast<uint64_t>(i), vocab_size);
-    request.params = {.max_tokens = 3 + 11 * (i % 4), .temperature = 1, .seed = 5};
+    request.params = {.max_tokens = 3 + 5 * (i % 4), .temperature = 1, .seed = 5};
     request.key = static_cast<uint64_t>(i);
     requests.push_back(std::move(request));
   }
@@ -104,10 +104,17 @@ class ThreadsScope {
   int before_;
 };
 
-class BitsTest : public ::testing::TestWithParam<std::tuple<std::string, DType, bool>> {
+struct BitsCase {
+  std::string family;
+  DType dtype;
+  bool with_adapter;
+  bool thorough = false;  // every batch size with every number of threads
+};
+
+class BitsTest : public ::testing::TestWithParam<BitsCase> {
  protected:
   void SetUp() override {
-    const auto& [family, dtype, with_adapter] = GetParam();
+    const auto& [family, dtype, with_adapter, thorough] = GetParam();
     if (dtype == DType::kBF16 && !HasNativeBf16()) {
       GTEST_SKIP() << "this CPU has no native bf16 products";
     }
@@ -124,10 +131,11 @@ class BitsTest : public ::testing::TestWithParam<std::tuple<std::string, DType, 
 };
 
 TEST_P(BitsTest, SampledLogprobsAreTheTrainersBits) {
-  for (const int threads : {1, 2}) {
-    const ThreadsScope scope(threads);
-    for (int64_t batch = 1; batch <= 7; ++batch) {
-      const std::vector<GenerateRequest> requests = Requests(batch);
+  for (int64_t batch = 1; batch <= 7; ++batch) {
+    const std::vector<GenerateRequest> requests = Requests(batch);
+    for (const int threads : {1, 2}) {
+      if (!GetParam().thorough && batch % 3 != threads % 3) continue;
+      const ThreadsScope scope(threads);
       Generator generator(*model_, adapter(),
                           {.slots = batch, .capacity = 192, .tokens_per_step = 48});
       const std::vector<Generation> generations = generator.Run(requests);
@@ -172,7 +180,7 @@ TEST_P(BitsTest, SharedPrefixesAreComputedOnceAndChangeNothing) {
     group[i].params = {.max_tokens = 20, .seed = 9};
     group[i].key = i;
   }
-  Generator shared(*model_, adapter(), {.slots = 4, .capacity = 128, .tokens_per_step = 32});
+  Generator shared(*model_, adapter(), {.slots = 6, .capacity = 128, .tokens_per_step = 64});
   const std::vector<Generation> together = shared.Run(group);
   EXPECT_EQ(shared.stats().prompt_tokens, 90 + 5);  // the last of each is computed anyway
   EXPECT_EQ(shared.stats().cached_tokens, 4 * 89 + 39);
@@ -180,7 +188,6 @@ TEST_P(BitsTest, SharedPrefixesAreComputedOnceAndChangeNothing) {
     Generator fresh(*model_, adapter(), {.slots = 1, .capacity = 128});
     ExpectSame(together[i], fresh.Run({group[i]}).front());
   }
-  EXPECT_NE(together[0].tokens, together[1].tokens);  // other keys, other samples
 
   // A second turn: what the first one said is in the slot already.
   GenerateRequest turn = group[0];
@@ -194,15 +201,31 @@ TEST_P(BitsTest, SharedPrefixesAreComputedOnceAndChangeNothing) {
   EXPECT_EQ(shared.Run({turn}).front().cached_tokens, 0);
 }
 
+std::string CaseName(const ::testing::TestParamInfo<BitsCase>& param) {
+  return param.param.family + "_" + DTypeName(param.param.dtype) +
+         (param.param.with_adapter ? "_lora" : "_base");
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, BitsTest,
-                         ::testing::Combine(::testing::Values("llama", "qwen2", "qwen3"),
-                                            ::testing::Values(DType::kF32, DType::kBF16),
-                                            ::testing::Bool()),
-                         [](const auto& param) {
-                           return std::get<0>(param.param) + "_" +
-                                  DTypeName(std::get<1>(param.param)) +
-                                  (std::get<2>(param.param) ? "_lora" : "_base");
-                         });
+                         ::testing::Values(BitsCase{"llama", DType::kF32, true},
+                                           BitsCase{"llama", DType::kBF16, true},
+                                           BitsCase{"qwen2", DType::kBF16, false},
+                                           BitsCase{"qwen3", DType::kF32, false}),
+                         CaseName);
+
+std::vector<BitsCase> EveryCase() {
+  std::vector<BitsCase> cases;
+  for (const char* family : {"llama", "llama3", "llama_bias", "qwen2", "qwen3"}) {
+    for (const DType dtype : {DType::kF32, DType::kBF16}) {
+      for (const bool with_adapter : {false, true}) {
+        cases.push_back({family, dtype, with_adapter, true});
+      }
+    }
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(SlowFamilies, BitsTest, ::testing::ValuesIn(EveryCase()), CaseName);
 
 class GeneratorTest : public ::testing::Test {
  protected:
@@ -297,8 +320,8 @@ TEST_F(GeneratorTest, RequestsJoinAndLeaveWhileOthersRun) {
   EXPECT_TRUE(generator.Step());
   EXPECT_EQ(generator.num_running() + generator.num_waiting(), 3);
   EXPECT_EQ(generator.num_running(), 2);  // as many as there are slots
-  while (generator.num_running() == 2) generator.Step();
-  EXPECT_EQ(done, 2);
+  while (done < 2) ASSERT_TRUE(generator.Step());
+  EXPECT_EQ(generator.num_running(), 1);
   generator.Cancel();
   EXPECT_FALSE(generator.Step());
   EXPECT_EQ(done, 2);

@@ -17,7 +17,7 @@ bool AllZero(const Tensor& t) {
   return std::all_of(x, x + t.size(), [](float value) { return value == 0; });
 }
 
-double Norm(const Tensor& t) {
+double NormOf(const Tensor& t) {
   double squares = 0;
   for (int64_t i = 0; i < t.size(); ++i) {
     const double x = t.as<float>()[i];
@@ -39,7 +39,7 @@ std::string SftLoop::LargestGradient() const {
   std::string name;
   double largest = -1;
   for (const Param& param : run_.params()) {
-    const double norm = Norm(param.grad);
+    const double norm = NormOf(param.grad);
     if (norm <= largest) continue;
     largest = norm;
     name = param.name;

@@ -91,6 +91,11 @@ void SftLoop::Resume() {
     tokens_seen_ = state.at("num_tokens").get<int64_t>();
     trained_tokens_seen_ = state.at("trained_tokens").get<int64_t>();
     log_history_ = state.at("log_history");
+    for (const Json& entry : log_history_) {
+      if (entry.at("step") == 0 && entry.contains("eval_loss")) {
+        result_.before = Evaluation{.nll = entry.at("eval_loss").get<double>()};
+      }
+    }
   } catch (const Json::exception& e) {
     Fail(ErrorCode::kCorruptFile, "{}/run_state.json: {}; resume from another checkpoint", dir,
          e.what());

@@ -1,0 +1,174 @@
+// lorikeet eval: how well a model predicts given text.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/eval_options.h"
+#include "cli/load.h"
+#include "cli/scoring.h"
+#include "core/args.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/format.h"
+
+namespace lorikeet {
+namespace {
+
+const CommandHelp& Help() {
+  static const CommandHelp kHelp = {
+      .name = "eval",
+      .summary =
+          "The mean negative log-likelihood (nats per token), perplexity and bits that a model, "
+          "with or without an adapter, gives a data file or a text.",
+      .epilog =
+          "Examples:\n"
+          "  lorikeet eval SmolLM2-135M-Instruct --data heldout.jsonl\n"
+          "  lorikeet eval MODEL --adapter out/first --data heldout.jsonl --json\n"
+          "  lorikeet eval model.gguf --text book.txt --max_length 512 --dtype f32\n"};
+  return kHelp;
+}
+
+// Sequences to score and the bytes of their counted text, where they are known.
+struct EvalData {
+  std::vector<Example> examples;
+  int64_t bytes = 0;
+};
+
+Example WholeSequence(std::span<const int32_t> ids) {
+  Example example;
+  example.tokens.assign(ids.begin(), ids.end() - 1);
+  example.target_tokens.assign(ids.begin() + 1, ids.end());
+  example.weights.assign(example.tokens.size(), 1.0F);
+  return example;
+}
+
+// As tools/reference_nll.py cuts it: a last piece of one token has nothing to predict.
+EvalData FromText(const std::string& path, const LoadedModel& loaded, int64_t max_length) {
+  const std::string text = ReadFile(path);
+  const Encoding encoding = loaded.Text().tokenizer.EncodeWithOffsets(text);
+  const std::span<const int32_t> ids(encoding.ids);
+  EvalData data;
+  const auto piece = static_cast<size_t>(max_length);
+  for (size_t begin = 0; begin + 1 < ids.size(); begin += piece) {
+    const size_t end = std::min(begin + piece, ids.size());
+    if (end - begin < 2) continue;
+    data.examples.push_back(WholeSequence(ids.subspan(begin, end - begin)));
+    data.bytes += encoding.end[end - 1] - encoding.begin[begin + 1];
+  }
+  if (data.examples.empty()) {
+    Fail(ErrorCode::kInvalidArgument, "{}: has fewer than 2 tokens; there is nothing to predict",
+         path);
+  }
+  return data;
+}
+
+// The bytes of the counted tokens, special ones included, as the tokenizer writes them.
+int64_t CountedBytes(const std::vector<Example>& examples, const Tokenizer& tokenizer) {
+  int64_t bytes = 0;
+  for (const Example& example : examples) {
+    std::vector<int32_t> ids;
+    for (size_t t = 0; t < example.tokens.size(); ++t) {
+      if (example.weights[t] > 0) ids.push_back(example.target_tokens[t]);
+    }
+    bytes += static_cast<int64_t>(tokenizer.Decode(ids).size());
+  }
+  return bytes;
+}
+
+EvalData FromFiles(const EvalOptions& options, const LoadedModel& loaded) {
+  RenderConfig render;
+  render.train_on = options.train_on == "all"    ? TrainOn::kAll
+                    : options.train_on == "last" ? TrainOn::kLast
+                                                 : TrainOn::kAssistant;
+  render.max_length = options.max_length;
+  render.overlong = options.overlong == "drop" ? Overlong::kDrop : Overlong::kTruncate;
+  render.chat_template = options.chat_template.value_or("");
+  Dataset dataset = LoadExamples(options.data, loaded, render);
+  if (!options.common.quiet && !options.json) {
+    for (const std::string& note : dataset.stats.notes) fmt::print(stderr, "note: {}\n", note);
+    if (dataset.stats.truncated > 0) {
+      fmt::print(stderr, "note: examples cut to max_length {}: {}\n", options.max_length,
+                 dataset.stats.truncated);
+    }
+  }
+  EvalData data{std::move(dataset.examples), 0};
+  if (loaded.tokenizer && dataset.stats.format != Format::kTokens) {
+    data.bytes = CountedBytes(data.examples, loaded.tokenizer->tokenizer);
+  }
+  return data;
+}
+
+void WriteLogprobs(const Score& score, const std::string& path) {
+  WriteFileAtomically(path, [&](int fd) {
+    for (const std::vector<float>& logprobs : score.logprobs) {
+      const std::string line = OrderedJson{{"logprobs", logprobs}}.dump() + "\n";
+      WriteAll(fd, line.data(), line.size(), path);
+    }
+  });
+}
+
+OrderedJson Report(const EvalOptions& options, const LoadedModel& loaded, const Score& score,
+                   int64_t bytes) {
+  const double bits = score.nll / std::log(2.0);
+  OrderedJson json = {{"model", loaded.model->source().path()},
+                      {"adapter", options.adapter.value_or("")},
+                      {"dtype", DTypeName(loaded.model->compute())},
+                      {"nll", score.nll},
+                      {"perplexity", std::exp(score.nll)},
+                      {"bits_per_token", bits},
+                      {"bits_per_byte", nullptr},
+                      {"counted_tokens", score.counted_tokens},
+                      {"tokens", score.tokens},
+                      {"sequences", score.sequences}};
+  if (bytes > 0) {
+    json["bits_per_byte"] =
+        bits * static_cast<double>(score.counted_tokens) / static_cast<double>(bytes);
+    json["counted_bytes"] = bytes;
+  }
+  return json;
+}
+
+std::string ReportText(const OrderedJson& report) {
+  std::string text = fmt::format(
+      "nll            {:.4f} nats per token\nperplexity     {:.4f}\nbits per token {:.4f}\n",
+      report["nll"].get<double>(), report["perplexity"].get<double>(),
+      report["bits_per_token"].get<double>());
+  if (report["bits_per_byte"].is_number()) {
+    text += fmt::format("bits per byte  {:.4f}\n", report["bits_per_byte"].get<double>());
+  }
+  return text + fmt::format("counted        {} of {} tokens in {} sequences\n",
+                            HumanCount(report["counted_tokens"].get<int64_t>()),
+                            HumanCount(report["tokens"].get<int64_t>()),
+                            HumanCount(report["sequences"].get<int64_t>()));
+}
+
+}  // namespace
+
+int RunEval(int argc, char** argv) {
+  EvalOptions options;
+  if (!ParseCommandLine(Help(), argc, argv, options)) return 0;
+  options.common.Apply();
+  if (options.data.empty() == !options.text) {
+    Fail(ErrorCode::kInvalidArgument, "give what to evaluate: either --data FILE or --text FILE");
+  }
+  const LoadedModel loaded =
+      LoadModel(BaseModelOf(options.model, options.adapter), ParseComputeDtype(options.dtype));
+  std::optional<LoraAdapter> adapter;
+  if (options.adapter) adapter = LoraAdapter::Load(*loaded.model, *options.adapter);
+  const LoraAdapter* lora = adapter ? &*adapter : nullptr;
+  const EvalData data = options.text ? FromText(*options.text, loaded, options.max_length)
+                                     : FromFiles(options, loaded);
+  const Score score = ScoreExamples(
+      *loaded.model, lora, data.examples,
+      {.batch_tokens = options.batch_tokens, .logprobs = options.token_logprobs.has_value()});
+  if (options.token_logprobs) WriteLogprobs(score, *options.token_logprobs);
+  if (options.dump_logits) WriteLogits(*loaded.model, lora, data.examples, *options.dump_logits);
+  const OrderedJson report = Report(options, loaded, score, data.bytes);
+  const std::string text = options.json ? report.dump(2) + "\n" : ReportText(report);
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
+}  // namespace lorikeet

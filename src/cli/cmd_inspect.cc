@@ -1,0 +1,266 @@
+// lorikeet inspect: what a model, an adapter or a data file holds, before anything is spent on it.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <string_view>
+
+#include "cli/commands.h"
+#include "cli/common_options.h"
+#include "cli/inspect_adapter.h"
+#include "cli/inspect_model.h"
+#include "cli/read_model.h"
+#include "core/args.h"
+#include "core/error.h"
+#include "data/inspect.h"
+
+namespace lorikeet {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct InspectModelOptions {
+  std::string model;
+  bool tensors, json;
+  CommonOptions common;
+
+  template <class V>
+  void ForEach(V& v) {
+    v(model, "model", "", "Folder in Hugging Face layout, GGUF file, or name in the cache.",
+      {.group = "Inspect",
+       .aliases = {"model_name_or_path", "m"},
+       .required = true,
+       .positional = true,
+       .metavar = "PATH"});
+    v(tensors, "tensors", false, "List every tensor with its dtype and shape.");
+    v(json, "json", false, "Print one JSON object.");
+    common.ForEach(v);
+  }
+};
+
+struct InspectAdapterOptions {
+  std::string adapter;
+  std::optional<std::string> model;
+  bool spectral, json;
+  CommonOptions common;
+
+  template <class V>
+  void ForEach(V& v) {
+    v(adapter, "adapter", "", "PEFT adapter folder.",
+      {.group = "Inspect",
+       .aliases = {"adapter_name_or_path"},
+       .required = true,
+       .positional = true,
+       .metavar = "DIR"});
+    v(model, "model", std::nullopt,
+      "Base to check the adapter against: every pair has its module, every target its pair.",
+      {.aliases = {"model_name_or_path", "base_model", "m"}, .metavar = "PATH"});
+    v(spectral, "spectral", false, "Largest singular values of A, B and B A too.");
+    v(json, "json", false, "Print one JSON object.");
+    common.ForEach(v);
+  }
+};
+
+struct InspectDataOptions {
+  std::string data, model;
+  int max_length;
+  std::string overlong;
+  bool assistant_only_loss, last_turn_only;
+  std::optional<std::string> chat_template, chat_template_kwargs, date;
+  int64_t examples, first_example, tokens_per_batch;
+  bool color, json;
+  CommonOptions common;
+
+  template <class V>
+  void ForEach(V& v) {
+    v(data, "data", "",
+      "JSONL file: messages, prompt/completion, text, Alpaca, ShareGPT or tokens.",
+      {.group = "Inspect",
+       .aliases = {"dataset", "train_file", "d"},
+       .required = true,
+       .positional = true,
+       .metavar = "FILE"});
+    v(model, "model", "", "Whose tokenizer and chat template to use; its weights are not read.",
+      {.aliases = {"model_name_or_path", "base_model", "m"}, .required = true, .metavar = "PATH"});
+    v(examples, "examples", 1, "How many examples to show in full.", {.min = 0, .max = 1e9});
+    v(first_example, "first_example", 1, "The first of them, counted from 1.", {.min = 1});
+    v(max_length, "max_length", 2048, "Longest example, in tokens.",
+      {.group = "As training would read it",
+       .aliases = {"max_seq_length", "cutoff_len", "sequence_len", "max_seq_len"},
+       .min = 2});
+    v(overlong, "overlong", "truncate", "What becomes of longer examples.",
+      {.aliases = {"excess_length_strategy"}, .choices = {"truncate", "drop"}});
+    v(assistant_only_loss, "assistant_only_loss", true,
+      "Learn what the assistant says (end of turn included) and not what it is told.",
+      {.aliases = {"completion_only_loss", "mask_prompt"}});
+    v(last_turn_only, "last_turn_only", false, "Learn the last assistant turn only.");
+    v(chat_template, "chat_template", std::nullopt,
+      "Jinja file to use instead of the model's own chat template; chatml: the built-in one.",
+      {.aliases = {"chat_template_path", "chat_template_jinja"}, .metavar = "FILE"});
+    v(chat_template_kwargs, "chat_template_kwargs", std::nullopt,
+      "Variables for the chat template, as a JSON object.", {.metavar = "JSON"});
+    v(date, "date", std::nullopt, "For templates that print it: YYYY-MM-DD instead of today.");
+    v(tokens_per_batch, "tokens_per_batch", 0,
+      "Budget to show the packing for; 0: the longest example, at least 2048.", {.min = 0});
+    v(color, "color", isatty(STDOUT_FILENO) == 1,
+      "Trained tokens in colour instead of brackets; by default on a terminal.",
+      {.group = "Output"});
+    v(json, "json", false, "Print one JSON object.");
+    common.ForEach(v);
+  }
+};
+
+void Print(bool as_json, const OrderedJson& json, const std::string& text) {
+  std::fputs((as_json ? json.dump(2) + "\n" : text).c_str(), stdout);
+}
+
+int RunInspectModel(int argc, char** argv) {
+  InspectModelOptions options;
+  const CommandHelp help = {
+      .name = "inspect model",
+      .summary =
+          "Family, sizes, parameters by part, stored dtypes, rope, longest sequence and "
+          "tokenizer of a model. Weights are not loaded.",
+      .epilog = "Example:\n  lorikeet inspect model SmolLM2-135M-Instruct.Q4_1.gguf --tensors\n"};
+  if (!ParseCommandLine(help, argc, argv, options)) return 0;
+  options.common.Apply();
+  const ModelSource source = ModelSource::Open(options.model);
+  const ModelFacts facts = InspectModel(source);
+  OrderedJson json = ModelJson(facts);
+  std::string text = ModelText(facts);
+  if (options.tensors) {
+    json["tensor_list"] = TensorsJson(source);
+    text += TensorsText(source);
+  }
+  Print(options.json, json, text);
+  return 0;
+}
+
+int RunInspectAdapter(int argc, char** argv) {
+  InspectAdapterOptions options;
+  const CommandHelp help = {
+      .name = "inspect adapter",
+      .summary =
+          "Base, rank, scale and targets of a LoRA adapter, and for every module the norm "
+          "of B A: an adapter whose B is zero does nothing. With --model: whether it fits.",
+      .epilog =
+          "Exit status 1 if the adapter does not fit the model.\n"
+          "Example:\n  lorikeet inspect adapter out/run --model base --spectral\n"};
+  if (!ParseCommandLine(help, argc, argv, options)) return 0;
+  options.common.Apply();
+  std::optional<ModelSource> base;
+  if (options.model) base.emplace(ModelSource::Open(*options.model));
+  const AdapterFacts facts =
+      InspectAdapter(options.adapter, options.spectral, base ? &*base : nullptr);
+  Print(options.json, AdapterJson(facts, options.spectral), AdapterText(facts, options.spectral));
+  return facts.misfits.empty() ? 0 : 1;
+}
+
+RenderConfig RenderConfigOf(const InspectDataOptions& options) {
+  if (options.last_turn_only && !options.assistant_only_loss) {
+    Fail(ErrorCode::kInvalidArgument,
+         "--last-turn-only and --no-assistant-only-loss exclude each other; give one");
+  }
+  RenderConfig config;
+  config.train_on = !options.assistant_only_loss ? TrainOn::kAll
+                    : options.last_turn_only     ? TrainOn::kLast
+                                                 : TrainOn::kAssistant;
+  config.max_length = options.max_length;
+  config.overlong = options.overlong == "drop" ? Overlong::kDrop : Overlong::kTruncate;
+  config.chat_template = options.chat_template.value_or("");
+  config.date = options.date.value_or("");
+  if (options.chat_template_kwargs) {
+    try {
+      config.template_variables =
+          ParseOrderedJson(*options.chat_template_kwargs, "--chat-template-kwargs");
+    } catch (const Error& e) {
+      throw Error(ErrorCode::kInvalidArgument, e.what());
+    }
+    if (!config.template_variables.is_object()) {
+      Fail(ErrorCode::kInvalidArgument, "--chat-template-kwargs: give a JSON object");
+    }
+  }
+  return config;
+}
+
+int RunInspectData(int argc, char** argv) {
+  InspectDataOptions options;
+  const CommandHelp help = {
+      .name = "inspect data",
+      .summary =
+          "What will be learned from a data file: counts, share of trained tokens, lengths, "
+          "packing, and examples as the model sees them with their trained tokens marked. A "
+          "file in which nothing is trained is refused.",
+      .epilog =
+          "Examples:\n"
+          "  lorikeet inspect data train.jsonl --model base\n"
+          "  lorikeet inspect data train.jsonl --model base --examples 3 --json\n"};
+  if (!ParseCommandLine(help, argc, argv, options)) return 0;
+  options.common.Apply();
+  const RenderConfig config = RenderConfigOf(options);
+  const TokenizerBundle bundle = ReadTokenizer(options.model);
+  const Dataset dataset = LoadDataset(options.data, bundle, config);
+  const InspectOptions show = {.examples = options.examples,
+                               .first_example = options.first_example - 1,
+                               .tokens_per_batch = options.tokens_per_batch,
+                               .color = options.color};
+  if (options.json) {
+    OrderedJson json = {{"kind", "data"}, {"path", options.data}};
+    json.update(InspectDataJson(dataset, bundle, show));
+    Print(true, json, "");
+  } else {
+    Print(false, {}, InspectData(dataset, bundle, show));
+  }
+  return 0;
+}
+
+struct Kind {
+  std::string_view name;
+  int (*run)(int argc, char** argv);
+};
+constexpr std::array<Kind, 3> kKinds = {
+    {{"model", RunInspectModel}, {"adapter", RunInspectAdapter}, {"data", RunInspectData}}};
+
+// A file of rows is data, a folder with adapter_config.json an adapter, and the rest a model.
+const Kind& GuessKind(const std::string& path) {
+  if (fs::is_regular_file(path) && !path.ends_with(".gguf") && !path.ends_with(".safetensors")) {
+    return kKinds[2];
+  }
+  return kKinds[fs::is_regular_file(fs::path(path) / "adapter_config.json") ? 1 : 0];
+}
+
+constexpr const char* kOverview =
+    "lorikeet inspect [model|adapter|data] PATH [options]\n\n"
+    "What a model, an adapter or a data file holds. Without a kind the path tells.\n\n"
+    "  lorikeet inspect model PATH                sizes, parameters, dtypes, tokenizer\n"
+    "  lorikeet inspect adapter DIR               rank, targets, norm of B A in every module\n"
+    "  lorikeet inspect data FILE --model PATH    what would be trained, with examples\n\n"
+    "Each takes --json. Options of a kind: lorikeet inspect KIND --help\n";
+
+}  // namespace
+
+int RunInspect(int argc, char** argv) {
+  if (argc < 2) {
+    Fail(ErrorCode::kInvalidArgument,
+         "nothing to inspect; give a model, an adapter or a data file (see --help)");
+  }
+  const std::string first = argv[1];
+  if (first == "-h" || first == "--help") {
+    std::fputs(kOverview, stdout);
+    return 0;
+  }
+  for (const Kind& kind : kKinds) {
+    if (first == kind.name) return kind.run(argc - 1, argv + 1);
+  }
+  if (first.starts_with("-")) {
+    Fail(ErrorCode::kInvalidArgument,
+         "the path comes first: lorikeet inspect PATH [options], or lorikeet inspect "
+         "model|adapter|data ...");
+  }
+  return GuessKind(first).run(argc, argv);
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,62 @@
+// The options of `lorikeet eval`.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/common_options.h"
+
+namespace lorikeet {
+
+struct EvalOptions {
+  std::string model, dtype, overlong, train_on;
+  std::optional<std::string> adapter, chat_template, text, token_logprobs, dump_logits;
+  std::vector<std::string> data;
+  int max_length, batch_tokens;
+  bool json;
+  CommonOptions common;
+
+  template <class V>
+  void ForEach(V& v) {
+    v(model, "model", "",
+      "Folder in Hugging Face layout, GGUF file, or name in the cache; if not given, the base that "
+      "the adapter names.",
+      {.group = "Model",
+       .aliases = {"model_name_or_path", "base_model", "m"},
+       .positional = true,
+       .metavar = "PATH"});
+    v(adapter, "adapter", std::nullopt, "PEFT adapter to put on the model.",
+      {.aliases = {"adapter_name_or_path", "lora"}, .metavar = "DIR"});
+    v(chat_template, "chat_template", std::nullopt,
+      "Jinja file to use instead of the model's own chat template.", {.metavar = "FILE"});
+    v(dtype, "dtype", "auto",
+      "What products are computed in; auto: bf16 where the CPU multiplies it natively.",
+      {.choices = {"auto", "bf16", "f32"}});
+    v(data, "data", {},
+      "JSONL files: messages, prompt/completion, text, Alpaca, ShareGPT or tokens.",
+      {.group = "Data", .aliases = {"eval_data", "d"}, .metavar = "FILE"});
+    v(text, "text", std::nullopt,
+      "Plain UTF-8 text instead: cut into pieces of max_length tokens without BOS, each starting "
+      "fresh.",
+      {.metavar = "FILE"});
+    v(max_length, "max_length", 2048, "Longest example, in tokens.",
+      {.aliases = {"max_seq_length", "cutoff_len"}, .min = 2});
+    v(overlong, "overlong", "truncate", "What becomes of longer examples.",
+      {.choices = {"truncate", "drop"}});
+    v(train_on, "count", "assistant",
+      "Which tokens count: what the assistant says, its last turn only, or all.",
+      {.aliases = {"train_on"}, .choices = {"assistant", "last", "all"}});
+    v(token_logprobs, "token_logprobs", std::nullopt,
+      "Write one line {\"logprobs\": [...]} per sequence: of every token but the first.",
+      {.group = "Output", .metavar = "FILE"});
+    v(dump_logits, "dump_logits", std::nullopt,
+      "Write a safetensors file with \"logits\" (tokens of all sequences, vocabulary) in f32: "
+      "large.",
+      {.metavar = "FILE"});
+    v(batch_tokens, "batch_tokens", 2048, "Tokens computed at once.", {.min = 1});
+    v(json, "json", false, "Print one JSON object.");
+    common.ForEach(v);
+  }
+};
+
+}  // namespace lorikeet

@@ -1,0 +1,208 @@
+#include "cli/generate_tasks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+#include <iterator>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "data/row_file.h"
+
+namespace lorikeet {
+namespace {
+
+OrderedJson MessageJson(const Message& message) {
+  OrderedJson json = {{"role", message.role}, {"content", message.content}};
+  if (!message.fields.is_object()) return json;
+  for (const auto& [key, value] : message.fields.items()) json[key] = value;
+  return json;
+}
+
+std::string ReadPromptFile(const std::string& path) {
+  if (path != "-") return ReadFile(path);
+  return std::string(std::istreambuf_iterator<char>(std::cin), {});
+}
+
+class TaskMaker {
+ public:
+  TaskMaker(const PromptSource& source, const Answerer& answerer,
+            const std::optional<std::string>& system)
+      : source_(source), answerer_(answerer), system_(system) {}
+
+  // Words of a person: a user's turn where the model has a chat template.
+  GenerateTask FromText(const std::string& text) const {
+    if (source_.raw || !answerer_.HasTemplate()) return Continued(text);
+    return FromMessages({MakeMessage("user", text)});
+  }
+  // The conversation up to its last answer, which is what the model's is compared with.
+  GenerateTask FromMessages(std::vector<Message> messages, const OrderedJson& tools = nullptr,
+                            const OrderedJson& variables = nullptr) const {
+    GenerateTask task;
+    while (messages.size() > 1 && messages.back().role == "assistant") {
+      task.reference = messages.back().content;
+      messages.pop_back();
+    }
+    if (system_ && (messages.empty() || messages.front().role != "system")) {
+      messages.insert(messages.begin(), MakeMessage("system", *system_));
+    }
+    task.messages = OrderedJson::array();
+    for (const Message& message : messages) task.messages.push_back(MessageJson(message));
+    task.prompt = answerer_.Encode(answerer_.Render(messages, tools, variables));
+    return task;
+  }
+  GenerateTask FromRow(const Row& row) const {
+    if (const auto prompt = PromptAlone(row.text)) return FromText(*prompt);
+    Record record = ParseRecord(row);
+    if (record.format == Format::kTokens) {
+      GenerateTask task;
+      task.text = answerer_.text().tokenizer.Decode(record.tokens);
+      task.prompt = std::move(record.tokens);
+      return task;
+    }
+    if (record.format == Format::kText) return Continued(record.text);
+    if (record.messages.empty()) {
+      GenerateTask task = Continued(record.prompt);
+      task.reference = record.completion;
+      return task;
+    }
+    return FromMessages(std::move(record.messages), record.tools, record.template_variables);
+  }
+
+ private:
+  GenerateTask Continued(const std::string& text) const {
+    GenerateTask task;
+    task.text = text;
+    task.prompt = answerer_.Encode(text);
+    return task;
+  }
+  // {"prompt": "..."} without a completion: a question, not a row to learn from.
+  static std::optional<std::string> PromptAlone(std::string_view text) {
+    const OrderedJson json =
+        OrderedJson::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object() || json.contains("completion") || json.contains("messages")) {
+      return std::nullopt;
+    }
+    const auto it = json.find("prompt");
+    if (it == json.end() || !it->is_string()) return std::nullopt;
+    return it->get<std::string>();
+  }
+
+  const PromptSource& source_;
+  const Answerer& answerer_;
+  const std::optional<std::string>& system_;
+};
+
+std::vector<GenerateTask> ReadDataTasks(const std::string& path, const TaskMaker& maker) {
+  const RowFile file(path);
+  std::vector<GenerateTask> tasks;
+  RowErrors errors;
+  for (const Row& row : file.rows()) {
+    if (errors.enough()) break;
+    try {
+      tasks.push_back(maker.FromRow(row));
+      tasks.back().line = row.line;
+    } catch (const Error& e) {
+      errors.Add(row.line, e.what());
+    }
+  }
+  errors.ThrowIfAny(path);
+  return tasks;
+}
+
+std::vector<GenerateTask> MakeTasks(const PromptSource& source, const TaskMaker& maker) {
+  std::vector<GenerateTask> tasks;
+  if (source.data) return ReadDataTasks(*source.data, maker);
+  if (source.messages) {
+    const OrderedJson list = ParseOrderedJson(*source.messages, "--messages");
+    if (!list.is_array() || list.empty()) {
+      Fail(ErrorCode::kInvalidArgument,
+           "--messages must be a JSON list of {{\"role\", \"content\"}} objects");
+    }
+    std::vector<Message> messages;
+    for (const OrderedJson& message : list) messages.push_back(MessageFromJson(message));
+    tasks.push_back(maker.FromMessages(std::move(messages)));
+  } else {
+    tasks.push_back(
+        maker.FromText(source.prompt ? *source.prompt : ReadPromptFile(*source.prompt_file)));
+  }
+  return tasks;
+}
+
+// Every prompt leaves room for at least one token; where it leaves less than was asked for, what is
+// left is taken, and said.
+void FitContext(std::vector<GenerateTask>& tasks, const Answerer& answerer,
+                const PromptSource& source, std::vector<std::string>* notes) {
+  const int64_t most = answerer.MaxPositions();
+  int64_t lowered = 0, shortest = most;
+  for (GenerateTask& task : tasks) {
+    const auto length = static_cast<int64_t>(task.prompt.size());
+    const std::string place =
+        source.data ? fmt::format("{}:{}: ", *source.data, task.line) : std::string();
+    if (length == 0) Fail(ErrorCode::kInvalidArgument, "{}the prompt is empty", place);
+    if (length >= most) {
+      Fail(ErrorCode::kInvalidArgument,
+           "{}the prompt takes {} tokens and the model's context holds {}; shorten the prompt",
+           place, length, most);
+    }
+    task.max_tokens = std::min(answerer.sampling().max_tokens, most - length);
+    if (task.max_tokens == answerer.sampling().max_tokens) continue;
+    ++lowered;
+    shortest = std::min(shortest, task.max_tokens);
+  }
+  if (lowered == 0) return;
+  notes->push_back(fmt::format(
+      "max_tokens is lowered to as little as {} for {} of {} prompts: the context holds {} tokens",
+      shortest, lowered, tasks.size(), most));
+}
+
+}  // namespace
+
+std::vector<GenerateTask> ReadTasks(const PromptSource& source, const Answerer& answerer,
+                                    const std::optional<std::string>& system,
+                                    std::vector<std::string>* notes) {
+  const int given = (source.prompt ? 1 : 0) + (source.prompt_file ? 1 : 0) +
+                    (source.messages ? 1 : 0) + (source.data ? 1 : 0);
+  if (given != 1) {
+    Fail(ErrorCode::kInvalidArgument, "give {} of --prompt, --prompt-file, --messages and --data",
+         given == 0 ? "one" : "only one");
+  }
+  if (source.raw && (source.messages || system)) {
+    Fail(ErrorCode::kInvalidArgument,
+         "--raw continues text as it is, without {}; leave one of the two out",
+         system ? "--system" : "--messages");
+  }
+  if (!source.raw && !answerer.HasTemplate() && (source.prompt || source.prompt_file)) {
+    if (system) answerer.Render({});  // throws: there is no place for it
+    notes->push_back("the model has no chat template; the prompt is continued as text");
+  }
+  std::vector<GenerateTask> tasks = MakeTasks(source, TaskMaker(source, answerer, system));
+  FitContext(tasks, answerer, source, notes);
+  return tasks;
+}
+
+OrderedJson AnswerRow(const GenerateTask& task, const std::string& answer, const char* reason,
+                      const Generation& generation, bool with_logprobs) {
+  OrderedJson row = OrderedJson::object();
+  if (task.messages.is_null()) {
+    row["prompt"] = task.text;
+    row["completion"] = answer;
+  } else {
+    row["messages"] = task.messages;
+    row["messages"].push_back({{"role", "assistant"}, {"content", answer}});
+  }
+  if (task.reference) row["reference"] = *task.reference;
+  if (task.line > 0) row["line"] = task.line;
+  row["finish_reason"] = reason;
+  row["prompt_tokens"] = task.prompt.size();
+  row["completion_tokens"] = generation.tokens.size();
+  if (with_logprobs) {
+    row["completion_ids"] = generation.tokens;
+    row["logprobs"] = generation.logprobs;
+    row["sampled_logprobs"] = generation.sampled_logprobs;
+  }
+  return row;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,45 @@
+// What a model on disk is: `lorikeet inspect model`. Weights are not loaded.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checkpoint/model_source.h"
+#include "core/json.h"
+#include "model/config.h"
+
+namespace lorikeet {
+
+struct ModelFacts {
+  std::string path;
+  std::string model_type;
+  std::optional<ModelConfig> config;  // nothing when this program does not compute the model
+  std::string why_unsupported;        // then
+  struct Part {
+    std::string name;  // "attention", or a dtype
+    int64_t tensors = 0, parameters = 0, bytes = 0;
+  };
+  std::vector<Part> parts, dtypes;
+  int64_t tensors = 0, parameters = 0, bytes = 0;
+  struct TokenizerFacts {
+    int64_t vocab_size = 0;
+    std::string bos_token, eos_token, pad_token;
+    std::vector<int32_t> eos_ids;
+    bool add_bos = false;
+    int64_t chat_template_bytes = 0;  // 0: it has none
+  };
+  std::optional<TokenizerFacts> tokenizer;
+  std::string why_no_tokenizer;  // an error of its files; "" when there simply is none
+};
+
+ModelFacts InspectModel(const ModelSource& source);
+
+std::string ModelText(const ModelFacts& facts);
+OrderedJson ModelJson(const ModelFacts& facts);
+
+// One line per tensor: name, dtype, shape.
+std::string TensorsText(const ModelSource& source);
+OrderedJson TensorsJson(const ModelSource& source);
+
+}  // namespace lorikeet

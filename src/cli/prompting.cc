@@ -1,0 +1,127 @@
+#include "cli/prompting.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/error.h"
+#include "core/format.h"
+#include "core/json.h"
+#include "core/machine.h"
+#include "data/render.h"
+
+namespace lorikeet {
+namespace {
+
+// The value of a number in generation_config.json, if it is there and in range.
+std::optional<double> Number(const Json& config, const char* key, double low, double high) {
+  const auto it = config.find(key);
+  if (it == config.end() || !it->is_number()) return std::nullopt;
+  const double value = it->get<double>();
+  return value >= low && value <= high ? std::optional(value) : std::nullopt;
+}
+
+std::string ContentOf(const std::vector<TextFile>& files, const std::string& name) {
+  const auto found = std::find_if(files.begin(), files.end(),
+                                  [&](const TextFile& file) { return file.name == name; });
+  return found == files.end() ? "" : found->content;
+}
+
+}  // namespace
+
+Answerer::Answerer(const AnswerOptions& options)
+    : name_(BaseModelOf(options.model, options.adapter)),
+      loaded_(LoadModel(name_, ParseComputeDtype(options.dtype))) {
+  generation_config_ = ContentOf(loaded_.text_files, "generation_config.json");
+  if (options.adapter) {
+    adapter_.emplace(LoraAdapter::Load(*loaded_.model, *options.adapter));
+    // Its own text files win: it may have been trained with another template.
+    if (std::filesystem::exists(*options.adapter + "/tokenizer.json")) {
+      const TokenizerSources sources = ReadTokenizerFolder(*options.adapter);
+      adapter_text_.emplace(LoadTokenizerBundle(sources));
+      if (!sources.generation_config_json.empty()) {
+        generation_config_ = sources.generation_config_json;
+      }
+    }
+  }
+  bundle_ = adapter_text_ ? &*adapter_text_ : &loaded_.Text();
+  template_ = ChooseChatTemplate(*bundle_, options.chat_template.value_or(""));
+  ChooseSampling(options.sampling);
+}
+
+void Answerer::ChooseSampling(const SamplingOptions& options) {
+  Json config = Json::object();
+  if (!generation_config_.empty()) {
+    config = ParseJson(generation_config_, name_ + ": generation_config.json");
+  }
+  if (!config.is_object()) config = Json::object();
+  const auto it = config.find("do_sample");
+  const bool samples = it != config.end() && it->is_boolean() && it->get<bool>();
+  sampling_.max_tokens = options.max_tokens;
+  sampling_.seed = static_cast<uint64_t>(options.seed);
+  sampling_.temperature = options.temperature.value_or(
+      samples ? Number(config, "temperature", 0, 1000).value_or(1) : 0);
+  if (samples) {
+    sampling_.top_p = Number(config, "top_p", 1e-6, 1).value_or(1);
+    sampling_.top_k = static_cast<int64_t>(Number(config, "top_k", 0, 1e9).value_or(0));
+    sampling_.min_p = Number(config, "min_p", 0, 1).value_or(0);
+  }
+  sampling_.top_p = options.top_p.value_or(sampling_.top_p);
+  sampling_.top_k = options.top_k.value_or(sampling_.top_k);
+  sampling_.min_p = options.min_p.value_or(sampling_.min_p);
+  const int64_t vocab_size = model().config().vocab_size;
+  for (const int32_t id : bundle_->eos_ids) {
+    if (id < vocab_size) sampling_.stop_tokens.push_back(id);
+  }
+  CheckSamplingParams(sampling_, vocab_size);
+}
+
+std::string Answerer::SamplingText() const {
+  if (sampling_.temperature == 0) return "greedy";
+  std::string text = fmt::format("temperature {:g}", sampling_.temperature);
+  if (sampling_.top_k > 0) text += fmt::format(", top_k {}", sampling_.top_k);
+  if (sampling_.top_p < 1) text += fmt::format(", top_p {:g}", sampling_.top_p);
+  if (sampling_.min_p > 0) text += fmt::format(", min_p {:g}", sampling_.min_p);
+  return text + fmt::format(", seed {}", sampling_.seed);
+}
+
+std::string Answerer::Render(std::span<const Message> messages, const OrderedJson& tools,
+                             const OrderedJson& variables) const {
+  if (!template_) {
+    Fail(ErrorCode::kInvalidArgument,
+         "{}: has no chat template, so messages cannot be rendered; give --chat-template (a Jinja "
+         "file, or chatml)",
+         name_);
+  }
+  return template_->Render(messages,
+                           {.add_generation_prompt = true, .tools = tools, .variables = variables});
+}
+
+std::vector<int32_t> Answerer::Encode(const std::string& prompt) const {
+  std::vector<int32_t> ids = bundle_->tokenizer.Encode(prompt);
+  if (NeedsBos(*bundle_, prompt)) ids.insert(ids.begin(), bundle_->bos_id);
+  return ids;
+}
+
+Message MakeMessage(const std::string& role, const std::string& content) {
+  return {.role = role, .content = content, .fields = OrderedJson::object()};
+}
+
+int64_t SlotsThatFit(const Answerer& answerer, int64_t slots, int64_t capacity) {
+  const int64_t available = ReadMemory().available;
+  const auto bytes = [&](int64_t n) {
+    return static_cast<int64_t>(
+        Generator::Bytes(answerer.model(), answerer.adapter(), {.slots = n, .capacity = capacity}));
+  };
+  while (slots > 1 && bytes(slots) > available / 10 * 9) slots = (slots + 1) / 2;
+  if (bytes(slots) > available) {
+    Fail(ErrorCode::kOutOfMemory,
+         "a sequence of {} tokens needs {} beside the model, {} are free; shorten the prompt or "
+         "lower max_tokens",
+         capacity, HumanBytes(bytes(slots)), HumanBytes(available));
+  }
+  return slots;
+}
+
+}  // namespace lorikeet

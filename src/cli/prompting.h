@@ -1,0 +1,93 @@
+// What a command needs to let a model answer: model, adapter, text, and the way from messages to a
+// prompt's tokens.
+#pragma once
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cli/load.h"
+#include "cli/sampling_options.h"
+#include "data/conversation.h"
+#include "model/lora.h"
+#include "sample/generator.h"
+#include "tokenizer/chat_template.h"
+
+namespace lorikeet {
+
+// Options that `generate` and `chat` share.
+struct AnswerOptions {
+  std::string model, dtype;
+  std::optional<std::string> adapter, chat_template, system;
+  SamplingOptions sampling;
+
+  template <class V>
+  void ForEach(V& v) {
+    v(model, "model", "",
+      "Folder in Hugging Face layout, GGUF file, or name in the cache; if not given, the base that "
+      "the adapter names.",
+      {.group = "Model",
+       .aliases = {"model_name_or_path", "base_model", "m"},
+       .positional = true,
+       .metavar = "PATH"});
+    v(adapter, "adapter", std::nullopt, "PEFT adapter to answer with.",
+      {.aliases = {"adapter_name_or_path", "adapter_path"}, .metavar = "DIR"});
+    v(dtype, "dtype", "auto",
+      "What products are computed in; auto: bf16 where the CPU multiplies it natively.",
+      {.aliases = {"torch_dtype", "compute_dtype"}, .choices = {"auto", "bf16", "f32"}});
+    v(chat_template, "chat_template", std::nullopt,
+      "Jinja file to use instead of the model's own chat template, or chatml.",
+      {.aliases = {"chat_template_path", "chat_template_jinja"}, .metavar = "FILE"});
+    v(system, "system", std::nullopt, "What the model is told before the first turn.",
+      {.aliases = {"system_prompt"}, .metavar = "TEXT"});
+    sampling.ForEach(v);
+  }
+};
+
+class Answerer {
+ public:
+  // Loads everything. Throws Error.
+  explicit Answerer(const AnswerOptions& options);
+
+  Model& model() const { return *loaded_.model; }
+  const LoraAdapter* adapter() const { return adapter_ ? &*adapter_ : nullptr; }
+  const TokenizerBundle& text() const { return *bundle_; }
+  bool HasTemplate() const { return template_.has_value(); }
+  const std::string& name() const { return name_; }  // of the model, for messages
+  // The longest sequence the model can take.
+  int64_t MaxPositions() const { return model().config().max_position_embeddings; }
+
+  // Rendered with the generation prompt. Throws Error without a chat template, and for what the
+  // template refuses. tools and variables may be null.
+  std::string Render(std::span<const Message> messages, const OrderedJson& tools = nullptr,
+                     const OrderedJson& variables = nullptr) const;
+  // Ids of a prompt, BOS in front where the tokenizer wants one and the text has none.
+  std::vector<int32_t> Encode(const std::string& prompt) const;
+
+  // From the options and, where they are silent, the model's generation_config.json. Ends at the
+  // model's end-of-turn tokens.
+  const SamplingParams& sampling() const { return sampling_; }
+  std::string SamplingText() const;  // "greedy", "temperature 0.7, top_p 0.9, seed 1"
+
+ private:
+  void ChooseSampling(const SamplingOptions& options);
+
+  std::string name_;
+  LoadedModel loaded_;
+  std::optional<LoraAdapter> adapter_;
+  std::optional<TokenizerBundle> adapter_text_;
+  const TokenizerBundle* bundle_ = nullptr;
+  std::string generation_config_;
+  std::optional<ChatTemplate> template_;
+  SamplingParams sampling_;
+};
+
+// A message of the given role.
+Message MakeMessage(const std::string& role, const std::string& content);
+
+// The most of `slots` sequences of `capacity` tokens that memory allows, at least 1. Throws
+// Error(kOutOfMemory) where not even one fits.
+int64_t SlotsThatFit(const Answerer& answerer, int64_t slots, int64_t capacity);
+
+}  // namespace lorikeet

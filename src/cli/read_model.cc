@@ -1,0 +1,67 @@
+#include "cli/read_model.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "cli/text_files.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "model/export.h"
+
+namespace lorikeet {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The config.json of a folder without weights, or the path itself if it is such a file; else "".
+std::string ConfigAlone(const std::string& path) {
+  if (fs::is_regular_file(path)) return path.ends_with(".json") ? path : "";
+  const fs::path config = fs::path(path) / "config.json";
+  if (!fs::is_regular_file(config)) return "";
+  const auto is_weights = [](const fs::directory_entry& entry) {
+    return entry.path().filename().string().find(".safetensors") != std::string::npos;
+  };
+  const bool has_weights =
+      std::any_of(fs::directory_iterator(path), fs::directory_iterator(), is_weights);
+  return has_weights ? "" : config.string();
+}
+
+DType DtypeOfConfig(const Json& config) {
+  for (const char* key : {"dtype", "torch_dtype"}) {
+    if (!config.contains(key) || !config[key].is_string()) continue;
+    const auto name = config[key].get<std::string>();
+    if (name == "bfloat16") return DType::kBF16;
+    if (name == "float16") return DType::kF16;
+  }
+  return DType::kF32;
+}
+
+}  // namespace
+
+ModelShape ReadModelShape(const std::string& path_or_name) {
+  const std::string alone = ConfigAlone(path_or_name);
+  if (!alone.empty()) {
+    const Json json = ParseJson(ReadFile(alone), alone);
+    return {alone, ReadModelConfig(json, alone), DtypeOfConfig(json), false};
+  }
+  const ModelSource source = ModelSource::Open(path_or_name);
+  return {source.path(), ReadModelConfig(source.config(), source.path()), StoredDtype(source),
+          true};
+}
+
+TokenizerBundle ReadTokenizer(const std::string& path_or_name) {
+  const fs::path path(path_or_name);
+  const fs::path folder = path.extension() == ".json" ? path.parent_path() : path;
+  if (fs::is_regular_file(folder / "tokenizer.json")) {
+    return LoadTokenizerBundle(ReadTokenizerFolder(folder.string()));
+  }
+  const ModelSource source = ModelSource::Open(path_or_name);
+  const std::optional<TokenizerSources> sources = TokenizerSourcesOf(source);
+  if (!sources) {
+    Fail(ErrorCode::kNotFound, "{}: has no tokenizer.json; give a model that has one",
+         source.path());
+  }
+  return LoadTokenizerBundle(*sources);
+}
+
+}  // namespace lorikeet

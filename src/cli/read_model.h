@@ -1,0 +1,26 @@
+// What can be known of a model without loading its weights.
+#pragma once
+#include <string>
+
+#include "core/tensor.h"
+#include "model/config.h"
+#include "tokenizer/bundle.h"
+
+namespace lorikeet {
+
+struct ModelShape {
+  std::string path;
+  ModelConfig config;
+  DType stored = DType::kF32;  // of the matrices; from config.json where there are no weights
+  bool has_weights = false;
+};
+
+// A model as ModelSource::Open takes it, or a config.json, or a folder that holds only that.
+// Throws Error.
+ModelShape ReadModelShape(const std::string& path_or_name);
+
+// The tokenizer of a model or of a folder with tokenizer files alone. Throws Error(kNotFound) where
+// there is none.
+TokenizerBundle ReadTokenizer(const std::string& path_or_name);
+
+}  // namespace lorikeet

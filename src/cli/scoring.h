@@ -1,0 +1,33 @@
+// What a model says of given tokens: their log-probabilities, and whole logits on request.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/example.h"
+#include "model/lora.h"
+#include "model/weights.h"
+
+namespace lorikeet {
+
+struct Score {
+  double nll = 0;  // nats per counted token, each with its weight
+  int64_t sequences = 0, tokens = 0, counted_tokens = 0;
+  std::vector<std::vector<float>> logprobs;  // per example, (T) of its targets; empty if not wanted
+};
+
+struct ScoreOptions {
+  int64_t batch_tokens = 2048;  // at least the longest example is taken
+  bool logprobs = false;        // keep those of every target, of weight 0 too
+};
+
+// Forward only. adapter may be null. Throws Error when memory does not suffice.
+Score ScoreExamples(const Model& model, const LoraAdapter* adapter,
+                    const std::vector<Example>& examples, const ScoreOptions& options);
+
+// A safetensors file with "logits" (T, V) f32: a row for every token of every sequence, in order,
+// the last target of an example included. Streamed: the tensor is never held whole.
+void WriteLogits(const Model& model, const LoraAdapter* adapter,
+                 const std::vector<Example>& examples, const std::string& path);
+
+}  // namespace lorikeet

@@ -1,0 +1,36 @@
+// From the options of `lorikeet sft` to everything that a run needs, checked before time is spent.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/load.h"
+#include "cli/sft_options.h"
+#include "cli/sft_plan.h"
+#include "train/sft.h"
+
+namespace lorikeet {
+
+struct SftJob {
+  LoadedModel loaded;
+  Dataset train, heldout;
+  std::vector<TextFile> text_files;  // the model's, and config.yaml as resolved
+  std::unique_ptr<TrainingRun> run;
+  SftConfig config;
+  SftPlan plan;
+};
+
+// Loads model, tokenizer and data, chooses what the options leave open (learning rate, micro-batch)
+// and writes it into them, and checks that memory suffices. Throws Error. Writes nothing.
+SftJob PrepareSft(SftOptions& options);
+
+// all-linear, names, or one regular expression.
+LoraConfig LoraConfigOf(const SftOptions& options);
+RenderConfig RenderConfigOf(const SftOptions& options);
+
+// Throws Error(kInvalidArgument) when output_dir may not be written to.
+void CheckOutputDir(const SftOptions& options);
+// Removes what an earlier run wrote into output_dir, and nothing else.
+void RemoveEarlierRun(const std::string& output_dir);
+
+}  // namespace lorikeet

@@ -1,0 +1,62 @@
+// What a training run will take, said before it begins: what is trained, memory by part, work per
+// token, time.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "core/machine.h"
+#include "data/dataset.h"
+#include "model/memory_plan.h"
+
+namespace lorikeet {
+
+struct SftPlan {
+  // Model
+  std::string model_path, model_type;
+  DType stored = DType::kF32;
+  int64_t parameters = 0;  // of the base
+  // What is trained
+  TrainingShape shape;
+  float lora_alpha = 0;
+  int64_t trainable = 0, adapted_modules = 0;
+  // Data
+  DataStats data;
+  int64_t heldout_examples = 0, heldout_tokens = 0, heldout_trained_tokens = 0;
+  std::vector<std::string> first_tokens;  // the first 8 of the first example: "1 '<|im_start|>'"
+  // Steps
+  int64_t steps = 0, steps_done = 0, batch_size = 0;
+  double learning_rate = 0;
+  std::string learning_rate_reason, schedule;
+  // Cost
+  std::vector<MemoryPart> memory;
+  int64_t memory_resident = 0;   // of it, already held by this process
+  int64_t memory_available = 0;  // besides
+  FlopsPerToken flops;
+  double peak_flops = 0;  // per second, measured; 0: not measured
+  double TokensPerStep() const;
+  // Of the steps to come, at kUsualUtilisation of the peak; 0 when the peak is not known.
+  double EstimatedSeconds() const;
+  static constexpr double kUsualUtilisation = 0.5;
+};
+
+std::string PlanText(const SftPlan& plan);
+OrderedJson PlanJson(const SftPlan& plan);
+
+// Attention's share of the work depends on how long examples are: the mean length over tokens.
+int64_t UsualLength(const std::vector<Example>& examples);
+
+struct MicroBatchChoice {
+  int64_t tokens = 0;
+  std::vector<MemoryPart> memory;
+};
+// The largest of the usual sizes that fits: at least the longest example, no more than a whole
+// batch has. `wanted` > 0 is taken as it is, but not below the longest example. Throws
+// Error(kOutOfMemory) with advice when nothing fits. resident: bytes of the plan that are already
+// held; available: what else the machine has.
+MicroBatchChoice ChooseMicroBatch(const ModelConfig& config, TrainingShape shape, DType stored,
+                                  int64_t longest, int64_t batch_tokens, int64_t wanted,
+                                  int64_t resident, int64_t available);
+
+}  // namespace lorikeet
