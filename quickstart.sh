@@ -90,6 +90,8 @@ is_done() {  # is_done NAME DESCRIPTION FILE...
 mark_done() { echo "$history" >"$out/logs/$1.done"; }
 already() { printf '      already done: %s\n' "$1"; }
 
+nats() { number "$1" nll | awk '{ printf "%.4f", $1 }'; }
+
 number() { sed -n "s/.*\"$2\": *\([-+.0-9eE]*\).*/\1/p" "$1" | tail -n 1; }  # number FILE KEY
 
 begin "Debian packages"
@@ -161,7 +163,7 @@ else
   answers before
   evaluate before
   mark_done before
-  finish "$(number $out/eval_before.json nll) nats a token"
+  finish "loss $(nats $out/eval_before.json) nats a token"
 fi
 
 begin "Train: LoRA on every linear layer"
@@ -170,16 +172,25 @@ metrics=$adapter_dir/metrics.jsonl
 if is_done train "1 epoch, batches of 16" $adapter_dir/adapter_model.safetensors $metrics; then
   already $adapter_dir
 else
+  train() {
+    "$lorikeet" sft --model "$model_dir" --data $train_file --eval-data $heldout_file --output-dir $adapter_dir \
+      --eval-steps 15 --save-steps 15 "$@"
+  }
   # A training that was interrupted goes on where it stood, if it was of the same model and data.
-  how=--resume
-  if [ "$(cat $out/logs/train.begun 2>/dev/null)" != "$history" ] ||
-    ! ls -d $adapter_dir/checkpoint-*[0-9] >/dev/null 2>&1; then
-    rm -rf $adapter_dir
-    how=
+  status=1
+  if [ "$(cat $out/logs/train.begun 2>/dev/null)" = "$history" ] &&
+    ls -d $adapter_dir/checkpoint-*[0-9] >/dev/null 2>&1; then
+    status=0
+    train --resume || status=$?
+    if [ $status = 1 ]; then echo "      its checkpoint is of no use any more: from the beginning"; fi
   fi
-  echo "$history" >$out/logs/train.begun
-  "$lorikeet" sft --model "$model_dir" --data $train_file --eval-data $heldout_file --output-dir $adapter_dir \
-    --eval-steps 15 --save-steps 15 $how
+  if [ $status = 1 ]; then
+    rm -rf $adapter_dir
+    echo "$history" >$out/logs/train.begun
+    status=0
+    train || status=$?
+  fi
+  if [ $status != 0 ]; then exit $status; fi
   mark_done train
   finish "$adapter_dir"
 fi
@@ -191,7 +202,7 @@ else
   answers after --adapter $adapter_dir
   evaluate after --adapter $adapter_dir
   mark_done after
-  finish "$(number $out/eval_after.json nll) nats a token"
+  finish "loss $(nats $out/eval_after.json) nats a token"
 fi
 
 # Three columns of numbers for gnuplot: step and loss of every training step, and of every evaluation.
@@ -260,12 +271,13 @@ before=$(number $out/eval_before.json nll)
 after=$(number $out/eval_after.json nll)
 train_seconds=$(sed -n 's/.*"step_seconds":\([-+.0-9eE]*\).*/\1/p' $metrics | awk '{ s += $1 } END { printf "%.1f", s }')
 tokens_per_second=$(number $metrics num_tokens | awk -v s="$train_seconds" '{ printf "%.0f", $1 / s }')
+case $model_dir in /*) absolute= ;; *) absolute=$PWD/ ;; esac
 cat >$out/summary.json <<END
 {
-  "model_dir": "$model_dir",
-  "train_file": "$train_file",
-  "heldout_file": "$heldout_file",
-  "adapter_dir": "$adapter_dir",
+  "model_dir": "$absolute$model_dir",
+  "train_file": "$PWD/$train_file",
+  "heldout_file": "$PWD/$heldout_file",
+  "adapter_dir": "$PWD/$adapter_dir",
   "heldout_nll_before": $before,
   "heldout_nll_after": $after,
   "train_seconds": $train_seconds,
@@ -276,7 +288,7 @@ finish "$out/summary.json"
 
 cat <<END
 
-Held-out loss: $before before, $after after, in nats a token (lower is better).
+Held-out loss: $(nats $out/eval_before.json) before, $(nats $out/eval_after.json) after, in nats a token (lower is better).
 Training took $train_seconds s at $tokens_per_second tokens a second.
 
   $out/answers.md   what the model said before and says now

@@ -23,7 +23,7 @@ class AnswerTextTest : public ::testing::Test {
     stopped_ = answer.stopped();
     return all + answer.Finish();
   }
-  TokenizerBundle bundle_ = TinyBundle();
+  TokenizerBundle bundle_ = MakeTinyBundle({});
   std::vector<std::string> pieces_;
   bool stopped_ = false;
 };
@@ -53,6 +53,18 @@ TEST_F(AnswerTextTest, OverlappingBeginningsAreNotMissed) {
 
 TEST_F(AnswerTextTest, TheFirstOfSeveralStopsCounts) {
   EXPECT_EQ(Stream("one two three", {"three", "two"}), "one ");
+}
+
+TEST_F(AnswerTextTest, NoPieceBreaksACharacter) {
+  const std::string text = "h\xC3\xA9 \xF0\x9F\xA6\x9C!";  // e acute, parrot
+  AnswerText answer(bundle_.tokenizer, {"stop"});
+  std::string all;
+  for (const int32_t id : bundle_.tokenizer.Encode(text)) {
+    const std::string piece = answer.Push(id);
+    EXPECT_TRUE(piece.empty() || (static_cast<uint8_t>(piece[0]) & 0xC0) != 0x80) << piece;
+    all += piece;
+  }
+  EXPECT_EQ(all + answer.Finish(), text);
 }
 
 TEST_F(AnswerTextTest, EmptyStopStringsAreIgnored) { EXPECT_EQ(Stream("abc", {""}), "abc"); }

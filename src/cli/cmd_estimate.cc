@@ -60,19 +60,19 @@ struct EstimateOptions {
     v(max_length, "max_length", 2048, "Longest example, in tokens.",
       {.aliases = {"max_seq_length", "cutoff_len", "sequence_len", "max_seq_len"},
        .min = 2,
-       .max = 1 << 24});
+       .max = 1 << 20});
     v(batch_size, "batch_size", 16, "Examples per optimizer step.",
       {.aliases = {"per_step", "per_device_train_batch_size"}, .min = 1, .max = 1 << 20});
     v(num_train_epochs, "num_train_epochs", 1.0, "Passes over the data.",
       {.aliases = {"num_epochs", "epochs"}, .above = 0, .max = 1e6});
     v(micro_batch_tokens, "micro_batch_tokens", 0,
       "Tokens computed at once; 0: up to 2048, or the longest example.",
-      {.min = 0, .max = 1 << 24});
+      {.min = 0, .max = 1 << 20});
     v(recompute, "recompute", false,
       "Keep each layer's input only and run it again in the backward.",
       {.aliases = {"gradient_checkpointing"}});
     v(sequences, "sequences", 8, "Sequences of max_length sampled at once, for comparison.",
-      {.min = 1, .max = 65536});
+      {.min = 1, .max = 1024});
   }
 
   template <class V>

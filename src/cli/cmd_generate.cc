@@ -218,6 +218,7 @@ int RunGenerate(int argc, char** argv) {
   const CommandHelp help = {.name = "generate", .summary = kSummary, .epilog = kEpilog};
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
   options.common.Apply();
+  CheckSource(options.source, options.answer.system);
   const Answerer answerer(options.answer);
   std::vector<std::string> notes;
   const std::vector<GenerateTask> tasks =

@@ -24,7 +24,7 @@ std::string Named(const std::vector<MemoryPart>& parts, const std::string& name)
   return "-";
 }
 
-// Parts of all three columns, in order of appearance.
+// Parts of all three columns, kinds together: weights, adapter, what training adds, the rest.
 std::vector<std::string> PartNames(const Estimate& e) {
   std::vector<std::string> names;
   for (const auto* parts : {&e.lora.memory, &e.full.memory, &e.sampling}) {
@@ -33,6 +33,9 @@ std::vector<std::string> PartNames(const Estimate& e) {
         names.push_back(part.name);
     }
   }
+  std::stable_partition(names.begin(), names.end(), [](const std::string& name) {
+    return name.find("weights") != std::string::npos;
+  });
   return names;
 }
 
@@ -84,8 +87,8 @@ std::string CapacityText(const Estimate& e) {
   const Capacity& c = *e.capacity;
   std::string text = fmt::format(
       "\ncapacity\n"
-      "  to be learned   at most about {}bit: {} trained tokens, {:g} bit each in a first pass\n"
-      "  adapter         about {}bit: {} parameters, {:g} bits each ({:.3g} times as much)\n",
+      "  to be learned   at most about {} bits: {} trained tokens, {:g} bit each in a first pass\n"
+      "  adapter         about {} bits: {} parameters, {:g} bits each ({:.3g} times as much)\n",
       ShortCount(c.data_bits), HumanCount(c.trained_tokens), kBitsPerToken,
       ShortCount(c.adapter_bits), HumanCount(e.lora.trainable), kBitsPerParameter,
       c.adapter_bits / std::max(c.data_bits, 1.0));

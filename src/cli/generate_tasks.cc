@@ -159,9 +159,7 @@ void FitContext(std::vector<GenerateTask>& tasks, const Answerer& answerer,
 
 }  // namespace
 
-std::vector<GenerateTask> ReadTasks(const PromptSource& source, const Answerer& answerer,
-                                    const std::optional<std::string>& system,
-                                    std::vector<std::string>* notes) {
+void CheckSource(const PromptSource& source, const std::optional<std::string>& system) {
   const int given = (source.prompt ? 1 : 0) + (source.prompt_file ? 1 : 0) +
                     (source.messages ? 1 : 0) + (source.data ? 1 : 0);
   if (given != 1) {
@@ -173,6 +171,11 @@ std::vector<GenerateTask> ReadTasks(const PromptSource& source, const Answerer& 
          "--raw continues text as it is, without {}; leave one of the two out",
          system ? "--system" : "--messages");
   }
+}
+
+std::vector<GenerateTask> ReadTasks(const PromptSource& source, const Answerer& answerer,
+                                    const std::optional<std::string>& system,
+                                    std::vector<std::string>* notes) {
   if (!source.raw && !answerer.HasTemplate() && (source.prompt || source.prompt_file)) {
     if (system) answerer.Render({});  // throws: there is no place for it
     notes->push_back("the model has no chat template; the prompt is continued as text");

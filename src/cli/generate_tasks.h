@@ -28,9 +28,12 @@ struct PromptSource {
   bool raw = false;  // no chat template: the text is continued
 };
 
-// Throws Error when not exactly one source is given, for bad rows (naming file and line), and for
-// prompts that fill the model's context. Notes (a max_tokens that had to be lowered, ...) are
-// appended to `notes`.
+// Throws Error(kInvalidArgument) unless exactly one source is given, and for --raw with what only a
+// chat template can place.
+void CheckSource(const PromptSource& source, const std::optional<std::string>& system);
+
+// Throws Error for bad rows (naming file and line) and for prompts that fill the model's context.
+// Notes (a max_tokens that had to be lowered, ...) are appended to `notes`.
 std::vector<GenerateTask> ReadTasks(const PromptSource& source, const Answerer& answerer,
                                     const std::optional<std::string>& system,
                                     std::vector<std::string>* notes);

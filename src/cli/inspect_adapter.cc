@@ -7,12 +7,15 @@
 #include <cmath>
 #include <map>
 
+#include "core/error.h"
 #include "core/float16.h"
 #include "core/format.h"
 #include "core/parallel.h"
 
 namespace lorikeet {
 namespace {
+
+constexpr int kMostRank = 8192;  // of two matrices (R, R) in double per thread
 
 // Values of a stored factor, transposed on request so that rows are ranks.
 std::vector<float> Values(const Tensor& t, bool transposed) {
@@ -213,6 +216,11 @@ AdapterFacts InspectAdapter(const std::string& dir, bool spectral, const ModelSo
   AdapterFacts facts;
   facts.path = dir;
   facts.config = file.config;
+  for (const AdapterFile::Pair& pair : file.pairs) {
+    if (pair.r <= kMostRank) continue;
+    Fail(ErrorCode::kUnsupported, "{}: {} has rank {}; norms are computed up to rank {}", dir,
+         pair.module, pair.r, kMostRank);
+  }
   facts.modules.resize(file.pairs.size());
   ParallelDynamic(std::ssize(file.pairs), [&](int64_t i) {
     const auto index = static_cast<size_t>(i);

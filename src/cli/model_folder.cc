@@ -80,14 +80,22 @@ void CheckOutputFolder(const std::string& dir, bool overwrite,
 }
 
 FolderFacts WriteModelFolder(const ModelSource& source, const FolderToWrite& folder) {
-  std::string dir = fs::path(folder.dir).lexically_normal().string();
+  std::string dir = fs::absolute(folder.dir).lexically_normal().string();
   while (dir.size() > 1 && dir.ends_with('/')) dir.pop_back();
   FolderFacts facts;
-  WriteFolderAtomically(dir, [&](const std::string& tmp) {
-    WriteModel(source, folder.dtype, folder.change, tmp);
-    WriteTextFiles(folder.text_files, tmp);
-    facts = Reopen(ModelSource::Open(tmp), source, folder.dtype);
-  });
+  std::string unfinished;
+  try {
+    WriteFolderAtomically(dir, [&](const std::string& tmp) {
+      unfinished = tmp;
+      WriteModel(source, folder.dtype, folder.change, tmp);
+      WriteTextFiles(folder.text_files, tmp);
+      facts = Reopen(ModelSource::Open(tmp), source, folder.dtype);
+    });
+  } catch (...) {  // half a model may have filled the disk
+    std::error_code ignored;
+    if (!unfinished.empty()) fs::remove_all(unfinished, ignored);
+    throw;
+  }
   for (const auto& file : fs::directory_iterator(dir)) {
     facts.bytes += static_cast<int64_t>(file.file_size());
     facts.files.push_back(file.path().filename().string());

@@ -36,13 +36,28 @@ DType DtypeOfConfig(const Json& config) {
   return DType::kF32;
 }
 
+// Without weights nothing bounds what config.json says; sizes are multiplied later.
+void RefuseImpossibleSizes(const ModelConfig& c, const std::string& where) {
+  const auto width =
+      static_cast<double>(c.hidden_size + c.q_size() + 2 * c.kv_size() + c.intermediate_size);
+  const auto layers = static_cast<double>(c.num_hidden_layers);
+  const auto hidden = static_cast<double>(c.hidden_size);
+  const double weights =
+      layers * 4 * hidden * width + 2 * static_cast<double>(c.vocab_size) * hidden;
+  if (layers * width <= 1e9 && weights <= 1e14) return;
+  Fail(ErrorCode::kCorruptFile, "{}: describes a model of about {:.0e} weights; check the sizes",
+       where, weights);
+}
+
 }  // namespace
 
 ModelShape ReadModelShape(const std::string& path_or_name) {
   const std::string alone = ConfigAlone(path_or_name);
   if (!alone.empty()) {
     const Json json = ParseJson(ReadFile(alone), alone);
-    return {alone, ReadModelConfig(json, alone), DtypeOfConfig(json), false};
+    const ModelConfig config = ReadModelConfig(json, alone);
+    RefuseImpossibleSizes(config, alone);
+    return {alone, config, DtypeOfConfig(json), false};
   }
   const ModelSource source = ModelSource::Open(path_or_name);
   return {source.path(), ReadModelConfig(source.config(), source.path()), StoredDtype(source),

@@ -25,6 +25,12 @@ bool SamePath(const std::string& a, const std::string& b) {
   return fs::equivalent(a, b, ignored);
 }
 
+// How the matrices lie in the file: decides whether they can be used there.
+DType DtypeInFile(const ModelSource& source) {
+  const ModelSource::Entry* entry = source.Find("model.layers.0.mlp.down_proj.weight");
+  return entry == nullptr ? StoredDtype(source) : entry->dtype;
+}
+
 bool Resuming(const SftOptions& options) {
   return options.resume || options.resume_from_checkpoint.has_value();
 }
@@ -84,7 +90,7 @@ void TakeShapeOf(const LoraAdapter& adapter, TrainingShape* shape) {
 void RefuseHopeless(const SftOptions& options, const TrainingShape& shape) {
   constexpr int64_t kSmallest = 64;
   const ModelSource source = ModelSource::Open(options.model);
-  ChooseMicroBatch(ReadModelConfig(source.config(), source.path()), shape, StoredDtype(source),
+  ChooseMicroBatch(ReadModelConfig(source.config(), source.path()), shape, DtypeInFile(source),
                    kSmallest, kSmallest, kSmallest, 0, ReadMemory().available);
 }
 
@@ -188,7 +194,7 @@ void FillPlan(const SftOptions& options, SftJob* job) {
   const Model& model = *job->loaded.model;
   plan.model_path = model.source().path();
   plan.model_type = model.config().model_type;
-  plan.stored = StoredDtype(model.source());
+  plan.stored = DtypeInFile(model.source());
   plan.parameters = model.NumParameters();
   plan.data = job->train.stats;
   plan.heldout_examples = job->heldout.stats.examples;

@@ -28,7 +28,8 @@ int64_t CommonPrefix(std::span<const int32_t> prompt, std::span<const int32_t> c
 PrefixCache::PrefixCache(const ModelConfig& config, DType dtype, int64_t slots, int64_t capacity)
     : layers_(config.num_hidden_layers),
       kv_(config, dtype, slots, capacity),
-      slots_(static_cast<size_t>(slots)), free_(slots) {}
+      slots_(static_cast<size_t>(slots)),
+      free_(slots) {}
 
 int PrefixCache::Acquire(std::span<const int32_t> prompt) {
   CHECK(HasFree());

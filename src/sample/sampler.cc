@@ -98,35 +98,62 @@ size_t PrefixWithMass(std::span<const Candidate> sorted, const Weigher& weight, 
   return 0;
 }
 
-// Every filter keeps the likeliest: the result is a prefix of all tokens in order.
+// The likeliest tokens of a row that hold the share top_p of its mass, the last of them in order. A
+// histogram of the mass over the logits finds where it is reached, so that only the tokens of one
+// bin are ever sorted: one pass over the row for the weights, one to collect.
+std::vector<Candidate> TopMass(std::span<const float> logits, float max,
+                               const SamplingParams& params, const Weigher& weight) {
+  constexpr int kBins = 2048;
+  const auto scale = static_cast<float>(64 / params.temperature);  // bins per e-fold: 32 e-folds
+  const auto bin_of = [&](float x) {
+    return static_cast<int>(std::min((max - x) * scale, static_cast<float>(kBins - 1)));
+  };
+  std::vector<double> mass(kBins, 0.0);
+  double total = 0;
+  for (const float x : logits) {
+    if (!(x <= max)) continue;  // NaN
+    const double w = weight(x);
+    mass[bin_of(x)] += w;
+    total += w;
+  }
+  double left = params.top_p * total;
+  int cut = 0;
+  while (cut + 1 < kBins && left > mass[cut]) left -= mass[cut++];
+  std::vector<Candidate> top, at_cut;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (!(logits[i] <= max)) continue;
+    const int bin = bin_of(logits[i]);
+    if (bin <= cut) (bin < cut ? top : at_cut).push_back({logits[i], static_cast<int32_t>(i)});
+  }
+  std::sort(at_cut.begin(), at_cut.end(), Before);
+  const size_t n = PrefixWithMass(at_cut, weight, left);
+  if (n > 0) at_cut.resize(n);
+  top.insert(top.end(), at_cut.begin(), at_cut.end());
+  return top;
+}
+
+// Every filter keeps the likeliest: the result is a prefix of all tokens in their order.
 std::vector<Candidate> Filter(std::span<const float> logits, float max,
                               const SamplingParams& params, const Weigher& weight) {
   const auto V = static_cast<int64_t>(logits.size());
   constexpr float kLowest = -std::numeric_limits<float>::infinity();
-  const auto floor = params.min_p > 0
-                         ? static_cast<float>(max + params.temperature * std::log(params.min_p))
-                         : kLowest;
+  const float floor = params.min_p > 0
+                          ? static_cast<float>(max + params.temperature * std::log(params.min_p))
+                          : kLowest;
   if (params.top_p >= 1) {
     return TopCandidates(logits, params.top_k > 0 ? std::min(params.top_k, V) : V, floor);
   }
   std::vector<Candidate> top;
-  size_t n = 0;
   if (params.top_k > 0) {
     top = TopCandidates(logits, std::min(params.top_k, V), kLowest);
     double sum = 0;
     for (const Candidate& c : top) sum += weight(c.logit);
-    n = PrefixWithMass(top, weight, params.top_p * sum);
+    const size_t n = PrefixWithMass(top, weight, params.top_p * sum);
+    if (n > 0) top.resize(n);
   } else {
-    // The mass usually lies in few tokens: look at more only while they do not hold it.
-    const double mass = params.top_p * SumWeights(logits, weight);
-    for (int64_t k = std::min<int64_t>(V, 64); n == 0; k = std::min(V, 8 * k)) {
-      top = TopCandidates(logits, k, kLowest);
-      n = PrefixWithMass(top, weight, mass);
-      if (k == V) break;
-    }
+    top = TopMass(logits, max, params, weight);
   }
-  if (n > 0) top.resize(n);
-  while (top.size() > 1 && top.back().logit < floor) top.pop_back();
+  std::erase_if(top, [&](const Candidate& c) { return c.logit < floor; });
   return top;
 }
 
@@ -146,7 +173,8 @@ SampledToken PickFiltered(std::span<const float> logits, int32_t likeliest,
 
 SampledToken PickGiven(std::span<const float> logits, int32_t likeliest,
                        const SamplingParams& params, double u) {
-  if (params.temperature == 0) return {.token = likeliest};
+  // Without a finite maximum there is no distribution: the logprob will be NaN and say so.
+  if (params.temperature == 0 || !std::isfinite(logits[likeliest])) return {.token = likeliest};
   const Weigher weight(logits[likeliest], params.temperature);
   return params.filtered() ? PickFiltered(logits, likeliest, params, weight, u)
                            : PickUnfiltered(logits, likeliest, weight, u);

@@ -169,6 +169,16 @@ TEST(SamplerTest, NotANumberIsReportedAndHarmless) {
   }
 }
 
+TEST(SamplerTest, RowsWithoutADistributionAreHarmless) {
+  for (const float value : {-kInfinity, kInfinity, std::numeric_limits<float>::quiet_NaN()}) {
+    const std::vector<float> logits(300, value);
+    for (const SamplingParams& params : {SamplingParams{}, SamplingParams{.top_p = 0.5},
+                                         SamplingParams{.top_k = 3, .min_p = 0.5}}) {
+      EXPECT_EQ(PickToken(logits, params, 0.5).token, 0);
+    }
+  }
+}
+
 TEST(SamplerTest, RowsDoNotDependOnEachOtherOrOnThreads) {
   constexpr int64_t kRows = 9, kVocab = 5000;
   std::vector<float> logits = RandomLogits(kRows * kVocab, 2, 2);

@@ -91,9 +91,14 @@ void SftLoop::Step() {
   OptimParams optim = config_.optim;
   optim.learning_rate = LearningRateAt(schedule_, step_);
   optim.grad_divisor = output.weight_sum;
-  const OptimStepOutput update = GuardedOptimStep(optim);
+  const OptimStepOutput update = GuardedOptimStep(optim, output.MeanLoss());
   ++step_;
-  const double seconds = Now() - start, loss = output.MeanLoss();
+  Report(output, optim, update.grad_norm, Now() - start);
+}
+
+void SftLoop::Report(const ForwardBackwardOutput& output, const OptimParams& optim,
+                     double grad_norm, double seconds) {
+  const double loss = output.MeanLoss(), rate = static_cast<double>(output.tokens) / seconds;
   if (result_.steps_here++ == 0) result_.first_loss = loss;
   result_.last_loss = loss;
   result_.tokens += output.tokens;
@@ -101,32 +106,44 @@ void SftLoop::Step() {
   result_.train_seconds += seconds;
   tokens_seen_ += output.tokens;
   trained_tokens_seen_ += output.trained_tokens;
-
-  const double rate = static_cast<double>(output.tokens) / seconds;
   constexpr double kSmoothing = 0.9;
   smoothed_rate_ =
       smoothed_rate_ == 0 ? rate : kSmoothing * smoothed_rate_ + (1 - kSmoothing) * rate;
-  const auto utilisation = [&](double tokens_per_second) {
-    return config_.peak_flops > 0 ? tokens_per_second * config_.flops_per_token / config_.peak_flops
-                                  : 0;
-  };
   LogStep({{"loss", loss},
-           {"grad_norm", update.grad_norm},
+           {"grad_norm", grad_norm},
            {"learning_rate", optim.learning_rate},
            {"epoch", Epochs()},
            {"num_tokens", static_cast<double>(tokens_seen_)},
            {"trained_tokens", static_cast<double>(trained_tokens_seen_)},
            {"step_seconds", seconds},
            {"tokens_per_second", rate},
-           {"matmul_utilization", utilisation(rate)}});
-  if (hooks_.progress != nullptr) {
-    hooks_.progress->Update({.step = step_,
-                             .total = total_steps_,
-                             .loss = loss,
-                             .learning_rate = optim.learning_rate,
-                             .tokens_per_second = smoothed_rate_,
-                             .peak_fraction = utilisation(smoothed_rate_)});
-  }
+           {"matmul_utilization", Utilisation(rate)}});
+  if (hooks_.progress == nullptr) return;
+  hooks_.progress->Update({.step = step_,
+                           .total = total_steps_,
+                           .loss = loss,
+                           .learning_rate = optim.learning_rate,
+                           .tokens_per_second = smoothed_rate_,
+                           .peak_fraction = Utilisation(smoothed_rate_)});
+  constexpr int64_t kProbe = 3;
+  if (result_.steps_here == kProbe && total_steps_ - step_ > kProbe) NoteTime();
+}
+
+double SftLoop::Utilisation(double tokens_per_second) const {
+  if (config_.peak_flops <= 0) return 0;
+  return tokens_per_second * config_.flops_per_token / config_.peak_flops;
+}
+
+// The plan's estimate, made better by the first steps. The very first also prepares kernels.
+void SftLoop::NoteTime() const {
+  const double per_step = result_.train_seconds / static_cast<double>(result_.steps_here);
+  Note(
+      fmt::format("the first {} steps ran at {:.0f} tokens/s ({} of the measured peak): about {} "
+                  "for the {} to come",
+                  result_.steps_here, result_.TokensPerSecond(),
+                  Percent(Utilisation(result_.TokensPerSecond())),
+                  HumanDuration(per_step * static_cast<double>(total_steps_ - step_)),
+                  HumanCount(total_steps_ - step_)));
 }
 
 bool SftLoop::EvaluationDue() const {

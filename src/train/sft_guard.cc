@@ -30,9 +30,9 @@ double NormOf(const Tensor& t) {
 
 std::string SftLoop::Advice() const {
   const std::string lower = "a lower learning_rate, or warmup_steps, is the usual cure";
-  return result_.checkpoint.empty()
+  return good_checkpoint_.empty()
              ? lower
-             : fmt::format("{}; the last good state is {}", lower, result_.checkpoint);
+             : fmt::format("{}; the last good state is {}", lower, good_checkpoint_);
 }
 
 std::string SftLoop::LargestGradient() const {
@@ -65,13 +65,17 @@ ForwardBackwardOutput SftLoop::GuardedForwardBackward(const std::vector<const Ex
   return output;
 }
 
-OptimStepOutput SftLoop::GuardedOptimStep(const OptimParams& params) {
+OptimStepOutput SftLoop::GuardedOptimStep(const OptimParams& params, double loss) {
+  OptimStepOutput output;
   try {
-    return run_.OptimStep(params);
+    output = run_.OptimStep(params);
   } catch (const Error& e) {
     if (e.code() != ErrorCode::kDiverged) throw;
     Fail(ErrorCode::kDiverged, "{}; {}", e.what(), Advice());
   }
+  const std::string wrong = divergence_.AddGradient(output.grad_norm, loss);
+  if (!wrong.empty()) Fail(ErrorCode::kDiverged, "step {}: {}; {}", step_ + 1, wrong, Advice());
+  return output;
 }
 
 // In the first steps every parameter must get a gradient; else it is called trained and stands

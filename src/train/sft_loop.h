@@ -29,11 +29,15 @@ class SftLoop {
   void EvaluateHeldOut();
   bool StopRequested() const { return hooks_.stop_requested && hooks_.stop_requested(); }
   void Note(const std::string& text) const;
+  void Report(const ForwardBackwardOutput& output, const OptimParams& optim, double grad_norm,
+              double seconds);
+  void NoteTime() const;
+  double Utilisation(double tokens_per_second) const;
   double Epochs() const;
 
   // sft_guard.cc: what must not go wrong unseen.
   ForwardBackwardOutput GuardedForwardBackward(const std::vector<const Example*>& batch);
-  OptimStepOutput GuardedOptimStep(const OptimParams& params);
+  OptimStepOutput GuardedOptimStep(const OptimParams& params, double loss);
   void CheckGradientsArrive();
   std::string LargestGradient() const;
   std::string Advice() const;
@@ -63,6 +67,7 @@ class SftLoop {
   int64_t tokens_seen_ = 0, trained_tokens_seen_ = 0;  // over all processes
   int64_t evaluated_step_ = -1, saved_step_ = -1;      // the last of each
   bool best_is_new_ = false;                           // and not yet in a checkpoint
+  std::string good_checkpoint_;  // the last one written while nothing looked like divergence
   bool warned_of_gradients_ = false;
   Json log_history_ = Json::array();
   double smoothed_rate_ = 0;  // tokens per second, for the eye

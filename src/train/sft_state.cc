@@ -32,6 +32,8 @@ void SftLoop::SaveCheckpoint() {
   saved_step_ = step_;
   best_is_new_ = false;
   result_.checkpoint = dir;
+  if (divergence_.Suspicious()) return;  // what was good before must not be rotated away
+  good_checkpoint_ = dir;
   RotateCheckpoints(config_.output_dir, step_, config_.save_total_limit, best_.step());
 }
 
@@ -107,7 +109,7 @@ void SftLoop::Resume() {
          "another checkpoint",
          dir, step_, run_.optim_steps());
   }
-  result_.checkpoint = dir;
+  result_.checkpoint = good_checkpoint_ = dir;
   std::error_code ignored;
   if (std::filesystem::equivalent(dir, CheckpointDir(config_.output_dir, step_), ignored)) {
     saved_step_ = step_;

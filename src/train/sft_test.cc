@@ -4,11 +4,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -50,6 +53,7 @@ struct Setting {
   DType dtype = DType::kF32;
   int64_t micro_batch_tokens = 64;
   std::string model = "llama";
+  std::vector<std::string> targets = {"all-linear"};
 };
 
 // A model with a run over it, as one process would hold them.
@@ -63,7 +67,7 @@ struct Trainee {
       return;
     }
     LoraConfig config{.r = 4, .lora_alpha = 32};
-    config.target_modules = {"all-linear"};
+    config.target_modules = setting.targets;
     run = std::make_unique<TrainingRun>(*model, LoraAdapter::Create(*model, config, 1), options);
   }
   std::unique_ptr<Model> model;
@@ -73,17 +77,22 @@ struct Trainee {
 class Sft : public ::testing::Test {
  protected:
   void SetUp() override {
+    // A team of threads would only wait for itself in a model this small.
+    SetNumThreads(1);
     const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
     std::string name = std::string(info->test_suite_name()) + "_" + info->name();
     std::replace(name.begin(), name.end(), '/', '_');
-    root_ = fs::temp_directory_path() / ("lorikeet_" + name);
+    root_ = fs::temp_directory_path() / ("lorikeet_" + name + "_" + std::to_string(getpid()));
     fs::remove_all(root_);
     train_ = RandomExamples(8, 90, "train");
     heldout_ = RandomExamples(3, 90, "heldout");
     config_ = {.batch_size = 3, .learning_rate = 5e-3, .tensorboard = false};
     config_.output_dir = Dir("out");
   }
-  void TearDown() override { fs::remove_all(root_); }
+  void TearDown() override {
+    fs::remove_all(root_);
+    SetNumThreads(threads_);
+  }
   std::string Dir(const char* name) const { return (root_ / name).string(); }
   SftResult Train(const Setting& setting, const SftHooks& hooks = {}) {
     Trainee trainee(setting);
@@ -121,18 +130,20 @@ class Sft : public ::testing::Test {
   std::vector<Example> train_, heldout_;
   SftConfig config_;
   ErrorCode code_ = ErrorCode::kIo;
+  int threads_ = NumThreads();
 };
 
 TEST_F(Sft, OverfitsEightSamples) {
   config_.batch_size = 8;
-  config_.max_steps = 120;
-  config_.learning_rate = 1e-2;
-  const SftResult result = Train({});
+  config_.max_steps = 250;
+  config_.learning_rate = 6e-3;
+  // The tiny model's frozen head is too weak to be sure of anything.
+  const SftResult result = Train({.targets = {"all-linear", "lm_head"}});
   EXPECT_GT(result.first_loss, 3);
   EXPECT_LT(result.last_loss, 0.05);
-  EXPECT_EQ(result.steps, 120);
+  EXPECT_EQ(result.steps, 250);
   EXPECT_TRUE(fs::exists(config_.output_dir + "/adapter_config.json"));
-  EXPECT_THAT(CheckpointSteps(), ElementsAre(120));
+  EXPECT_THAT(CheckpointSteps(), ElementsAre(250));
 }
 
 TEST_F(Sft, EpochsAndPartialBatches) {
@@ -244,7 +255,6 @@ TEST_F(Sft, OtherSettingsCannotResume) {
 
 TEST_F(Sft, SameSeedSameAdapterOnOneThreadAndTwo) {
   config_.max_steps = 4;
-  const int threads = NumThreads();
   std::vector<std::string> files;
   for (const int count : {1, 2}) {
     SetNumThreads(count);
@@ -252,7 +262,6 @@ TEST_F(Sft, SameSeedSameAdapterOnOneThreadAndTwo) {
     Train({});
     files.push_back(ReadFile(config_.output_dir + "/checkpoint-4/training_state.safetensors"));
   }
-  SetNumThreads(threads);
   EXPECT_TRUE(files[0] == files[1]);
 }
 
@@ -332,17 +341,22 @@ TEST_F(Sft, ALossThatIsNotFiniteNamesStepAndLayer) {
   EXPECT_TRUE(CheckpointSteps().empty());
 }
 
-TEST_F(Sft, ADivergingLossStopsTheRunAndSparesTheCheckpoint) {
-  config_.max_steps = 400;
+TEST_F(Sft, ADivergingLossStopsTheRunAndSparesTheGoodCheckpoint) {
+  heldout_.clear();
+  config_.max_steps = 40;
   config_.save_steps = 1;
+  config_.schedule = ScheduleKind::kLinear;
+  config_.warmup_steps = 1000;  // 0, 0.03, 0.06, ...: good at first
   config_.learning_rate = 30;
-  const std::string error = ErrorOf({});
+  const std::string error = ErrorOf({.method = Method::kFull});
   EXPECT_EQ(code_, ErrorCode::kDiverged) << error;
-  EXPECT_THAT(error, HasSubstr("step "));
+  EXPECT_THAT(error, HasSubstr("worse than guessing"));
+  EXPECT_THAT(error, HasSubstr("model."));
   EXPECT_THAT(error, HasSubstr("learning_rate"));
-  EXPECT_THAT(error, HasSubstr("model.layers."));
-  EXPECT_FALSE(fs::exists(config_.output_dir + "/adapter_model.safetensors"));
-  RequireComplete(LatestCheckpoint(config_.output_dir));
+  EXPECT_FALSE(fs::exists(config_.output_dir + "/model.safetensors"));
+  const size_t at = error.find("/checkpoint-");
+  ASSERT_NE(at, std::string::npos) << error;
+  RequireComplete(config_.output_dir + error.substr(at));
 }
 
 TEST_F(Sft, TextFilesGoIntoEveryFolder) {

@@ -1,0 +1,179 @@
+// convert and merge on the tiny models: what they write is what it says, bit for bit where no
+// arithmetic is done, and nothing that stands there is lost.
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "checkpoint/safetensors.h"
+#include "cli/command_testing.h"
+#include "cli/commands.h"
+#include "cli/merge_verify.h"
+#include "core/arena.h"
+#include "core/file.h"
+
+namespace lorikeet {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string Gguf(const std::string& name) {
+  return std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/gguf/" + name;
+}
+
+class ConvertGguf : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(ConvertGguf, WritesTheSameValues) {
+  const TemporaryFolder tmp;
+  const std::string stem = Gguf(std::string("tiny_") + GetParam());
+  const CommandOutcome outcome =
+      RunCommand(RunConvert, {stem + ".gguf", tmp / "out", "--dtype", "f32", "--json"});
+  ASSERT_EQ(outcome.error, "");
+  const auto expected = OpenSafetensors(stem + ".safetensors");
+  const auto written = OpenSafetensors(tmp / "out");
+  ASSERT_EQ(written->tensors().size(), expected->tensors().size());
+  EXPECT_EQ(outcome.Json()["tensors"], expected->tensors().size());
+  int64_t parameters = 0;
+  for (const auto& [name, tensor] : expected->tensors()) {
+    const Tensor got = written->Find(name);
+    ASSERT_TRUE(got) << name;
+    ASSERT_EQ(got.bytes(), tensor.bytes());
+    EXPECT_EQ(std::memcmp(got.data, tensor.data, static_cast<size_t>(got.bytes())), 0) << name;
+    parameters += got.size();
+  }
+  EXPECT_EQ(outcome.Json()["parameters"], parameters);
+  // And the folder is a model again.
+  EXPECT_EQ(ModelSource::Open(tmp / "out").config()["torch_dtype"], "float32");
+}
+INSTANTIATE_TEST_SUITE_P(Families, ConvertGguf, ::testing::Values("llama", "qwen2", "qwen3"));
+
+TEST(Convert, AnotherDtypeIsRoundedOnceAndTextFilesAreCopied) {
+  const TemporaryFolder tmp;
+  std::filesystem::copy(GoldenModel("llama"), tmp / "in");
+  WriteFileAtomically(tmp / "in/tokenizer.json", R"({"any": "bytes"})");
+  WriteFileAtomically(tmp / "in/chat_template.jinja", "{{ x }}");
+  ASSERT_EQ(RunCommand(RunConvert, {tmp / "in", tmp / "out", "--dtype", "bf16"}).error, "");
+  EXPECT_EQ(ReadFile(tmp / "out/tokenizer.json"), R"({"any": "bytes"})");
+  EXPECT_EQ(ReadFile(tmp / "out/chat_template.jinja"), "{{ x }}");
+  const auto exact = OpenSafetensors(tmp / "in"), rounded = OpenSafetensors(tmp / "out");
+  for (const auto& [name, tensor] : exact->tensors()) {
+    const Tensor got = rounded->Find(name);
+    ASSERT_EQ(got.dtype, DType::kBF16);
+    for (int64_t i = 0; i < got.size(); ++i) {
+      ASSERT_EQ(got.as<bfloat16>()[i].bits, ToBfloat16(tensor.as<float>()[i]).bits) << name;
+    }
+  }
+}
+
+TEST(Convert, NothingThatStandsThereIsLost) {
+  const TemporaryFolder tmp;
+  const std::string model = GoldenModel("llama");
+  std::filesystem::create_directories(tmp / "notes");
+  WriteFileAtomically(tmp / "notes/diary.txt", "dear diary");
+  const auto error = [&](const std::vector<std::string>& arguments) {
+    return RunCommand(RunConvert, arguments).error;
+  };
+  EXPECT_THAT(error({model, tmp / "notes"}), HasSubstr("exists already"));
+  EXPECT_THAT(error({model, tmp / "notes", "--overwrite"}), HasSubstr("no config.json"));
+  EXPECT_EQ(ReadFile(tmp / "notes/diary.txt"), "dear diary");
+  std::filesystem::copy(model, tmp / "in");
+  EXPECT_THAT(error({tmp / "in", tmp / "in", "--overwrite"}), HasSubstr("would be lost"));
+  EXPECT_THAT(error({tmp / "in", tmp / "in/../in/", "--overwrite"}), HasSubstr("would be lost"));
+  EXPECT_EQ(error({model, tmp / "in/", "--overwrite", "--dtype", "f16"}), "");
+  EXPECT_EQ(OpenSafetensors(tmp / "in")->tensors()[0].tensor.dtype, DType::kF16);
+  EXPECT_FALSE(std::filesystem::exists(tmp / "in.tmp"));
+  EXPECT_THAT(error({tmp / "nowhere", tmp / "x"}), HasSubstr("nowhere"));
+  EXPECT_FALSE(std::filesystem::exists(tmp / "x"));
+}
+
+class MergeFamily : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(MergeFamily, TheFolderSaysWhatBaseAndAdapterSay) {
+  const TemporaryFolder tmp;
+  const std::string model = GoldenModel(GetParam());
+  const CommandOutcome outcome = RunCommand(
+      RunMerge, {"--model", model, "--adapter", model + "/adapter", "--output-dir", tmp / "out",
+                 "--dtype", "f32", "--verify", "--verify-tokens", "64", "--json"});
+  ASSERT_EQ(outcome.error, "");
+  EXPECT_EQ(outcome.status, 0);
+  const OrderedJson verify = outcome.Json()["verify"];
+  EXPECT_TRUE(verify["ok"].get<bool>());
+  EXPECT_LT(verify["as_stored"]["relative_difference"].get<double>(), 1e-5);
+  EXPECT_LT(verify["before_rounding"]["relative_difference"].get<double>(), 1e-5);
+  EXPECT_EQ(verify["as_stored"]["same_greedy_token"].get<double>(), 1);
+  // The adapter does something, so the equality above means something.
+  EXPECT_GT(verify["base_without_adapter"]["relative_difference"].get<double>(), 0.01);
+}
+INSTANTIATE_TEST_SUITE_P(Families, MergeFamily,
+                         ::testing::Values("llama", "llama3", "llama_bias", "qwen2", "qwen3"));
+
+TEST(Merge, RoundingIsToldApartFromArithmetic) {
+  const TemporaryFolder tmp;
+  const std::string model = GoldenModel("llama");
+  const CommandOutcome outcome = RunCommand(
+      RunMerge,
+      {model + "/adapter", tmp / "out", "--model", model, "--dtype", "bf16", "--verify", "--json"});
+  ASSERT_EQ(outcome.error, "");
+  const OrderedJson verify = outcome.Json()["verify"];
+  EXPECT_LT(verify["before_rounding"]["relative_difference"].get<double>(), 1e-5);
+  EXPECT_GT(verify["as_stored"]["relative_difference"].get<double>(), 1e-4);
+  EXPECT_GT(verify["as_stored"]["mean_kl"].get<double>(), 0);
+  EXPECT_EQ(verify["dtype"], "bf16");
+}
+
+TEST(Merge, AFolderThatSaysSomethingElseFails) {
+  const std::string dir = GoldenModel("llama");
+  const auto base = Model::Load(dir, DType::kF32), unmerged = Model::Load(dir, DType::kF32);
+  const LoraAdapter adapter = LoraAdapter::Load(*base, dir + "/adapter");
+  Batch batch;
+  batch.tokens = {1, 5, 9, 12};
+  batch.positions = {0, 1, 2, 3};
+  batch.cu_seqlens = {0, 4};
+  const MergeVerification v = VerifyMerge(*base, adapter, *unmerged, DType::kF32, batch);
+  EXPECT_FALSE(v.ok);
+  EXPECT_THAT(v.verdict, HasSubstr("FAILED"));
+  EXPECT_EQ(v.stored.relative, v.base.relative);
+}
+
+TEST(Merge, ATiedHeadIsNotChangedUnasked) {
+  const TemporaryFolder tmp;
+  const auto model = Model::Load(GoldenModel("qwen2"), DType::kF32);
+  ASSERT_TRUE(model->config().tie_word_embeddings);
+  LoraConfig config;
+  config.target_modules = {"lm_head"};
+  LoraAdapter::Create(*model, config, 1).Save(tmp / "adapter");
+  const CommandOutcome outcome =
+      RunCommand(RunMerge, {tmp / "adapter", tmp / "out", "--model", GoldenModel("qwen2")});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.error, HasSubstr("lm_head"));
+  EXPECT_FALSE(std::filesystem::exists(tmp / "out"));
+}
+
+TEST(Merge, AnAdapterOfAnotherModelIsRefused) {
+  const TemporaryFolder tmp;
+  const CommandOutcome outcome = RunCommand(
+      RunMerge, {GoldenModel("llama") + "/adapter", tmp / "out", "--model", GoldenModel("qwen2")});
+  EXPECT_NE(outcome.status, 0);
+  EXPECT_THAT(outcome.error, HasSubstr("another model"));
+  EXPECT_FALSE(std::filesystem::exists(tmp / "out"));
+}
+
+TEST(CompareLogits, KnownDistributions) {
+  float p[] = {0, 0, std::log(3.0F), 0}, q[] = {0, 0, 0, 0};
+  const Tensor expected(p, DType::kF32, {2, 2}), got(q, DType::kF32, {2, 2});
+  const LogitDifference d = CompareLogits(expected, got);
+  EXPECT_NEAR(d.largest, std::log(3.0), 1e-6);
+  EXPECT_NEAR(d.relative, 1, 1e-6);
+  // KL((3/4, 1/4) || (1/2, 1/2)) of the second row.
+  const double kl = 0.75 * std::log(1.5) + 0.25 * std::log(0.5);
+  EXPECT_NEAR(d.largest_kl, kl, 1e-6);
+  EXPECT_NEAR(d.mean_kl, kl / 2, 1e-6);
+  EXPECT_EQ(d.same_greedy, 1);
+  q[3] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_TRUE(std::isnan(CompareLogits(expected, got).largest));
+  EXPECT_TRUE(std::isnan(CompareLogits(expected, got).mean_kl));
+}
+
+}  // namespace
+}  // namespace lorikeet

@@ -1,0 +1,65 @@
+// For tests: a command run as it is from the shell, and a folder to run it in.
+#pragma once
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/json.h"
+
+namespace lorikeet {
+
+struct CommandOutcome {
+  int status = 0;
+  std::string out, err;
+  std::string error;  // of the Error that it threw; "" if none
+  OrderedJson Json() const { return ParseOrderedJson(out, "stdout"); }
+};
+
+inline CommandOutcome RunCommand(int (*command)(int, char**), std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "command");
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  CommandOutcome outcome;
+  ::testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStderr();
+  try {
+    outcome.status = command(static_cast<int>(argv.size()), argv.data());
+  } catch (const Error& e) {
+    outcome.error = e.what();
+    outcome.status = e.code() == ErrorCode::kInvalidArgument ? 2 : 1;
+  }
+  std::fflush(stdout);
+  outcome.out = ::testing::internal::GetCapturedStdout();
+  outcome.err = ::testing::internal::GetCapturedStderr();
+  return outcome;
+}
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    path_ = std::filesystem::temp_directory_path() / ("lorikeet_cli_" + std::to_string(getpid()));
+    std::filesystem::remove_all(path_);
+    std::filesystem::create_directories(path_);
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::string GoldenModel(const std::string& family) {
+  return std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/model/" + family;
+}
+
+}  // namespace lorikeet

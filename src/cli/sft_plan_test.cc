@@ -1,0 +1,68 @@
+#include "cli/sft_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+
+namespace lorikeet {
+namespace {
+
+using ::testing::HasSubstr;
+
+// SmolLM2-135M.
+ModelConfig Config() {
+  ModelConfig config;
+  config.model_type = "llama";
+  config.hidden_size = 576;
+  config.intermediate_size = 1536;
+  config.num_hidden_layers = 30;
+  config.vocab_size = 49152;
+  config.num_attention_heads = 9;
+  config.num_key_value_heads = 3;
+  config.head_dim = 64;
+  config.tie_word_embeddings = true;
+  return config;
+}
+
+constexpr int64_t kGiB = int64_t{1} << 30;
+
+int64_t Choose(int64_t longest, int64_t batch, int64_t wanted, int64_t available) {
+  const TrainingShape shape;
+  return ChooseMicroBatch(Config(), shape, DType::kBF16, longest, batch, wanted, 0, available)
+      .tokens;
+}
+
+TEST(SftPlan, TheMicroBatchIsAsLargeAsMemoryAndBatchAllow) {
+  EXPECT_EQ(Choose(300, 100000, 0, 64 * kGiB), 2048);
+  EXPECT_EQ(Choose(300, 700, 0, 64 * kGiB), 700);       // a whole step is no larger
+  EXPECT_EQ(Choose(3000, 100000, 0, 64 * kGiB), 3000);  // an example is never cut
+  EXPECT_EQ(Choose(300, 100000, 512, 64 * kGiB), 512);
+  EXPECT_EQ(Choose(300, 100000, 100, 64 * kGiB), 300);
+  const int64_t tight = Choose(100, 100000, 0, kGiB);
+  EXPECT_LT(tight, 2048);
+  EXPECT_GE(tight, 100);
+}
+
+TEST(SftPlan, WhatDoesNotFitIsRefusedWithAdvice) {
+  try {
+    Choose(2000, 100000, 0, kGiB / 2);
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kOutOfMemory);
+    EXPECT_THAT(e.what(), HasSubstr("recompute block (then "));
+    EXPECT_THAT(e.what(), HasSubstr("max_length 1000"));
+    EXPECT_THAT(e.what(), HasSubstr("512 MiB are available"));
+  }
+}
+
+TEST(SftPlan, LongExamplesCountMore) {
+  Example one, three;
+  one.tokens.resize(1);
+  three.tokens.resize(3);
+  EXPECT_EQ(UsualLength({one, three}), 3);  // 10 / 4
+  EXPECT_EQ(UsualLength({}), 1);
+}
+
+}  // namespace
+}  // namespace lorikeet
