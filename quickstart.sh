@@ -211,15 +211,17 @@ column() {  # column KEY: "step value" of the lines that have KEY
 }
 
 draw() {
+  local name
+  name=$(basename "$source" .gguf | sed 's/\.[A-Z]*[0-9][_0-9A-Z]*$//' | tr -d '"\\')
   column loss >$out/logs/loss.txt
   column eval_loss >$out/logs/eval_loss.txt
   gnuplot <<END
 set terminal pngcairo size 960,600 font ",12" linewidth 1.2
 set output "$out/loss.png"
-set title "Fine-tuning $(basename "$source" | tr -d '"\\') on word meanings with LoRA" noenhanced
+set title "$name learns word meanings, with LoRA" noenhanced
 set xlabel "optimizer step"
 set ylabel "loss, nats per trained token"
-set grid lc rgb "#dddddd"
+set grid back lt 1 lw 1 lc rgb "#e4e4e4"
 set key top right
 set border 3
 set tics nomirror

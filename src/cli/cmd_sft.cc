@@ -113,7 +113,7 @@ std::string SummaryText(const SftJob& job, const SftOptions& options, const SftR
 }
 
 void WriteBeginning(const SftJob& job, const SftOptions& options) {
-  if (options.overwrite_output_dir && job.config.resume_from.empty()) {
+  if ((options.overwrite_output_dir || options.resume) && job.config.resume_from.empty()) {
     RemoveEarlierRun(options.output_dir);
   }
   std::error_code error;

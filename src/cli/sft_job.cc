@@ -37,6 +37,8 @@ bool Resuming(const SftOptions& options) {
 
 std::string ResumeFrom(const SftOptions& options) {
   if (!Resuming(options)) return "";
+  // A run that was killed before its first checkpoint starts again from the beginning.
+  if (!options.resume_from_checkpoint && ListCheckpoints(options.output_dir).empty()) return "";
   const std::string dir = options.resume_from_checkpoint ? *options.resume_from_checkpoint
                                                          : LatestCheckpoint(options.output_dir);
   RequireComplete(dir);

@@ -4,7 +4,9 @@
 #include <set>
 
 #include "core/arena.h"
+#include "core/error.h"
 #include "core/float16.h"
+#include "core/json.h"
 #include "core/random.h"
 
 namespace lorikeet {
@@ -69,6 +71,14 @@ TEST(RandomStream, IsUniform) {
   EXPECT_NEAR(sum / kCount, 0.5, 0.005);
   EXPECT_NEAR(sum_of_squares / kCount, 1.0 / 3, 0.005);
   for (const int bucket : buckets) EXPECT_NEAR(bucket, kCount / 10, 500);
+}
+
+TEST(Json, DeepNestingIsAnErrorAndBracketsInStringsDoNotCount) {
+  const std::string deep = std::string(100000, '[') + std::string(100000, ']');
+  EXPECT_THROW(ParseJson(deep, "deep.json"), Error);
+  EXPECT_THROW(ParseJson("{\"a\": ", "cut.json"), Error);
+  const std::string text = "\"" + std::string(1000, '[') + "\\\"" + "\"";
+  EXPECT_EQ(ParseJson(text, "text.json").get<std::string>(), std::string(1000, '[') + "\"");
 }
 
 }  // namespace

@@ -5,8 +5,33 @@
 namespace lorikeet {
 namespace {
 
+// Copying and comparing a value of nlohmann's recurses, so files nested deeper than anything real
+// must not become values.
+constexpr int kMaxDepth = 200;
+
+void CheckDepth(std::string_view text, const std::string& where) {
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kMaxDepth) {
+        Fail(ErrorCode::kCorruptFile, "{}: JSON nested deeper than {} levels", where, kMaxDepth);
+      }
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+}
+
 template <class J>
 J Parse(std::string_view text, const std::string& where) {
+  CheckDepth(text, where);
   try {
     return J::parse(text.begin(), text.end());
   } catch (const typename J::exception& e) {

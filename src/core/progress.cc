@@ -73,8 +73,8 @@ std::string Progress::Line(const ProgressSample& sample) const {
   line += "  " + HumanDuration(elapsed);
   const auto done_here = static_cast<double>(sample.step - settings_.first_step);
   if (sample.total > sample.step && done_here > 0) {
-    line += "  ETA " +
-            HumanDuration(elapsed / done_here * static_cast<double>(sample.total - sample.step));
+    const double each = sample.seconds_per_step > 0 ? sample.seconds_per_step : elapsed / done_here;
+    line += "  ETA " + HumanDuration(each * static_cast<double>(sample.total - sample.step));
   }
   return line;
 }

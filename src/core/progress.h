@@ -14,6 +14,7 @@ struct ProgressSample {
   double learning_rate = 0;      // < 0: left out
   double tokens_per_second = 0;  // <= 0: left out
   double peak_fraction = 0;      // of the measured matmul peak; <= 0: left out
+  double seconds_per_step = 0;   // for the ETA; <= 0: from the time since construction
 };
 
 class Progress {

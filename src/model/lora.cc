@@ -139,6 +139,8 @@ LoraAdapter LoraAdapter::Create(Model& model, const LoraConfig& config, uint64_t
 LoraAdapter LoraAdapter::Load(Model& model, const std::string& dir) {
   const AdapterFile file = ReadAdapter(dir);
   LoraAdapter adapter(model, file.config);
+  std::string& base = adapter.config_.base_model_name_or_path;
+  if (base.empty()) base = model.source().path();
   size_t used = 0;
   ForEachLinear(model.weights(), [&](Linear& linear) {
     const auto found = std::find_if(file.pairs.begin(), file.pairs.end(),

@@ -167,17 +167,21 @@ int64_t Model::NumParameters() const {
 Param Model::TrainMatrix(const std::string& name, Tensor* weight, Tensor* dweight) {
   const int64_t rows = weight->rows(), cols = weight->cols();
   *dweight = Own(DType::kF32, {rows, cols});
-  const Tensor master = Own(DType::kF32, {rows, cols});
-  // From the file, not from the working copy: an f32 file keeps its precision.
-  source_.Read(name, DType::kF32, master.data);
+  const bool mapped = source_.Mapped(name).data == weight->data;  // a file is not written to
+  if (mapped) mapped_bytes_ -= static_cast<size_t>(weight->bytes());
   if (compute_ == DType::kF32) {
-    *weight = master;
-    return {name, master, *dweight, Tensor()};
+    if (mapped) {
+      const Tensor copy = Own(DType::kF32, {rows, cols});
+      Convert(*weight, copy);
+      *weight = copy;
+    }
+    return {name, *weight, *dweight, Tensor()};
   }
-  const Tensor mapped = source_.Mapped(name);
-  if (mapped && mapped.data == weight->data) {  // a mapped file is not written to
+  // From the file, not from the working copy: an f32 file keeps its precision.
+  const Tensor master = Own(DType::kF32, {rows, cols});
+  source_.Read(name, DType::kF32, master.data);
+  if (mapped) {
     *weight = Own(compute_, {rows, cols});
-    mapped_bytes_ -= static_cast<size_t>(weight->bytes());
     Convert(master, *weight);
   }
   return {name, master, *dweight, *weight};

@@ -8,6 +8,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "core/parallel.h"
 #include "train/training_run.h"
 
 namespace lorikeet {
@@ -16,6 +17,7 @@ namespace {
 class GoldenSteps : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
+    SetNumThreads(1);  // a team would only wait for itself in models this small
     dir_ = std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/model/" + GetParam();
     golden_ = ParseJson(ReadFile(dir_ + "/golden.json"), dir_);
     for (const Json& sequence : golden_.at("batch")) {
@@ -26,6 +28,7 @@ class GoldenSteps : public ::testing::TestWithParam<std::string> {
       examples_.push_back(std::move(example));
     }
   }
+  void TearDown() override { SetNumThreads(threads_); }
   // The ten losses under `key`, if the family has them.
   void Follow(const std::string& key, bool lora, const OptimParams& optim) {
     if (!golden_.contains(key)) return;
@@ -59,7 +62,7 @@ class GoldenSteps : public ::testing::TestWithParam<std::string> {
   std::string dir_;
   Json golden_;
   std::vector<Example> examples_;
-  int followed_ = 0;
+  int followed_ = 0, threads_ = NumThreads();
 };
 
 TEST_P(GoldenSteps, Losses) {

@@ -21,7 +21,7 @@ run() {
     --max-steps 400 --save-steps 20 --save-total-limit 2 --learning-rate 1e-3 --report-to none --quiet "$@"
 }
 
-steps_of() { grep -c '"loss"' "$1/metrics.jsonl" 2>/dev/null || true; }
+steps_of() { cat "$1/metrics.jsonl" 2>/dev/null | grep -c '"loss"' || true; }
 
 # Waits until the run in $2 has made $1 steps; the run must still be going.
 wait_for_steps() {
@@ -57,4 +57,8 @@ for case in "INT 130" "TERM 143" "KILL 137"; do
   run "$out" --resume
   same_result "$out"
 done
+# Killed before its first checkpoint, a run starts again from the beginning.
+mkdir -p "$work/early" && echo '{"step":1,"loss":1}' >"$work/early/metrics.jsonl"
+run "$work/early" --resume
+same_result "$work/early"
 echo "survived SIGINT, SIGTERM and SIGKILL with the same bytes"
