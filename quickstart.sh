@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 out=out/quickstart
 cache=out/cache
 lorikeet=build/release/lorikeet
-examples=1200  # training pairs: about 3 minutes of training on 2 cores with bf16 products
+examples=960   # training pairs: two to three minutes of training on 2 cores with bf16 products
 prompts=6      # of the held-out file, answered before and after
 model=
 fresh=
@@ -21,7 +21,7 @@ to explain words with LoRA, and shows its answers and its loss on held-out words
 minutes on 2 cores. What is already there is not done again.
 
   --model PATH   another model: a folder in Hugging Face layout, or a GGUF file, with a chat template
-  --examples N   pairs to learn from (default 1200)
+  --examples N   pairs to learn from (default 960)
   --fresh        train again from the beginning
 
 Everything it makes lies in out/quickstart. Missing Debian packages are installed (as root or with sudo).

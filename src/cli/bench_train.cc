@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/format.h"
 #include "core/machine.h"
+#include "core/profile.h"
 #include "core/random.h"
 #include "model/engine_info.h"
 #include "train/training_run.h"
@@ -108,18 +109,23 @@ TrainBenchResult BenchTrain(Model& model, const TrainBenchQuery& asked) {
   const std::unique_ptr<TrainingRun> run = MakeRun(model, query.shape);
   std::vector<double> seconds, peaks;
   for (int64_t i = 0; i < query.warmup + query.steps; ++i) {
+    Profile::Enable(query.profile && i >= query.warmup);
     const auto begin = std::chrono::steady_clock::now();
     const ForwardBackwardOutput output = run->ForwardBackward(step);
     run->OptimStep(
         {.learning_rate = kLearningRate, .max_grad_norm = 1, .grad_divisor = output.weight_sum});
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+    Profile::Enable(false);
     if (i == 0) result.first_loss = output.MeanLoss();
     result.last_loss = output.MeanLoss();
     if (i < query.warmup) continue;
     seconds.push_back(taken.count());
     peaks.push_back(MeasureMatMulPeak(model.compute(), kPeakRepetitions));
   }
+  result.parts = Profile::Parts();
   result.trainable = run->NumTrainable();
+  for (const double s : seconds)
+    result.mean_step_seconds += s / static_cast<double>(seconds.size());
   result.step_seconds = SpreadOf(seconds);
   result.peak_gflops = SpreadOf(peaks);
   result.flops = TrainingFlops(model.config(), query.shape);
@@ -150,11 +156,20 @@ std::string TrainBenchText(const TrainBenchResult& r) {
   text += row("utilization", fmt::format("{:.1f} % of the peak", 100 * r.Utilization()));
   text += row("memory", fmt::format("{} at most, {} of it activations",
                                     HumanBytes(r.peak_rss_bytes), HumanBytes(r.arena_bytes)));
+  for (const Profile::Part& part : r.parts) {
+    const double each = part.seconds / static_cast<double>(q.steps);
+    text += fmt::format("  {:<20} {:>9.1f} ms  {:>5.1f} %\n", part.name, each * 1e3,
+                        100 * each / r.mean_step_seconds);
+  }
   return text;
 }
 
 OrderedJson TrainBenchJson(const TrainBenchResult& r) {
   const TrainBenchQuery& q = r.query;
+  OrderedJson parts = OrderedJson::object();
+  for (const Profile::Part& part : r.parts) {
+    parts[part.name] = part.seconds / static_cast<double>(q.steps);
+  }
   return {{"method", q.shape.method == Method::kFull ? "full" : "lora"},
           {"lora_r", q.shape.lora_r},
           {"target_modules", q.shape.target_modules},
@@ -179,7 +194,8 @@ OrderedJson TrainBenchJson(const TrainBenchResult& r) {
             {"attention", r.flops.attention},
             {"all", r.flops.total()}}},
           {"first_loss", r.first_loss},
-          {"last_loss", r.last_loss}};
+          {"last_loss", r.last_loss},
+          {"seconds_by_part", parts}};
 }
 
 }  // namespace lorikeet

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "core/profile.h"
 #include "model/memory_plan.h"
 #include "model/weights.h"
 
@@ -24,12 +25,15 @@ struct TrainBenchQuery {
   int64_t max_length = 512;  // of the sequences that they are cut into
   int64_t micro_batch = 0;   // tokens computed at once; 0: the whole step
   int64_t warmup = 2, steps = 10;
+  bool profile = false;  // also: where a step's time goes
 };
 
 struct TrainBenchResult {
   TrainBenchQuery query;
   int64_t parameters = 0, trainable = 0;
   Spread step_seconds, peak_gflops;
+  double mean_step_seconds = 0;
+  std::vector<Profile::Part> parts;  // over all steps; empty without profile
   FlopsPerToken flops;
   int64_t arena_bytes = 0, peak_rss_bytes = 0;
   double first_loss = 0, last_loss = 0;  // nats per token of random tokens, all of them trained

@@ -18,7 +18,7 @@ struct BenchTrainOptions {
   std::string model, method, dtype;
   int lora_r, tokens, max_length, micro_batch_tokens, steps, warmup;
   std::vector<std::string> target_modules;
-  bool recompute, json;
+  bool recompute, profile, json;
   CommonOptions common;
 
   template <class V>
@@ -45,6 +45,7 @@ struct BenchTrainOptions {
       "Keep each layer's input only and run it again in the backward.",
       {.aliases = {"gradient_checkpointing"}});
     v(steps, "steps", 10, "Steps to measure.", {.min = 1, .max = 100000});
+    v(profile, "profile", false, "Also show where a step's time goes, by part.");
     v(warmup, "warmup", 2, "Steps before that.", {.min = 0, .max = 1000});
     v(dtype, "dtype", "auto",
       "What products are computed in; auto: bf16 where the CPU multiplies it natively.",
@@ -121,6 +122,7 @@ int RunBenchTrain(int argc, char** argv) {
   query.micro_batch = options.micro_batch_tokens;
   query.steps = options.steps;
   query.warmup = options.warmup;
+  query.profile = options.profile;
   const TrainBenchResult result = BenchTrain(*model, query);
   const std::string text =
       options.json ? TrainBenchJson(result).dump(2) + "\n" : TrainBenchText(result);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/profile.h"
 #include "kernels/rows.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -102,6 +103,7 @@ AdamWFactors FactorsOf(const AdamWParams& params) {
 
 void AdamWUpdate(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v,
                  const AdamWParams& params, const Tensor& param_bf16) {
+  const TimedPart timed("optimizer");
   const int64_t size = param.size();
   CHECK(grad.size() == size && m.size() == size && v.size() == size && params.step >= 1);
   CHECK(!param_bf16 || param_bf16.size() == size);
@@ -118,6 +120,7 @@ void AdamWUpdate(const Tensor& param, const Tensor& grad, const Tensor& m, const
 }
 
 double SumOfSquares(const Tensor& x) {
+  const TimedPart timed("optimizer");
   constexpr int64_t kPiece = 8192;
   const int64_t size = x.size(), pieces = (size + kPiece - 1) / kPiece;
   const float* data = x.as<float>();

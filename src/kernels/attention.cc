@@ -7,6 +7,7 @@
 
 #include "core/arena.h"
 #include "core/parallel.h"
+#include "core/profile.h"
 #include "kernels/attention_rows.h"
 #include "kernels/matmul.h"
 
@@ -252,6 +253,7 @@ void SumShares(const std::vector<BackwardShare>& shares, const Tensor& dk, const
 void AttentionForward(const AttentionShape& shape, const Tensor& q,
                       std::span<const AttentionSequence> sequences, const Tensor& out,
                       const Tensor& lse) {
+  const TimedPart timed("attention forward");
   CHECK(q.rank == 4 && q.shape[0] == shape.kv_heads && q.shape[2] == shape.group &&
         q.shape[3] == shape.head_dim && out.dtype == q.dtype && out.rows() == q.shape[1]);
   std::vector<QueryBlock> blocks;
@@ -269,6 +271,7 @@ void AttentionForward(const AttentionShape& shape, const Tensor& q,
 void AttentionBackward(const AttentionShape& shape, const Tensor& dout, const Tensor& q,
                        std::span<const AttentionSequence> sequences, const Tensor& lse,
                        const Tensor& dq, const Tensor& dk, const Tensor& dv) {
+  const TimedPart timed("attention backward");
   std::vector<BackwardShare> shares;
   int64_t rows = 0;
   for (const AttentionSequence& sequence : sequences) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/profile.h"
 #include "kernels/rows.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -220,6 +221,7 @@ void OverBlocks(int64_t rows, int64_t cols, const Fn& fn) {
 }  // namespace
 
 void Convert(const Tensor& from, const Tensor& to) {
+  const TimedPart timed("casts");
   CHECK(from.size() == to.size());
   CHECK(IsCompute(from) || from.dtype == DType::kF16);
   CHECK(IsCompute(to) || to.dtype == DType::kF16);
@@ -241,6 +243,7 @@ void Transpose(const Tensor& in, const Tensor& out) {
 }
 
 void ScaleCastTranspose(const Tensor& in, float scale, const Tensor& out, const Tensor& out_t) {
+  const TimedPart timed("low-rank casts");
   CHECK(in.rank == 2 && in.dtype == DType::kF32);
   CHECK(!out || (SameShape(in, out) && IsCompute(out)));
   CHECK(!out_t || (out_t.rank == 2 && out_t.rows() == in.cols() && out_t.cols() == in.rows()));

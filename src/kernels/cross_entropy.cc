@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/profile.h"
 #include "kernels/rows.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -173,6 +174,7 @@ void CheckTargets(const Tensor& logits, std::span<const int32_t> targets) {
 
 void TargetLogprobs(const Tensor& logits, std::span<const int32_t> targets, const Tensor& logprob,
                     const Tensor& lse) {
+  const TimedPart timed("cross-entropy");
   CheckTargets(logits, targets);
   CHECK(logprob.size() == logits.rows() && lse.size() == logits.rows());
   const float* x = logits.as<float>();
@@ -183,6 +185,7 @@ void TargetLogprobs(const Tensor& logits, std::span<const int32_t> targets, cons
 
 void LogprobBackward(const Tensor& logits, std::span<const int32_t> targets, const Tensor& lse,
                      const Tensor& g, const Tensor& dlogits) {
+  const TimedPart timed("cross-entropy");
   CheckTargets(logits, targets);
   CHECK(lse.size() == logits.rows() && g.size() == logits.rows());
   CHECK(SameShape(logits, dlogits) && IsCompute(dlogits));

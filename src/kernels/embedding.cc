@@ -1,5 +1,6 @@
 #include "kernels/embedding.h"
 
+#include "core/profile.h"
 #include "kernels/rows.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -61,6 +62,7 @@ void CheckTokens(std::span<const int32_t> tokens, const Tensor& table, const Ten
 
 void EmbeddingForward(std::span<const int32_t> tokens, const Tensor& table,
                       const Tensor& residual) {
+  const TimedPart timed("embedding");
   CheckTokens(tokens, table, residual);
   CHECK(IsCompute(table) || table.dtype == DType::kF16);
   ParallelRanges(residual.rows(), RowGrain(residual.cols()), [&](int64_t begin, int64_t end) {
@@ -70,6 +72,7 @@ void EmbeddingForward(std::span<const int32_t> tokens, const Tensor& table,
 
 void EmbeddingBackward(std::span<const int32_t> tokens, const Tensor& dresidual,
                        const Tensor& dtable) {
+  const TimedPart timed("embedding");
   CheckTokens(tokens, dtable, dresidual);
   const float* d = dresidual.as<float>();
   float* sums = dtable.as<float>();

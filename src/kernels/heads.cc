@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/profile.h"
 #include "kernels/rows.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -209,6 +210,7 @@ HeadRows::HeadRows(const Tensor& space, std::span<const int64_t> rows) : HeadRow
 
 void SplitHeadsForward(const Tensor& in, const HeadNorm* norm, const HeadRope* rope,
                        const HeadRows& out) {
+  const TimedPart timed("heads and rope");
   const HeadsJob job{&in, norm, rope, &out};
   CheckJob(job, out.dtype);
   ParallelRanges(in.rows(), RowGrain(in.cols()), [&](int64_t begin, int64_t end) {
@@ -218,6 +220,7 @@ void SplitHeadsForward(const Tensor& in, const HeadNorm* norm, const HeadRope* r
 
 void SplitHeadsBackward(const Tensor& dout, const HeadNorm* norm, const HeadRope* rope,
                         const Tensor& din, const Tensor& dw) {
+  const TimedPart timed("heads and rope");
   const HeadRows rows(dout);
   const HeadsJob job{&din, norm, rope, &rows};
   CheckJob(job, din.dtype);
@@ -230,6 +233,7 @@ void SplitHeadsBackward(const Tensor& dout, const HeadNorm* norm, const HeadRope
 }
 
 void MergeHeads(const Tensor& in, const Tensor& out) {
+  const TimedPart timed("heads and rope");
   CHECK(in.rank == 4 && out.rank == 2 && out.rows() == in.shape[1] && in.size() == out.size());
   CHECK(IsCompute(out) && (in.dtype == DType::kF32 || in.dtype == out.dtype));
   ParallelRanges(out.rows(), RowGrain(out.cols()), [&](int64_t begin, int64_t end) {

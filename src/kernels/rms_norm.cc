@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/profile.h"
 #include "kernels/rows.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -112,6 +113,7 @@ HWY_EXPORT(Backward);
 
 void RmsNormForward(const Tensor& x, const Tensor& w, float eps, const Tensor& xhat,
                     const Tensor& y, const Tensor& rstd) {
+  const TimedPart timed("norms");
   CHECK(SameShape(x, xhat) && SameShape(x, y) && w.size() == x.cols() && rstd.size() == x.rows());
   CHECK(IsCompute(y) && xhat.dtype == y.dtype);
   ParallelRanges(x.rows(), RowGrain(x.cols()), [&](int64_t begin, int64_t end) {
@@ -120,6 +122,7 @@ void RmsNormForward(const Tensor& x, const Tensor& w, float eps, const Tensor& x
 }
 
 void RmsNormScale(const Tensor& xhat, const Tensor& w, const Tensor& y) {
+  const TimedPart timed("norms");
   CHECK(SameShape(xhat, y) && w.size() == y.cols() && IsCompute(y) && xhat.dtype == y.dtype);
   ParallelRanges(y.rows(), RowGrain(y.cols()), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(Scale)(xhat, w, y, begin, end);
@@ -128,6 +131,7 @@ void RmsNormScale(const Tensor& xhat, const Tensor& w, const Tensor& y) {
 
 void RmsNormBackward(const Tensor& dy, const Tensor& xhat, const Tensor& w, const Tensor& rstd,
                      const Tensor& dx, const Tensor& dw) {
+  const TimedPart timed("norms");
   CHECK(SameShape(dy, xhat) && SameShape(dy, dx) && IsCompute(xhat));
   CHECK(w.size() == dy.cols() && rstd.size() == dy.rows() && (!dw || dw.size() == dy.cols()));
   SumOverRows(dy.rows(), dy.cols(), dy.cols(), dw ? dw.as<float>() : nullptr,

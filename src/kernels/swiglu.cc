@@ -1,5 +1,6 @@
 #include "kernels/swiglu.h"
 
+#include "core/profile.h"
 #include "kernels/rows.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -116,6 +117,7 @@ void OverRows(const Tensor& x, const Fn& fn) {
 
 void SwigluForward(const Tensor& gate, const Tensor& up, const Tensor& gate_c, const Tensor& up_c,
                    const Tensor& h) {
+  const TimedPart timed("swiglu");
   CHECK(SameShape(gate, up) && SameShape(gate, gate_c) && SameShape(gate, up_c));
   CHECK(SameShape(gate, h) && IsCompute(h));
   OverRows(h, [&](int64_t begin, int64_t n) {
@@ -124,6 +126,7 @@ void SwigluForward(const Tensor& gate, const Tensor& up, const Tensor& gate_c, c
 }
 
 void SwigluRecompute(const Tensor& gate_c, const Tensor& up_c, const Tensor& h) {
+  const TimedPart timed("swiglu");
   CHECK(SameShape(gate_c, up_c) && SameShape(gate_c, h) && IsCompute(h));
   OverRows(h, [&](int64_t begin, int64_t n) {
     HWY_DYNAMIC_DISPATCH(Recompute)(gate_c, up_c, h, begin, n);
@@ -132,6 +135,7 @@ void SwigluRecompute(const Tensor& gate_c, const Tensor& up_c, const Tensor& h) 
 
 void SwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c, const Tensor& dgate,
                     const Tensor& dup, const Tensor& h) {
+  const TimedPart timed("swiglu");
   CHECK(SameShape(dh, gate_c) && SameShape(dh, up_c) && SameShape(dh, dgate));
   CHECK(SameShape(dh, dup) && (!h || SameShape(dh, h)) && IsCompute(gate_c));
   OverRows(dh, [&](int64_t begin, int64_t n) {
