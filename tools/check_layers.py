@@ -47,7 +47,7 @@ LIBRARIES = {
     r"openssl/": ["serve"],
 }
 # Tests of a whole room may be named after what they hold it against, rather than after a file.
-ROOM_TESTS = {"bits", "corpus", "golden"}
+ROOM_TESTS = {"bits", "corpus", "golden", "golden_steps"}
 TEST_LIBRARIES = r"(gtest|gmock)/"
 MAX_LINES = 600
 INCLUDE = re.compile(r'\s*#\s*include\s*(["<])([^">]+)[">]')

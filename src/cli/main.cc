@@ -15,10 +15,10 @@ std::string VersionText() {
   return fmt::format("lorikeet {}\n{}\n", lorikeet::kVersion, lorikeet::EngineVersions());
 }
 
-// Threads of libgomp wait for each other by spinning for about a millisecond. On a machine that does
-// something else too, a thread that waits then takes the time of the one it waits for, and a step takes ten
-// times as long. A short spin costs nothing on an idle machine. libgomp reads the setting before main, hence
-// the second start; a person's own setting stands.
+// Threads of libgomp wait for each other by spinning for about a millisecond. On a machine that
+// does something else too, a thread that waits then takes the time of the one it waits for, and a
+// step takes ten times as long. A short spin costs nothing on an idle machine. libgomp reads the
+// setting before main, hence the second start; a person's own setting stands.
 void LimitSpinning(char** argv) {
   for (const char* name : {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}) {
     if (std::getenv(name) != nullptr) return;

@@ -10,6 +10,12 @@
 #include "train/sft_loop.h"
 
 namespace lorikeet {
+namespace {
+
+// Of run_state.json; to be raised with every change of what it holds.
+constexpr int64_t kRunStateFormat = 2;
+
+}  // namespace
 
 void SftLoop::LogStep(const Metrics& metrics) {
   metrics_->Write(step_, metrics);
@@ -38,7 +44,7 @@ void SftLoop::SaveCheckpoint() {
 }
 
 Json SftLoop::RunState() const {
-  return {{"format", 1},
+  return {{"format", kRunStateFormat},
           {"step", step_},
           {"settings", settings_},
           {"cursor", cursor_.ToJson()},
@@ -84,6 +90,13 @@ void SftLoop::Resume() {
   const std::string& dir = config_.resume_from;
   const Json state = ReadRunState(dir);
   try {
+    const int64_t format = state.at("format").get<int64_t>();
+    if (format != kRunStateFormat) {
+      Fail(ErrorCode::kUnsupported,
+           "{}/run_state.json: format {}, written by another version of this program, which reads "
+           "format {}; resume with that version or start anew",
+           dir, format, kRunStateFormat);
+    }
     RequireSameSettings(state.at("settings"), settings_, dir);
     cursor_.Restore(state.at("cursor"));
     best_.Restore(state.at("best"));
