@@ -47,14 +47,14 @@ install_packages build/apt.log $wanted
 
 say() { printf '\n== %s\n' "$*"; }
 
-# build DIR CMAKE_OPTION...: configures and builds everything in DIR; shows the log only if that fails.
+# build DIR TARGET CMAKE_OPTION...: configures and builds in DIR; shows the log only if that fails.
 build() {
-  local dir=$1 start=$SECONDS launcher=
-  shift
+  local dir=$1 target=$2 start=$SECONDS launcher=
+  shift 2
   mkdir -p "$dir"
   if command -v ccache >/dev/null; then launcher=-DCMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
   say "build $dir"
-  if ! { cmake -S . -B "$dir" -G Ninja $launcher "$@" && cmake --build "$dir"; } >"$dir/build.log" 2>&1; then
+  if ! { cmake -S . -B "$dir" -G Ninja $launcher "$@" && cmake --build "$dir" --target "$target"; } >"$dir/build.log" 2>&1; then
     grep -E -A 20 'FAILED|error|Error' "$dir/build.log" | head -n 60 || tail -n 60 "$dir/build.log"
     echo "test.sh: the build failed; everything it said is in $dir/build.log" >&2
     return 1
@@ -95,7 +95,7 @@ fuzz_one() {
 export -f fuzz_one
 
 if [ -n "$fast$slow" ]; then
-  build build/test -DCMAKE_BUILD_TYPE=Release -DLORIKEET_TESTS=ON
+  build build/test all -DCMAKE_BUILD_TYPE=Release -DLORIKEET_TESTS=ON
   run_tests build/test fast
 fi
 if [ -n "$slow" ]; then
@@ -113,14 +113,14 @@ if [ -n "$slow" ]; then
   run_tests build/test slow
 fi
 if [ -n "$fuzz_seconds" ]; then
-  build build/fuzz -DCMAKE_CXX_COMPILER=clang++-14 -DLORIKEET_FUZZ=ON -DLORIKEET_TESTS=OFF \
+  build build/fuzz fuzzers -DCMAKE_CXX_COMPILER=clang++-14 -DLORIKEET_FUZZ=ON -DLORIKEET_TESTS=OFF \
     -DLORIKEET_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1"
   say "fuzz targets, $fuzz_seconds s each"
   find build/fuzz -maxdepth 1 -name '*_fuzz' -type f | sort |
     xargs -P "$(nproc)" -I {} bash -c 'fuzz_one "$@"' fuzz "$fuzz_seconds" {}
 fi
 if [ -n "$sanitize" ]; then
-  build build/sanitize -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" -DLORIKEET_TESTS=ON \
+  build build/sanitize all -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" -DLORIKEET_TESTS=ON \
     -DLORIKEET_SANITIZE=address,undefined
   export UBSAN_OPTIONS=print_stacktrace=1
   run_tests build/sanitize fast
