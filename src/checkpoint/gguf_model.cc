@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <optional>
 
@@ -25,13 +26,16 @@ constexpr Architecture kArchitectures[] = {
     {"qwen3", "Qwen3ForCausalLM", false},
 };
 
-const Architecture& ArchitectureOf(const GgufFile& gguf) {
-  const std::string name = gguf.String("general.architecture");
+const Architecture& ArchitectureNamed(const std::string& name, const std::string& where) {
   for (const Architecture& architecture : kArchitectures) {
     if (name == architecture.gguf_name) return architecture;
   }
-  Fail(ErrorCode::kUnsupported, "{}: architecture {}; supported are llama, qwen2 and qwen3",
-       gguf.path(), Quote(name));
+  Fail(ErrorCode::kUnsupported, "{}: architecture {}; supported are llama, qwen2 and qwen3", where,
+       Quote(name));
+}
+
+const Architecture& ArchitectureOf(const GgufFile& gguf) {
+  return ArchitectureNamed(gguf.String("general.architecture"), gguf.path());
 }
 
 // Metadata of one architecture: keys without their prefix, sizes positive and sane.
@@ -320,6 +324,34 @@ std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config
     weights.push_back(std::move(weight));
   }
   return weights;
+}
+
+std::string HfNameOfGguf(std::string_view gguf_name) {
+  return HfName(gguf_name, std::numeric_limits<int64_t>::max());
+}
+
+std::string GgufNameOfHf(std::string_view hf_name) {
+  for (const Renamed& row : kOutside) {
+    if (hf_name == row.hf) return row.gguf;
+  }
+  constexpr std::string_view kLayers = "model.layers.";
+  if (!hf_name.starts_with(kLayers)) return "";
+  hf_name.remove_prefix(kLayers.size());
+  const std::string block = fmt::format("blk.{}", hf_name);  // digits end where the GGUF name's do
+  const auto split = SplitLayer(block);
+  if (!split) return "";
+  for (const Renamed& row : kInLayer) {
+    if (split->second == row.hf) return fmt::format("blk.{}.{}", split->first, row.gguf);
+  }
+  return "";
+}
+
+std::string GgufArchitecture(const std::string& model_type, const std::string& where) {
+  return ArchitectureNamed(model_type == "mistral" ? "llama" : model_type, where).gguf_name;
+}
+
+bool GgufInterleaves(const std::string& architecture, const std::string& where) {
+  return ArchitectureNamed(architecture, where).interleaved;
 }
 
 }  // namespace lorikeet

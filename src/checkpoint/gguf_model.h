@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "checkpoint/gguf.h"
@@ -27,5 +28,15 @@ struct GgufWeight {
 // Every tensor of the file but those that the config already tells of. Throws Error naming the
 // tensor that has no place in the architecture.
 std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config);
+
+// "blk.3.attn_q.weight" <-> "model.layers.3.self_attn.q_proj.weight". Empty for a name that has no
+// place in a model.
+std::string HfNameOfGguf(std::string_view gguf_name);
+std::string GgufNameOfHf(std::string_view hf_name);
+
+// How llama.cpp names the architecture of a config.json's model_type, and whether it permutes the
+// rows of q and k there. Throws Error(kUnsupported) naming `where`.
+std::string GgufArchitecture(const std::string& model_type, const std::string& where);
+bool GgufInterleaves(const std::string& architecture, const std::string& where);
 
 }  // namespace lorikeet

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,29 @@ class MemoryFile {
  private:
   int fd_;
   std::string path_;
+};
+
+// A folder of two such files. Links, since what is opened by its folder wants names there.
+class MemoryFolder {
+ public:
+  MemoryFolder(const char* name, std::string_view content, const char* other_name,
+               std::string_view other_content)
+      : file_(content), other_(other_content) {
+    std::filesystem::create_directories(dir_);
+    Link(file_, name);
+    Link(other_, other_name);
+  }
+  std::string path() const { return dir_.string(); }
+
+ private:
+  void Link(const MemoryFile& file, const char* name) {
+    std::filesystem::remove(dir_ / name);
+    std::filesystem::create_symlink(file.path(), dir_ / name);
+  }
+
+  MemoryFile file_, other_;
+  std::filesystem::path dir_ =
+      std::filesystem::temp_directory_path() / ("memory_folder." + std::to_string(getpid()));
 };
 
 }  // namespace lorikeet

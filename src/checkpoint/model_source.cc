@@ -150,6 +150,11 @@ ModelSource ModelSource::OpenGguf(const std::string& path) {
   ModelSource source;
   source.path_ = path;
   auto gguf = std::make_unique<GgufFile>(path);
+  if (gguf->Has("general.type") && gguf->String("general.type") == "adapter") {
+    Fail(ErrorCode::kInvalidArgument,
+         "{}: an adapter, not a model; give its base as the model and this file as the adapter",
+         path);
+  }
   source.config_ = ConfigFromGguf(*gguf);
   for (const GgufWeight& weight : WeightsFromGguf(*gguf, source.config_)) {
     source.AddEntry(weight.hf_name, weight.tensor, weight.interleaved_heads);

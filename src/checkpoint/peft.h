@@ -8,6 +8,7 @@
 
 #include "checkpoint/lora_config.h"
 #include "checkpoint/safetensors.h"
+#include "core/arena.h"
 #include "core/tensor.h"
 
 namespace lorikeet {
@@ -21,7 +22,8 @@ struct AdapterFile {
     int r;
   };
   LoraConfig config;
-  std::unique_ptr<TensorFile> file;  // owns the memory of all tensors below
+  std::unique_ptr<TensorFile> file;  // owns the memory of all tensors below, but for those
+  std::vector<Buffer> storage;       // that another format has in another layout
   std::vector<Pair> pairs;           // sorted by module
   // Weights of the base that peft copies along with an adapter of lm_head: module -> its weight.
   // They are to be equal to the base's.
@@ -34,7 +36,7 @@ AdapterFile ReadAdapter(const std::string& dir);
 
 struct AdapterPairToWrite {
   std::string module;
-  Tensor a, b;  // f32, (R, in) and (out, R)
+  Tensor a, b;  // (R, in) and (out, R); f32, f16 or bf16
 };
 
 // Writes both files into `dir` (created if absent), each atomically, the config last: a folder

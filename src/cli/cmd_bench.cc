@@ -70,7 +70,7 @@ struct BenchDecodeOptions {
        .required = true,
        .positional = true,
        .metavar = "PATH"});
-    v(adapter, "adapter", std::nullopt, "PEFT adapter to decode with.", {.metavar = "DIR"});
+    v(adapter, "adapter", std::nullopt, "Adapter to decode with.", {.metavar = "DIR"});
     v(batch, "batch", 1, "Sequences at once.", {.min = 1, .max = 4096});
     v(prompt_tokens, "prompt_tokens", 128, "Tokens read per sequence.", {.min = 1, .max = 1 << 22});
     v(new_tokens, "new_tokens", 64, "Tokens written per sequence.", {.min = 2, .max = 1 << 22});

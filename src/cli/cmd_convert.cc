@@ -1,12 +1,15 @@
-// lorikeet convert: a GGUF file, or a folder in another dtype, as a Hugging Face folder.
+// lorikeet convert: a GGUF file, or a folder in another dtype, as a Hugging Face folder; an adapter
+// in another format.
 #include <fmt/format.h>
 
 #include <cstdio>
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
+#include "cli/convert_adapter.h"
 #include "cli/model_folder.h"
 #include "core/args.h"
+#include "core/error.h"
 #include "core/format.h"
 
 namespace lorikeet {
@@ -14,24 +17,32 @@ namespace {
 
 struct ConvertOptions {
   std::string model, output_dir, dtype;
+  std::optional<std::string> to, base;
   bool overwrite, json;
   CommonOptions common;
 
   template <class V>
   void ForEach(V& v) {
     v(model, "model", "",
-      "What to convert: GGUF file, folder in Hugging Face layout, or name in the cache.",
+      "What to convert: GGUF file, folder in Hugging Face layout, or name in the cache; or an "
+      "adapter.",
       {.group = "Convert",
        .aliases = {"model_name_or_path", "m"},
        .required = true,
        .positional = true,
        .metavar = "PATH"});
-    v(output_dir, "output_dir", "", "Folder to write.",
+    v(output_dir, "output_dir", "", "Folder to write; for an adapter in GGUF the file.",
       {.aliases = {"o"}, .required = true, .positional = true, .metavar = "DIR"});
     v(dtype, "dtype", "auto",
       "What to store weights in; auto: as they are, bf16 where they are quantised.",
       {.aliases = {"torch_dtype"}, .choices = {"auto", "bf16", "f32", "f16"}});
-    v(overwrite, "overwrite", false, "Replace an existing model folder.");
+    v(overwrite, "overwrite", false, "Replace an existing model folder or adapter.");
+    v(to, "to", std::nullopt, "Format to write an adapter in: that of PEFT, mlx-lm or llama.cpp.",
+      {.group = "Adapters", .choices = {"peft", "mlx", "gguf"}});
+    v(base, "base", std::nullopt,
+      "The adapter's base, of which GGUF needs the config.json; if not given, the one that the "
+      "adapter names.",
+      {.aliases = {"base_model"}, .metavar = "PATH"});
     v(json, "json", false, "Print the result as one JSON object.");
     common.ForEach(v);
   }
@@ -41,12 +52,18 @@ constexpr const char* kSummary =
     "Writes a model as a Hugging Face folder: config.json, model.safetensors (sharded above 4 "
     "GiB), tokenizer, chat template and generation_config.json. Reads GGUF files (F32, F16, BF16, "
     "Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K to Q6_K; llama, qwen2 and qwen3), whose weights it "
-    "dequantises, and folders, whose dtype it may change. The folder appears whole or not at all.";
+    "dequantises, and folders, whose dtype it may change. With --to: writes an adapter of PEFT, "
+    "mlx-lm "
+    "or llama.cpp in the format of another; GGUF in f32, or f16 with --dtype. What is written "
+    "appears "
+    "whole or not at all.";
 
 constexpr const char* kEpilog =
     "Examples:\n"
     "  lorikeet convert SmolLM2-135M-Instruct.Q4_1.gguf smollm2\n"
-    "  lorikeet convert Qwen/Qwen3-0.6B qwen3-f32 --dtype f32\n";
+    "  lorikeet convert Qwen/Qwen3-0.6B qwen3-f32 --dtype f32\n"
+    "  lorikeet convert out/run adapter.gguf --to gguf\n"
+    "  lorikeet convert adapter.gguf out/peft --to peft\n";
 
 OrderedJson ConvertJson(const ConvertOptions& options, const ModelSource& source, DType dtype,
                         const FolderFacts& facts) {
@@ -68,6 +85,36 @@ std::string ConvertText(const ConvertOptions& options, const ModelSource& source
   return text;
 }
 
+// `text` unless quiet, or the JSON.
+void Print(const ConvertOptions& options, const OrderedJson& json, const std::string& text) {
+  if (options.json) {
+    std::fputs((json.dump(2) + "\n").c_str(), stdout);
+  } else if (!options.common.quiet) {
+    std::fputs(text.c_str(), stdout);
+  }
+}
+
+int RunConvertAdapter(const ConvertOptions& options) {
+  if (options.dtype != "auto" && *options.to != "gguf") {
+    Fail(ErrorCode::kInvalidArgument, "--dtype: an adapter of {} keeps the dtype of its factors",
+         *options.to);
+  }
+  if (options.dtype == "bf16") {
+    Fail(ErrorCode::kInvalidArgument, "--dtype: adapters are written to GGUF in f32 or f16");
+  }
+  AdapterConversion conversion = {.adapter = options.model,
+                                  .output = options.output_dir,
+                                  .model = options.base.value_or(""),
+                                  .overwrite = options.overwrite,
+                                  .half = options.dtype == "f16"};
+  for (const auto format : {AdapterFormat::kPeft, AdapterFormat::kMlx, AdapterFormat::kGguf}) {
+    if (*options.to == AdapterFormatName(format)) conversion.to = format;
+  }
+  const AdapterConversionFacts facts = ConvertAdapter(conversion);
+  Print(options, ConversionJson(conversion, facts), ConversionText(conversion, facts));
+  return 0;
+}
+
 }  // namespace
 
 int RunConvert(int argc, char** argv) {
@@ -75,14 +122,19 @@ int RunConvert(int argc, char** argv) {
   const CommandHelp help = {.name = "convert", .summary = kSummary, .epilog = kEpilog};
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
   options.common.Apply();
+  if (options.to) return RunConvertAdapter(options);
+  if (const auto format = AdapterFormatOf(options.model)) {
+    Fail(ErrorCode::kInvalidArgument,
+         "{}: an adapter ({}); say what to write it as: --to peft, mlx or gguf", options.model,
+         AdapterFormatName(*format));
+  }
   const ModelSource source = ModelSource::Open(options.model);
   CheckOutputFolder(options.output_dir, options.overwrite, {source.path()});
   const DType dtype = ParseStoredDtype(options.dtype, source);
   const FolderFacts facts = WriteModelFolder(
       source, {.dir = options.output_dir, .dtype = dtype, .text_files = CollectTextFiles(source)});
-  const std::string text = options.json ? ConvertJson(options, source, dtype, facts).dump(2) + "\n"
-                                        : ConvertText(options, source, dtype, facts);
-  if (options.json || !options.common.quiet) std::fputs(text.c_str(), stdout);
+  Print(options, ConvertJson(options, source, dtype, facts),
+        ConvertText(options, source, dtype, facts));
   return 0;
 }
 

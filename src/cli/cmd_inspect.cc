@@ -1,4 +1,5 @@
-// lorikeet inspect: what a model, an adapter or a data file holds, before anything is spent on it.
+// lorikeet inspect: what a model, an adapter, a tokenizer or a data file holds, before anything is
+// spent on it.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -8,10 +9,12 @@
 #include <filesystem>
 #include <string_view>
 
+#include "checkpoint/adapter_formats.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/inspect_adapter.h"
 #include "cli/inspect_model.h"
+#include "cli/inspect_tokenizer.h"
 #include "cli/read_model.h"
 #include "core/args.h"
 #include "core/error.h"
@@ -49,7 +52,7 @@ struct InspectAdapterOptions {
 
   template <class V>
   void ForEach(V& v) {
-    v(adapter, "adapter", "", "PEFT adapter folder.",
+    v(adapter, "adapter", "", "Adapter: folder of PEFT or mlx-lm, or GGUF file.",
       {.group = "Inspect",
        .aliases = {"adapter_name_or_path"},
        .required = true,
@@ -59,6 +62,29 @@ struct InspectAdapterOptions {
       "Base to check the adapter against: every pair has its module, every target its pair.",
       {.aliases = {"model_name_or_path", "base_model", "m"}, .metavar = "PATH"});
     v(spectral, "spectral", false, "Largest singular values of A, B and B A too.");
+    v(json, "json", false, "Print one JSON object.");
+    common.ForEach(v);
+  }
+};
+
+struct InspectTokenizerOptions {
+  std::string tokenizer;
+  std::optional<std::string> against;
+  bool json;
+  CommonOptions common;
+
+  template <class V>
+  void ForEach(V& v) {
+    v(tokenizer, "tokenizer", "",
+      "Model, or folder with a tokenizer.json: an adapter's, a checkpoint's.",
+      {.group = "Inspect",
+       .aliases = {"model", "m"},
+       .required = true,
+       .positional = true,
+       .metavar = "PATH"});
+    v(against, "against", std::nullopt,
+      "Another one to compare it with: ids, added and special tokens, BOS, template, encodings.",
+      {.metavar = "PATH"});
     v(json, "json", false, "Print one JSON object.");
     common.ForEach(v);
   }
@@ -159,6 +185,36 @@ int RunInspectAdapter(int argc, char** argv) {
   return facts.misfits.empty() ? 0 : 1;
 }
 
+int RunInspectTokenizer(int argc, char** argv) {
+  InspectTokenizerOptions options;
+  const CommandHelp help = {
+      .name = "inspect tokenizer",
+      .summary =
+          "Kind, vocabulary, special tokens, BOS rule and chat template of a tokenizer. With "
+          "--against: whatever differs from another one, encodings of built-in texts included.",
+      .epilog =
+          "Exit status 1 if the two differ.\n"
+          "Example:\n  lorikeet inspect tokenizer out/merged --against base\n"};
+  if (!ParseCommandLine(help, argc, argv, options)) return 0;
+  options.common.Apply();
+  const TokenizerFacts facts = InspectTokenizer(ReadTokenizerSources(options.tokenizer));
+  if (!options.against) {
+    Print(options.json, TokenizerFactsJson(facts), TokenizerFactsText(facts));
+    return 0;
+  }
+  const TokenizerFacts other = InspectTokenizer(ReadTokenizerSources(*options.against));
+  const TokenizerDifferences found = CompareTokenizers(facts, other);
+  OrderedJson json = TokenizerFactsJson(facts);
+  json["against"] = TokenizerFactsJson(other);
+  json["same"] = found.lines.empty();
+  json["differences"] = found.json;
+  std::string text = TokenizerFactsText(facts) + "\nagainst\n" + TokenizerFactsText(other) + "\n";
+  for (const std::string& line : found.lines) text += line + "\n";
+  if (found.lines.empty()) text += "no difference\n";
+  Print(options.json, json, text);
+  return found.lines.empty() ? 0 : 1;
+}
+
 RenderConfig RenderConfigOf(const InspectDataOptions& options) {
   if (options.last_turn_only && !options.assistant_only_loss) {
     Fail(ErrorCode::kInvalidArgument,
@@ -221,23 +277,29 @@ struct Kind {
   std::string_view name;
   int (*run)(int argc, char** argv);
 };
-constexpr std::array<Kind, 3> kKinds = {
-    {{"model", RunInspectModel}, {"adapter", RunInspectAdapter}, {"data", RunInspectData}}};
+constexpr std::array<Kind, 4> kKinds = {{{"model", RunInspectModel},
+                                         {"adapter", RunInspectAdapter},
+                                         {"data", RunInspectData},
+                                         {"tokenizer", RunInspectTokenizer}}};
 
-// A file of rows is data, a folder with adapter_config.json an adapter, and the rest a model.
+// What is an adapter by its content is one, another file of rows is data, and the rest a model.
 const Kind& GuessKind(const std::string& path) {
-  if (fs::is_regular_file(path) && !path.ends_with(".gguf") && !path.ends_with(".safetensors")) {
-    return kKinds[2];
-  }
-  return kKinds[fs::is_regular_file(fs::path(path) / "adapter_config.json") ? 1 : 0];
+  if (AdapterFormatOf(path)) return kKinds[1];
+  const bool rows =
+      fs::is_regular_file(path) && !path.ends_with(".gguf") && !path.ends_with(".safetensors");
+  return kKinds[rows ? 2 : 0];
 }
 
 constexpr const char* kOverview =
-    "lorikeet inspect [model|adapter|data] PATH [options]\n\n"
-    "What a model, an adapter or a data file holds. Without a kind the path tells.\n\n"
+    "lorikeet inspect [model|adapter|data|tokenizer] PATH [options]\n\n"
+    "What a model, an adapter, a data file or a tokenizer holds. Without a kind the path tells, "
+    "for "
+    "all but tokenizers.\n\n"
     "  lorikeet inspect model PATH                sizes, parameters, dtypes, tokenizer\n"
     "  lorikeet inspect adapter DIR               rank, targets, norm of B A in every module\n"
-    "  lorikeet inspect data FILE --model PATH    what would be trained, with examples\n\n"
+    "  lorikeet inspect data FILE --model PATH    what would be trained, with examples\n"
+    "  lorikeet inspect tokenizer PATH            special tokens, BOS, template; --against "
+    "another\n\n"
     "Each takes --json. Options of a kind: lorikeet inspect KIND --help\n";
 
 }  // namespace
@@ -258,7 +320,7 @@ int RunInspect(int argc, char** argv) {
   if (first.starts_with("-")) {
     Fail(ErrorCode::kInvalidArgument,
          "the path comes first: lorikeet inspect PATH [options], or lorikeet inspect "
-         "model|adapter|data ...");
+         "model|adapter|data|tokenizer ...");
   }
   return GuessKind(first).run(argc, argv);
 }

@@ -27,7 +27,7 @@ struct MergeOptions {
 
   template <class V>
   void ForEach(V& v) {
-    v(adapter, "adapter", "", "PEFT adapter to merge.",
+    v(adapter, "adapter", "", "Adapter to merge: folder of PEFT or mlx-lm, or GGUF file.",
       {.group = "Merge",
        .aliases = {"adapter_name_or_path"},
        .required = true,
@@ -76,13 +76,10 @@ void NoteDtype(const ModelSource& source, DType dtype) {
   }
 }
 
-void RefuseTiedHead(const Model& model, const LoraAdapter& adapter) {
-  if (!model.config().tie_word_embeddings || adapter.Find(model.weights().lm_head) == nullptr)
-    return;
-  Fail(ErrorCode::kUnsupported,
-       "{}: adapts lm_head, which this model shares with its embedding, so merging it would change "
-       "the embedding too; use base and adapter side by side",
-       model.source().path());
+// A head that is the embedding must become a tensor of its own before an adapter of it is added:
+// the embedding stays as it is.
+bool UntiesHead(const Model& model, const LoraAdapter& adapter) {
+  return model.config().tie_word_embeddings && adapter.Find(model.weights().lm_head) != nullptr;
 }
 
 // The adapter's own text files where it has them: it may have been trained with another template.
@@ -106,6 +103,7 @@ FolderFacts Merge(const LoadedModel& base, const LoraAdapter& adapter, DType dty
   return WriteModelFolder(base.model->source(), {.dir = options.output_dir,
                                                  .dtype = dtype,
                                                  .change = merge,
+                                                 .untie_head = UntiesHead(*base.model, adapter),
                                                  .text_files = TextFilesOf(base, options.adapter)});
 }
 
@@ -177,15 +175,21 @@ int RunMerge(int argc, char** argv) {
   const bool verify = options.verify || options.verify_data.has_value();
   const LoadedModel base = LoadModel(model, ComputeFor(ModelSource::Open(model), verify));
   const LoraAdapter adapter = LoraAdapter::Load(*base.model, options.adapter);
-  RefuseTiedHead(*base.model, adapter);
   const DType dtype = ParseStoredDtype(options.dtype, base.model->source());
+  const bool unties = UntiesHead(*base.model, adapter);
   if (!options.common.quiet) NoteDtype(base.model->source(), dtype);
+  if (unties && !options.common.quiet) {
+    fmt::print(stderr,
+               "note: the adapter changes lm_head, which the base shares with its embedding; the "
+               "merged model has a head of its own\n");
+  }
   const FolderFacts facts = Merge(base, adapter, dtype, options);
   OrderedJson json = {{"model", path},
                       {"adapter", options.adapter},
                       {"output_dir", options.output_dir},
                       {"dtype", DTypeName(dtype)},
                       {"merged_modules", adapter.pairs().size()},
+                      {"untied_head", unties},
                       {"tensors", facts.tensors},
                       {"parameters", facts.parameters},
                       {"bytes", facts.bytes}};

@@ -136,18 +136,40 @@ TEST(Merge, AFolderThatSaysSomethingElseFails) {
   EXPECT_EQ(v.stored.relative, v.base.relative);
 }
 
-TEST(Merge, ATiedHeadIsNotChangedUnasked) {
+// The head becomes a tensor of its own; the embedding keeps its bits.
+TEST(Merge, ATiedHeadIsUntiedAndTheEmbeddingStays) {
   const TemporaryFolder tmp;
-  const auto model = Model::Load(GoldenModel("qwen2"), DType::kF32);
+  const std::string dir = GoldenModel("qwen2");
+  const auto model = Model::Load(dir, DType::kF32);
   ASSERT_TRUE(model->config().tie_word_embeddings);
   LoraConfig config;
-  config.target_modules = {"lm_head"};
-  LoraAdapter::Create(*model, config, 1).Save(tmp / "adapter");
+  config.r = 4;
+  config.target_modules = {"lm_head", "q_proj"};
+  LoraAdapter adapter = LoraAdapter::Create(*model, config, 1);
+  for (const LoraPair& pair : adapter.pairs()) {
+    for (int64_t i = 0; i < pair.bt.size(); ++i) {
+      pair.bt.as<float>()[i] = 0.01F * static_cast<float>(i % 7 - 3);
+    }
+  }
+  adapter.Save(tmp / "adapter");
   const CommandOutcome outcome =
-      RunCommand(RunMerge, {tmp / "adapter", tmp / "out", "--model", GoldenModel("qwen2")});
-  EXPECT_EQ(outcome.status, 1);
-  EXPECT_THAT(outcome.error, HasSubstr("lm_head"));
-  EXPECT_FALSE(std::filesystem::exists(tmp / "out"));
+      RunCommand(RunMerge, {tmp / "adapter", tmp / "out", "--model", dir, "--dtype", "f32",
+                            "--verify", "--verify-tokens", "64", "--json"});
+  ASSERT_EQ(outcome.error, "");
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("a head of its own"));
+  EXPECT_TRUE(outcome.Json()["untied_head"].get<bool>());
+  const OrderedJson verify = outcome.Json()["verify"];
+  EXPECT_LT(verify["as_stored"]["relative_difference"].get<double>(), 1e-5);
+  EXPECT_GT(verify["base_without_adapter"]["relative_difference"].get<double>(), 0.01);
+  const ModelSource written = ModelSource::Open(tmp / "out"), source = ModelSource::Open(dir);
+  EXPECT_EQ(written.config()["tie_word_embeddings"], false);
+  const Tensor before = source.Mapped("model.embed_tokens.weight"),
+               after = written.Mapped("model.embed_tokens.weight"),
+               head = written.Mapped("lm_head.weight");
+  const auto bytes = static_cast<size_t>(before.bytes());
+  EXPECT_EQ(std::memcmp(before.data, after.data, bytes), 0);
+  EXPECT_NE(std::memcmp(before.data, head.data, bytes), 0);
 }
 
 TEST(Merge, AnAdapterOfAnotherModelIsRefused) {

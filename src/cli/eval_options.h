@@ -25,7 +25,7 @@ struct EvalOptions {
        .aliases = {"model_name_or_path", "base_model", "m"},
        .positional = true,
        .metavar = "PATH"});
-    v(adapter, "adapter", std::nullopt, "PEFT adapter to put on the model.",
+    v(adapter, "adapter", std::nullopt, "Adapter to put on the model (PEFT, mlx-lm or GGUF).",
       {.aliases = {"adapter_name_or_path", "lora"}, .metavar = "DIR"});
     v(chat_template, "chat_template", std::nullopt,
       "Jinja file to use instead of the model's own chat template.", {.metavar = "FILE"});

@@ -7,10 +7,12 @@
 #include <cmath>
 #include <map>
 
+#include "checkpoint/adapter_formats.h"
 #include "core/error.h"
 #include "core/float16.h"
 #include "core/format.h"
 #include "core/parallel.h"
+#include "model/config.h"
 
 namespace lorikeet {
 namespace {
@@ -130,6 +132,11 @@ double SumOfSquares(const ModelSource& base, const ModelSource::Entry& entry) {
   return sum;
 }
 
+AttentionHeads HeadsOf(const ModelSource& base) {
+  const ModelConfig config = ReadModelConfig(base.config(), base.path());
+  return {config.num_attention_heads, config.num_key_value_heads};
+}
+
 void CheckTargetsFilled(const ModelSource& base, AdapterFacts* facts) {
   for (const ModelSource::Entry& entry : base.entries()) {
     if (entry.shape.size() != 2 || !entry.name.ends_with(".weight")) continue;
@@ -139,7 +146,7 @@ void CheckTargetsFilled(const ModelSource& base, AdapterFacts* facts) {
                                     [&](const auto& m) { return m.name == module; });
     if (!filled) {
       facts->misfits.push_back(
-          fmt::format("{}: adapter_config.json targets it, but the file has no factors", module));
+          fmt::format("{}: the config targets it, but the file has no factors", module));
     }
   }
 }
@@ -212,9 +219,10 @@ std::string FitText(const AdapterFacts& facts) {
 }  // namespace
 
 AdapterFacts InspectAdapter(const std::string& dir, bool spectral, const ModelSource* base) {
-  const AdapterFile file = ReadAdapter(dir);
+  const AdapterFile file = ReadAnyAdapter(dir, base != nullptr ? HeadsOf(*base) : AttentionHeads());
   AdapterFacts facts;
   facts.path = dir;
+  facts.format = AdapterFormatName(AdapterFormatOf(dir).value());
   facts.config = file.config;
   for (const AdapterFile::Pair& pair : file.pairs) {
     if (pair.r <= kMostRank) continue;
@@ -239,7 +247,7 @@ AdapterFacts InspectAdapter(const std::string& dir, bool spectral, const ModelSo
 }
 
 std::string AdapterText(const AdapterFacts& facts, bool spectral) {
-  std::string text = Row("adapter", facts.path);
+  std::string text = Row("adapter", fmt::format("{} ({})", facts.path, facts.format));
   const std::string& base = facts.config.base_model_name_or_path;
   text += Row("base", base.empty() ? "not named" : base);
   text += Row("factors", ScaleText(facts));
@@ -285,6 +293,7 @@ OrderedJson AdapterJson(const AdapterFacts& facts, bool spectral) {
   }
   OrderedJson json = {{"kind", "adapter"},
                       {"path", facts.path},
+                      {"format", facts.format},
                       {"base_model", facts.config.base_model_name_or_path},
                       {"r", facts.config.r},
                       {"lora_alpha", facts.config.lora_alpha},

@@ -12,6 +12,7 @@ namespace lorikeet {
 
 struct AdapterFacts {
   std::string path;
+  std::string format;  // "peft", "mlx" or "gguf"
   LoraConfig config;
   struct Module {
     std::string name;
@@ -34,7 +35,7 @@ struct AdapterFacts {
   double delta_of_base = 0;  // norm of all s B A / norm of the adapted weights
 };
 
-// Throws Error as ReadAdapter does. base may be null.
+// Throws Error as ReadAnyAdapter does. base may be null.
 AdapterFacts InspectAdapter(const std::string& dir, bool spectral, const ModelSource* base);
 
 std::string AdapterText(const AdapterFacts& facts, bool spectral);

@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <span>
 
-#include "checkpoint/lora_config.h"
+#include "checkpoint/adapter_formats.h"
 #include "core/error.h"
-#include "core/file.h"
 #include "core/json.h"
 #include "data/conversation.h"
 #include "data/row_file.h"
@@ -113,12 +112,11 @@ std::string BaseModelOf(const std::string& model, const std::optional<std::strin
     Fail(ErrorCode::kInvalidArgument,
          "no model: give --model (a folder, a GGUF file or a name in the Hugging Face cache)");
   }
-  const std::string path = *adapter + "/adapter_config.json";
-  const LoraConfig config = ParseLoraConfig(ParseJson(ReadFile(path), path), path);
-  if (config.base_model_name_or_path.empty()) {
-    Fail(ErrorCode::kInvalidArgument, "{}: names no base model; give --model", path);
+  std::string base = BaseNamedByAdapter(*adapter);
+  if (base.empty()) {
+    Fail(ErrorCode::kInvalidArgument, "{}: names no base model; give --model", *adapter);
   }
-  return config.base_model_name_or_path;
+  return base;
 }
 
 Dataset LoadExamples(const std::vector<std::string>& paths, const LoadedModel& loaded,

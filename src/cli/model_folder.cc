@@ -24,12 +24,24 @@ bool IsEmptyFolder(const fs::path& path) { return fs::is_directory(path) && fs::
 bool IsRotaryTable(const std::string& name) { return name.ends_with(".rotary_emb.inv_freq"); }
 
 // The folder as a reader would find it.
-FolderFacts Reopen(const ModelSource& written, const ModelSource& source, DType dtype) {
+FolderFacts Reopen(const ModelSource& written, const ModelSource& source,
+                   const FolderToWrite& folder) {
   FolderFacts facts;
+  if (folder.untie_head) {
+    const ModelSource::Entry* head = written.Find("lm_head.weight");
+    if (head == nullptr || written.config().value("tie_word_embeddings", true)) {
+      Fail(ErrorCode::kIo, "{}: the head did not come back as it was written; check the disk",
+           written.path());
+    }
+    if (source.Find("lm_head.weight") == nullptr) {
+      facts.parameters += head->shape[0] * head->shape[1];
+      ++facts.tensors;
+    }
+  }
   for (const ModelSource::Entry& entry : source.entries()) {
     if (IsRotaryTable(entry.name)) continue;
     const ModelSource::Entry* found = written.Find(entry.name);
-    if (found == nullptr || found->shape != entry.shape || found->dtype != dtype) {
+    if (found == nullptr || found->shape != entry.shape || found->dtype != folder.dtype) {
       Fail(ErrorCode::kIo, "{}: tensor '{}' did not come back as it was written; check the disk",
            written.path(), entry.name);
     }
@@ -87,9 +99,9 @@ FolderFacts WriteModelFolder(const ModelSource& source, const FolderToWrite& fol
   try {
     WriteFolderAtomically(dir, [&](const std::string& tmp) {
       unfinished = tmp;
-      WriteModel(source, folder.dtype, folder.change, tmp);
+      WriteModel(source, folder.dtype, folder.change, tmp, folder.untie_head);
       WriteTextFiles(folder.text_files, tmp);
-      facts = Reopen(ModelSource::Open(tmp), source, folder.dtype);
+      facts = Reopen(ModelSource::Open(tmp), source, folder);
     });
   } catch (...) {  // half a model may have filled the disk
     std::error_code ignored;

@@ -15,6 +15,7 @@ struct FolderToWrite {
   std::string dir;
   DType dtype = DType::kBF16;
   ChangeTensor change = {};  // may be empty
+  bool untie_head = false;   // as WriteModel takes it
   std::vector<TextFile> text_files = {};
 };
 

@@ -31,7 +31,7 @@ struct AnswerOptions {
        .aliases = {"model_name_or_path", "base_model", "m"},
        .positional = true,
        .metavar = "PATH"});
-    v(adapter, "adapter", std::nullopt, "PEFT adapter to answer with.",
+    v(adapter, "adapter", std::nullopt, "Adapter to answer with (PEFT, mlx-lm or GGUF).",
       {.aliases = {"adapter_name_or_path", "adapter_path"}, .metavar = "DIR"});
     v(dtype, "dtype", "auto",
       "What products are computed in; auto: bf16 where the CPU multiplies it natively.",

@@ -64,11 +64,11 @@ ModelShape ReadModelShape(const std::string& path_or_name) {
           true};
 }
 
-TokenizerBundle ReadTokenizer(const std::string& path_or_name) {
+TokenizerSources ReadTokenizerSources(const std::string& path_or_name) {
   const fs::path path(path_or_name);
   const fs::path folder = path.extension() == ".json" ? path.parent_path() : path;
   if (fs::is_regular_file(folder / "tokenizer.json")) {
-    return LoadTokenizerBundle(ReadTokenizerFolder(folder.string()));
+    return ReadTokenizerFolder(folder.string());
   }
   const ModelSource source = ModelSource::Open(path_or_name);
   const std::optional<TokenizerSources> sources = TokenizerSourcesOf(source);
@@ -76,7 +76,11 @@ TokenizerBundle ReadTokenizer(const std::string& path_or_name) {
     Fail(ErrorCode::kNotFound, "{}: has no tokenizer.json; give a model that has one",
          source.path());
   }
-  return LoadTokenizerBundle(*sources);
+  return *sources;
+}
+
+TokenizerBundle ReadTokenizer(const std::string& path_or_name) {
+  return LoadTokenizerBundle(ReadTokenizerSources(path_or_name));
 }
 
 }  // namespace lorikeet

@@ -21,6 +21,7 @@ ModelShape ReadModelShape(const std::string& path_or_name);
 
 // The tokenizer of a model or of a folder with tokenizer files alone. Throws Error(kNotFound) where
 // there is none.
+TokenizerSources ReadTokenizerSources(const std::string& path_or_name);
 TokenizerBundle ReadTokenizer(const std::string& path_or_name);
 
 }  // namespace lorikeet

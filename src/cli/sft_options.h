@@ -69,7 +69,7 @@ struct SftOptions {
        .required = true,
        .positional = true,
        .metavar = "PATH"});
-    v(adapter, "adapter", std::nullopt, "PEFT adapter to train further, instead of a fresh one.",
+    v(adapter, "adapter", std::nullopt, "Adapter to train further, instead of a fresh one.",
       {.aliases = {"adapter_name_or_path", "resume_adapter_file"}, .metavar = "DIR"});
     v(chat_template, "chat_template", std::nullopt,
       "Jinja file to use instead of the model's own chat template.",

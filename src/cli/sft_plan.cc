@@ -81,6 +81,18 @@ void WriteModelLines(Out out, const SftPlan& plan) {
                  HumanCount(plan.trainable),
                  100.0 * static_cast<double>(plan.trainable) / static_cast<double>(plan.parameters),
                  DTypeName(plan.shape.compute));
+  const int64_t adapter = DTypeBytes(DType::kF32, plan.trainable);
+  // A quantised base counts as what it is dequantised to.
+  const DType stored = IsQuantised(plan.stored) ? DType::kBF16 : plan.stored;
+  const double share =
+      static_cast<double>(adapter) / static_cast<double>(DTypeBytes(stored, plan.parameters));
+  if (plan.shape.method == Method::kLora && share > SftPlan::kLargeAdapter) {
+    fmt::format_to(
+        out,
+        "          note: the adapter will be {} on disk, {:.0f} % of its base; a smaller "
+        "lora_r, or no lm_head, makes it smaller\n",
+        HumanBytes(adapter), 100 * share);
+  }
 }
 
 void WriteDataLines(Out out, const SftPlan& plan) {

@@ -39,6 +39,7 @@ struct SftPlan {
   // Of the steps to come, at kUsualUtilisation of the peak; 0 when the peak is not known.
   double EstimatedSeconds() const;
   static constexpr double kUsualUtilisation = 0.5;
+  static constexpr double kLargeAdapter = 0.3;  // of the base's bytes: worth a note
 };
 
 std::string PlanText(const SftPlan& plan);

@@ -9,6 +9,7 @@ namespace lorikeet {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // SmolLM2-135M.
 ModelConfig Config() {
@@ -54,6 +55,19 @@ TEST(SftPlan, WhatDoesNotFitIsRefusedWithAdvice) {
     EXPECT_THAT(e.what(), HasSubstr("max_length 1000"));
     EXPECT_THAT(e.what(), HasSubstr("512 MiB are available"));
   }
+}
+
+TEST(SftPlan, AnAdapterNearTheSizeOfItsBaseIsNoted) {
+  SftPlan plan;
+  plan.parameters = 1000;
+  plan.stored = DType::kBF16;
+  plan.trainable = 150;  // 600 bytes in f32 for 2000 of the base
+  EXPECT_THAT(PlanText(plan), Not(HasSubstr("note: the adapter")));
+  plan.trainable = 151;
+  EXPECT_THAT(PlanText(plan),
+              HasSubstr("note: the adapter will be 604 B on disk, 30 % of its base"));
+  plan.shape.method = Method::kFull;
+  EXPECT_THAT(PlanText(plan), Not(HasSubstr("note: the adapter")));
 }
 
 TEST(SftPlan, LongExamplesCountMore) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <string_view>
 
 #include "core/file.h"
@@ -95,6 +96,17 @@ std::vector<TextFile> CollectTextFiles(const ModelSource& source) {
   }
   const bool has_tokenizer = !files.empty() && files.front().name == kTextFiles.front();
   return has_tokenizer ? files : std::vector<TextFile>();
+}
+
+std::vector<TextFile> TextFilesIn(const std::string& dir) {
+  namespace fs = std::filesystem;
+  std::vector<TextFile> files;
+  for (const char* name : kTextFiles) {
+    const fs::path path = fs::path(dir) / name;
+    std::error_code ignored;
+    if (fs::is_regular_file(path, ignored)) files.push_back({name, ReadFile(path.string())});
+  }
+  return files;
 }
 
 std::optional<TokenizerSources> TokenizerSourcesOf(const ModelSource& source) {

@@ -19,6 +19,9 @@ struct TextFile {
 // Empty when the model has no tokenizer.
 std::vector<TextFile> CollectTextFiles(const ModelSource& source);
 
+// Those of them that lie in a folder, an adapter's say; a tokenizer need not be among them.
+std::vector<TextFile> TextFilesIn(const std::string& dir);
+
 // What a tokenizer is loaded from; nothing when the model has no tokenizer.
 std::optional<TokenizerSources> TokenizerSourcesOf(const ModelSource& source);
 

@@ -11,6 +11,7 @@
 #include "core/arena.h"
 #include "core/error.h"
 #include "core/parallel.h"
+#include "kernels/amx_matmul.h"
 
 namespace lorikeet {
 namespace {
@@ -40,9 +41,9 @@ struct ShapeHash {
 
 // oneDNN's AMX kernels break the bit rule: below about 32 rows its heuristics fall back to AVX512,
 // and with few columns they split the sum over K by thread count (measured with 2.6.3; the sweep of
-// matmul_test.cc shows both). So products stop at AVX512-BF16, whose bits hold.
-// A person's own DNNL_MAX_CPU_ISA stands. The cap must come before any question to oneDNN about its
-// instruction set, which would freeze it.
+// matmul_test.cc shows both). So oneDNN stops at AVX512-BF16, whose bits hold, and AMX has kernels
+// of our own (kernels/amx_matmul.h). A person's own DNNL_MAX_CPU_ISA stands. The cap must come
+// before any question to oneDNN about its instruction set, which would freeze it.
 void CapInstructionSet() {
   for (const char* name : {"DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA"}) {
     if (std::getenv(name) != nullptr) return;
@@ -162,6 +163,10 @@ Shape ShapeOf(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind
 void MatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind, bool accumulate) {
   const Shape shape = ShapeOf(a, b, c, kind, accumulate);
   if (shape.m == 0 || shape.n == 0) return;
+  if (shape.operands == DType::kBF16 && AmxAvailable()) {
+    AmxMatMul(a, b, c, kind, accumulate);
+    return;
+  }
   ThreadState& state = State();
   try {
     Entry& entry = Find(state, shape);
@@ -184,10 +189,11 @@ bool HasNativeBf16() {
   Engine();
   const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
   const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
-  return (isa & needed) == needed;
+  return AmxAvailable() || (isa & needed) == needed;
 }
 
 std::string MatMulKernelName(int64_t m, int64_t n, int64_t k, DType dtype) {
+  if (dtype == DType::kBF16 && AmxAvailable()) return "amx";
   try {
     return Describe({m, n, k, MatMulKind::kNT, dtype, DType::kF32, false, NumThreads()})
         .impl_info_str();

@@ -18,46 +18,63 @@ namespace {
 
 constexpr int64_t kShardBytes = int64_t{4} << 30;
 
+struct TensorFrom {
+  std::string name;  // in the folder
+  const ModelSource::Entry* entry;
+};
+
 int64_t SizeOf(const ModelSource::Entry& entry) {
   int64_t size = 1;
   for (const int64_t dim : entry.shape) size *= dim;
   return size;
 }
 
-// Entries cut into shards of at most kShardBytes each (an entry is never cut).
-std::vector<std::vector<const ModelSource::Entry*>> Shards(const ModelSource& source, DType dtype) {
-  std::vector<std::vector<const ModelSource::Entry*>> shards(1);
-  int64_t filled = 0;
+std::vector<TensorFrom> TensorsToWrite(const ModelSource& source, bool untie_head) {
+  constexpr const char *kHead = "lm_head.weight", *kEmbedding = "model.embed_tokens.weight";
+  std::vector<TensorFrom> tensors;
   for (const ModelSource::Entry& entry : source.entries()) {
     if (entry.name.ends_with(".rotary_emb.inv_freq")) continue;
-    const int64_t bytes = DTypeBytes(dtype, SizeOf(entry));
+    // Some files hold a tied head again; nobody reads it.
+    if (untie_head && entry.name == kHead) continue;
+    tensors.push_back({entry.name, &entry});
+  }
+  if (untie_head) tensors.push_back({kHead, source.Find(kEmbedding)});
+  return tensors;
+}
+
+// Tensors cut into shards of at most kShardBytes each (a tensor is never cut).
+std::vector<std::vector<TensorFrom>> Shards(const std::vector<TensorFrom>& tensors, DType dtype) {
+  std::vector<std::vector<TensorFrom>> shards(1);
+  int64_t filled = 0;
+  for (const TensorFrom& tensor : tensors) {
+    const int64_t bytes = DTypeBytes(dtype, SizeOf(*tensor.entry));
     if (filled > 0 && filled + bytes > kShardBytes) {
       shards.emplace_back();
       filled = 0;
     }
-    shards.back().push_back(&entry);
+    shards.back().push_back(tensor);
     filled += bytes;
   }
   return shards;
 }
 
 void WriteShard(const ModelSource& source, DType dtype, const ChangeTensor& change,
-                const std::vector<const ModelSource::Entry*>& entries, const std::string& path) {
+                const std::vector<TensorFrom>& from, const std::string& path) {
   std::vector<Buffer> values;
   std::vector<TensorToWrite> tensors;
-  for (const ModelSource::Entry* entry : entries) {
+  for (const auto& [name, entry] : from) {
     const int64_t size = SizeOf(*entry);
     values.emplace_back(dtype, std::initializer_list<int64_t>{size});
     const Tensor rounded = values.back().tensor();
     if (change) {
       const Buffer exact(DType::kF32, {size});
       source.Read(entry->name, DType::kF32, exact.tensor().data);
-      change(entry->name, exact.tensor().as<float>());
+      change(name, exact.tensor().as<float>());
       Convert(exact.tensor(), rounded);
     } else {
       source.Read(entry->name, dtype, rounded.data);
     }
-    tensors.push_back({entry->name, dtype, entry->shape, rounded.data});
+    tensors.push_back({name, dtype, entry->shape, rounded.data});
   }
   WriteSafetensors(path, tensors, {{"format", "pt"}});
 }
@@ -66,8 +83,9 @@ const char* TorchName(DType dtype) {
   return dtype == DType::kF32 ? "float32" : dtype == DType::kF16 ? "float16" : "bfloat16";
 }
 
-void WriteConfig(const ModelSource& source, DType dtype, const std::string& dir) {
+void WriteConfig(const ModelSource& source, DType dtype, bool untie_head, const std::string& dir) {
   Json config = source.config();
+  if (untie_head) config["tie_word_embeddings"] = false;
   config.erase("quantization_config");
   const char* key = config.contains("dtype") ? "dtype" : "torch_dtype";
   config[key] = TorchName(dtype);
@@ -84,9 +102,9 @@ DType StoredDtype(const ModelSource& source) {
 }
 
 void WriteModel(const ModelSource& source, DType dtype, const ChangeTensor& change,
-                const std::string& dir) {
+                const std::string& dir, bool untie_head) {
   CHECK(dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16);
-  const auto shards = Shards(source, dtype);
+  const auto shards = Shards(TensorsToWrite(source, untie_head), dtype);
   if (shards.size() == 1) {
     WriteShard(source, dtype, change, shards[0], dir + "/model.safetensors");
   } else {
@@ -96,15 +114,15 @@ void WriteModel(const ModelSource& source, DType dtype, const ChangeTensor& chan
       const std::string name =
           fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
       WriteShard(source, dtype, change, shards[i], dir + "/" + name);
-      for (const ModelSource::Entry* entry : shards[i]) {
-        index["weight_map"][entry->name] = name;
-        total += DTypeBytes(dtype, SizeOf(*entry));
+      for (const TensorFrom& tensor : shards[i]) {
+        index["weight_map"][tensor.name] = name;
+        total += DTypeBytes(dtype, SizeOf(*tensor.entry));
       }
     }
     index["metadata"]["total_size"] = total;
     WriteFileAtomically(dir + "/model.safetensors.index.json", index.dump(2) + "\n");
   }
-  WriteConfig(source, dtype, dir);
+  WriteConfig(source, dtype, untie_head, dir);
 }
 
 ChangeTensor MergeAdapter(const LoraAdapter& adapter) {

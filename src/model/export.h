@@ -14,8 +14,10 @@ using ChangeTensor = std::function<void(const std::string& name, float* values)>
 
 // Writes config.json and model.safetensors (or shards of at most 4 GiB with their index) of a
 // source into an existing folder, every tensor in `dtype` (f32, f16, bf16). `change` may be empty.
+// untie_head: a head that is the embedding is written a second time, as lm_head.weight, which
+// `change` is asked for as for any other, and config.json no longer ties the two.
 void WriteModel(const ModelSource& source, DType dtype, const ChangeTensor& change,
-                const std::string& dir);
+                const std::string& dir, bool untie_head = false);
 
 // The dtype in which a source's matrices are stored; bf16 when they are quantised.
 DType StoredDtype(const ModelSource& source);

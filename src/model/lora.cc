@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "checkpoint/adapter_formats.h"
 #include "core/error.h"
 #include "core/random.h"
 #include "kernels/cast.h"
@@ -137,7 +138,9 @@ LoraAdapter LoraAdapter::Create(Model& model, const LoraConfig& config, uint64_t
 }
 
 LoraAdapter LoraAdapter::Load(Model& model, const std::string& dir) {
-  const AdapterFile file = ReadAdapter(dir);
+  const ModelConfig& model_config = model.config();
+  const AdapterFile file =
+      ReadAnyAdapter(dir, {model_config.num_attention_heads, model_config.num_key_value_heads});
   LoraAdapter adapter(model, file.config);
   std::string& base = adapter.config_.base_model_name_or_path;
   if (base.empty()) base = model.source().path();

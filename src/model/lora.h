@@ -17,7 +17,8 @@ class LoraAdapter {
   // paths, or the sets "all-linear" (attention and MLP), "attention", "mlp". lm_head only when
   // named. Throws Error when a target matches nothing.
   static LoraAdapter Create(Model& model, const LoraConfig& config, uint64_t seed);
-  // From a peft folder. Throws Error for a pair that has no module in the model or does not fit it.
+  // From a folder of peft or mlx-lm, or a GGUF file. Throws Error for a pair that has no module in
+  // the model or does not fit it.
   static LoraAdapter Load(Model& model, const std::string& dir);
 
   // Pair of a linear, null when it is not adapted.

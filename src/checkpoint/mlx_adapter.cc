@@ -1,0 +1,200 @@
+#include "checkpoint/mlx_adapter.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <set>
+#include <string_view>
+
+#include "checkpoint/adapter_pairs.h"
+#include "checkpoint/quote.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/json.h"
+
+namespace lorikeet {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string ConfigPath(const std::string& dir) {
+  return (fs::path(dir) / "adapter_config.json").string();
+}
+std::string WeightsPath(const std::string& dir) {
+  return (fs::path(dir) / "adapters.safetensors").string();
+}
+
+struct MlxConfig {
+  int rank = 0;
+  double scale = 0;
+  float dropout = 0;
+  std::string model;
+};
+
+// References, never copies: a copy of deeply nested JSON would overflow the stack.
+const Json& At(const Json& json, const char* key) {
+  static const Json kNull;
+  const auto found = json.is_object() ? json.find(key) : json.end();
+  return json.is_object() && found != json.end() ? *found : kNull;
+}
+
+double Number(const Json& json, const char* key, double least, double most,
+              const std::string& where) {
+  const Json& value = At(json, key);
+  if (value.is_number() && value.get<double>() >= least && value.get<double>() <= most) {
+    return value.get<double>();
+  }
+  Fail(ErrorCode::kCorruptFile, "{}: lora_parameters: {} must be a number from {:g} to {:g}", where,
+       Quote(key), least, most);
+}
+
+MlxConfig ParseConfig(const Json& json, const std::string& where) {
+  const Json& type = At(json, "fine_tune_type");
+  const bool lora = (type.is_null() || type == "lora") && At(json, "use_dora") != true;
+  if (!lora) {
+    Fail(ErrorCode::kUnsupported,
+         "{}: fine_tune_type is not \"lora\"; DoRA and full weights are not adapters that can be "
+         "read here",
+         where);
+  }
+  const Json& parameters = At(json, "lora_parameters");
+  if (!parameters.is_object()) {
+    Fail(ErrorCode::kCorruptFile, "{}: has no lora_parameters; not an adapter of mlx-lm", where);
+  }
+  if (!At(parameters, "alpha").is_null()) {
+    Fail(
+        ErrorCode::kUnsupported,
+        "{}: lora_parameters names alpha, which old versions of mlx-lm multiply into the scale and "
+        "new ones ignore; put the whole scale into \"scale\" and take alpha out",
+        where);
+  }
+  constexpr double kMost = std::numeric_limits<float>::max();
+  MlxConfig config;
+  const double rank = Number(parameters, "rank", 1, 1 << 16, where);
+  if (rank != std::floor(rank)) {
+    Fail(ErrorCode::kCorruptFile, "{}: lora_parameters: rank must be a whole number", where);
+  }
+  config.rank = static_cast<int>(rank);
+  config.scale = Number(parameters, "scale", -kMost / rank, kMost / rank, where);
+  if (!At(parameters, "dropout").is_null()) {
+    config.dropout = static_cast<float>(Number(parameters, "dropout", 0, 0.999999, where));
+  }
+  const Json& model = At(json, "model");
+  if (model.is_string()) config.model = model.get<std::string>();
+  return config;
+}
+
+MlxConfig ReadConfig(const std::string& dir) {
+  const std::string path = ConfigPath(dir);
+  return ParseConfig(ParseJson(ReadFile(path), path), path);
+}
+
+template <class Bits>
+void TransposeBits(const Tensor& from, const Tensor& to) {
+  const auto* in = static_cast<const Bits*>(from.data);
+  auto* out = static_cast<Bits*>(to.data);
+  for (int64_t i = 0; i < from.rows(); ++i) {
+    for (int64_t j = 0; j < from.cols(); ++j) out[j * to.cols() + i] = in[i * from.cols() + j];
+  }
+}
+
+// The transpose, in the same dtype, with zeros up to the size of `to`.
+Tensor Transposed(const Tensor& from, int64_t rows, int64_t cols, std::vector<Buffer>* storage) {
+  CHECK(rows >= from.cols() && cols >= from.rows());
+  storage->emplace_back(from.dtype, std::initializer_list<int64_t>{rows, cols});
+  const Tensor& to = storage->back().tensor();
+  from.dtype == DType::kF32 ? TransposeBits<uint32_t>(from, to) : TransposeBits<uint16_t>(from, to);
+  return to;
+}
+
+void CheckMatrix(const std::string& name, const Tensor& t, const std::string& path) {
+  const bool is_float = t.dtype == DType::kF32 || t.dtype == DType::kF16 || t.dtype == DType::kBF16;
+  if (t.rank == 2 && t.size() > 0 && is_float) return;
+  Fail(ErrorCode::kCorruptFile, "{}: {}: not a matrix of f32, f16 or bf16 numbers", path,
+       Quote(name));
+}
+
+OrderedJson ConfigJson(const AdapterFile& adapter, int rank, double scale) {
+  // mlx-lm matches the keys against paths within a layer, and against whole paths.
+  std::set<std::string> keys;
+  for (const auto& pair : adapter.pairs) {
+    constexpr std::string_view kLayers = "model.layers.";
+    const size_t dot = pair.module.find('.', kLayers.size());
+    const bool layer = pair.module.starts_with(kLayers) && dot != std::string::npos;
+    keys.insert(layer ? pair.module.substr(dot + 1) : pair.module);
+  }
+  OrderedJson json = {{"fine_tune_type", "lora"},
+                      {"num_layers", -1},  // all; modules without factors in the file do nothing
+                      {"lora_parameters",
+                       {{"rank", rank},
+                        {"scale", scale},
+                        {"dropout", adapter.config.lora_dropout},
+                        {"keys", keys}}}};
+  json["model"] = adapter.config.base_model_name_or_path;
+  return json;
+}
+
+}  // namespace
+
+AdapterFile ReadMlxAdapter(const std::string& dir) {
+  const std::string path = WeightsPath(dir);
+  const MlxConfig config = ReadConfig(dir);
+  AdapterFile adapter;
+  adapter.file = OpenSafetensors(path);
+  PairsOfFile pairs(path);
+  for (const auto& [name, tensor] : adapter.file->tensors()) {
+    const bool a = name.ends_with(".lora_a");
+    if (!a && !name.ends_with(".lora_b")) {
+      Fail(ErrorCode::kUnsupported,
+           "{}: tensor {} is neither lora_a nor lora_b of a linear layer; DoRA and full weights "
+           "are not supported",
+           path, Quote(name));
+    }
+    CheckMatrix(name, tensor, path);
+    const std::string module = name.substr(0, name.size() - 7);
+    const Tensor turned = Transposed(tensor, tensor.cols(), tensor.rows(), &adapter.storage);
+    a ? pairs.AddA(module, turned) : pairs.AddB(module, turned);
+  }
+  adapter.pairs = pairs.Finish();
+  for (AdapterFile::Pair& pair : adapter.pairs) {
+    if (pair.r != config.rank) {
+      Fail(ErrorCode::kCorruptFile, "{}: {}: is of rank {} where the config gives {}", path,
+           Quote(pair.module), pair.r, config.rank);
+    }
+    pair.alpha = static_cast<float>(config.scale * config.rank);
+  }
+  adapter.config = ConfigOfPairs(adapter.pairs);
+  adapter.config.lora_dropout = config.dropout;
+  adapter.config.base_model_name_or_path = config.model;
+  return adapter;
+}
+
+MlxWritten WriteMlxAdapter(const std::string& dir, const AdapterFile& adapter) {
+  const FoldedAdapter folded = FoldScales(adapter, OneNumber::kScale);
+  MlxWritten written = {.folded = folded.folded};
+  int64_t rank = 0;
+  for (const auto& pair : folded.pairs) rank = std::max(rank, pair.a.rows());
+  std::vector<Buffer> storage;
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [module, a, b] : folded.pairs) {
+    if (a.rows() < rank) ++written.padded;
+    const Tensor at = Transposed(a, a.cols(), rank, &storage);
+    const Tensor bt = Transposed(b, rank, b.rows(), &storage);
+    tensors.push_back({module + ".lora_a", at.dtype, {at.rows(), at.cols()}, at.data});
+    tensors.push_back({module + ".lora_b", bt.dtype, {bt.rows(), bt.cols()}, bt.data});
+  }
+  std::error_code error;
+  fs::create_directories(dir, error);
+  if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", dir, error.message());
+  WriteSafetensors(WeightsPath(dir), tensors, {{"format", "mlx"}});
+  const OrderedJson json = ConfigJson(adapter, static_cast<int>(rank), folded.number);
+  WriteFileAtomically(ConfigPath(dir),
+                      json.dump(4, ' ', false, OrderedJson::error_handler_t::replace) + "\n");
+  return written;
+}
+
+std::string BaseNamedByMlx(const std::string& dir) { return ReadConfig(dir).model; }
+
+}  // namespace lorikeet

@@ -1,0 +1,153 @@
+#include "cli/convert_adapter.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <vector>
+
+#include "checkpoint/mlx_adapter.h"
+#include "cli/read_model.h"
+#include "cli/text_files.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/format.h"
+
+namespace lorikeet {
+namespace {
+
+namespace fs = std::filesystem;
+
+// An adapter may be replaced when asked; nothing else may, nor what is being read.
+void CheckOutput(const AdapterConversion& conversion) {
+  const fs::path path(conversion.output);
+  const auto refuse = [&](const char* why) {
+    Fail(ErrorCode::kInvalidArgument, "{}: {}", conversion.output, why);
+  };
+  if (!fs::exists(path) || (fs::is_directory(path) && fs::is_empty(path))) return;
+  if (!conversion.overwrite) {
+    refuse("exists already; give another name, or --overwrite to replace it");
+  }
+  if (fs::weakly_canonical(path) == fs::weakly_canonical(conversion.adapter)) {
+    refuse("is what is converted and would be lost; give another name");
+  }
+  if (AdapterFormatOf(conversion.output) != conversion.to) {
+    refuse("--overwrite replaces adapters of the same format only; give another name");
+  }
+}
+
+// The base's config.json: for heads and, in GGUF, the architecture.
+GgufBase BaseOf(const AdapterConversion& conversion, const std::string& named) {
+  const std::string& path = conversion.model.empty() ? named : conversion.model;
+  if (path.empty()) {
+    Fail(ErrorCode::kInvalidArgument,
+         "{}: GGUF needs the base's architecture, and the adapter names no base; give --base",
+         conversion.adapter);
+  }
+  const ModelConfig config = ReadModelShape(path).config;
+  return {config.model_type,
+          {config.num_attention_heads, config.num_key_value_heads},
+          config.tie_word_embeddings};
+}
+
+AdapterFile Read(const AdapterConversion& conversion, AdapterFormat from) {
+  AttentionHeads heads;
+  if (from == AdapterFormat::kGguf && !conversion.model.empty()) {
+    heads = BaseOf(conversion, "").heads;
+  }
+  return ReadAnyAdapter(conversion.adapter, heads);
+}
+
+void WritePeft(const std::string& dir, const AdapterFile& adapter) {
+  std::vector<AdapterPairToWrite> pairs;
+  for (const auto& pair : adapter.pairs) pairs.push_back({pair.module, pair.a, pair.b});
+  WriteAdapter(dir, adapter.config, pairs);
+}
+
+// A folder whole or not at all, with the text files that lay beside the adapter.
+void WriteFolder(const AdapterConversion& conversion, const AdapterFile& adapter,
+                 AdapterConversionFacts* facts) {
+  std::string dir = fs::absolute(conversion.output).lexically_normal().string();
+  while (dir.size() > 1 && dir.ends_with('/')) dir.pop_back();
+  WriteFolderAtomically(dir, [&](const std::string& tmp) {
+    if (conversion.to == AdapterFormat::kPeft) {
+      WritePeft(tmp, adapter);
+    } else {
+      const MlxWritten written = WriteMlxAdapter(tmp, adapter);
+      facts->folded = written.folded;
+      facts->padded = written.padded;
+    }
+    if (fs::is_directory(conversion.adapter)) {
+      WriteTextFiles(TextFilesIn(conversion.adapter), tmp);
+    }
+  });
+}
+
+void CheckWritten(const AdapterFile& written, const AdapterFile& adapter, const std::string& path) {
+  bool same = written.pairs.size() == adapter.pairs.size();
+  for (size_t i = 0; same && i < written.pairs.size(); ++i) {
+    const auto &got = written.pairs[i], &wanted = adapter.pairs[i];
+    same = got.module == wanted.module && got.a.cols() == wanted.a.cols() &&
+           got.b.rows() == wanted.b.rows();
+  }
+  if (!same) Fail(ErrorCode::kIo, "{}: did not come back as it was written; check the disk", path);
+}
+
+}  // namespace
+
+AdapterConversionFacts ConvertAdapter(const AdapterConversion& conversion) {
+  const auto from = AdapterFormatOf(conversion.adapter);
+  if (!from) {
+    Fail(ErrorCode::kInvalidArgument,
+         "{}: not an adapter; --to is for adapters (a folder of peft or mlx-lm, or a GGUF file)",
+         conversion.adapter);
+  }
+  CheckOutput(conversion);
+  AdapterFile adapter = Read(conversion, *from);
+  // A name that was given is a better one to find the base by than that in the file.
+  std::string& base = adapter.config.base_model_name_or_path;
+  if (!conversion.model.empty()) base = conversion.model;
+  AdapterConversionFacts facts;
+  facts.from = *from;
+  facts.modules = std::ssize(adapter.pairs);
+  for (const auto& pair : adapter.pairs) facts.parameters += pair.a.size() + pair.b.size();
+  if (conversion.to == AdapterFormat::kGguf) {
+    facts.folded = WriteGgufAdapter(conversion.output, adapter, BaseOf(conversion, base),
+                                    conversion.half ? DType::kF16 : DType::kF32);
+  } else {
+    WriteFolder(conversion, adapter, &facts);
+  }
+  CheckWritten(ReadAnyAdapter(conversion.output), adapter, conversion.output);
+  return facts;
+}
+
+std::string ConversionText(const AdapterConversion& conversion,
+                           const AdapterConversionFacts& facts) {
+  std::string text =
+      fmt::format("{}: {} to {}, {} modules, {} parameters; read again and complete\n",
+                  conversion.output, AdapterFormatName(facts.from),
+                  AdapterFormatName(conversion.to), facts.modules, HumanCount(facts.parameters));
+  if (facts.folded > 0) {
+    text += fmt::format(
+        "note: {} has one scale for all modules; that of {} modules was multiplied into B\n",
+        AdapterFormatName(conversion.to), facts.folded);
+  }
+  if (facts.padded > 0) {
+    text += fmt::format("note: mlx has one rank for all modules; {} modules got zeros up to it\n",
+                        facts.padded);
+  }
+  return text;
+}
+
+OrderedJson ConversionJson(const AdapterConversion& conversion,
+                           const AdapterConversionFacts& facts) {
+  return {{"adapter", conversion.adapter},
+          {"output", conversion.output},
+          {"from", AdapterFormatName(facts.from)},
+          {"to", AdapterFormatName(conversion.to)},
+          {"modules", facts.modules},
+          {"parameters", facts.parameters},
+          {"scales_folded", facts.folded},
+          {"ranks_padded", facts.padded}};
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,21 @@
+// Matrix products of bf16 on AMX tiles, for Sapphire Rapids and later.
+//
+// Bit rule: every element of c is one chain of tile products over k in ascending steps of 32, the
+// last padded with zeros, begun at 0 or, when accumulating, at the old c. Blocks and threads only
+// decide where the f32 value waits between two steps, so its bits depend on its row of a, its
+// column of b and K alone: not on M, N, its place, nor on threads. As AMX defines it, denormals
+// count as zero.
+#pragma once
+#include "core/tensor.h"
+#include "kernels/matmul.h"
+
+namespace lorikeet {
+
+// True when CPU and kernel offer AMX for bf16, and neither LORIKEET_NO_AMX nor a limit set for
+// oneDNN (DNNL_MAX_CPU_ISA, ONEDNN_MAX_CPU_ISA) forbids it. Asked once; the answer stays.
+bool AmxAvailable();
+
+// MatMul for bf16 operands (see kernels/matmul.h). CHECKs AmxAvailable().
+void AmxMatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind, bool accumulate);
+
+}  // namespace lorikeet
