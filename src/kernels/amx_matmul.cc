@@ -1,5 +1,6 @@
 #include "kernels/amx_matmul.h"
 
+#include <array>
 #include <cstdlib>
 
 #include "core/arena.h"
@@ -83,8 +84,10 @@ struct Scratch {
   Sums block, turned;
 };
 
-Scratch TakeScratch(const Blocks& blocks) {
-  static thread_local Buffer buffer;
+// A product and the one that is added to it have a memory each.
+Scratch TakeScratch(const Blocks& blocks, size_t which) {
+  static thread_local std::array<Buffer, 2> buffers;
+  Buffer& buffer = buffers[which];
   Scratch scratch;
   // An odd number of cache lines from row to row, or tiles would compete for few sets of L1.
   scratch.row_stride = (blocks.depth / kStep | 1) * kStep;
@@ -260,21 +263,47 @@ LORIKEET_AMX void MultiplyStripe(const Product& product, const Place& place, Ran
   }
 }
 
+// A rectangle of c in work: a product with its blocks and memory.
+struct Work {
+  const Product* product;
+  Blocks blocks;
+  Scratch scratch;
+
+  LORIKEET_AMX void Pack(Range part, Range ks) const {
+    const auto pack = product->columns.k_is_row ? PackInterleaved : PackTransposed;
+    pack(product->columns, part, ks, blocks.depth, scratch.columns);
+  }
+};
+
+// What is added goes through the columns in the pieces of the first product, all of its k at once.
+Work AddedWork(const Product& added, int64_t width) {
+  const int64_t depth = RoundUp(added.k, kStep);
+  const Blocks blocks = {depth, width, EvenPiece(depth, kInnerDepth, kStep)};
+  return {&added, blocks, TakeScratch(blocks, 1)};
+}
+
+// `added`, where there is one, follows on each stripe of c while that is in the caches.
 // Tiles are given back at the end: a thread that holds them pays at every context switch.
-LORIKEET_AMX void MultiplyRectangle(const Product& product, Range rows, Range columns) {
+LORIKEET_AMX void MultiplyRectangle(const Product& product, const Product* added, Range rows,
+                                    Range columns) {
   const Blocks blocks = ChooseBlocks(product, rows.size(), columns.size());
-  const Scratch scratch = TakeScratch(blocks);
+  const Work work = {&product, blocks, TakeScratch(blocks, 0)};
+  const Work after = added != nullptr ? AddedWork(*added, blocks.width) : Work();
   const TileConfig config;
   _tile_loadconfig(&config);
   for (int64_t k = 0; k < product.k; k += blocks.depth) {
     const Range ks = {k, std::min(k + blocks.depth, product.k)};
+    const bool add = added != nullptr && ks.end == product.k;
     for (int64_t x = columns.begin; x < columns.end; x += blocks.width) {
       const Range part = {x, std::min(x + blocks.width, columns.end)};
-      const auto pack = product.columns.k_is_row ? PackInterleaved : PackTransposed;
-      pack(product.columns, part, ks, blocks.depth, scratch.columns);
+      work.Pack(part, ks);
+      if (add) after.Pack(part, {0, added->k});
       for (int64_t r = rows.begin; r < rows.end; r += kPanel) {
         const Place place = {{r, std::min(r + kPanel, rows.end)}, part};
-        MultiplyStripe(product, place, ks, rows.end, blocks, scratch);
+        MultiplyStripe(product, place, ks, rows.end, blocks, work.scratch);
+        if (add) {
+          MultiplyStripe(*added, place, {0, added->k}, rows.end, after.blocks, after.scratch);
+        }
       }
     }
   }
@@ -369,6 +398,33 @@ bool KernelGrantsTiles() {
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
+void Multiply(Product product, const Product* added, MatMulKind kind) {
+  const int64_t threads = omp_in_parallel() != 0 ? 1 : NumThreads();
+  Cut cut = ChooseCut(product, threads);
+  Product added_exchanged;
+  // With few rows in a, pack those rather than b: weights then stream by as they lie.
+  if (kind == MatMulKind::kNT) {
+    const Product exchanged = Exchanged(product);
+    const Cut other = ChooseCut(exchanged, threads);
+    if (other.cost < cut.cost) {
+      product = exchanged;
+      cut = other;
+      if (added != nullptr) {
+        added_exchanged = Exchanged(*added);
+        added = &added_exchanged;
+      }
+    }
+  }
+  ParallelDynamic(cut.rows * cut.columns, [&](int64_t i) {
+    const int64_t r = i / cut.columns, x = i % cut.columns;
+    MultiplyRectangle(
+        product, added,
+        {PieceEnd(product.rows.count, cut.rows, r - 1), PieceEnd(product.rows.count, cut.rows, r)},
+        {PieceEnd(product.columns.count, cut.columns, x - 1),
+         PieceEnd(product.columns.count, cut.columns, x)});
+  });
+}
+
 }  // namespace
 
 bool AmxAvailable() {
@@ -384,27 +440,16 @@ bool AmxAvailable() {
 void AmxMatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind,
                bool accumulate) {
   CHECK(AmxAvailable());
-  Product product = Describe(a, b, c, kind, accumulate);
   if (c.size() == 0) return;
-  const int64_t threads = omp_in_parallel() != 0 ? 1 : NumThreads();
-  Cut cut = ChooseCut(product, threads);
-  // With few rows in a, pack those rather than b: weights then stream by as they lie.
-  if (kind == MatMulKind::kNT) {
-    const Product exchanged = Exchanged(product);
-    const Cut other = ChooseCut(exchanged, threads);
-    if (other.cost < cut.cost) {
-      product = exchanged;
-      cut = other;
-    }
-  }
-  ParallelDynamic(cut.rows * cut.columns, [&](int64_t i) {
-    const int64_t r = i / cut.columns, x = i % cut.columns;
-    MultiplyRectangle(
-        product,
-        {PieceEnd(product.rows.count, cut.rows, r - 1), PieceEnd(product.rows.count, cut.rows, r)},
-        {PieceEnd(product.columns.count, cut.columns, x - 1),
-         PieceEnd(product.columns.count, cut.columns, x)});
-  });
+  Multiply(Describe(a, b, c, kind, accumulate), nullptr, kind);
+}
+
+void AmxMatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& c,
+                  bool accumulate) {
+  CHECK(AmxAvailable() && c.dtype == DType::kF32);
+  if (c.size() == 0) return;
+  const Product added = Describe(second.a, second.b, c, second.kind, /*accumulate=*/true);
+  Multiply(Describe(first.a, first.b, c, first.kind, accumulate), &added, first.kind);
 }
 
 }  // namespace lorikeet
@@ -413,6 +458,9 @@ namespace lorikeet {
 
 bool AmxAvailable() { return false; }
 void AmxMatMul(const Tensor&, const Tensor&, const Tensor&, MatMulKind, bool) {
+  CHECK(AmxAvailable());
+}
+void AmxMatMulSum(const MatMulTerm&, const MatMulTerm&, const Tensor&, bool) {
   CHECK(AmxAvailable());
 }
 

@@ -18,4 +18,9 @@ bool AmxAvailable();
 // MatMul for bf16 operands (see kernels/matmul.h). CHECKs AmxAvailable().
 void AmxMatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind, bool accumulate);
 
+// MatMulSum for bf16 operands: an element's chain goes through the k of the first product, then
+// through that of the second, with the bits of one AmxMatMul after the other.
+void AmxMatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& c,
+                  bool accumulate);
+
 }  // namespace lorikeet

@@ -185,6 +185,17 @@ void MatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind, 
   }
 }
 
+void MatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& c,
+               bool accumulate) {
+  if (first.a.dtype == DType::kBF16 && AmxAvailable()) {
+    AmxMatMulSum(first, second, c, accumulate);
+    return;
+  }
+  // The small term writes c, and the large one, which has the arithmetic to hide it, reads.
+  MatMul(second.a, second.b, c, second.kind, accumulate);
+  MatMul(first.a, first.b, c, first.kind, /*accumulate=*/true);
+}
+
 bool HasNativeBf16() {
   Engine();
   const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());

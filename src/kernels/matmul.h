@@ -1,4 +1,5 @@
-// Matrix products through oneDNN: c (M, N) = op(a) . op(b), or c += when accumulating.
+// Matrix products, c (M, N) = op(a) . op(b) or c += when accumulating: through oneDNN, and in bf16
+// on CPUs with AMX through kernels of our own (kernels/amx_matmul.h).
 //
 // Both operands share one dtype (f32 or bf16) and are dense and row-major, as weights lie in
 // their file. Sums run in f32. Bit rule: a row of c depends on its own row of a, on b and on the
@@ -22,6 +23,16 @@ enum class MatMulKind : uint8_t {
 // calling thread alone. Nothing happens when M or N is 0; K is at least 1.
 void MatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind,
             bool accumulate = false);
+
+// c = op(a) . op(b) + op(a2) . op(b2), or c +=, under the same bit rule; c is f32. The second term
+// is meant to be the small one (the low-rank part of an adapted layer): it costs no pass over c of
+// its own where that can be had.
+struct MatMulTerm {
+  Tensor a, b;
+  MatMulKind kind;
+};
+void MatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& c,
+               bool accumulate = false);
 
 // True when the CPU multiplies bf16 natively (AVX512-BF16, AMX): then bf16 is the faster dtype.
 bool HasNativeBf16();

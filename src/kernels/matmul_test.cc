@@ -116,6 +116,46 @@ void SweepRows(const std::vector<int64_t>& columns, const std::vector<int64_t>& 
 
 TEST_F(MatMulTest, RowsDoNotDependOnTheNumberOfRows) { SweepRows({1, 16, 192}, {1, 16, 576}); }
 
+// The rows of a sum of two products, and the sum itself: what an adapted layer computes.
+TEST_F(MatMulTest, ASumOfTwoProductsKeepsTheRule) {
+  constexpr int64_t kMany = 300;
+  for (const DType dtype : Dtypes()) {
+    for (const auto& [n, k, r] :
+         {std::array<int64_t, 3>{48, 100, 4}, {200, 576, 16}, {33, 64, 40}}) {
+      const Buffer a = RandomMatrix(dtype, kMany, k, "a"), b = RandomMatrix(dtype, n, k, "b");
+      const Buffer a2 = RandomMatrix(dtype, kMany, r, "a2"), b2 = RandomMatrix(dtype, r, n, "b2");
+      for (const bool accumulate : {false, true}) {
+        const auto run = [&](int64_t begin, int64_t end, const Tensor& c) {
+          MatMulSum({a.tensor().Rows(begin, end), b.tensor(), MatMulKind::kNT},
+                    {a2.tensor().Rows(begin, end), b2.tensor(), MatMulKind::kNN},
+                    c.Rows(begin, end), accumulate);
+        };
+        const Buffer whole = RandomMatrix(DType::kF32, kMany, n, "c");
+        run(0, kMany, whole.tensor());
+        const Buffer apart = RandomMatrix(DType::kF32, kMany, n, "c");
+        MatMul(a.tensor(), b.tensor(), apart.tensor(), MatMulKind::kNT, accumulate);
+        MatMul(a2.tensor(), b2.tensor(), apart.tensor(), MatMulKind::kNN, true);
+        for (int64_t i = 0; i < whole.tensor().size(); ++i) {
+          ASSERT_NEAR(whole.tensor().as<float>()[i], apart.tensor().as<float>()[i], 1e-4);
+        }
+        for (const int threads : {1, 2, 3}) {
+          SetNumThreads(threads);
+          for (const int64_t m : {1, 2, 5, 16, 33, 100, 290}) {
+            const Buffer part = RandomMatrix(DType::kF32, kMany, n, "c");
+            run(7, 7 + m, part.tensor());
+            ASSERT_EQ(
+                std::memcmp(whole.tensor().as<float>() + 7 * n, part.tensor().as<float>() + 7 * n,
+                            static_cast<size_t>(m * n) * sizeof(float)),
+                0)
+                << DTypeName(dtype) << " m " << m << " n " << n << " r " << r << " threads "
+                << threads;
+          }
+        }
+      }
+    }
+  }
+}
+
 using SlowMatMulTest = ThreadsRestored;
 TEST_F(SlowMatMulTest, RowsDoNotDependOnTheNumberOfRows) {
   SweepRows({1, 2, 4, 16, 48, 64, 576, 1000}, {1, 2, 8, 24, 64, 100, 1536, 2048});

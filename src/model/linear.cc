@@ -21,37 +21,39 @@ const char* PartOf(const Linear& linear) {
 
 }  // namespace
 
-// The low-rank part goes first where it may: it then writes y instead of reading and writing it,
-// and the base product, which has the arithmetic to hide it, reads.
 void LinearForward(const Linear& linear, const LoraPair* lora, const Tensor& x, const Tensor& y,
                    bool accumulate, const Tensor& low_rank_t, Arena& scratch) {
-  if (lora != nullptr) {
+  if (lora == nullptr) {
+    TimedMatMul(PartOf(linear), x, linear.weight, y, MatMulKind::kNT, accumulate);
+  } else {
     const ArenaScope scope(scratch);
     const int64_t T = x.rows();
     const Tensor product = scratch.Take("lora products", DType::kF32, {T, lora->r});
     const Tensor low_rank = scratch.Take("lora products", x.dtype, {T, lora->r});
     TimedMatMul(kLowRank, x, lora->a_c, product, MatMulKind::kNT, false);
     ScaleCastTranspose(product, lora->scale, low_rank, low_rank_t);
-    TimedMatMul(kLowRank, low_rank, lora->bt_c, y, MatMulKind::kNN, accumulate);
+    const TimedPart timed(PartOf(linear));
+    MatMulSum({x, linear.weight, MatMulKind::kNT}, {low_rank, lora->bt_c, MatMulKind::kNN}, y,
+              accumulate);
   }
-  TimedMatMul(PartOf(linear), x, linear.weight, y, MatMulKind::kNT, accumulate || lora != nullptr);
   if (linear.bias) AddBias(y, linear.bias);
 }
 
 void LinearBackwardInput(const Linear& linear, const LoraPair* lora, const Tensor& dy,
                          const Tensor& dx, bool accumulate, const Tensor& g_t, Arena& scratch) {
-  if (lora != nullptr) {
-    const ArenaScope scope(scratch);
-    const int64_t T = dy.rows();
-    const Tensor product = scratch.Take("lora products", DType::kF32, {T, lora->r});
-    const Tensor g = scratch.Take("lora products", dy.dtype, {T, lora->r});
-    TimedMatMul(kLowRank, dy, lora->bt_c, product, MatMulKind::kNT, false);
-    ScaleCastTranspose(product, lora->scale, g, g_t);
-    if (dx) TimedMatMul(kLowRank, g, lora->a_c, dx, MatMulKind::kNN, accumulate);
+  if (lora == nullptr) {
+    if (dx) TimedMatMul(PartOf(linear), dy, linear.weight, dx, MatMulKind::kNN, accumulate);
+    return;
   }
+  const ArenaScope scope(scratch);
+  const int64_t T = dy.rows();
+  const Tensor product = scratch.Take("lora products", DType::kF32, {T, lora->r});
+  const Tensor g = scratch.Take("lora products", dy.dtype, {T, lora->r});
+  TimedMatMul(kLowRank, dy, lora->bt_c, product, MatMulKind::kNT, false);
+  ScaleCastTranspose(product, lora->scale, g, g_t);
   if (!dx) return;
-  TimedMatMul(PartOf(linear), dy, linear.weight, dx, MatMulKind::kNN,
-              accumulate || lora != nullptr);
+  const TimedPart timed(PartOf(linear));
+  MatMulSum({dy, linear.weight, MatMulKind::kNN}, {g, lora->a_c, MatMulKind::kNN}, dx, accumulate);
 }
 
 void LinearBackwardWeights(const Linear& linear, const LoraPair* lora, const Tensor& dy,

@@ -87,9 +87,9 @@ Chunk Shortened(const Chunk& c, int64_t rows) {
 }  // namespace
 
 int64_t HeadChunkRows(const ModelConfig& config) {
-  constexpr int64_t kMostLogits = int64_t{1} << 23;  // 32 MiB of f32
+  constexpr int64_t kMostLogits = int64_t{1} << 24;  // 64 MiB of f32
   const int64_t rows = kMostLogits / config.vocab_size / 16 * 16;
-  return std::clamp<int64_t>(rows, 16, 256);
+  return std::clamp<int64_t>(rows, 16, 512);
 }
 
 LossHeadOutput LossHead(const Model& model, const LoraAdapter* adapter, const LossHeadInput& input,
