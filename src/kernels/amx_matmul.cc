@@ -28,12 +28,24 @@ struct Lines {
   }
 };
 
+// c, or the part of it that begins at first_row and first_column.
+struct Result {
+  void* data;
+  DType dtype;
+  int64_t stride;  // elements from row to row
+  int64_t first_row, first_column;
+  template <class T>
+  T* At(int64_t row, int64_t column) const {
+    return static_cast<T*>(data) + (row - first_row) * stride + (column - first_column);
+  }
+};
+
 // c = rows . columns^T, or its transpose: which operand is read as it lies (rows) and which is
 // packed into column tiles does not change the bits, a tile product being symmetric in them.
 struct Product {
   Lines rows, columns;
   int64_t k;
-  const Tensor* c;
+  Result c;
   bool c_transposed;  // lines of `rows` are columns of c
   bool accumulate;
 };
@@ -68,7 +80,7 @@ Blocks ChooseBlocks(const Product& product, int64_t rows, int64_t columns) {
   const int64_t deepest = kColumnBytes / (2 * least_width);
   Blocks blocks;
   // A bf16 c cannot hold sums between two blocks of k, so there is one.
-  blocks.depth = product.c->dtype == DType::kBF16 ? k : EvenPiece(k, deepest, kStep);
+  blocks.depth = product.c.dtype == DType::kBF16 ? k : EvenPiece(k, deepest, kStep);
   const int64_t widest = std::max(kColumnBytes / (2 * blocks.depth) / kPanel * kPanel, kPanel);
   blocks.width = EvenPiece(columns, widest, kPanel);
   blocks.inner_depth = EvenPiece(blocks.depth, kInnerDepth, kStep);
@@ -173,32 +185,32 @@ struct Place {
 };
 
 LORIKEET_AMX void ReadSums(const Product& product, const Place& place, const Scratch& scratch) {
-  const int64_t stride = product.c->cols();
-  const float* c = product.c->as<float>();
+  const Result& c = product.c;
   if (product.c_transposed) {
-    ReadBlock(c + place.columns.begin * stride + place.rows.begin, stride, place.columns.size(),
+    ReadBlock(c.At<float>(place.columns.begin, place.rows.begin), c.stride, place.columns.size(),
               place.rows.size(), scratch.turned);
     TransposeBlock(scratch.turned, scratch.block);
   } else {
-    ReadBlock(c + place.rows.begin * stride + place.columns.begin, stride, place.rows.size(),
+    ReadBlock(c.At<float>(place.rows.begin, place.columns.begin), c.stride, place.rows.size(),
               place.columns.size(), scratch.block);
   }
 }
 
+// Sums of c's rows x columns into c.
+LORIKEET_AMX void WriteResult(const Sums& sums, Range rows, Range columns, const Result& c) {
+  if (c.dtype == DType::kF32) {
+    WriteBlock(sums, rows.size(), columns.size(), c.At<float>(rows.begin, columns.begin), c.stride);
+  } else {
+    WriteBlock(sums, rows.size(), columns.size(), c.At<Bits>(rows.begin, columns.begin), c.stride);
+  }
+}
+
 LORIKEET_AMX void WriteSums(const Product& product, const Place& place, const Scratch& scratch) {
-  Sums sums = scratch.block;
-  Range rows = place.rows, columns = place.columns;
   if (product.c_transposed) {
     TransposeBlock(scratch.block, scratch.turned);
-    sums = scratch.turned;
-    std::swap(rows, columns);
-  }
-  const int64_t stride = product.c->cols(), at = rows.begin * stride + columns.begin;
-  if (product.c->dtype == DType::kF32) {
-    WriteBlock(sums, rows.size(), columns.size(), product.c->as<float>() + at, stride);
+    WriteResult(scratch.turned, place.columns, place.rows, product.c);
   } else {
-    WriteBlock(sums, rows.size(), columns.size(),
-               reinterpret_cast<Bits*>(product.c->as<bfloat16>()) + at, stride);
+    WriteResult(scratch.block, place.rows, place.columns, product.c);
   }
 }
 
@@ -224,15 +236,15 @@ Prefetch NextRows(const Lines& lines, const Stripe& stripe, int64_t k, int64_t p
 LORIKEET_AMX void MultiplyPart(const Product& product, const Stripe& stripe, int64_t k,
                                int64_t panel, const Blocks& blocks, const Scratch& scratch) {
   const Range rows = stripe.place.rows, all = stripe.place.columns;
-  const int64_t column = all.begin + panel * kPanel, c_stride = product.c->cols();
+  const int64_t column = all.begin + panel * kPanel;
   const Range columns = {column, std::min(column + kPanel, all.end)};
-  const bool direct = product.c->dtype == DType::kF32 && !product.c_transposed &&
+  const bool direct = product.c.dtype == DType::kF32 && !product.c_transposed &&
                       rows.size() % kTile == 0 && columns.size() % kTile == 0;
   const bool first = k == 0, last = k + blocks.inner_depth >= stripe.ks.size();
   const bool from_c = product.accumulate || stripe.ks.begin > 0;
   const Sums waiting = {scratch.waiting + panel * kPanel * kPanel, kPanel};
-  const Sums c = direct ? Sums{product.c->as<float>() + rows.begin * c_stride + column, c_stride}
-                        : scratch.block;
+  const Sums c =
+      direct ? Sums{product.c.At<float>(rows.begin, column), product.c.stride} : scratch.block;
   if (first && from_c && !direct) ReadSums(product, {rows, columns}, scratch);
   const int64_t depth = std::min(blocks.inner_depth, stripe.ks.size() - k);
   MultiplyBlock(rows.size(), columns.size(), {stripe.tiles.data + k, stripe.tiles.stride},
@@ -282,6 +294,39 @@ Work AddedWork(const Product& added, int64_t width) {
   return {&added, blocks, TakeScratch(blocks, 1)};
 }
 
+// A stripe of c in f32, for a sum of products whose c is bf16: rounded once, when it is complete.
+Result StripeOf(const Product& product, const Place& place, int64_t width) {
+  static thread_local Buffer buffer;
+  if (buffer.tensor().size() < kPanel * width) buffer = Buffer(DType::kF32, {kPanel * width});
+  if (product.c_transposed) {
+    return {buffer.tensor().data, DType::kF32, kPanel, place.columns.begin, place.rows.begin};
+  }
+  return {buffer.tensor().data, DType::kF32, width, place.rows.begin, place.columns.begin};
+}
+
+LORIKEET_AMX void RoundStripe(const Result& stripe, Range rows, Range columns, const Result& c) {
+  for (int64_t r = rows.begin; r < rows.end; r += kPanel) {
+    for (int64_t x = columns.begin; x < columns.end; x += kPanel) {
+      WriteResult({stripe.At<float>(r, x), stripe.stride}, {r, std::min(r + kPanel, rows.end)},
+                  {x, std::min(x + kPanel, columns.end)}, c);
+    }
+  }
+}
+
+// One stripe of the sum of two products.
+LORIKEET_AMX void MultiplySum(const Work& first, const Work& second, const Place& place, Range ks,
+                              int64_t last_row) {
+  Product product = *first.product, added = *second.product;
+  const bool rounded = product.c.dtype != DType::kF32;
+  if (rounded) product.c = added.c = StripeOf(product, place, first.blocks.width);
+  MultiplyStripe(product, place, ks, last_row, first.blocks, first.scratch);
+  MultiplyStripe(added, place, {0, added.k}, last_row, second.blocks, second.scratch);
+  if (!rounded) return;
+  const bool turned = product.c_transposed;
+  RoundStripe(product.c, turned ? place.columns : place.rows, turned ? place.rows : place.columns,
+              first.product->c);
+}
+
 // `added`, where there is one, follows on each stripe of c while that is in the caches.
 // Tiles are given back at the end: a thread that holds them pays at every context switch.
 LORIKEET_AMX void MultiplyRectangle(const Product& product, const Product* added, Range rows,
@@ -300,9 +345,10 @@ LORIKEET_AMX void MultiplyRectangle(const Product& product, const Product* added
       if (add) after.Pack(part, {0, added->k});
       for (int64_t r = rows.begin; r < rows.end; r += kPanel) {
         const Place place = {{r, std::min(r + kPanel, rows.end)}, part};
-        MultiplyStripe(product, place, ks, rows.end, blocks, work.scratch);
         if (add) {
-          MultiplyStripe(*added, place, {0, added->k}, rows.end, after.blocks, after.scratch);
+          MultiplySum(work, after, place, ks, rows.end);
+        } else {
+          MultiplyStripe(product, place, ks, rows.end, blocks, work.scratch);
         }
       }
     }
@@ -362,7 +408,7 @@ Product Describe(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind k
   Product product = {{a_bits, a_turned ? a.cols() : a.rows(), a.cols(), a_turned},
                      {b_bits, b_turned ? b.rows() : b.cols(), b.cols(), !b_turned},
                      a_turned ? a.rows() : a.cols(),
-                     &c,
+                     {c.data, c.dtype, c.cols(), 0, 0},
                      false,
                      accumulate};
   CHECK(product.k > 0 && product.k == (b_turned ? b.cols() : b.rows()));
@@ -446,9 +492,10 @@ void AmxMatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kin
 
 void AmxMatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& c,
                   bool accumulate) {
-  CHECK(AmxAvailable() && c.dtype == DType::kF32);
+  CHECK(AmxAvailable());
   if (c.size() == 0) return;
-  const Product added = Describe(second.a, second.b, c, second.kind, /*accumulate=*/true);
+  Product added = Describe(second.a, second.b, c, second.kind, false);
+  added.accumulate = true;  // to the first one's sums, which are f32 whatever c is
   Multiply(Describe(first.a, first.b, c, first.kind, accumulate), &added, first.kind);
 }
 

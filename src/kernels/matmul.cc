@@ -191,10 +191,13 @@ void MatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& 
     AmxMatMulSum(first, second, c, accumulate);
     return;
   }
+  CHECK(MatMulSumTakes(c.dtype));
   // The small term writes c, and the large one, which has the arithmetic to hide it, reads.
   MatMul(second.a, second.b, c, second.kind, accumulate);
   MatMul(first.a, first.b, c, first.kind, /*accumulate=*/true);
 }
+
+bool MatMulSumTakes(DType result) { return result == DType::kF32 || AmxAvailable(); }
 
 bool HasNativeBf16() {
   Engine();

@@ -33,6 +33,7 @@ struct MatMulTerm {
 };
 void MatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& c,
                bool accumulate = false);
+bool MatMulSumTakes(DType result);
 
 // True when the CPU multiplies bf16 natively (AVX512-BF16, AMX): then bf16 is the faster dtype.
 bool HasNativeBf16();

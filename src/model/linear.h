@@ -34,8 +34,8 @@ struct LoraPair {
 };
 
 // What LinearForward keeps for the backward: s (x A^T) transposed, (R, T) C.
-// `lora` may be null. y (T, out) f32 is written, or added to when accumulating.
-// low_rank_t may be empty when no backward follows.
+// `lora` may be null. y (T, out) f32 is written, or added to when accumulating; without a bias and
+// not accumulating it may be in C, rounded once. low_rank_t may be empty when no backward follows.
 void LinearForward(const Linear& linear, const LoraPair* lora, const Tensor& x, const Tensor& y,
                    bool accumulate, const Tensor& low_rank_t, Arena& scratch);
 

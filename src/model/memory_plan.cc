@@ -109,9 +109,9 @@ size_t ForwardScratch(const ModelConfig& c, int64_t T, int64_t r, DType C) {
   attention.Add(C, T * c.hidden_size);
   attention.Add(kF32, T * c.q_size());
   mlp.Add(C, T * c.hidden_size);
-  mlp.Add(kF32, T * c.intermediate_size);
-  mlp.Add(kF32, T * c.intermediate_size);
   mlp.Add(C, T * c.intermediate_size);
+  // Gate and up in f32 where a bias is added; one of them for the sum of an adapter in bf16.
+  for (int i = 0; i < (c.mlp_bias ? 2 : 1); ++i) mlp.Add(kF32, T * c.intermediate_size);
   return std::max(attention.bytes(), mlp.bytes()) + LowRankScratch(T, r, C);
 }
 

@@ -142,12 +142,18 @@ void MlpPartForward(const Pass& pass, int64_t l, const Tensor& residual,
   const int64_t T = pass.T(), D = c.hidden_size, F = c.intermediate_size;
   const Tensor y = pass.arena.Take("normed input", pass.compute(), {T, D});
   RmsNormForward(residual, w.post_attention_layernorm.weight, c.rms_norm_eps, a.xhat2, y, a.rstd2);
-  const Tensor gate = pass.arena.Take("projection", DType::kF32, {T, F});
-  const Tensor up = pass.arena.Take("projection", DType::kF32, {T, F});
-  Project(pass, w.gate_proj, y, gate, false, a.low_rank_t[kGate]);
-  Project(pass, w.up_proj, y, up, false, a.low_rank_t[kUp]);
   const Tensor h = pass.arena.Take("swiglu", pass.compute(), {T, F});
-  SwigluForward(gate, up, a.gate, a.up, h);
+  if (c.mlp_bias) {  // which is added in f32
+    const Tensor gate = pass.arena.Take("projection", DType::kF32, {T, F});
+    const Tensor up = pass.arena.Take("projection", DType::kF32, {T, F});
+    Project(pass, w.gate_proj, y, gate, false, a.low_rank_t[kGate]);
+    Project(pass, w.up_proj, y, up, false, a.low_rank_t[kUp]);
+    SwigluForward(gate, up, a.gate, a.up, h);
+  } else {
+    Project(pass, w.gate_proj, y, a.gate, false, a.low_rank_t[kGate]);
+    Project(pass, w.up_proj, y, a.up, false, a.low_rank_t[kUp]);
+    SwigluRecompute(a.gate, a.up, h);
+  }
   Project(pass, w.down_proj, h, residual, true, a.low_rank_t[kDown]);
 }
 

@@ -53,7 +53,8 @@ ForwardBackwardOutput SftLoop::GuardedForwardBackward(const std::vector<const Ex
   if (!std::isfinite(loss)) {
     const std::string layer = run_.FirstNonFiniteLayer(batch);
     Fail(ErrorCode::kDiverged,
-         "step {}: the loss is {}; the first output that is not finite is that of {}; {}",
+         "step {}: the loss is not finite ({}); the first output that is not finite is that of {}; "
+         "{}",
          step_ + 1, loss, layer.empty() ? "lm_head" : layer, Advice());
   }
   const std::string wrong = divergence_.Add(loss);
