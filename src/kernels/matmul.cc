@@ -45,6 +45,7 @@ struct ShapeHash {
 // of our own (kernels/amx_matmul.h). A person's own DNNL_MAX_CPU_ISA stands. The cap must come
 // before any question to oneDNN about its instruction set, which would freeze it.
 void CapInstructionSet() {
+  if (AmxAvailable()) return;  // then none of bf16's results come from oneDNN
   for (const char* name : {"DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA"}) {
     if (std::getenv(name) != nullptr) return;
   }
@@ -161,12 +162,17 @@ Shape ShapeOf(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind
 }  // namespace
 
 void MatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind, bool accumulate) {
+  if (a.dtype == DType::kBF16 && AmxAvailable()) {
+    AmxMatMul(a, b, c, kind, accumulate);
+  } else {
+    LibraryMatMul(a, b, c, kind, accumulate);
+  }
+}
+
+void LibraryMatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind,
+                   bool accumulate) {
   const Shape shape = ShapeOf(a, b, c, kind, accumulate);
   if (shape.m == 0 || shape.n == 0) return;
-  if (shape.operands == DType::kBF16 && AmxAvailable()) {
-    AmxMatMul(a, b, c, kind, accumulate);
-    return;
-  }
   ThreadState& state = State();
   try {
     Entry& entry = Find(state, shape);

@@ -24,6 +24,11 @@ enum class MatMulKind : uint8_t {
 void MatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind,
             bool accumulate = false);
 
+// The same through oneDNN whatever the CPU: a yardstick for measurements. Where MatMul does not use
+// it, its bf16 results do not keep the bit rule.
+void LibraryMatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind,
+                   bool accumulate = false);
+
 // c = op(a) . op(b) + op(a2) . op(b2), or c +=, under the same bit rule; c is f32. The second term
 // is meant to be the small one (the low-rank part of an adapted layer): it costs no pass over c of
 // its own where that can be had.
