@@ -212,16 +212,6 @@ bool HasNativeBf16() {
   return AmxAvailable() || (isa & needed) == needed;
 }
 
-std::string MatMulKernelName(int64_t m, int64_t n, int64_t k, DType dtype) {
-  if (dtype == DType::kBF16 && AmxAvailable()) return "amx";
-  try {
-    return Describe({m, n, k, MatMulKind::kNT, dtype, DType::kF32, false, NumThreads()})
-        .impl_info_str();
-  } catch (const dnnl::error& e) {
-    return fmt::format("none ({})", e.what());
-  }
-}
-
 std::string MatMulLibraryVersion() {
   const dnnl::version_t* v = dnnl::version();
   return fmt::format("oneDNN {}.{}.{}", v->major, v->minor, v->patch);

@@ -29,9 +29,10 @@ void MatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind,
 void LibraryMatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind,
                    bool accumulate = false);
 
-// c = op(a) . op(b) + op(a2) . op(b2), or c +=, under the same bit rule; c is f32. The second term
-// is meant to be the small one (the low-rank part of an adapted layer): it costs no pass over c of
-// its own where that can be had.
+// c = op(a) . op(b) + op(a2) . op(b2), or c +=, under the same bit rule. c is f32, or, where
+// MatMulSumTakes(bf16) and it does not accumulate, bf16, rounded once. The second term is meant to
+// be the small one (the low-rank part of an adapted layer): it costs no pass over c of its own
+// where that can be had.
 struct MatMulTerm {
   Tensor a, b;
   MatMulKind kind;
@@ -40,10 +41,8 @@ void MatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& 
                bool accumulate = false);
 bool MatMulSumTakes(DType result);
 
-// True when the CPU multiplies bf16 natively (AVX512-BF16, AMX): then bf16 is the faster dtype.
+// True when the CPU multiplies bf16 natively (AVX512-BF16, AMX).
 bool HasNativeBf16();
-// The kernel oneDNN picks for y = x W^T of this shape, e.g. "brg:avx512_core_bf16".
-std::string MatMulKernelName(int64_t m, int64_t n, int64_t k, DType dtype);
 std::string MatMulLibraryVersion();  // "oneDNN 2.6.3"
 
 }  // namespace lorikeet
