@@ -1,17 +1,13 @@
 #include "kernels/amx_matmul.h"
 
 #include <array>
-#include <cstdlib>
 
 #include "core/arena.h"
 #include "core/check.h"
 #include "core/parallel.h"
+#include "kernels/isa.h"
 
 #if defined(__x86_64__) && defined(__linux__)
-#include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "kernels/amx_tiles-inl.h"
 
 namespace lorikeet {
@@ -148,10 +144,10 @@ LORIKEET_AMX void PackTransposed(const Lines& lines, Range columns, Range ks, in
         _mm_prefetch(reinterpret_cast<const char*>(lines.At(ahead, k)), _MM_HINT_T0);
       }
       if (deep == kStep && columns.end - x >= kTile) {
-        Transpose(lines.At(x, k), lines.stride * 2, packed, 64);
+        TransposeWords(lines.At(x, k), lines.stride * 2, packed, 64);
       } else {
         CopyTile(lines.At(x, k), lines.stride, columns.end - x, deep, tile, kStep);
-        Transpose(tile, 64, packed, 64);
+        TransposeWords(tile, 64, packed, 64);
       }
     }
   }
@@ -166,7 +162,7 @@ LORIKEET_AMX void PackRows(const Lines& lines, Range rows, Range ks, Bits* to, i
       Bits* packed = to + (r - rows.begin) * stride;
       if (lines.k_is_row) {
         InterleaveTile(lines.At(r, k), lines.stride, deep, rows.end - r, tile);
-        Transpose(tile, 64, packed, stride * 2);
+        TransposeWords(tile, 64, packed, stride * 2);
       } else {
         CopyTile(lines.At(r, k), lines.stride, rows.end - r, deep, packed, stride);
       }
@@ -422,28 +418,6 @@ Product Exchanged(Product product) {
   return product;
 }
 
-// Leaf 7's and leaf 1's words for what LORIKEET_AMX names.
-bool CpuHasAmx() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0) return false;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  constexpr unsigned kAvx512 = 1U << 16 | 1U << 17 | 1U << 30 | 1U << 31;  // F, DQ, BW, VL
-  constexpr unsigned kAmx = 1U << 22 | 1U << 24;                           // BF16, TILE
-  if ((b & kAvx512) != kAvx512 || (d & kAmx) != kAmx) return false;
-  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0) return false;
-  if ((a & 1U << 5) == 0) return false;  // AVX512-BF16
-  unsigned low = 0, high = 0;
-  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  constexpr unsigned kStates = 0xE6 | 3U << 17;  // SSE, AVX, AVX-512, tiles
-  return (low & kStates) == kStates;
-}
-
-// Linux hands out the 8 KiB of tile state on request, for all threads of the process.
-bool KernelGrantsTiles() {
-  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
-
 void Multiply(Product product, const Product* added, MatMulKind kind) {
   const int64_t threads = omp_in_parallel() != 0 ? 1 : NumThreads();
   Cut cut = ChooseCut(product, threads);
@@ -473,26 +447,16 @@ void Multiply(Product product, const Product* added, MatMulKind kind) {
 
 }  // namespace
 
-bool AmxAvailable() {
-  static const bool available = [] {
-    for (const char* name : {"LORIKEET_NO_AMX", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA"}) {
-      if (std::getenv(name) != nullptr) return false;
-    }
-    return CpuHasAmx() && KernelGrantsTiles();
-  }();
-  return available;
-}
-
 void AmxMatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind,
                bool accumulate) {
-  CHECK(AmxAvailable());
+  CHECK(IsaHas(Isa::kAmx));
   if (c.size() == 0) return;
   Multiply(Describe(a, b, c, kind, accumulate), nullptr, kind);
 }
 
 void AmxMatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& c,
                   bool accumulate) {
-  CHECK(AmxAvailable());
+  CHECK(IsaHas(Isa::kAmx));
   if (c.size() == 0) return;
   Product added = Describe(second.a, second.b, c, second.kind, false);
   added.accumulate = true;  // to the first one's sums, which are f32 whatever c is
@@ -503,12 +467,11 @@ void AmxMatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tenso
 #else
 namespace lorikeet {
 
-bool AmxAvailable() { return false; }
 void AmxMatMul(const Tensor&, const Tensor&, const Tensor&, MatMulKind, bool) {
-  CHECK(AmxAvailable());
+  CHECK(IsaHas(Isa::kAmx));
 }
 void AmxMatMulSum(const MatMulTerm&, const MatMulTerm&, const Tensor&, bool) {
-  CHECK(AmxAvailable());
+  CHECK(IsaHas(Isa::kAmx));
 }
 
 }  // namespace lorikeet

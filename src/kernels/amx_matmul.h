@@ -11,11 +11,7 @@
 
 namespace lorikeet {
 
-// True when CPU and kernel offer AMX for bf16, and neither LORIKEET_NO_AMX nor a limit set for
-// oneDNN (DNNL_MAX_CPU_ISA, ONEDNN_MAX_CPU_ISA) forbids it. Asked once; the answer stays.
-bool AmxAvailable();
-
-// MatMul for bf16 operands (see kernels/matmul.h). CHECKs AmxAvailable().
+// MatMul for bf16 operands (see kernels/matmul.h). CHECKs IsaHas(kAmx) (kernels/isa.h).
 void AmxMatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind, bool accumulate);
 
 // MatMulSum for bf16 operands: an element's chain goes through the k of the first product, then

@@ -11,6 +11,7 @@
 #include "core/arena.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "kernels/isa.h"
 
 namespace lorikeet {
 namespace {
@@ -77,9 +78,9 @@ struct Case {
 class AmxMatMulTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!AmxAvailable()) {
-      GTEST_SKIP() << "no AMX: needs a CPU with amx_tile and amx_bf16, Linux 5.16 or later, and "
-                      "none of LORIKEET_NO_AMX, DNNL_MAX_CPU_ISA, ONEDNN_MAX_CPU_ISA set";
+    if (!IsaHas(Isa::kAmx)) {
+      GTEST_SKIP() << "no AMX: needs a CPU with amx_tile and amx_bf16, Linux 5.16 or later, and no "
+                      "LORIKEET_MAX_ISA";
     }
   }
   void TearDown() override { SetNumThreads(before_); }

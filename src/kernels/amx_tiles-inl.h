@@ -10,10 +10,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#if defined(__GNUC__) && !defined(__clang__)  // g++ 12 takes its own intrinsics for uninitialised
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
+#include "kernels/avx512_words-inl.h"
 
 #define LORIKEET_AMX \
   __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
@@ -52,10 +49,7 @@ LORIKEET_AMX inline void CopyTile(const Bits* from, int64_t stride, int64_t rows
 
 // Two rows of 16 elements become one of 16 pairs.
 LORIKEET_AMX inline void StorePairs(__m256i first, __m256i second, Bits* to) {
-  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
-                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
-  _mm512_store_si512(to, _mm512_permutexvar_epi16(order, both));
+  _mm512_store_si512(to, InterleaveWords(first, second));
 }
 
 // `depth` rows of k, `width` columns each (at most 32 x 16), become a column tile.
@@ -74,37 +68,6 @@ LORIKEET_AMX inline void InterleaveTile(const Bits* from, int64_t stride, int64_
     if (k < depth) first = _mm256_maskz_loadu_epi16(mask, from + k * stride);
     if (k + 1 < depth) second = _mm256_maskz_loadu_epi16(mask, from + (k + 1) * stride);
     StorePairs(first, second, to);
-  }
-}
-
-// The 16 bytes at `from` of rows j, 4 + j, 8 + j and 12 + j, one in each lane. The lanes are filled
-// by loads, which leaves the shuffle port to the transposition.
-LORIKEET_AMX inline __m512i GatherLanes(const char* from, int64_t stride) {
-  __m512i lanes = _mm512_castsi128_si512(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-  for (int lane = 1; lane < 4; ++lane) {
-    const auto* row = reinterpret_cast<const __m128i*>(from + 4 * lane * stride);
-    lanes = _mm512_mask_broadcast_i32x4(lanes, static_cast<__mmask16>(0xF << (4 * lane)),
-                                        _mm_loadu_si128(row));
-  }
-  return lanes;
-}
-
-// Transposes 16 x 16 values of 32 bits; strides in bytes. `to` may not overlap `from`.
-LORIKEET_AMX inline void Transpose(const void* from, int64_t stride, void* to, int64_t to_stride) {
-  const char* in = static_cast<const char*>(from);
-  char* out = static_cast<char*>(to);
-  for (int64_t four = 0; four < 4; ++four, in += 16, out += 4 * to_stride) {
-    const __m512i row0 = GatherLanes(in, stride), row1 = GatherLanes(in + stride, stride);
-    const __m512i row2 = GatherLanes(in + 2 * stride, stride);
-    const __m512i row3 = GatherLanes(in + 3 * stride, stride);
-    const __m512i low01 = _mm512_unpacklo_epi32(row0, row1);
-    const __m512i low23 = _mm512_unpacklo_epi32(row2, row3);
-    const __m512i high01 = _mm512_unpackhi_epi32(row0, row1);
-    const __m512i high23 = _mm512_unpackhi_epi32(row2, row3);
-    _mm512_storeu_si512(out, _mm512_unpacklo_epi64(low01, low23));
-    _mm512_storeu_si512(out + to_stride, _mm512_unpackhi_epi64(low01, low23));
-    _mm512_storeu_si512(out + 2 * to_stride, _mm512_unpacklo_epi64(high01, high23));
-    _mm512_storeu_si512(out + 3 * to_stride, _mm512_unpackhi_epi64(high01, high23));
   }
 }
 
@@ -242,8 +205,8 @@ LORIKEET_AMX inline void WriteBlock(const Sums& from, int64_t height, int64_t wi
 LORIKEET_AMX inline void TransposeBlock(const Sums& from, const Sums& to) {
   for (int64_t r = 0; r < kPanel; r += kTile) {
     for (int64_t x = 0; x < kPanel; x += kTile) {
-      Transpose(from.data + r * from.stride + x, from.stride * 4, to.data + x * to.stride + r,
-                to.stride * 4);
+      TransposeWords(from.data + r * from.stride + x, from.stride * 4, to.data + x * to.stride + r,
+                     to.stride * 4);
     }
   }
 }

@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <cstdlib>
 #include <dnnl.hpp>
 #include <functional>
 #include <memory>
@@ -12,6 +11,8 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "kernels/amx_matmul.h"
+#include "kernels/isa.h"
+#include "kernels/panel_matmul.h"
 
 namespace lorikeet {
 namespace {
@@ -39,24 +40,8 @@ struct ShapeHash {
   }
 };
 
-// oneDNN's AMX kernels break the bit rule: below about 32 rows its heuristics fall back to AVX512,
-// and with few columns they split the sum over K by thread count (measured with 2.6.3; the sweep of
-// matmul_test.cc shows both). So oneDNN stops at AVX512-BF16, whose bits hold, and AMX has kernels
-// of our own (kernels/amx_matmul.h). A person's own DNNL_MAX_CPU_ISA stands. The cap must come
-// before any question to oneDNN about its instruction set, which would freeze it.
-void CapInstructionSet() {
-  if (AmxAvailable()) return;  // then none of bf16's results come from oneDNN
-  for (const char* name : {"DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA"}) {
-    if (std::getenv(name) != nullptr) return;
-  }
-  dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core_bf16);
-}
-
 dnnl::engine& Engine() {
-  static dnnl::engine engine = [] {
-    CapInstructionSet();
-    return dnnl::engine(dnnl::engine::kind::cpu, 0);
-  }();
+  static dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   return engine;
 }
 
@@ -162,10 +147,19 @@ Shape ShapeOf(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind
 }  // namespace
 
 void MatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind, bool accumulate) {
-  if (a.dtype == DType::kBF16 && AmxAvailable()) {
+  if (a.dtype == DType::kBF16 && IsaHas(Isa::kAmx)) {
     AmxMatMul(a, b, c, kind, accumulate);
   } else {
-    LibraryMatMul(a, b, c, kind, accumulate);
+    PanelMatMul({a, b, kind}, nullptr, c, accumulate);
+  }
+}
+
+void MatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& c,
+               bool accumulate) {
+  if (first.a.dtype == DType::kBF16 && IsaHas(Isa::kAmx)) {
+    AmxMatMulSum(first, second, c, accumulate);
+  } else {
+    PanelMatMul(first, &second, c, accumulate);
   }
 }
 
@@ -185,32 +179,12 @@ void LibraryMatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind
     entry.scratchpad.set_data_handle(state.scratchpad.tensor().data);
     entry.primitive.execute(state.stream, entry.arguments);
   } catch (const dnnl::error& e) {
-    Fail(ErrorCode::kUnsupported,
-         "oneDNN cannot multiply {} ({} x {}) by ({} x {}): {}; try --dtype f32",
+    Fail(ErrorCode::kUnsupported, "oneDNN cannot multiply {} ({} x {}) by ({} x {}): {}",
          DTypeName(shape.operands), shape.m, shape.k, shape.k, shape.n, e.what());
   }
 }
 
-void MatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& c,
-               bool accumulate) {
-  if (first.a.dtype == DType::kBF16 && AmxAvailable()) {
-    AmxMatMulSum(first, second, c, accumulate);
-    return;
-  }
-  CHECK(MatMulSumTakes(c.dtype));
-  // The small term writes c, and the large one, which has the arithmetic to hide it, reads.
-  MatMul(second.a, second.b, c, second.kind, accumulate);
-  MatMul(first.a, first.b, c, first.kind, /*accumulate=*/true);
-}
-
-bool MatMulSumTakes(DType result) { return result == DType::kF32 || AmxAvailable(); }
-
-bool HasNativeBf16() {
-  Engine();
-  const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-  const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
-  return AmxAvailable() || (isa & needed) == needed;
-}
+bool HasNativeBf16() { return IsaHas(Isa::kAvx512Bf16); }
 
 std::string MatMulLibraryVersion() {
   const dnnl::version_t* v = dnnl::version();

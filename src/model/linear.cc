@@ -32,14 +32,9 @@ void LinearForward(const Linear& linear, const LoraPair* lora, const Tensor& x, 
     const Tensor low_rank = scratch.Take("lora products", x.dtype, {T, lora->r});
     TimedMatMul(kLowRank, x, lora->a_c, product, MatMulKind::kNT, false);
     ScaleCastTranspose(product, lora->scale, low_rank, low_rank_t);
-    const bool direct = MatMulSumTakes(y.dtype);
-    const Tensor sum = direct ? y : scratch.Take("projection", DType::kF32, {T, y.cols()});
-    {
-      const TimedPart timed(PartOf(linear));
-      MatMulSum({x, linear.weight, MatMulKind::kNT}, {low_rank, lora->bt_c, MatMulKind::kNN}, sum,
-                accumulate);
-    }
-    if (!direct) Convert(sum, y);
+    const TimedPart timed(PartOf(linear));
+    MatMulSum({x, linear.weight, MatMulKind::kNT}, {low_rank, lora->bt_c, MatMulKind::kNN}, y,
+              accumulate);
   }
   if (linear.bias) AddBias(y, linear.bias);
 }
