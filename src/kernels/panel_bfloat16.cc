@@ -26,6 +26,9 @@ LORIKEET_AVX512 inline void AddTerm(const PanelTerm& term, __m512 (&sums)[kRows]
   const Word* rows = term.rows;
   const Word* panel = term.panel;
   const int64_t row_stride = kAlongK ? term.row_stride : 1;
+  const bool fetches = term.ahead != nullptr;  // else the line of the panel that is read anyway
+  const char* ahead = static_cast<const char*>(fetches ? term.ahead : term.panel);
+  const int64_t ahead_step = fetches ? 64 : 0;
   for (int64_t step = 0; step < term.steps; ++step) {
     __m512bh columns[kColumns];  // unrolled throughout, or they would lie in memory
 #pragma GCC unroll 4
@@ -38,6 +41,8 @@ LORIKEET_AVX512 inline void AddTerm(const PanelTerm& term, __m512 (&sums)[kRows]
         sums[r][c] = _mm512_dpbf16_ps(sums[r][c], row, columns[c]);
       }
     }
+    _mm_prefetch(ahead, _MM_HINT_T2);
+    ahead += ahead_step;
     panel += kColumns * kLanes;
     rows += kAlongK ? 1 : term.step_stride;
   }
@@ -155,7 +160,13 @@ LORIKEET_AVX512 void PackAlongK(const void* from, int64_t stride, int64_t width,
       Word* words = to + k / 2 * panel_stride + c;
       PrefetchTile(columns + kLanes * stride + k, stride);
       if (k + 2 * kLanes <= elements && c + kLanes <= width) {
-        TransposeWords(columns + k, stride * 2, words, panel_stride * 4);
+        if (LinesCollide(stride * 2)) {
+          alignas(64) Bits copy[kLanes * 2 * kLanes];
+          CopyLines(columns + k, stride, copy);
+          TransposeWords(copy, 64, words, panel_stride * 4);
+        } else {
+          TransposeWords(columns + k, stride * 2, words, panel_stride * 4);
+        }
       } else {
         TransposePart(columns + k, stride, width - c, elements - k, words, panel_stride);
       }
@@ -169,7 +180,14 @@ LORIKEET_AVX512 void PackAcrossK(const void* from, int64_t stride, int64_t width
   const int64_t panel_stride = (width + kLanes - 1) / kLanes * kLanes;
   const Bits* row = static_cast<const Bits*>(from);
   for (int64_t k = 0; k < elements; k += 2, row += 2 * stride, to += panel_stride) {
-    for (int64_t c = 0; c < width; c += kLanes) {
+    int64_t c = 0;
+    for (; c + 2 * kLanes <= width && k + 1 < elements; c += 2 * kLanes) {
+      const TwoVectors words =
+          InterleaveRows(_mm512_loadu_si512(row + c), _mm512_loadu_si512(row + stride + c));
+      _mm512_storeu_si512(to + c, words.low);
+      _mm512_storeu_si512(to + c + kLanes, words.high);
+    }
+    for (; c < width; c += kLanes) {
       const auto mask = LowMask(width - c);
       const __m256i first = _mm256_maskz_loadu_epi16(mask, row + c);
       const __m256i second = k + 1 < elements ? _mm256_maskz_loadu_epi16(mask, row + stride + c)
@@ -198,8 +216,9 @@ LORIKEET_AVX512 void PackRows(const void* from, int64_t stride, int64_t rows, in
 
 const PanelKernel& Bfloat16PanelKernel() {
   CHECK(IsaHas(Isa::kAvx512Bf16));
-  static constexpr PanelKernel kKernel = {kHeight,    kLanes,      kVectors, MultiplyPanel,
-                                          PackAlongK, PackAcrossK, PackRows};
+  static constexpr PanelKernel kKernel = {kHeight,       kLanes,        kVectors,
+                                          MultiplyPanel, PackAlongK,    PackAcrossK,
+                                          PackRows,      kDirectHeight, MultiplyDirect};
   return kKernel;
 }
 

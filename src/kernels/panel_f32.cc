@@ -155,8 +155,8 @@ void PackAcrossK(const void* from, int64_t stride, int64_t width, int64_t elemen
 }
 
 const PanelKernel& Kernel() {
-  static const PanelKernel kernel = {kHeight,    Lanes(),     kVectors, MultiplyPanel,
-                                     PackAlongK, PackAcrossK, nullptr};
+  static const PanelKernel kernel = {kHeight,     Lanes(), kVectors, MultiplyPanel, PackAlongK,
+                                     PackAcrossK, nullptr, 0,        nullptr};
   return kernel;
 }
 

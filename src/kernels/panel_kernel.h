@@ -15,12 +15,14 @@ namespace lorikeet {
 using Word = uint32_t;
 
 // Rows times one panel over `steps` steps. Word (row, step) is rows[row * row_stride + step *
-// step_stride]; one of the strides is 1.
+// step_stride]; one of the strides is 1. `ahead`, where not null: memory to fetch into the L2 cache
+// meanwhile, one line of 64 bytes a step.
 struct PanelTerm {
-  const Word* rows;
-  int64_t row_stride, step_stride;
-  const Word* panel;
-  int64_t steps;
+  const Word* rows = nullptr;
+  int64_t row_stride = 0, step_stride = 0;
+  const Word* panel = nullptr;
+  int64_t steps = 0;
+  const void* ahead = nullptr;
 };
 
 // height x width sums, begun at `from` (f32; null: at 0), end at `to` in f32 or bf16, which may be
@@ -31,6 +33,17 @@ struct PanelSums {
   void* to;
   int64_t to_stride;
   DType to_dtype;
+};
+
+// Rows times columns that are not packed: column c lies along k at columns + c * stride, or across
+// it at columns + k * stride + c. Rows as in PanelTerm, along k.
+struct DirectTerm {
+  const Word* rows;
+  int64_t row_stride;
+  const void* columns;
+  int64_t stride;
+  bool across_k;
+  int64_t elements;
 };
 
 struct PanelKernel {
@@ -53,9 +66,20 @@ struct PanelKernel {
   // Up to `height` rows that lie across k (as above) as broadcasts want them: `height` words a
   // step. Null where words need no packing for that. May write 16 words past the end.
   void (*pack_rows)(const void* from, int64_t stride, int64_t rows, int64_t elements, Word* to);
+
+  // The same sums for few rows (at most direct_height, and as many columns as there are): columns
+  // stream by once. Null where packing is as good.
+  int64_t direct_height;
+  void (*multiply_direct)(const DirectTerm* terms, int64_t num_terms, int64_t height, int64_t width,
+                          const PanelSums& sums);
 };
 
 const PanelKernel& F32PanelKernel();       // for the best target that Highway finds
 const PanelKernel& Bfloat16PanelKernel();  // needs AVX512-BF16: CHECKs IsaHas(kAvx512Bf16)
+
+// PanelKernel's multiply_direct of bf16 pairs (panel_direct.cc).
+constexpr int64_t kDirectHeight = 4;
+void MultiplyDirect(const DirectTerm* terms, int64_t num_terms, int64_t height, int64_t width,
+                    const PanelSums& sums);
 
 }  // namespace lorikeet

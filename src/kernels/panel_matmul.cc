@@ -52,36 +52,40 @@ int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; 
 
 // Packed panels of one block of columns stay in the L2 cache, and few enough steps are taken at
 // once that a block is wide: rows are read, or packed, once for each. With few rows, where packing
-// is most of the work, a block is one panel that fits L1.
-constexpr int64_t kBlockWords = (512 << 10) / 4, kThinBlockWords = (32 << 10) / 4;
+// is most of the work, a block is one panel of all steps, so that columns are read in the order in
+// which they lie.
+constexpr int64_t kBlockWords = (512 << 10) / 4, kThinBlockWords = (256 << 10) / 4;
 constexpr int64_t kSteps = 512;
 constexpr int64_t kThinRows = 48;
 
 struct Blocks {
-  int64_t width;  // columns
+  int64_t panel;  // columns
+  int64_t width;  // of the block: whole panels
   int64_t depth;  // elements of k
 };
 
-// The depth is cut only where sums can wait in f32: in c itself, or beside it for few rows.
 Blocks ChooseBlocks(const Product& product, int64_t rows, int64_t columns) {
-  const int64_t panel = product.kernel.columns(), steps = product.Steps(product.terms[0].k);
-  const bool thin = rows <= kThinRows;
-  const int64_t words = thin ? kThinBlockWords : kBlockWords;
-  const bool can_wait = thin || product.c.dtype == DType::kF32;
-  const int64_t deepest = !can_wait ? steps : thin ? words / panel : kSteps;
+  const PanelKernel& kernel = product.kernel;
+  const int64_t steps = product.Steps(product.terms[0].k);
+  if (rows <= kThinRows) {
+    const int64_t vectors = kThinBlockWords / (steps * kernel.lanes);
+    const int64_t panel = std::clamp<int64_t>(vectors, 1, kernel.vectors) * kernel.lanes;
+    return {panel, panel, product.terms[0].k};
+  }
+  // The depth is cut only where sums can wait in f32: in c itself.
+  const int64_t deepest = product.c.dtype == DType::kF32 ? kSteps : steps;
   const int64_t pieces = (steps + deepest - 1) / deepest;
-  const int64_t depth = (steps + pieces - 1) / pieces;
-  const int64_t panels = std::max<int64_t>(1, words / (depth * panel));
-  return {std::min(panels * panel, RoundUp(columns, panel)), depth * product.per_word()};
+  const int64_t depth = (steps + pieces - 1) / pieces, panel = kernel.columns();
+  const int64_t panels = std::max<int64_t>(1, kBlockWords / (depth * panel));
+  return {panel, std::min(panels * panel, RoundUp(columns, panel)), depth * product.per_word()};
 }
 
 // This thread's working memory, grown when a product needs more.
 struct Scratch {
   std::array<Word*, 2> columns;  // packed panels of each term
   std::array<Word*, 2> rows;     // `height` packed rows of each term
-  float* waiting;                // sums of a thin product between two pieces of k
 
-  Scratch(const Product& product, const Blocks& blocks, int64_t num_rows) {
+  Scratch(const Product& product, const Blocks& blocks) {
     constexpr int64_t kSlack = 16;  // packers write whole vectors
     std::array<int64_t, 2> column_words = {}, row_words = {};
     int64_t words = 0;
@@ -91,10 +95,9 @@ struct Scratch {
       row_words[t] = RoundUp(steps * product.kernel.height + kSlack, kSlack);
       words += column_words[t] + row_words[t];
     }
-    const int64_t waiting_words = num_rows <= kThinRows ? num_rows * blocks.width : 0;
     static thread_local Buffer buffer;
-    if (buffer.tensor().size() < words + waiting_words) {
-      buffer = Buffer(DType::kI32, {words + waiting_words});
+    if (buffer.tensor().size() < words) {
+      buffer = Buffer(DType::kI32, {words});
     }
     auto* next = static_cast<Word*>(buffer.tensor().data);
     for (size_t t = 0; t < product.num_terms; ++t) {
@@ -102,13 +105,13 @@ struct Scratch {
       rows[t] = next + column_words[t];
       next += column_words[t] + row_words[t];
     }
-    waiting = reinterpret_cast<float*>(next);
   }
 };
 
-// The columns of a term over ks, panel by panel: panel i begins at to + i * columns() * steps.
-void PackColumns(const Product& product, const Term& term, Range columns, Range ks, Word* to) {
-  const int64_t panel = product.kernel.columns(), steps = product.Steps(ks.size());
+// The columns of a term over ks, panel by panel: that of column x begins at to + x * steps.
+void PackColumns(const Product& product, const Term& term, Range columns, Range ks, int64_t panel,
+                 Word* to) {
+  const int64_t steps = product.Steps(ks.size());
   const auto pack =
       term.columns.across_k ? product.kernel.pack_across_k : product.kernel.pack_along_k;
   for (int64_t x = columns.begin; x < columns.end; x += panel) {
@@ -129,7 +132,7 @@ void CopyRows(const Product& product, const Term& term, Range rows, Range ks, Wo
 
 // Rows as the kernel reads them: where they lie if their words are there, else packed.
 PanelTerm ReadRows(const Product& product, const Term& term, Range rows, Range ks, Word* scratch) {
-  PanelTerm read = {nullptr, 1, 1, nullptr, product.Steps(ks.size())};
+  PanelTerm read = {.row_stride = 1, .step_stride = 1, .steps = product.Steps(ks.size())};
   const auto* in_place = static_cast<const Word*>(product.At(term.rows, rows.begin, ks.begin));
   const bool whole_words =
       term.rows.stride % product.per_word() == 0 && ks.size() % product.per_word() == 0;
@@ -154,39 +157,37 @@ PanelTerm ReadRows(const Product& product, const Term& term, Range rows, Range k
 // One block of c: its rows and columns, and the piece of the first term's k.
 struct Place {
   Range rows, columns, ks;
-  int64_t first_row;  // of the thread's rectangle
 };
 
-// Where the sums of rows x columns come from and go to at this piece of k.
-PanelSums SumsAt(const Product& product, const Place& place, const Scratch& scratch, Range rows,
-                 int64_t column, int64_t block_width) {
+// Where the sums of rows x columns come from and go to at this piece of k: between two pieces they
+// wait in c.
+PanelSums SumsAt(const Product& product, const Place& place, int64_t row, int64_t column) {
   const Tensor& c = product.c;
-  const bool first = place.ks.begin == 0, last = place.ks.end == product.terms[0].k;
-  const bool thin = scratch.waiting != nullptr;
-  const int64_t at = rows.begin * c.cols() + column;
-  float* in_c = c.dtype == DType::kF32 ? c.as<float>() + at : nullptr;
-  float* waiting = thin ? scratch.waiting + (rows.begin - place.first_row) * block_width +
-                              (column - place.columns.begin)
-                        : in_c;
-  const int64_t waiting_stride = thin ? block_width : c.cols();
-  PanelSums sums = {waiting, waiting_stride, waiting, waiting_stride, DType::kF32};
-  if (first) {
-    sums.from = product.accumulate ? in_c : nullptr;
-    sums.from_stride = c.cols();
-  }
-  if (last) {
-    sums.to = static_cast<std::byte*>(c.data) + DTypeBytes(c.dtype, at);
-    sums.to_stride = c.cols();
-    sums.to_dtype = c.dtype;
-  }
-  return sums;
+  const int64_t at = row * c.cols() + column;
+  const bool from_c = product.accumulate || place.ks.begin > 0;
+  return {from_c ? c.as<float>() + at : nullptr, c.cols(),
+          static_cast<std::byte*>(c.data) + DTypeBytes(c.dtype, at), c.cols(), c.dtype};
 }
 
-void MultiplyBlock(const Product& product, const Place& place, const Scratch& scratch,
-                   int64_t block_width) {
+// What follows the block in memory, to be fetched while it is multiplied: the columns of the next
+// one, where a block is all that is read between two multiplications.
+struct Ahead {
+  const std::byte* line = nullptr;
+  int64_t lines = 0;
+};
+Ahead NextColumns(const Product& product, const Place& place, const Blocks& blocks) {
+  const Lines& columns = product.terms[0].columns;
+  if (columns.across_k || place.rows.size() > kThinRows) return {};
+  const int64_t bytes = blocks.width * columns.stride * product.element_bytes();
+  return {static_cast<const std::byte*>(product.At(columns, place.columns.end, 0)), bytes / 64};
+}
+
+void MultiplyBlock(const Product& product, const Place& place, const Blocks& blocks,
+                   const Scratch& scratch) {
   const PanelKernel& kernel = product.kernel;
   const bool last = place.ks.end == product.terms[0].k;
   const size_t num_terms = last ? product.num_terms : 1;
+  Ahead ahead = NextColumns(product, place, blocks);
   std::array<PanelTerm, 2> terms;
   for (int64_t r = place.rows.begin; r < place.rows.end; r += kernel.height) {
     const Range rows = {r, std::min(r + kernel.height, place.rows.end)};
@@ -194,32 +195,69 @@ void MultiplyBlock(const Product& product, const Place& place, const Scratch& sc
       const Range ks = t == 0 ? place.ks : Range{0, product.terms[t].k};
       terms[t] = ReadRows(product, product.terms[t], rows, ks, scratch.rows[t]);
     }
-    for (int64_t x = place.columns.begin; x < place.columns.end; x += kernel.columns()) {
+    if (ahead.lines > 0) {
+      terms[0].ahead = ahead.line;
+      ahead.line += 64 * terms[0].steps;
+      ahead.lines -= terms[0].steps;
+    }
+    for (int64_t x = place.columns.begin; x < place.columns.end; x += blocks.panel) {
       for (size_t t = 0; t < num_terms; ++t) {
         terms[t].panel = scratch.columns[t] + (x - place.columns.begin) * terms[t].steps;
       }
       kernel.multiply(terms.data(), static_cast<int64_t>(num_terms), rows.size(),
-                      std::min(kernel.columns(), place.columns.end - x),
-                      SumsAt(product, place, scratch, rows, x, block_width));
+                      std::min(blocks.panel, place.columns.end - x), SumsAt(product, place, r, x));
     }
   }
 }
 
+// Few rows whose words lie in memory as the kernel reads them: columns need no packing.
+bool TakesDirect(const Product& product, int64_t rows) {
+  if (rows > product.kernel.direct_height) return false;
+  for (size_t t = 0; t < product.num_terms; ++t) {
+    const Term& term = product.terms[t];
+    if (term.rows.across_k || term.k % product.per_word() != 0) return false;
+  }
+  return true;
+}
+
+void MultiplyDirectly(const Product& product, Range rows, Range columns) {
+  std::array<DirectTerm, 2> terms;
+  for (size_t t = 0; t < product.num_terms; ++t) {
+    const Term& term = product.terms[t];
+    terms[t] = {static_cast<const Word*>(product.At(term.rows, rows.begin, 0)),
+                term.rows.stride / product.per_word(),
+                product.At(term.columns, columns.begin, 0),
+                term.columns.stride,
+                term.columns.across_k,
+                term.k};
+  }
+  const Tensor& c = product.c;
+  const int64_t at = rows.begin * c.cols() + columns.begin;
+  const float* from = product.accumulate ? c.as<float>() + at : nullptr;
+  const PanelSums sums = {from, c.cols(), static_cast<std::byte*>(c.data) + DTypeBytes(c.dtype, at),
+                          c.cols(), c.dtype};
+  product.kernel.multiply_direct(terms.data(), static_cast<int64_t>(product.num_terms), rows.size(),
+                                 columns.size(), sums);
+}
+
 void MultiplyRectangle(const Product& product, Range rows, Range columns) {
+  if (TakesDirect(product, rows.size())) {
+    MultiplyDirectly(product, rows, columns);
+    return;
+  }
   const Blocks blocks = ChooseBlocks(product, rows.size(), columns.size());
-  Scratch scratch(product, blocks, rows.size());
-  if (rows.size() > kThinRows) scratch.waiting = nullptr;
+  const Scratch scratch(product, blocks);
   const Term& first = product.terms[0];
   for (int64_t x = columns.begin; x < columns.end; x += blocks.width) {
     const Range part = {x, std::min(x + blocks.width, columns.end)};
     for (int64_t k = 0; k < first.k; k += blocks.depth) {
       const Range ks = {k, std::min(k + blocks.depth, first.k)};
-      PackColumns(product, first, part, ks, scratch.columns[0]);
+      PackColumns(product, first, part, ks, blocks.panel, scratch.columns[0]);
       if (ks.end == first.k && product.num_terms > 1) {
         const Term& second = product.terms[1];
-        PackColumns(product, second, part, {0, second.k}, scratch.columns[1]);
+        PackColumns(product, second, part, {0, second.k}, blocks.panel, scratch.columns[1]);
       }
-      MultiplyBlock(product, {rows, part, ks, rows.begin}, scratch, blocks.width);
+      MultiplyBlock(product, {rows, part, ks}, blocks, scratch);
     }
   }
 }
@@ -253,6 +291,7 @@ double Cost(const Product& product, const Cut& cut) {
 Cut ChooseCut(const Product& product, int64_t most_threads) {
   constexpr double kWorthAThread = 8192;  // cycles: about 2 us
   Cut best = {1, 1};
+  if (most_threads == 1) return best;
   double least = Cost(product, best);
   const double work = least * static_cast<double>(product.Steps(product.terms[0].k));
   const auto threads = static_cast<int64_t>(
