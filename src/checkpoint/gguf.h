@@ -20,6 +20,9 @@ class GgufFile final : public TensorFile {
 
   Tensor Find(std::string_view name) const override;
   const std::vector<NamedTensor>& tensors() const override { return tensors_; }
+  void Forget(const Tensor& tensor) const override {
+    file_.Forget(tensor.data, static_cast<size_t>(tensor.bytes()));
+  }
   const std::string& path() const { return file_.path(); }
 
   bool Has(std::string_view key) const;

@@ -210,26 +210,45 @@ Tensor ModelSource::Mapped(std::string_view name) const {
 }
 
 void ModelSource::Read(std::string_view name, DType to, void* dst) const {
-  const Tensor tensor = Get(name).tensor;
-  const int64_t heads = Get(name).interleaved_heads;
+  const Stored& stored = Get(name);
+  const int64_t width = WidthOf(stored);
+  ReadPart(stored, 0, width == 0 ? 0 : stored.tensor.size() / width, to, dst);
+}
+
+void ModelSource::ReadRows(std::string_view name, int64_t begin, int64_t end, DType to,
+                           void* dst) const {
+  const Stored& stored = Get(name);
+  CHECK(stored.tensor.rank == 2 && 0 <= begin && begin <= end && end <= stored.tensor.rows());
+  ReadPart(stored, begin, end, to, dst);
+}
+
+// A bias has rows of one element when its rows move, and is one row otherwise.
+int64_t ModelSource::WidthOf(const Stored& stored) {
+  return stored.tensor.rank == 1 && stored.interleaved_heads > 0 ? 1 : stored.tensor.cols();
+}
+
+void ModelSource::ReadPart(const Stored& stored, int64_t begin, int64_t end, DType to,
+                           void* dst) const {
+  const Tensor& tensor = stored.tensor;
   if (!IsFloat(tensor.dtype) && !IsQuantised(tensor.dtype)) {
-    Fail(ErrorCode::kUnsupported, "{}: tensor {} holds {} numbers, not weights", path_, Quote(name),
-         DTypeName(tensor.dtype));
+    const auto index = static_cast<size_t>(&stored - stored_.data());
+    Fail(ErrorCode::kUnsupported, "{}: tensor {} holds {} numbers, not weights", path_,
+         Quote(entries_[index].name), DTypeName(tensor.dtype));
   }
   if (tensor.size() == 0) return;
-  // A bias has rows of one element when its rows move, and is one row otherwise.
-  const int64_t width = tensor.rank == 1 && heads > 0 ? 1 : tensor.cols();
-  const int64_t rows = tensor.size() / width;
-  const int64_t head_dim = heads > 0 ? rows / heads : 0;
+  const int64_t width = WidthOf(stored), heads = stored.interleaved_heads;
+  const int64_t head_dim = heads > 0 ? tensor.size() / width / heads : 0;
   const auto* src = static_cast<const std::byte*>(tensor.data);
   auto* out = static_cast<std::byte*>(dst);
   const int64_t from_bytes = DTypeBytes(tensor.dtype, width), to_bytes = DTypeBytes(to, width);
-  ParallelRanges(rows, std::max<int64_t>(1, kScratch / width), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
+  ParallelRanges(end - begin, std::max<int64_t>(1, kScratch / width), [&](int64_t a, int64_t b) {
+    for (int64_t row = begin + a; row < begin + b; ++row) {
       const int64_t from = heads > 0 ? InterleavedRow(row, head_dim) : row;
-      ConvertRow(tensor.dtype, src + from * from_bytes, width, to, out + row * to_bytes);
+      ConvertRow(tensor.dtype, src + from * from_bytes, width, to, out + (row - begin) * to_bytes);
     }
   });
+  file_->Forget(
+      Tensor(tensor.data, tensor.dtype, {tensor.size()}).Rows(begin * width, end * width));
 }
 
 std::string ModelSource::TextFile(const std::string& name) const {

@@ -37,8 +37,11 @@ class ModelSource {
   // Face's row order. Empty otherwise, then Read() it. Throws Error if there is no such tensor.
   Tensor Mapped(std::string_view name) const;
   // Writes the whole tensor to dst (f32, f16 or bf16), rounded to nearest even and with its rows
-  // in Hugging Face's order. Throws Error if there is no such tensor or it holds integers.
+  // in Hugging Face's order. Throws Error if there is no such tensor or it holds integers. What was
+  // read of the file does not stay resident: the copy would count twice.
   void Read(std::string_view name, DType to, void* dst) const;
+  // The same for rows [begin, end) of a matrix.
+  void ReadRows(std::string_view name, int64_t begin, int64_t end, DType to, void* dst) const;
 
   // A file beside the weights ("tokenizer.json"), "" if absent; always "" for GGUF, see gguf().
   std::string TextFile(const std::string& name) const;
@@ -53,6 +56,8 @@ class ModelSource {
   static ModelSource OpenGguf(const std::string& path);
   static ModelSource OpenFolder(const std::string& folder, const std::string& weights);
   const Stored& Get(std::string_view name) const;
+  static int64_t WidthOf(const Stored& stored);  // elements of what moves as one row
+  void ReadPart(const Stored& stored, int64_t begin, int64_t end, DType to, void* dst) const;
   void AddEntry(const std::string& name, const Tensor& tensor, int64_t interleaved_heads);
 
   std::string path_;

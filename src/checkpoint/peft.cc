@@ -126,7 +126,7 @@ AdapterFile ReadAdapter(const std::string& dir) {
 }
 
 void WriteAdapter(const std::string& dir, const LoraConfig& config,
-                  const std::vector<AdapterPairToWrite>& pairs) {
+                  const std::vector<AdapterPairToWrite>& pairs, const MakeTensor& make) {
   std::vector<TensorToWrite> tensors;
   for (const auto& [module, a, b] : pairs) {
     CHECK(a.rank == 2 && b.rank == 2 && a.rows() == b.cols());
@@ -142,7 +142,12 @@ void WriteAdapter(const std::string& dir, const LoraConfig& config,
   std::error_code error;
   fs::create_directories(dir, error);
   if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", dir, error.message());
-  WriteSafetensors((fs::path(dir) / kWeightsName).string(), tensors, {{"format", "pt"}});
+  const std::string path = (fs::path(dir) / kWeightsName).string();
+  if (make) {
+    WriteSafetensors(path, tensors, {{"format", "pt"}}, make);
+  } else {
+    WriteSafetensors(path, tensors, {{"format", "pt"}});
+  }
   WriteFileAtomically((fs::path(dir) / kConfigName).string(), LoraConfigText(config));
 }
 

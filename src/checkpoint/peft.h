@@ -41,8 +41,9 @@ struct AdapterPairToWrite {
 
 // Writes both files into `dir` (created if absent), each atomically, the config last: a folder
 // with a config is complete. Only keys that old versions of peft know. Ranks other than config.r
-// must be in rank_pattern.
+// must be in rank_pattern. With `make`, factors have no data: it is asked for a of pairs[i] as
+// number 2i and for b as 2i + 1, when their turn comes.
 void WriteAdapter(const std::string& dir, const LoraConfig& config,
-                  const std::vector<AdapterPairToWrite>& pairs);
+                  const std::vector<AdapterPairToWrite>& pairs, const MakeTensor& make = {});
 
 }  // namespace lorikeet

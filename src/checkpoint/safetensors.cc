@@ -167,6 +167,11 @@ class MappedTensors final : public TensorFile {
     return found == index_.end() ? Tensor() : tensors_[found->second].tensor;
   }
   const std::vector<NamedTensor>& tensors() const override { return tensors_; }
+  void Forget(const Tensor& tensor) const override {
+    for (const MappedFile& file : files_) {
+      file.Forget(tensor.data, static_cast<size_t>(tensor.bytes()));
+    }
+  }
 
  private:
   void AddTensor(HeaderEntry entry, std::byte* data, const std::string& path) {
@@ -299,6 +304,14 @@ std::unique_ptr<TensorFile> OpenSafetensors(const std::string& path) {
 
 void WriteSafetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
                       const std::map<std::string, std::string>& metadata) {
+  WriteSafetensors(path, tensors, metadata, [&](size_t index, const ByteSink& sink) {
+    const TensorToWrite& tensor = tensors[index];
+    sink(tensor.data, BytesOf(tensor.dtype, tensor.shape).value());
+  });
+}
+
+void WriteSafetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
+                      const std::map<std::string, std::string>& metadata, const MakeTensor& make) {
   const std::vector<Planned> plan = PlanLayout(tensors, path);
   const std::string header = HeaderFor(plan, metadata);
   const uint64_t length = header.size();
@@ -306,7 +319,13 @@ void WriteSafetensors(const std::string& path, const std::vector<TensorToWrite>&
     WriteAll(fd, &length, sizeof length, path);
     WriteAll(fd, header.data(), header.size(), path);
     for (const Planned& planned : plan) {
-      WriteAll(fd, planned.tensor->data, planned.end - planned.begin, path);
+      uint64_t written = 0;
+      make(static_cast<size_t>(planned.tensor - tensors.data()),
+           [&](const void* data, size_t bytes) {
+             WriteAll(fd, data, bytes, path);
+             written += bytes;
+           });
+      CHECK(written == planned.end - planned.begin);
     }
   });
 }

@@ -2,6 +2,7 @@
 // {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {...}}, then the data.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,6 +24,8 @@ class TensorFile {
   virtual ~TensorFile() = default;
   virtual Tensor Find(std::string_view name) const = 0;  // empty if absent
   virtual const std::vector<NamedTensor>& tensors() const = 0;
+  // One of them was copied and will not be read soon: its pages need not stay resident.
+  virtual void Forget(const Tensor& tensor) const = 0;
 };
 
 // `path`: a .safetensors file, a *.safetensors.index.json with its shards beside it, or a folder
@@ -42,5 +45,12 @@ struct TensorToWrite {
 // `metadata` becomes "__metadata__"; transformers and peft want {"format": "pt"}.
 void WriteSafetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
                       const std::map<std::string, std::string>& metadata);
+
+// The same for tensors that are made when their turn comes, whose `data` is null: `make` gives the
+// bytes of tensors[index] to `sink`, in order and in pieces.
+using ByteSink = std::function<void(const void* data, size_t bytes)>;
+using MakeTensor = std::function<void(size_t index, const ByteSink& sink)>;
+void WriteSafetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
+                      const std::map<std::string, std::string>& metadata, const MakeTensor& make);
 
 }  // namespace lorikeet

@@ -54,7 +54,9 @@ Round RunRound(Generator& generator, const DecodeBenchQuery& query, int64_t voca
   }
   const double read = Now();
   const int64_t first_tokens = generator.stats().generated_tokens;
+  Profile::Enable(query.profile);
   while (generator.Step()) ++round.decode_steps;
+  Profile::Enable(false);
   round.prompt_seconds = read - begin;
   round.decode_seconds = Now() - read;
   round.decoded = generator.stats().generated_tokens - first_tokens;
@@ -69,15 +71,10 @@ int64_t WeightBytes(const Model& model) {
          (tied ? 0 : embedding.bytes());
 }
 
-std::string SpreadText(const Spread& s, double factor, const char* unit) {
-  return fmt::format("{:.4g} {} (least {:.4g}, most {:.4g})", s.median * factor, unit,
-                     s.least * factor, s.most * factor);
-}
-
 }  // namespace
 
 double DecodeBenchResult::BandwidthUtilization() const {
-  return static_cast<double>(weight_bytes) / step_seconds.median * 1e-9 / read_bandwidth_gbs;
+  return static_cast<double>(weight_bytes) / step_seconds.median * 1e-9 / read_bandwidth_gbs.median;
 }
 
 DecodeBenchResult BenchDecode(const Model& model, const LoraAdapter* adapter,
@@ -92,13 +89,20 @@ DecodeBenchResult BenchDecode(const Model& model, const LoraAdapter* adapter,
   limits.capacity = query.prompt_tokens + query.new_tokens;
   limits.tokens_per_step = std::max(limits.tokens_per_step, query.batch);
   Generator generator(model, adapter, limits);
-  std::vector<double> prompt, decode, step;
+  std::vector<double> prompt, decode, step, bandwidth;
+  Profile::Reset();
   const auto tokens = static_cast<double>(query.batch * query.prompt_tokens);
   for (int64_t i = 0; i <= query.rounds; ++i) {
     const Round round =
         RunRound(generator, query, model.config().vocab_size, static_cast<uint64_t>(i));
     generator.ForgetPrefixes();
-    if (i == 0) continue;  // makes the primitives and touches the memory
+    if (i == 0) {  // touches the memory; measuring the bandwidth takes more of its own
+      Profile::Reset();
+      result.peak_rss_bytes = PeakResidentBytes();
+      continue;
+    }
+    bandwidth.push_back(MeasureReadBandwidth());
+    result.decode_steps += round.decode_steps;
     prompt.push_back(tokens / round.prompt_seconds);
     decode.push_back(static_cast<double>(round.decoded) / round.decode_seconds);
     step.push_back(round.decode_seconds / static_cast<double>(round.decode_steps));
@@ -106,30 +110,39 @@ DecodeBenchResult BenchDecode(const Model& model, const LoraAdapter* adapter,
   result.prompt_tokens_per_second = SpreadOf(prompt);
   result.tokens_per_second = SpreadOf(decode);
   result.step_seconds = SpreadOf(step);
-  result.read_bandwidth_gbs = MeasureReadBandwidth();
-  result.peak_rss_bytes = PeakResidentBytes();
+  result.read_bandwidth_gbs = SpreadOf(bandwidth);
+  result.parts = Profile::Parts();
+
   return result;
 }
 
 std::string DecodeBenchText(const DecodeBenchResult& r) {
   const DecodeBenchQuery& q = r.query;
-  const auto row = [](const char* name, const std::string& value) {
-    return fmt::format("{:<18} {}\n", name, value);
-  };
   std::string text =
-      row("run", fmt::format("{} sequences, {} tokens read and {} written each, {}", q.batch,
-                             q.prompt_tokens, q.new_tokens, DTypeName(r.compute)));
-  text += row("reading", SpreadText(r.prompt_tokens_per_second, 1, "tokens/s"));
-  text += row("writing", SpreadText(r.tokens_per_second, 1, "tokens/s"));
-  text += row("step", SpreadText(r.step_seconds, 1e3, "ms"));
-  text += row("bandwidth", fmt::format("{:.1f} % of {:.1f} GB/s, for weights of {}",
-                                       100 * r.BandwidthUtilization(), r.read_bandwidth_gbs,
-                                       HumanBytes(r.weight_bytes)));
-  return text + row("memory", fmt::format("{} at most", HumanBytes(r.peak_rss_bytes)));
+      ReportLine("run", fmt::format("{} sequences, {} tokens read and {} written each, {}", q.batch,
+                                    q.prompt_tokens, q.new_tokens, DTypeName(r.compute)));
+  text += ReportLine("reading", SpreadText(r.prompt_tokens_per_second, 1, "tokens/s"));
+  text += ReportLine("writing", SpreadText(r.tokens_per_second, 1, "tokens/s"));
+  text += ReportLine("step", SpreadText(r.step_seconds, 1e3, "ms"));
+  text +=
+      ReportLine("bandwidth", fmt::format("{:.1f} % of {:.1f} GB/s, for weights of {}",
+                                          100 * r.BandwidthUtilization(),
+                                          r.read_bandwidth_gbs.median, HumanBytes(r.weight_bytes)));
+  text += ReportLine("memory", fmt::format("{} at most", HumanBytes(r.peak_rss_bytes)));
+  for (const Profile::Part& part : r.parts) {
+    const double each = part.seconds / static_cast<double>(r.decode_steps);
+    text += fmt::format("  {:<20} {:>9.3f} ms  {:>5.1f} %\n", part.name, each * 1e3,
+                        100 * each / r.step_seconds.median);
+  }
+  return text;
 }
 
 OrderedJson DecodeBenchJson(const DecodeBenchResult& r) {
   const DecodeBenchQuery& q = r.query;
+  OrderedJson parts = OrderedJson::object();
+  for (const Profile::Part& part : r.parts) {
+    parts[part.name] = part.seconds / static_cast<double>(r.decode_steps);
+  }
   return {{"dtype", DTypeName(r.compute)},
           {"batch", q.batch},
           {"prompt_tokens", q.prompt_tokens},
@@ -141,9 +154,11 @@ OrderedJson DecodeBenchJson(const DecodeBenchResult& r) {
           {"step_seconds", SpreadJson(r.step_seconds)},
           {"tokens_per_second_spread", SpreadJson(r.tokens_per_second)},
           {"weight_bytes", r.weight_bytes},
-          {"read_bandwidth_gbs", r.read_bandwidth_gbs},
+          {"read_bandwidth_gbs", r.read_bandwidth_gbs.median},
+          {"read_bandwidth_gbs_spread", SpreadJson(r.read_bandwidth_gbs)},
           {"bandwidth_utilization", r.BandwidthUtilization()},
-          {"peak_rss_bytes", r.peak_rss_bytes}};
+          {"peak_rss_bytes", r.peak_rss_bytes},
+          {"seconds_by_part", parts}};
 }
 
 }  // namespace lorikeet

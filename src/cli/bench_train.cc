@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <numeric>
 
+#include "cli/read_model.h"
+#include "cli/recompute.h"
 #include "core/error.h"
 #include "core/format.h"
 #include "core/machine.h"
@@ -53,35 +56,64 @@ std::unique_ptr<TrainingRun> MakeRun(Model& model, const TrainingShape& shape) {
                                        options);
 }
 
-void RefuseWhatDoesNotFit(const Model& model, const TrainingShape& shape) {
-  const auto needed = static_cast<int64_t>(TotalBytes(
-      PlanTrainingMemory(model.config(), shape, shape.compute)));  // the weights are there already
-  const int64_t available =
-      ReadMemory().available + static_cast<int64_t>(model.OwnedBytes() + model.MappedBytes());
-  if (needed <= available) return;
+// Sets query.shape.recompute, returns why, and refuses what does not fit.
+std::string SettleMemory(const Model& model, TrainBenchQuery& query) {
+  TrainingShape& shape = query.shape;
+  const DType stored = MatrixDtype(model.source());
+  // What is mapped counts as available already: it lies in the page cache.
+  const MemoryAtHand memory = {.resident = static_cast<int64_t>(model.OwnedBytes()),
+                               .available = ReadMemory().available};
+  const RecomputeChoice choice =
+      ChooseRecompute(model.config(), shape, stored, query.recompute, memory);
+  shape.recompute = choice.recompute;
+  const std::vector<MemoryPart> parts = PlanTrainingMemory(model.config(), shape, stored);
+  if (memory.Holds(parts)) return choice.reason;
   Fail(ErrorCode::kOutOfMemory,
-       "this needs {} of memory and {} are available; give fewer --tokens, --recompute or --method "
-       "lora",
-       HumanBytes(needed), HumanBytes(available));
+       "this needs {} of memory and {} are available; give fewer --tokens, --recompute block or "
+       "--method lora",
+       HumanBytes(static_cast<int64_t>(TotalBytes(parts))), HumanBytes(memory.All()));
 }
 
-std::string SpreadText(const Spread& s, double factor, const char* unit) {
-  return fmt::format("{:.4g} {} (least {:.4g}, most {:.4g})", s.median * factor, unit,
-                     s.least * factor, s.most * factor);
+// Steps, and between them the ceilings.
+void MeasureSteps(TrainingRun& run, const std::vector<Example>& examples, DType compute,
+                  TrainBenchResult* result) {
+  const TrainBenchQuery& query = result->query;
+  std::vector<const Example*> step;
+  step.reserve(examples.size());
+  for (const Example& example : examples) step.push_back(&example);
+  std::vector<double> seconds, peaks, bandwidths;
+  Profile::Reset();
+  for (int64_t i = 0; i < query.warmup + query.steps; ++i) {
+    Profile::Enable(query.profile && i >= query.warmup);
+    const auto begin = std::chrono::steady_clock::now();
+    const ForwardBackwardOutput output = run.ForwardBackward(step);
+    run.OptimStep(
+        {.learning_rate = kLearningRate, .max_grad_norm = 1, .grad_divisor = output.weight_sum});
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+    Profile::Enable(false);
+    if (i == 0) result->first_loss = output.MeanLoss();
+    result->last_loss = output.MeanLoss();
+    if (i < query.warmup) continue;
+    seconds.push_back(taken.count());
+    // Before the first measurement of the peak, whose matrices are none of the training's.
+    if (peaks.empty()) result->peak_rss_bytes = PeakResidentBytes();
+    peaks.push_back(MeasureMatMulPeak(compute, kPeakRepetitions));
+    if (query.profile) bandwidths.push_back(MeasureReadBandwidth());
+  }
+  const double sum = std::accumulate(seconds.begin(), seconds.end(), 0.0);
+  result->mean_step_seconds = sum / static_cast<double>(seconds.size());
+  result->step_seconds = SpreadOf(seconds);
+  result->peak_gflops = SpreadOf(peaks);
+  if (query.profile) result->read_gbs = SpreadOf(bandwidths);
+}
+
+StepProfile ProfileOf(const ModelConfig& config, const TrainBenchResult& r) {
+  return MakeStepProfile(Profile::Parts(), StepCost(config, r.query.shape, r.query.tokens),
+                         r.query.steps, r.mean_step_seconds,
+                         {r.peak_gflops.median, r.read_gbs.median});
 }
 
 }  // namespace
-
-Spread SpreadOf(std::vector<double> values) {
-  CHECK(!values.empty());
-  std::sort(values.begin(), values.end());
-  const size_t n = values.size();
-  return {values.front(), (values[(n - 1) / 2] + values[n / 2]) / 2, values.back()};
-}
-
-OrderedJson SpreadJson(const Spread& spread) {
-  return {{"min", spread.least}, {"median", spread.median}, {"max", spread.most}};
-}
 
 double TrainBenchResult::TokensPerSecond() const {
   return static_cast<double>(query.tokens) / step_seconds.median;
@@ -97,84 +129,57 @@ TrainBenchResult BenchTrain(Model& model, const TrainBenchQuery& asked) {
   TrainBenchQuery& query = result.query;
   query.max_length = std::min(query.max_length, query.tokens);
   query.shape.compute = model.compute();
-  query.shape.sequence_length = query.max_length;
+  query.shape.sequence_length = query.shape.longest_sequence = query.max_length;
   query.shape.tokens_per_microbatch =
       std::max(query.micro_batch > 0 ? query.micro_batch : query.tokens, query.max_length);
   result.parameters = model.NumParameters();
   CountTrainable(model.config(), query.shape);  // refuses unknown targets
-  RefuseWhatDoesNotFit(model, query.shape);
-  const std::vector<Example> examples = RandomExamples(query, model.config().vocab_size);
-  std::vector<const Example*> step;
-  for (const Example& example : examples) step.push_back(&example);
+  result.recompute_reason = SettleMemory(model, query);
   const std::unique_ptr<TrainingRun> run = MakeRun(model, query.shape);
-  std::vector<double> seconds, peaks;
-  for (int64_t i = 0; i < query.warmup + query.steps; ++i) {
-    Profile::Enable(query.profile && i >= query.warmup);
-    const auto begin = std::chrono::steady_clock::now();
-    const ForwardBackwardOutput output = run->ForwardBackward(step);
-    run->OptimStep(
-        {.learning_rate = kLearningRate, .max_grad_norm = 1, .grad_divisor = output.weight_sum});
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
-    Profile::Enable(false);
-    if (i == 0) result.first_loss = output.MeanLoss();
-    result.last_loss = output.MeanLoss();
-    if (i < query.warmup) continue;
-    seconds.push_back(taken.count());
-    peaks.push_back(MeasureMatMulPeak(model.compute(), kPeakRepetitions));
-  }
-  result.parts = Profile::Parts();
+  MeasureSteps(*run, RandomExamples(query, model.config().vocab_size), model.compute(), &result);
   result.trainable = run->NumTrainable();
-  for (const double s : seconds)
-    result.mean_step_seconds += s / static_cast<double>(seconds.size());
-  result.step_seconds = SpreadOf(seconds);
-  result.peak_gflops = SpreadOf(peaks);
   result.flops = TrainingFlops(model.config(), query.shape);
+  if (query.profile) result.profile = ProfileOf(model.config(), result);
   result.arena_bytes = static_cast<int64_t>(run->arena().HighMark());
-  result.peak_rss_bytes = PeakResidentBytes();
   return result;
 }
 
 std::string TrainBenchText(const TrainBenchResult& r) {
   const TrainBenchQuery& q = r.query;
-  const auto row = [](const char* name, const std::string& value) {
-    return fmt::format("{:<18} {}\n", name, value);
-  };
   const std::string method =
       q.shape.method == Method::kFull ? "full" : fmt::format("LoRA r={}", q.shape.lora_r);
-  std::string text =
-      row("run", fmt::format("{}, {} of {} parameters trained, {}", method, HumanCount(r.trainable),
-                             HumanCount(r.parameters), DTypeName(q.shape.compute)));
-  text += row("step", fmt::format("{} tokens in sequences of {}, {} steps", q.tokens, q.max_length,
-                                  q.steps));
-  text += row("step time", SpreadText(r.step_seconds, 1e3, "ms"));
-  text += row("matmul peak", SpreadText(r.peak_gflops, 1, "GFLOP/s"));
-  text += row("arithmetic", fmt::format("{:.1f} MFLOP per token: {:.1f} forward, {:.1f} backward, "
-                                        "{:.1f} attention",
-                                        r.flops.total() * 1e-6, r.flops.forward * 1e-6,
-                                        r.flops.backward * 1e-6, r.flops.attention * 1e-6));
-  text += row("tokens per second", fmt::format("{:.0f}", r.TokensPerSecond()));
-  text += row("utilization", fmt::format("{:.1f} % of the peak", 100 * r.Utilization()));
-  text += row("memory", fmt::format("{} at most, {} of it activations",
-                                    HumanBytes(r.peak_rss_bytes), HumanBytes(r.arena_bytes)));
-  for (const Profile::Part& part : r.parts) {
-    const double each = part.seconds / static_cast<double>(q.steps);
-    text += fmt::format("  {:<20} {:>9.1f} ms  {:>5.1f} %\n", part.name, each * 1e3,
-                        100 * each / r.mean_step_seconds);
-  }
+  std::string text = ReportLine(
+      "run", fmt::format("{}, {} of {} parameters trained, {}", method, HumanCount(r.trainable),
+                         HumanCount(r.parameters), DTypeName(q.shape.compute)));
+  text += ReportLine("step", fmt::format("{} tokens in sequences of {}, {} steps", q.tokens,
+                                         q.max_length, q.steps));
+  text += ReportLine("step time", SpreadText(r.step_seconds, 1e3, "ms"));
+  text += ReportLine("matmul peak", SpreadText(r.peak_gflops, 1, "GFLOP/s"));
+  text += ReportLine("arithmetic",
+                     fmt::format("{:.1f} MFLOP per token: {:.1f} forward, {:.1f} backward, "
+                                 "{:.1f} attention",
+                                 r.flops.total() * 1e-6, r.flops.forward * 1e-6,
+                                 r.flops.backward * 1e-6, r.flops.attention * 1e-6));
+  text += ReportLine("tokens per second", fmt::format("{:.0f}", r.TokensPerSecond()));
+  text += ReportLine("utilization", fmt::format("{:.1f} % of the peak", 100 * r.Utilization()));
+  text +=
+      ReportLine("memory", fmt::format("{} at most, {} of it activations",
+                                       HumanBytes(r.peak_rss_bytes), HumanBytes(r.arena_bytes)));
+  text += ReportLine("recompute",
+                     fmt::format("{}: {}", RecomputeName(q.shape.recompute), r.recompute_reason));
+  if (r.profile) text += ReportLine("read bandwidth", SpreadText(r.read_gbs, 1, "GB/s"));
+  if (r.profile) text += StepProfileText(*r.profile);
   return text;
 }
 
 OrderedJson TrainBenchJson(const TrainBenchResult& r) {
   const TrainBenchQuery& q = r.query;
-  OrderedJson parts = OrderedJson::object();
-  for (const Profile::Part& part : r.parts) {
-    parts[part.name] = part.seconds / static_cast<double>(q.steps);
-  }
   return {{"method", q.shape.method == Method::kFull ? "full" : "lora"},
           {"lora_r", q.shape.lora_r},
           {"target_modules", q.shape.target_modules},
           {"dtype", DTypeName(q.shape.compute)},
-          {"recompute", q.shape.recompute == Recompute::kBlock},
+          {"recompute", RecomputeName(q.shape.recompute)},
+          {"recompute_reason", r.recompute_reason},
           {"parameters", r.parameters},
           {"trainable_parameters", r.trainable},
           {"tokens_per_step", q.tokens},
@@ -195,7 +200,7 @@ OrderedJson TrainBenchJson(const TrainBenchResult& r) {
             {"all", r.flops.total()}}},
           {"first_loss", r.first_loss},
           {"last_loss", r.last_loss},
-          {"seconds_by_part", parts}};
+          {"profile", r.profile ? StepProfileJson(*r.profile) : OrderedJson(nullptr)}};
 }
 
 }  // namespace lorikeet

@@ -4,49 +4,36 @@
 #include <string_view>
 
 #include "cli/bench_decode.h"
+#include "cli/bench_kernels.h"
 #include "cli/bench_train.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/load.h"
+#include "cli/read_model.h"
+#include "cli/recompute.h"
 #include "core/args.h"
 #include "core/error.h"
 
 namespace lorikeet {
 namespace {
 
-struct BenchTrainOptions {
-  std::string model, method, dtype;
-  int lora_r, tokens, max_length, micro_batch_tokens, steps, warmup;
-  std::vector<std::string> target_modules;
-  bool recompute, profile, json;
+// What every kind takes: Model first, Rest last.
+struct BenchOptions {
+  std::string model, dtype;
+  bool json;
   CommonOptions common;
 
   template <class V>
-  void ForEach(V& v) {
-    v(model, "model", "", "Folder in Hugging Face layout, GGUF file, or name in the cache.",
+  void Model(V& v, const char* help, bool required) {
+    v(model, "model", "", help,
       {.group = "Bench",
        .aliases = {"model_name_or_path", "base_model", "m"},
-       .required = true,
+       .required = required,
        .positional = true,
        .metavar = "PATH"});
-    v(method, "method", "lora", "Low-rank adapters, or every weight.",
-      {.choices = {"lora", "full"}});
-    v(lora_r, "lora_r", 32, "Rank.",
-      {.aliases = {"r", "lora_rank", "rank"}, .min = 1, .max = 65536});
-    v(target_modules, "target_modules", {"all-linear"},
-      "What gets adapters: all-linear, attention, mlp, or names such as q_proj.",
-      {.aliases = {"lora_target_modules", "lora_target"}});
-    v(tokens, "tokens", 2048, "Tokens of a step.", {.aliases = {"T"}, .min = 1, .max = 1 << 22});
-    v(max_length, "max_length", 512, "Length of the sequences that they are cut into.",
-      {.aliases = {"max_seq_length", "L"}, .min = 1, .max = 1 << 22});
-    v(micro_batch_tokens, "micro_batch_tokens", 0, "Tokens computed at once; 0: the whole step.",
-      {.min = 0, .max = 1 << 22});
-    v(recompute, "recompute", false,
-      "Keep each layer's input only and run it again in the backward.",
-      {.aliases = {"gradient_checkpointing"}});
-    v(steps, "steps", 10, "Steps to measure.", {.min = 1, .max = 100000});
-    v(profile, "profile", false, "Also show where a step's time goes, by part.");
-    v(warmup, "warmup", 2, "Steps before that.", {.min = 0, .max = 1000});
+  }
+  template <class V>
+  void Rest(V& v) {
     v(dtype, "dtype", "auto",
       "What products are computed in; auto: bf16 where the CPU multiplies it natively.",
       {.aliases = {"torch_dtype", "compute_dtype"}, .choices = {"auto", "bf16", "f32"}});
@@ -55,31 +42,95 @@ struct BenchTrainOptions {
   }
 };
 
-struct BenchDecodeOptions {
-  std::string model, dtype;
-  std::optional<std::string> adapter;
-  int batch, prompt_tokens, new_tokens, rounds;
-  bool json;
-  CommonOptions common;
+constexpr const char* kModelHelp =
+    "Folder in Hugging Face layout, GGUF file, or name in the cache.";
+
+// The step whose time or whose kernels are measured.
+struct StepOptions {
+  int lora_r, tokens, max_length;
+  std::vector<std::string> target_modules;
 
   template <class V>
   void ForEach(V& v) {
-    v(model, "model", "", "Folder in Hugging Face layout, GGUF file, or name in the cache.",
-      {.group = "Bench",
-       .aliases = {"model_name_or_path", "base_model", "m"},
-       .required = true,
-       .positional = true,
-       .metavar = "PATH"});
+    v(lora_r, "lora_r", 32, "Rank.",
+      {.aliases = {"r", "lora_rank", "rank"}, .min = 1, .max = 65536});
+    v(target_modules, "target_modules", {"all-linear"},
+      "What gets adapters: all-linear, attention, mlp, or names such as q_proj.",
+      {.aliases = {"lora_target_modules", "lora_target"}});
+    v(tokens, "tokens", 2048, "Tokens of a step.", {.aliases = {"T"}, .min = 1, .max = 1 << 22});
+    v(max_length, "max_length", 512, "Length of the sequences that they are cut into.",
+      {.aliases = {"max_seq_length", "L"}, .min = 1, .max = 1 << 22});
+  }
+  TrainingShape Shape() const {
+    TrainingShape shape;
+    shape.lora_r = lora_r;
+    shape.target_modules = target_modules;
+    return shape;
+  }
+};
+
+struct BenchTrainOptions {
+  BenchOptions bench;
+  StepOptions step;
+  std::string method, recompute;
+  int micro_batch_tokens, steps, warmup;
+  bool profile;
+
+  template <class V>
+  void ForEach(V& v) {
+    bench.Model(v, kModelHelp, true);
+    v(method, "method", "lora", "Low-rank adapters, or every weight.",
+      {.choices = {"lora", "full"}});
+    step.ForEach(v);
+    v(micro_batch_tokens, "micro_batch_tokens", 0, "Tokens computed at once; 0: the whole step.",
+      {.min = 0, .max = 1 << 22});
+    v(recompute, "recompute", "auto", kRecomputeHelp, RecomputeTraits());
+    v(steps, "steps", 10, "Steps to measure.", {.min = 1, .max = 100000});
+    v(profile, "profile", false,
+      "Also show where a step's time goes, by part, under the roofline.");
+    v(warmup, "warmup", 2, "Steps before that.", {.min = 0, .max = 1000});
+    bench.Rest(v);
+  }
+};
+
+struct BenchDecodeOptions {
+  BenchOptions bench;
+  std::optional<std::string> adapter;
+  int batch, prompt_tokens, new_tokens, rounds;
+  bool profile;
+
+  template <class V>
+  void ForEach(V& v) {
+    bench.Model(v, kModelHelp, true);
     v(adapter, "adapter", std::nullopt, "Adapter to decode with.", {.metavar = "DIR"});
     v(batch, "batch", 1, "Sequences at once.", {.min = 1, .max = 4096});
     v(prompt_tokens, "prompt_tokens", 128, "Tokens read per sequence.", {.min = 1, .max = 1 << 22});
     v(new_tokens, "new_tokens", 64, "Tokens written per sequence.", {.min = 2, .max = 1 << 22});
     v(rounds, "rounds", 3, "Rounds to measure, after one to warm up.", {.min = 1, .max = 1000});
-    v(dtype, "dtype", "auto",
-      "What products are computed in; auto: bf16 where the CPU multiplies it natively.",
-      {.aliases = {"torch_dtype", "compute_dtype"}, .choices = {"auto", "bf16", "f32"}});
-    v(json, "json", false, "Print one JSON object.");
-    common.ForEach(v);
+    v(profile, "profile", false, "Also show where a step of writing goes, by part.");
+    bench.Rest(v);
+  }
+};
+
+struct BenchKernelsOptions {
+  BenchOptions bench;
+  StepOptions step;
+  std::vector<std::string> only;
+  int rounds;
+
+  template <class V>
+  void ForEach(V& v) {
+    bench.Model(v,
+                "Whose shapes: a folder, a GGUF file, a name in the cache or a config.json alone; "
+                "the shapes of SmolLM2-135M where none is given. Weights are not read.",
+                false);
+    step.ForEach(v);
+    v(only, "only", {},
+      "Kernels that have one of these words in the name of their part, their own or their "
+      "function's; all where none is given.",
+      {.metavar = "WORDS"});
+    v(rounds, "rounds", 5, "Rounds to measure; medians are shown.", {.min = 1, .max = 1000});
+    bench.Rest(v);
   }
 };
 
@@ -96,10 +147,25 @@ constexpr const char* kTrainEpilog =
     "                         adapted matrices; attention's causal half is added, recomputation "
     "is\n"
     "                         not counted\n"
-    "peak_rss_bytes           most memory this process held\n\n"
+    "--profile                by part: the FLOPs and bytes that a step must compute and move over "
+    "the\n"
+    "                         time of the part; of its ceiling: the time at the matmul peak or at\n"
+    "                         the read bandwidth, whichever is longer (ideal ms), over the time.\n"
+    "                         Bytes: operands read and results written once. What is recomputed "
+    "is\n"
+    "                         not counted\n"
+    "peak_rss_bytes           most memory this process held in its steps, without the matrices of\n"
+    "                         the peak's measurement\n\n"
     "Examples:\n"
     "  lorikeet bench train smollm2 --lora-r 16 --tokens 2048 --max-length 512 --json\n"
     "  lorikeet bench train smollm2 --method full --threads 1\n";
+
+std::unique_ptr<Model> LoadFor(const BenchOptions& options) {
+  options.common.Apply();
+  return Model::Load(options.model, ParseComputeDtype(options.dtype));
+}
+
+void Print(const std::string& text) { std::fputs(text.c_str(), stdout); }
 
 int RunBenchTrain(int argc, char** argv) {
   BenchTrainOptions options;
@@ -110,23 +176,19 @@ int RunBenchTrain(int argc, char** argv) {
           "machine, measured in the same run between the steps.",
       .epilog = kTrainEpilog};
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
-  options.common.Apply();
-  const std::unique_ptr<Model> model = Model::Load(options.model, ParseComputeDtype(options.dtype));
+  const std::unique_ptr<Model> model = LoadFor(options.bench);
   TrainBenchQuery query;
+  query.shape = options.step.Shape();
   query.shape.method = options.method == "full" ? Method::kFull : Method::kLora;
-  query.shape.lora_r = options.lora_r;
-  query.shape.target_modules = options.target_modules;
-  query.shape.recompute = options.recompute ? Recompute::kBlock : Recompute::kNone;
-  query.tokens = options.tokens;
-  query.max_length = options.max_length;
+  query.recompute = ParseRecompute(options.recompute);
+  query.tokens = options.step.tokens;
+  query.max_length = options.step.max_length;
   query.micro_batch = options.micro_batch_tokens;
   query.steps = options.steps;
   query.warmup = options.warmup;
   query.profile = options.profile;
   const TrainBenchResult result = BenchTrain(*model, query);
-  const std::string text =
-      options.json ? TrainBenchJson(result).dump(2) + "\n" : TrainBenchText(result);
-  std::fputs(text.c_str(), stdout);
+  Print(options.bench.json ? TrainBenchJson(result).dump(2) + "\n" : TrainBenchText(result));
   return 0;
 }
 
@@ -139,18 +201,58 @@ int RunBenchDecode(int argc, char** argv) {
           "and how much of the memory bandwidth writing takes to read the weights.",
       .epilog = "Example:\n  lorikeet bench decode smollm2 --batch 8 --json\n"};
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
-  options.common.Apply();
-  const std::unique_ptr<Model> model = Model::Load(options.model, ParseComputeDtype(options.dtype));
+  const std::unique_ptr<Model> model = LoadFor(options.bench);
   std::optional<LoraAdapter> adapter;
   if (options.adapter) adapter.emplace(LoraAdapter::Load(*model, *options.adapter));
   const DecodeBenchResult result = BenchDecode(*model, adapter ? &*adapter : nullptr,
                                                {.batch = options.batch,
                                                 .prompt_tokens = options.prompt_tokens,
                                                 .new_tokens = options.new_tokens,
-                                                .rounds = options.rounds});
-  const std::string text =
-      options.json ? DecodeBenchJson(result).dump(2) + "\n" : DecodeBenchText(result);
-  std::fputs(text.c_str(), stdout);
+                                                .rounds = options.rounds,
+                                                .profile = options.profile});
+  Print(options.bench.json ? DecodeBenchJson(result).dump(2) + "\n" : DecodeBenchText(result));
+  return 0;
+}
+
+constexpr const char* kKernelsEpilog =
+    "The calls are those of a LoRA step and of a full step, the columns lora and full say how "
+    "many\n"
+    "of each a step makes. Of products:\n"
+    "NT, NN, TN     x W^T; dy W; dy^T x. A shape is rows x columns x what is summed\n"
+    "MatMulSum      the base product with the low-rank part added within it: (summed + rank)\n"
+    "of its ceiling the least time that the matmul peak and the read bandwidth allow / the time:\n"
+    "               matmul where FLOPs bind, memory where bytes do (operands read and results\n"
+    "               written once; small ones lie in the caches, and may exceed 100 %)\n\n"
+    "Examples:\n"
+    "  lorikeet bench kernels\n"
+    "  lorikeet bench kernels smollm2 --lora-r 16 --only products,attention --json\n";
+
+KernelBenchQuery QueryOf(const BenchKernelsOptions& options) {
+  KernelBenchQuery query;
+  const std::string& model = options.bench.model;
+  query.model = model.empty() ? "SmolLM2-135M" : model;
+  query.config = model.empty() ? SmolLm2Shapes() : ReadModelShape(model).config;
+  query.shape = options.step.Shape();
+  query.shape.compute = ParseComputeDtype(options.bench.dtype);
+  query.tokens = options.step.tokens;
+  query.max_length = options.step.max_length;
+  query.only = options.only;
+  query.rounds = options.rounds;
+  return query;
+}
+
+int RunBenchKernels(int argc, char** argv) {
+  BenchKernelsOptions options;
+  const CommandHelp help = {
+      .name = "bench kernels",
+      .summary =
+          "Times each kernel of a training step at the shapes that the step has, in rounds "
+          "with the matmul peak and the read bandwidth of this machine.",
+      .epilog = kKernelsEpilog};
+  if (!ParseCommandLine(help, argc, argv, options)) return 0;
+  options.bench.common.Apply();
+  const KernelBenchResult result = BenchKernels(QueryOf(options));
+  Print(options.bench.json ? KernelBenchJson(result).dump(2) + "\n" : KernelBenchText(result));
   return 0;
 }
 
@@ -158,12 +260,15 @@ struct Kind {
   std::string_view name;
   int (*run)(int argc, char** argv);
 };
-constexpr std::array<Kind, 2> kKinds = {{{"train", RunBenchTrain}, {"decode", RunBenchDecode}}};
+constexpr std::array<Kind, 3> kKinds = {
+    {{"train", RunBenchTrain}, {"decode", RunBenchDecode}, {"kernels", RunBenchKernels}}};
 
 constexpr const char* kOverview =
-    "lorikeet bench train|decode MODEL [options]\n\n"
-    "  lorikeet bench train MODEL     training steps against the matmul peak of this machine\n"
-    "  lorikeet bench decode MODEL    reading prompts and continuing them\n\n"
+    "lorikeet bench train|decode|kernels [options]\n\n"
+    "  lorikeet bench train MODEL      training steps against the matmul peak of this machine;\n"
+    "                                  --profile: by part, under the roofline\n"
+    "  lorikeet bench decode MODEL     reading prompts and continuing them\n"
+    "  lorikeet bench kernels [MODEL]  the kernels of a step one by one, at its shapes\n\n"
     "Each takes --json. Options and formulas: lorikeet bench KIND --help\n";
 
 }  // namespace
@@ -177,7 +282,7 @@ int RunBench(int argc, char** argv) {
   for (const Kind& kind : kKinds) {
     if (first == kind.name) return kind.run(argc - 1, argv + 1);
   }
-  Fail(ErrorCode::kInvalidArgument, "bench what? lorikeet bench train|decode MODEL (see --help)");
+  Fail(ErrorCode::kInvalidArgument, "bench what? lorikeet bench train|decode|kernels (see --help)");
 }
 
 }  // namespace lorikeet

@@ -7,6 +7,7 @@
 #include "cli/estimate.h"
 #include "cli/load.h"
 #include "cli/read_model.h"
+#include "cli/recompute.h"
 #include "core/args.h"
 #include "core/error.h"
 #include "core/machine.h"
@@ -17,14 +18,14 @@ namespace lorikeet {
 namespace {
 
 struct EstimateOptions {
-  std::string model, dtype;
+  std::string model, dtype, recompute;
   std::optional<std::string> data;
   std::optional<int64_t> trained_tokens;
   int lora_r, max_length, batch_size, micro_batch_tokens, sequences;
   std::vector<std::string> target_modules;
   double num_train_epochs, utilization;
   std::optional<double> peak_gflops;
-  bool assistant_only_loss, recompute, json;
+  bool assistant_only_loss, json;
   CommonOptions common;
 
   template <class V>
@@ -68,9 +69,7 @@ struct EstimateOptions {
     v(micro_batch_tokens, "micro_batch_tokens", 0,
       "Tokens computed at once; 0: up to 2048, or the longest example.",
       {.min = 0, .max = 1 << 20});
-    v(recompute, "recompute", false,
-      "Keep each layer's input only and run it again in the backward.",
-      {.aliases = {"gradient_checkpointing"}});
+    v(recompute, "recompute", "auto", kRecomputeHelp, RecomputeTraits());
     v(sequences, "sequences", 8, "Sequences of max_length sampled at once, for comparison.",
       {.min = 1, .max = 1024});
   }
@@ -158,9 +157,10 @@ EstimateQuery QueryOf(const EstimateOptions& options) {
                  .lora_r = options.lora_r,
                  .target_modules = options.target_modules,
                  .compute = ComputeDtype(options),
-                 .recompute = options.recompute ? Recompute::kBlock : Recompute::kNone,
                  .tokens_per_microbatch = MicroBatchTokens(options),
-                 .sequence_length = options.max_length};
+                 .sequence_length = options.max_length,
+                 .longest_sequence = options.max_length};
+  query.recompute = ParseRecompute(options.recompute);
   query.max_length = options.max_length;
   query.batch_size = options.batch_size;
   query.epochs = options.num_train_epochs;

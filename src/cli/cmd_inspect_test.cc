@@ -1,4 +1,4 @@
-// inspect, estimate and bench: their numbers against those of the parts they speak of.
+// inspect and estimate: their numbers against those of the parts they speak of.
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -184,43 +184,6 @@ TEST(Estimate, AConfigAloneIsEnoughAndUnknownTargetsAreRefused) {
   config["hidden_size"] = config["intermediate_size"] = config["num_hidden_layers"] = 1 << 24;
   WriteFileAtomically(tmp / "config.json", config.dump());
   EXPECT_THAT(RunCommand(RunEstimate, {tmp / "config.json"}).error, HasSubstr("check the sizes"));
-}
-
-TEST(BenchTrain, FiguresAgreeWithEachOther) {
-  const CommandOutcome outcome = RunCommand(
-      RunBench, {"train", GoldenModel("llama"), "--lora-r", "4", "--tokens", "40", "--max-length",
-                 "16", "--steps", "1", "--warmup", "1", "--dtype", "f32", "--json"});
-  ASSERT_EQ(outcome.error, "");
-  const OrderedJson json = outcome.Json();
-  for (const char* key : {"tokens_per_second", "matmul_peak_gflops", "model_flops_utilization",
-                          "peak_rss_bytes", "arena_high_mark_bytes"}) {
-    EXPECT_GT(json[key].get<double>(), 0) << key;
-  }
-  EXPECT_NEAR(
-      json["tokens_per_second"].get<double>() * json["step_seconds"]["median"].get<double>(), 40,
-      1e-6);
-  EXPECT_NEAR(json["model_flops_utilization"].get<double>(),
-              json["flops_per_token"]["all"].get<double>() *
-                  json["tokens_per_second"].get<double>() /
-                  (json["matmul_peak_gflops"].get<double>() * 1e9),
-              1e-9);
-  // A uniform guess over the vocabulary costs log(96) nats; random weights are near it.
-  EXPECT_NEAR(json["first_loss"].get<double>(), std::log(96.0), 2);
-  EXPECT_EQ(RunCommand(RunBench, {"train", GoldenModel("llama"), "--target-modules", "x"}).status,
-            2);
-  EXPECT_EQ(RunCommand(RunBench, {"knit"}).status, 2);
-}
-
-TEST(SlowBenchDecode, FiguresAreThere) {
-  const CommandOutcome outcome =
-      RunCommand(RunBench, {"decode", GoldenModel("llama"), "--batch", "2", "--prompt-tokens", "5",
-                            "--new-tokens", "3", "--rounds", "1", "--dtype", "f32", "--json"});
-  ASSERT_EQ(outcome.error, "");
-  const OrderedJson json = outcome.Json();
-  for (const char* key : {"prompt_tokens_per_second", "tokens_per_second", "read_bandwidth_gbs",
-                          "bandwidth_utilization", "peak_rss_bytes"}) {
-    EXPECT_GT(json[key].get<double>(), 0) << key;
-  }
 }
 
 }  // namespace

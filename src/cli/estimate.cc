@@ -30,12 +30,15 @@ TrainingShape ShapeOf(const EstimateQuery& query, Method method) {
 }
 
 MethodEstimate EstimateMethod(const EstimateQuery& query, Method method, int64_t steps) {
-  const TrainingShape shape = ShapeOf(query, method);
+  TrainingShape shape = ShapeOf(query, method);
+  const MemoryAtHand memory = {.available = query.memory_available};
   MethodEstimate e;
   e.trainable = CountTrainable(query.config, shape);
+  e.recompute = ChooseRecompute(query.config, shape, query.stored, query.recompute, memory);
+  shape.recompute = e.recompute.recompute;
   e.memory = PlanTrainingMemory(query.config, shape, query.stored);
   e.memory_bytes = static_cast<int64_t>(TotalBytes(e.memory));
-  e.fits = e.memory_bytes <= query.memory_available;
+  e.fits = memory.Holds(e.memory);
   e.flops = TrainingFlops(query.config, shape, TrainedFraction(query));
   const double rate = query.peak_gflops * 1e9 * query.utilization;
   e.seconds_per_1000_tokens = 1000 * e.flops.total() / rate;
@@ -69,7 +72,9 @@ std::vector<MemoryPart> SamplingMemory(const EstimateQuery& query) {
   parts.push_back({"key/value cache",
                    KvCache::Bytes(query.config, shape.compute, query.sequences, query.max_length)});
   // One layer's activations at a time; its backward, which sampling has not, bounds the rest.
-  parts.push_back(PlanTrainingMemory(one_layer, shape, query.stored).back());
+  for (const MemoryPart& part : PlanTrainingMemory(one_layer, shape, query.stored)) {
+    if (part.name == kActivationsPart || part.name == kProgramPart) parts.push_back(part);
+  }
   return parts;
 }
 
@@ -105,6 +110,7 @@ Estimate MakeEstimate(const EstimateQuery& query) {
   Estimate e;
   e.query = query;
   e.query.shape.method = Method::kLora;
+  e.query.shape.recompute = Recompute::kNone;
   e.parameters = CountParameters(query.config);
   e.steps = StepsOf(query);
   e.lora = EstimateMethod(query, Method::kLora, e.steps);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/recompute.h"
 #include "core/json.h"
 #include "model/memory_plan.h"
 #include "train/learning_rate.h"
@@ -24,7 +25,8 @@ struct EstimateQuery {
   std::string model;
   ModelConfig config;
   DType stored = DType::kBF16;
-  TrainingShape shape;  // of the LoRA run; the full one differs in its method only
+  TrainingShape shape;  // of the LoRA run; the full one differs in method and recompute only
+  std::optional<Recompute> recompute = {};  // nothing: auto, which each method settles for itself
   int64_t max_length = 2048;
   int64_t batch_size = 16;  // examples per step
   double epochs = 1;
@@ -39,6 +41,7 @@ struct EstimateQuery {
 
 struct MethodEstimate {
   int64_t trainable = 0;
+  RecomputeChoice recompute;
   std::vector<MemoryPart> memory;
   int64_t memory_bytes = 0;
   bool fits = false;

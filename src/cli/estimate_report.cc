@@ -45,13 +45,17 @@ std::string MemoryText(const Estimate& e) {
     text += Line("  " + name, Named(e.lora.memory, name), Named(e.full.memory, name),
                  Named(e.sampling, name));
   }
-  const auto fits = [&](int64_t bytes) {
-    return std::string(bytes <= e.query.memory_available ? "yes" : "NO");
-  };
+  const auto fits = [](bool fit) { return std::string(fit ? "yes" : "NO"); };
   text += Line("  all", HumanBytes(e.lora.memory_bytes), HumanBytes(e.full.memory_bytes),
                HumanBytes(e.sampling_bytes));
   text += Line(fmt::format("  fits {} available", HumanBytes(e.query.memory_available)),
-               fits(e.lora.memory_bytes), fits(e.full.memory_bytes), fits(e.sampling_bytes));
+               fits(e.lora.fits), fits(e.full.fits),
+               fits(e.sampling_bytes <= e.query.memory_available));
+  const RecomputeChoice &lora = e.lora.recompute, &full = e.full.recompute;
+  text += Line("  recompute", RecomputeName(lora.recompute), RecomputeName(full.recompute));
+  if (!e.query.recompute) {
+    text += fmt::format("    LoRA: {}; full: {}\n", lora.reason, full.reason);
+  }
   return text;
 }
 
@@ -119,6 +123,8 @@ OrderedJson MethodJson(const MethodEstimate& m) {
                       {"memory", MemoryJson(m.memory)},
                       {"memory_bytes", m.memory_bytes},
                       {"fits", m.fits},
+                      {"recompute", RecomputeName(m.recompute.recompute)},
+                      {"recompute_reason", m.recompute.reason},
                       {"flops_per_token",
                        {{"forward", m.flops.forward},
                         {"backward", m.flops.backward},
@@ -162,10 +168,8 @@ std::string EstimateText(const Estimate& e) {
   text += fmt::format("machine  matmul peak {:.0f} GFLOP/s in {} ({})\n", q.peak_gflops,
                       DTypeName(q.shape.compute), q.peak_measured ? "measured now" : "as given");
   text += fmt::format(
-      "run      {} examples per step, at most {} tokens each; {} tokens computed at "
-      "once{}\n",
-      q.batch_size, HumanCount(q.max_length), HumanCount(q.shape.tokens_per_microbatch),
-      q.shape.recompute == Recompute::kBlock ? ", activations recomputed" : "");
+      "run      {} examples per step, at most {} tokens each; {} tokens computed at once\n",
+      q.batch_size, HumanCount(q.max_length), HumanCount(q.shape.tokens_per_microbatch));
   if (q.data) {
     text += fmt::format("data     {}: {} examples, {} tokens, {} trained ({})\n", q.data->path,
                         HumanCount(q.data->examples), HumanCount(q.data->tokens),

@@ -1,6 +1,7 @@
 #include "cli/load.h"
 
 #include <algorithm>
+#include <future>
 #include <span>
 
 #include "checkpoint/adapter_formats.h"
@@ -14,12 +15,12 @@ namespace {
 
 // Ids without words: added tokens named by their number.
 TokenizerBundle BareIds(int64_t vocab_size, const std::string& where) {
-  OrderedJson vocab = OrderedJson::object();
+  Json vocab = Json::object();  // an ordered one would look through all keys for each
   for (int64_t id = 0; id < vocab_size; ++id) vocab["<" + std::to_string(id) + ">"] = id;
-  const OrderedJson json = {
+  const Json json = {
       {"version", "1.0"},
-      {"added_tokens", OrderedJson::array()},
-      {"model", {{"type", "BPE"}, {"vocab", std::move(vocab)}, {"merges", OrderedJson::array()}}}};
+      {"added_tokens", Json::array()},
+      {"model", {{"type", "BPE"}, {"vocab", std::move(vocab)}, {"merges", Json::array()}}}};
   return {.tokenizer = Tokenizer::FromJson(json.dump(), where)};
 }
 
@@ -96,13 +97,17 @@ DType ParseComputeDtype(const std::string& name) {
 }
 
 LoadedModel LoadModel(const std::string& path_or_name, DType compute) {
+  // Beside the weights, which wait for memory: the tokenizer is text to be parsed.
+  auto tokenizer =
+      std::async(std::launch::async, [&path_or_name]() -> std::optional<TokenizerBundle> {
+        const auto sources = TokenizerSourcesOf(ModelSource::Open(path_or_name));
+        if (!sources) return std::nullopt;
+        return LoadTokenizerBundle(*sources);
+      });
   LoadedModel loaded;
   loaded.model = Model::Load(path_or_name, compute);
-  const ModelSource& source = loaded.model->source();
-  loaded.text_files = CollectTextFiles(source);
-  if (const auto sources = TokenizerSourcesOf(source)) {
-    loaded.tokenizer = LoadTokenizerBundle(*sources);
-  }
+  loaded.text_files = CollectTextFiles(loaded.model->source());
+  loaded.tokenizer = tokenizer.get();
   return loaded;
 }
 

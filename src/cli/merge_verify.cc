@@ -77,7 +77,7 @@ std::vector<Buffer> MergeInMemory(Model& model, const LoraAdapter& adapter) {
     merged.emplace_back(DType::kF32, std::initializer_list<int64_t>{old.rows(), old.cols()});
     const Tensor& weight = merged.back().tensor();
     std::memcpy(weight.data, old.data, static_cast<size_t>(old.bytes()));
-    change(linear.name + ".weight", weight.as<float>());
+    change(linear.name + ".weight", 0, weight);
     linear.weight = weight;
   });
   return merged;

@@ -51,6 +51,11 @@ void RefuseImpossibleSizes(const ModelConfig& c, const std::string& where) {
 
 }  // namespace
 
+DType MatrixDtype(const ModelSource& source) {
+  const ModelSource::Entry* entry = source.Find("model.layers.0.mlp.down_proj.weight");
+  return entry == nullptr ? StoredDtype(source) : entry->dtype;
+}
+
 ModelShape ReadModelShape(const std::string& path_or_name) {
   const std::string alone = ConfigAlone(path_or_name);
   if (!alone.empty()) {
@@ -60,7 +65,7 @@ ModelShape ReadModelShape(const std::string& path_or_name) {
     return {alone, config, DtypeOfConfig(json), false};
   }
   const ModelSource source = ModelSource::Open(path_or_name);
-  return {source.path(), ReadModelConfig(source.config(), source.path()), StoredDtype(source),
+  return {source.path(), ReadModelConfig(source.config(), source.path()), MatrixDtype(source),
           true};
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 
+#include "checkpoint/model_source.h"
 #include "core/tensor.h"
 #include "model/config.h"
 #include "tokenizer/bundle.h"
@@ -14,6 +15,9 @@ struct ModelShape {
   DType stored = DType::kF32;  // of the matrices; from config.json where there are no weights
   bool has_weights = false;
 };
+
+// How the matrices of the layers lie in the file: decides whether they can be used there.
+DType MatrixDtype(const ModelSource& source);
 
 // A model as ModelSource::Open takes it, or a config.json, or a folder that holds only that.
 // Throws Error.

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include "cli/read_model.h"
 #include "core/args.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -23,12 +24,6 @@ namespace fs = std::filesystem;
 bool SamePath(const std::string& a, const std::string& b) {
   std::error_code ignored;
   return fs::equivalent(a, b, ignored);
-}
-
-// How the matrices lie in the file: decides whether they can be used there.
-DType DtypeInFile(const ModelSource& source) {
-  const ModelSource::Entry* entry = source.Find("model.layers.0.mlp.down_proj.weight");
-  return entry == nullptr ? StoredDtype(source) : entry->dtype;
 }
 
 bool Resuming(const SftOptions& options) {
@@ -69,7 +64,6 @@ TrainingShape ShapeOf(const SftOptions& options, DType compute) {
   shape.method = options.method == "full" ? Method::kFull : Method::kLora;
   shape.lora_r = options.lora_r;
   shape.compute = compute;
-  shape.recompute = options.recompute == "block" ? Recompute::kBlock : Recompute::kNone;
   const LoraConfig lora = LoraConfigOf(options);
   if (lora.target_regex.empty()) shape.target_modules = lora.target_modules;
   return shape;
@@ -92,8 +86,12 @@ void TakeShapeOf(const LoraAdapter& adapter, TrainingShape* shape) {
 void RefuseHopeless(const SftOptions& options, const TrainingShape& shape) {
   constexpr int64_t kSmallest = 64;
   const ModelSource source = ModelSource::Open(options.model);
-  ChooseMicroBatch(ReadModelConfig(source.config(), source.path()), shape, DtypeInFile(source),
-                   kSmallest, kSmallest, kSmallest, 0, ReadMemory().available);
+  ChooseMicroBatch(ReadModelConfig(source.config(), source.path()), shape, MatrixDtype(source),
+                   {.longest = kSmallest,
+                    .batch_tokens = kSmallest,
+                    .wanted = kSmallest,
+                    .recompute = ParseRecompute(options.recompute),
+                    .memory = {.available = ReadMemory().available}});
 }
 
 void LoadData(const SftOptions& options, SftJob* job) {
@@ -196,7 +194,7 @@ void FillPlan(const SftOptions& options, SftJob* job) {
   const Model& model = *job->loaded.model;
   plan.model_path = model.source().path();
   plan.model_type = model.config().model_type;
-  plan.stored = DtypeInFile(model.source());
+  plan.stored = MatrixDtype(model.source());
   plan.parameters = model.NumParameters();
   plan.data = job->train.stats;
   plan.heldout_examples = job->heldout.stats.examples;
@@ -208,19 +206,39 @@ void FillPlan(const SftOptions& options, SftJob* job) {
   plan.shape.sequence_length = UsualLength(job->train.examples);
 }
 
+size_t BytesOf(const std::vector<Example>& examples) {
+  size_t bytes = 0;
+  for (const Example& e : examples) {
+    bytes += sizeof e + e.tokens.size() * sizeof e.tokens[0] +
+             e.target_tokens.size() * sizeof e.target_tokens[0] +
+             e.weights.size() * sizeof e.weights[0];
+  }
+  return bytes;
+}
+
 // The micro-batch, from memory; then the run itself, which takes that memory.
 void MakeRun(std::optional<LoraAdapter> adapter, SftOptions& options, SftJob* job) {
   SftPlan& plan = job->plan;
   Model& model = *job->loaded.model;
   const int64_t longest = std::max(plan.data.lengths.longest, job->heldout.stats.lengths.longest);
-  plan.memory_available = ReadMemory().available;
-  plan.memory_resident = adapter ? static_cast<int64_t>(model.OwnedBytes() + adapter->Bytes()) : 0;
+  plan.shape.longest_sequence = longest;
+  plan.memory_at_hand = {
+      .resident = static_cast<int64_t>(model.OwnedBytes() + (adapter ? adapter->Bytes() : 0)),
+      .available = ReadMemory().available};
   MicroBatchChoice choice =
-      ChooseMicroBatch(model.config(), plan.shape, plan.stored, longest,
-                       LargestBatch(job->train.examples, options.batch_size),
-                       options.micro_batch_tokens, plan.memory_resident, plan.memory_available);
+      ChooseMicroBatch(model.config(), plan.shape, plan.stored,
+                       {.longest = longest,
+                        .batch_tokens = LargestBatch(job->train.examples, options.batch_size),
+                        .wanted = options.micro_batch_tokens,
+                        .recompute = ParseRecompute(options.recompute),
+                        .memory = plan.memory_at_hand});
+  plan.shape.recompute = choice.recompute.recompute;
+  plan.recompute_reason = choice.recompute.reason;
   plan.shape.tokens_per_microbatch = choice.tokens;
   plan.memory = std::move(choice.memory);
+  const size_t examples = BytesOf(job->train.examples) + BytesOf(job->heldout.examples);
+  plan.memory.push_back({"examples", examples});
+  plan.memory_at_hand.resident += static_cast<int64_t>(examples);
   plan.flops = TrainingFlops(
       model.config(), plan.shape,
       static_cast<double>(plan.data.trained_tokens) / static_cast<double>(plan.data.tokens));
@@ -267,14 +285,14 @@ RenderConfig RenderConfigOf(const SftOptions& options) {
   return config;
 }
 
-void CheckOutputDir(const SftOptions& options) {
-  const std::string& dir = options.output_dir;
+void CheckOutputDir(const std::string& dir, const std::vector<std::string>& inputs,
+                    bool may_hold_a_run) {
   std::error_code error;
   if (!fs::exists(dir, error)) return;
   if (!fs::is_directory(dir, error)) {
     Fail(ErrorCode::kInvalidArgument, "output_dir {}: is not a folder", dir);
   }
-  for (const std::string& input : {options.model, options.adapter.value_or("")}) {
+  for (const std::string& input : inputs) {
     if (!input.empty() && SamePath(dir, input)) {
       Fail(ErrorCode::kInvalidArgument,
            "output_dir {}: is what the run starts from and would be written over; choose another "
@@ -282,8 +300,7 @@ void CheckOutputDir(const SftOptions& options) {
            dir);
     }
   }
-  if (Resuming(options) || options.overwrite_output_dir || options.dry_run) return;
-  if (fs::is_empty(dir, error)) return;
+  if (may_hold_a_run || fs::is_empty(dir, error)) return;
   Fail(ErrorCode::kInvalidArgument,
        "output_dir {}: is not empty; --resume goes on with the run in it, --overwrite starts it "
        "anew, or choose another folder",
@@ -291,15 +308,11 @@ void CheckOutputDir(const SftOptions& options) {
 }
 
 void RemoveEarlierRun(const std::string& output_dir) {
-  constexpr std::array kNames = {"adapter_config.json",
-                                 "adapter_model.safetensors",
-                                 "config.json",
-                                 "model.safetensors",
-                                 "metrics.jsonl",
-                                 "model.safetensors.index.json",
-                                 "config.yaml",
-                                 "train_summary.json",
-                                 "runs"};
+  constexpr std::array kNames = {"adapter_config.json", "adapter_model.safetensors",
+                                 "config.json",         "model.safetensors",
+                                 "metrics.jsonl",       "model.safetensors.index.json",
+                                 "config.yaml",         "train_summary.json",
+                                 "transcripts",         "runs"};
   CleanLeftovers(output_dir);
   std::error_code error;
   std::vector<fs::path> doomed;
@@ -317,7 +330,8 @@ void RemoveEarlierRun(const std::string& output_dir) {
 }
 
 SftJob PrepareSft(SftOptions& options) {
-  CheckOutputDir(options);
+  CheckOutputDir(options.output_dir, {options.model, options.adapter.value_or("")},
+                 Resuming(options) || options.overwrite_output_dir || options.dry_run);
   if (options.method == "full" && options.adapter) {
     Fail(ErrorCode::kInvalidArgument,
          "method full trains the model's own weights; merge the adapter into the model first "
@@ -353,7 +367,7 @@ SftJob PrepareSft(SftOptions& options) {
   FillPlan(options, &job);
   ChooseLearningRate(model.config(), job.plan.shape, options, &job.plan);
   MakeRun(std::move(adapter), options, &job);
-  job.plan.peak_flops = MeasureMatMulPeak(compute, 3) * 1e9;
+  job.plan.peak_flops = MeasureMatMulPeak(compute, 1) * 1e9;
   job.config.learning_rate = *options.learning_rate;
   job.config.micro_batch_tokens = options.micro_batch_tokens;
   job.config.flops_per_token = job.plan.flops.total();

@@ -28,8 +28,10 @@ SftJob PrepareSft(SftOptions& options);
 LoraConfig LoraConfigOf(const SftOptions& options);
 RenderConfig RenderConfigOf(const SftOptions& options);
 
-// Throws Error(kInvalidArgument) when output_dir may not be written to.
-void CheckOutputDir(const SftOptions& options);
+// Throws Error(kInvalidArgument) when a run may not write to output_dir: it is one of its inputs,
+// or holds something already although it may not.
+void CheckOutputDir(const std::string& dir, const std::vector<std::string>& inputs,
+                    bool may_hold_a_run);
 // Removes what an earlier run wrote into output_dir, and nothing else.
 void RemoveEarlierRun(const std::string& output_dir);
 

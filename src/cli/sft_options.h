@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/common_options.h"
+#include "cli/recompute.h"
 #include "train/schedule.h"
 
 namespace lorikeet {
@@ -82,12 +83,8 @@ struct SftOptions {
                    {"fp16", "write dtype: bf16 or f32"},
                    {"load_in_4bit", "a GGUF file is read as it is; give it as the model"},
                    {"load_in_8bit", "a GGUF file is read as it is; give it as the model"},
-                   {"quantization_bit", "a GGUF file is read as it is; give it as the model"},
-                   {"gradient_checkpointing", "write recompute: block, or none"}}});
-    v(recompute, "recompute", "none",
-      "block: keep only every layer's input and compute the rest again in the backward pass; less "
-      "memory, a third more time, the same bits.",
-      {.choices = {"none", "block"}});
+                   {"quantization_bit", "a GGUF file is read as it is; give it as the model"}}});
+    v(recompute, "recompute", "auto", kRecomputeHelp, RecomputeTraits());
     v(data, "data", {},
       "JSONL files to learn from: messages, prompt/completion, text, Alpaca or ShareGPT.",
       {.group = "Data",

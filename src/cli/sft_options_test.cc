@@ -40,6 +40,14 @@ TEST(SftOptions, DefaultsAreTheArticlesRecipe) {
   EXPECT_EQ(options.num_train_epochs, 1);
 }
 
+TEST(SftOptions, RecomputeIsNamedAsTheOthersCallIt) {
+  EXPECT_EQ(FromYaml("").recompute, "auto");
+  EXPECT_EQ(FromYaml("recompute: block\n").recompute, "block");
+  EXPECT_THAT(ErrorOf("gradient_checkpointing: true\n"),
+              HasSubstr("write recompute: block, none or auto"));
+  EXPECT_THAT(ErrorOf("recompute: true\n"), HasSubstr("none, auto, block"));
+}
+
 TEST(SftOptions, FilesOfOtherTrainersAreUnderstood) {
   const SftOptions trl = FromYaml(
       "model_name_or_path: m\ndataset_name: d.jsonl\nlearning_rate: 2e-4\nlora_r: "

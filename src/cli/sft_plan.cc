@@ -15,13 +15,6 @@ namespace {
 using Out = std::back_insert_iterator<std::string>;
 
 constexpr std::array<int64_t, 9> kMicroBatchSizes = {2048, 1536, 1024, 768, 512, 384, 256, 128, 64};
-// Of what is available, left to everything that no plan knows.
-constexpr double kMargin = 0.05;
-
-bool Fits(const std::vector<MemoryPart>& parts, int64_t resident, int64_t available) {
-  const auto needed = static_cast<double>(TotalBytes(parts)) - static_cast<double>(resident);
-  return needed <= (1 - kMargin) * static_cast<double>(available);
-}
 
 // What would make it smaller, the most effective first.
 std::string SavingAdvice(const ModelConfig& config, const TrainingShape& shape, DType stored,
@@ -64,6 +57,18 @@ std::string SavingAdvice(const ModelConfig& config, const TrainingShape& shape, 
                         HumanBytes(static_cast<int64_t>(bytes)));
   }
   return text.empty() ? "use a smaller model or a machine with more memory" : "try " + text;
+}
+
+// Tokens computed at once, the most first.
+std::vector<int64_t> SizesToTry(const MicroBatchQuery& query) {
+  if (query.wanted > 0) return {std::max(query.wanted, query.longest)};
+  std::vector<int64_t> sizes;
+  for (const int64_t size : kMicroBatchSizes) {
+    if (size < query.longest) break;
+    sizes.push_back(std::max(query.longest, std::min(size, query.batch_tokens)));
+  }
+  sizes.push_back(query.longest);
+  return sizes;
 }
 
 void WriteModelLines(Out out, const SftPlan& plan) {
@@ -133,8 +138,9 @@ void WriteCostLines(Out out, const SftPlan& plan) {
   }
   fmt::format_to(out, "          {:>10}  in all, for {} tokens at once; available {}\n",
                  HumanBytes(static_cast<int64_t>(TotalBytes(plan.memory))),
-                 plan.shape.tokens_per_microbatch,
-                 HumanBytes(plan.memory_available + plan.memory_resident));
+                 plan.shape.tokens_per_microbatch, HumanBytes(plan.memory_at_hand.All()));
+  fmt::format_to(out, "recompute {}: {}\n", RecomputeName(plan.shape.recompute),
+                 plan.recompute_reason);
   fmt::format_to(out, "work      {}FLOP per token: forward {}, backward {}, attention {}\n",
                  ShortCount(plan.flops.total()), ShortCount(plan.flops.forward),
                  ShortCount(plan.flops.backward), ShortCount(plan.flops.attention));
@@ -192,7 +198,9 @@ OrderedJson PlanJson(const SftPlan& plan) {
           {"micro_batch_tokens", plan.shape.tokens_per_microbatch},
           {"memory_bytes", memory},
           {"memory_total_bytes", TotalBytes(plan.memory)},
-          {"memory_available_bytes", plan.memory_available + plan.memory_resident},
+          {"memory_available_bytes", plan.memory_at_hand.All()},
+          {"recompute", RecomputeName(plan.shape.recompute)},
+          {"recompute_reason", plan.recompute_reason},
           {"flops_per_token", plan.flops.total()},
           {"matmul_peak_gflops", plan.peak_flops / 1e9},
           {"estimated_seconds", plan.EstimatedSeconds()}};
@@ -209,27 +217,26 @@ int64_t UsualLength(const std::vector<Example>& examples) {
 }
 
 MicroBatchChoice ChooseMicroBatch(const ModelConfig& config, TrainingShape shape, DType stored,
-                                  int64_t longest, int64_t batch_tokens, int64_t wanted,
-                                  int64_t resident, int64_t available) {
-  std::vector<int64_t> sizes;
-  if (wanted > 0) {
-    sizes.push_back(std::max(wanted, longest));
-  } else {
-    for (const int64_t size : kMicroBatchSizes) {
-      if (size >= longest) sizes.push_back(std::max(longest, std::min(size, batch_tokens)));
+                                  const MicroBatchQuery& query) {
+  const std::vector<int64_t> sizes = SizesToTry(query);
+  // Small pieces first: even 64 tokens at once take less time than computing activations twice.
+  for (const Recompute recompute : {Recompute::kNone, Recompute::kBlock}) {
+    if (query.recompute.value_or(recompute) != recompute) continue;
+    for (const int64_t size : sizes) {
+      shape.tokens_per_microbatch = size;
+      shape.recompute = recompute;
+      if (!query.memory.Holds(PlanTrainingMemory(config, shape, stored))) continue;
+      RecomputeChoice choice =
+          ChooseRecompute(config, shape, stored, query.recompute, query.memory);
+      shape.recompute = choice.recompute;
+      return {size, std::move(choice), PlanTrainingMemory(config, shape, stored)};
     }
-    sizes.push_back(longest);
-  }
-  for (const int64_t size : sizes) {
-    shape.tokens_per_microbatch = size;
-    std::vector<MemoryPart> memory = PlanTrainingMemory(config, shape, stored);
-    if (Fits(memory, resident, available)) return {size, std::move(memory)};
   }
   const auto needed = static_cast<int64_t>(TotalBytes(PlanTrainingMemory(config, shape, stored)));
   Fail(ErrorCode::kOutOfMemory,
        "this run needs {} of memory with {} tokens at once, and {} are available; {}",
-       HumanBytes(needed), shape.tokens_per_microbatch, HumanBytes(resident + available),
-       SavingAdvice(config, shape, stored, longest));
+       HumanBytes(needed), shape.tokens_per_microbatch, HumanBytes(query.memory.All()),
+       SavingAdvice(config, shape, stored, query.longest));
 }
 
 }  // namespace lorikeet

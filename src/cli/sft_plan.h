@@ -2,9 +2,11 @@
 // token, time.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/recompute.h"
 #include "core/json.h"
 #include "core/machine.h"
 #include "data/dataset.h"
@@ -30,9 +32,9 @@ struct SftPlan {
   double learning_rate = 0;
   std::string learning_rate_reason, schedule;
   // Cost
+  std::string recompute_reason;  // of shape.recompute
   std::vector<MemoryPart> memory;
-  int64_t memory_resident = 0;   // of it, already held by this process
-  int64_t memory_available = 0;  // besides
+  MemoryAtHand memory_at_hand;
   FlopsPerToken flops;
   double peak_flops = 0;  // per second, measured; 0: not measured
   double TokensPerStep() const;
@@ -48,16 +50,23 @@ OrderedJson PlanJson(const SftPlan& plan);
 // Attention's share of the work depends on how long examples are: the mean length over tokens.
 int64_t UsualLength(const std::vector<Example>& examples);
 
+struct MicroBatchQuery {
+  int64_t longest = 0;                                    // example
+  int64_t batch_tokens = 0;                               // of a whole step, at most
+  int64_t wanted = 0;                                     // by the person; 0: left open
+  std::optional<Recompute> recompute = Recompute::kNone;  // nothing: auto
+  MemoryAtHand memory;
+};
 struct MicroBatchChoice {
   int64_t tokens = 0;
+  RecomputeChoice recompute;
   std::vector<MemoryPart> memory;
 };
 // The largest of the usual sizes that fits: at least the longest example, no more than a whole
-// batch has. `wanted` > 0 is taken as it is, but not below the longest example. Throws
-// Error(kOutOfMemory) with advice when nothing fits. resident: bytes of the plan that are already
-// held; available: what else the machine has.
+// batch has. A wanted size is taken as it is, but not below the longest example. Where recompute
+// is left open, activations are computed again only when keeping them fits in no size. Throws
+// Error(kOutOfMemory) with advice when nothing fits.
 MicroBatchChoice ChooseMicroBatch(const ModelConfig& config, TrainingShape shape, DType stored,
-                                  int64_t longest, int64_t batch_tokens, int64_t wanted,
-                                  int64_t resident, int64_t available);
+                                  const MicroBatchQuery& query);
 
 }  // namespace lorikeet

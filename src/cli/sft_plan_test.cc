@@ -28,10 +28,21 @@ ModelConfig Config() {
 
 constexpr int64_t kGiB = int64_t{1} << 30;
 
+MicroBatchChoice Choice(const MicroBatchQuery& query) {
+  return ChooseMicroBatch(Config(), TrainingShape(), DType::kBF16, query);
+}
+
 int64_t Choose(int64_t longest, int64_t batch, int64_t wanted, int64_t available) {
-  const TrainingShape shape;
-  return ChooseMicroBatch(Config(), shape, DType::kBF16, longest, batch, wanted, 0, available)
+  return Choice({.longest = longest,
+                 .batch_tokens = batch,
+                 .wanted = wanted,
+                 .memory = {.available = available}})
       .tokens;
+}
+
+size_t Planned(Recompute recompute, int64_t tokens) {
+  return TotalBytes(PlanTrainingMemory(
+      Config(), {.recompute = recompute, .tokens_per_microbatch = tokens}, DType::kBF16));
 }
 
 TEST(SftPlan, TheMicroBatchIsAsLargeAsMemoryAndBatchAllow) {
@@ -55,6 +66,35 @@ TEST(SftPlan, WhatDoesNotFitIsRefusedWithAdvice) {
     EXPECT_THAT(e.what(), HasSubstr("max_length 1000"));
     EXPECT_THAT(e.what(), HasSubstr("512 MiB are available"));
   }
+}
+
+TEST(SftPlan, AutoRecomputesOnlyWhatCannotBeKept) {
+  MicroBatchQuery query = {.longest = 600, .batch_tokens = 100000, .recompute = {}};
+  query.memory.available = 64 * kGiB;
+  EXPECT_EQ(Choice(query).recompute.recompute, Recompute::kNone);
+  EXPECT_EQ(Choice(query).tokens, 2048);
+  // Smaller pieces come before computing twice ...
+  query.memory.available = static_cast<int64_t>(Planned(Recompute::kNone, 900));
+  EXPECT_EQ(Choice(query).recompute.recompute, Recompute::kNone);
+  EXPECT_LT(Choice(query).tokens, 900);
+  // ... which makes them large again.
+  query.memory.available = static_cast<int64_t>(Planned(Recompute::kNone, 600));
+  const MicroBatchChoice block = Choice(query);
+  EXPECT_EQ(block.recompute.recompute, Recompute::kBlock);
+  EXPECT_GT(block.tokens, 600);
+  EXPECT_THAT(block.recompute.reason, HasSubstr("with every activation kept"));
+  EXPECT_EQ(TotalBytes(block.memory), Planned(Recompute::kBlock, block.tokens));
+}
+
+TEST(SftPlan, WhatIsAskedOfRecomputeStands) {
+  MicroBatchQuery query = {.longest = 100, .batch_tokens = 100000};
+  query.memory.available = 64 * kGiB;
+  query.recompute = Recompute::kBlock;
+  EXPECT_EQ(Choice(query).recompute.recompute, Recompute::kBlock);
+  EXPECT_EQ(Choice(query).recompute.reason, "as asked");
+  query.memory.available = static_cast<int64_t>(Planned(Recompute::kNone, 100));
+  query.recompute = Recompute::kNone;
+  EXPECT_THROW(Choice(query), Error);
 }
 
 TEST(SftPlan, AnAdapterNearTheSizeOfItsBaseIsNoted) {

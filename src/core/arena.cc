@@ -103,4 +103,20 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
   return *this;
 }
 
+Tensor TensorPool::Take(DType dtype, std::initializer_list<int64_t> shape) {
+  constexpr int64_t kLeast = int64_t{32} << 20;  // what is not used of it is not resident
+  Tensor tensor = Shaped(nullptr, dtype, shape);
+  const auto bytes = static_cast<int64_t>(RoundUp(static_cast<size_t>(tensor.bytes())));
+  if (slabs_.empty() || used_ + bytes > slabs_.back().tensor().size()) {
+    int64_t before = 0;
+    for (const Buffer& buffer : slabs_) before += buffer.tensor().size();
+    const int64_t slab = std::max({bytes, kLeast, before});
+    slabs_.emplace_back(DType::kU8, std::initializer_list<int64_t>{slab});
+    used_ = 0;
+  }
+  tensor.data = static_cast<std::byte*>(slabs_.back().tensor().data) + used_;
+  used_ += bytes;
+  return tensor;
+}
+
 }  // namespace lorikeet

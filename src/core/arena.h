@@ -71,4 +71,17 @@ class Buffer {
   size_t bytes_ = 0;
 };
 
+// Owned memory for many tensors that live as long as it: weights, gradients, moments. They lie one
+// after another in large mappings, and so in large pages: touching thousands of small tensors for
+// the first time then is a page fault in 2 MiB, not one in 4 KiB.
+class TensorPool {
+ public:
+  // Zeroed, 64-byte aligned.
+  Tensor Take(DType dtype, std::initializer_list<int64_t> shape);
+
+ private:
+  std::vector<Buffer> slabs_;  // each about as large as all before it, so that they stay few
+  int64_t used_ = 0;           // bytes of the last one
+};
+
 }  // namespace lorikeet

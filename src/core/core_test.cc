@@ -1,12 +1,21 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "core/arena.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/float16.h"
 #include "core/json.h"
+#include "core/machine.h"
 #include "core/random.h"
 
 namespace lorikeet {
@@ -41,6 +50,46 @@ TEST(Arena, GivesBackWhatWasTakenInAScopeAndRemembersTheHighMark) {
   EXPECT_EQ(arena.HighMark(), 256U + 2048U);
   ASSERT_EQ(arena.HoldingsAtHighMark().size(), 2U);
   EXPECT_EQ(arena.HoldingsAtHighMark()[0].name, "b");
+}
+
+TEST(TensorPool, GivesZeroedAlignedTensorsThatDoNotOverlap) {
+  TensorPool pool;
+  std::vector<Tensor> tensors;
+  for (const int64_t size : {3, 1000, 1 << 23, 17, 0, 1 << 22, 9 << 20, 1}) {  // beyond one slab
+    tensors.push_back(pool.Take(DType::kF32, {size}));
+  }
+  float mark = 0;
+  for (const Tensor& t : tensors) {
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(t.data) % 64, 0U);
+    if (t.size() == 0) continue;
+    EXPECT_EQ(t.as<float>()[0], 0);
+    EXPECT_EQ(t.as<float>()[t.size() - 1], 0);
+    t.as<float>()[0] = t.as<float>()[t.size() - 1] = ++mark;
+  }
+  mark = 0;
+  for (const Tensor& t : tensors) {
+    if (t.size() == 0) continue;
+    EXPECT_EQ(t.as<float>()[0], ++mark);
+    EXPECT_EQ(t.as<float>()[t.size() - 1], mark);
+  }
+}
+
+TEST(MappedFile, WhatIsForgottenLeavesMemoryAndCanBeReadAgain) {
+  const std::string path = ::testing::TempDir() + "lorikeet_forget_" + std::to_string(getpid());
+  const std::string content(size_t{16} << 20, 'x');
+  {
+    std::ofstream(path) << content;
+    const MappedFile file(path);
+    EXPECT_EQ(std::memcmp(file.data(), content.data(), content.size()), 0);
+    const int64_t touched = ResidentBytes();
+    file.Forget(file.data() + 100, file.size() - 100);
+    EXPECT_LT(ResidentBytes(), touched - (8 << 20));
+    EXPECT_EQ(std::memcmp(file.data(), content.data(), content.size()), 0);
+    std::vector<char> own(1 << 20, 'y');  // no part of the file: left alone
+    file.Forget(own.data(), own.size());
+    EXPECT_EQ(std::count(own.begin(), own.end(), 'y'), 1 << 20);
+  }
+  std::filesystem::remove(path);
 }
 
 TEST(RandomStream, DependsOnEveryPartOfItsKeyAndOnNothingElse) {

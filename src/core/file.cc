@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <utility>
@@ -76,6 +77,14 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;
+}
+
+void MappedFile::Forget(const void* begin, size_t bytes) const {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto file = reinterpret_cast<uintptr_t>(data_), first = reinterpret_cast<uintptr_t>(begin);
+  if (data_ == nullptr || first < file || first + bytes > file + size_) return;
+  const uintptr_t from = (first + page - 1) / page * page, to = (first + bytes) / page * page;
+  if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
 }
 
 std::string ReadFile(const std::string& path) {

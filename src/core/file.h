@@ -18,6 +18,9 @@ class MappedFile {
   const std::byte* data() const { return data_; }
   size_t size() const { return size_; }
   const std::string& path() const { return path_; }
+  // Whole pages of [begin, begin + bytes) leave this process's memory until they are read again:
+  // for what was copied from and is not needed any more. Nothing happens to memory elsewhere.
+  void Forget(const void* begin, size_t bytes) const;
 
  private:
   std::string path_;

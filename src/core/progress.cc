@@ -64,7 +64,7 @@ double Progress::Elapsed() const { return settings_.clock() - start_; }
 std::string Progress::Line(const ProgressSample& sample) const {
   std::string line = sample.total > 0 ? fmt::format("step {}/{}", sample.step, sample.total)
                                       : fmt::format("step {}", sample.step);
-  line += fmt::format("  loss {:.3f}", sample.loss);
+  line += fmt::format("  {} {:.3f}", settings_.figure, sample.loss);
   if (sample.learning_rate >= 0) line += fmt::format("  lr {:.2e}", sample.learning_rate);
   if (sample.tokens_per_second > 0) line += fmt::format("  {:.0f} tok/s", sample.tokens_per_second);
   if (sample.peak_fraction > 0)

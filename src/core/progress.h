@@ -10,7 +10,7 @@ namespace lorikeet {
 
 struct ProgressSample {
   int64_t step = 0, total = 0;   // total 0: not known
-  double loss = 0;               // nats
+  double loss = 0;               // nats, or what Settings::figure names
   double learning_rate = 0;      // < 0: left out
   double tokens_per_second = 0;  // <= 0: left out
   double peak_fraction = 0;      // of the measured matmul peak; <= 0: left out
@@ -24,7 +24,8 @@ class Progress {
     std::FILE* out = stderr;
     Mode mode = Mode::kAuto;  // kLine on a terminal (TERM not "dumb"), else kPlain
     int64_t logging_steps = 1;
-    int64_t first_step = 0;  // steps done before this process: they do not count for the ETA
+    const char* figure = "loss";  // what a sample's first figure is called
+    int64_t first_step = 0;       // steps done before this process: they do not count for the ETA
     std::function<double()> clock = {};  // seconds; a steady clock if empty
   };
   explicit Progress(Settings settings);

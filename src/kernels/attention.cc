@@ -153,10 +153,12 @@ struct BackwardCall {
 struct BackwardScratch {
   Tensor dout_c, delta, scores, probs, dprobs;
 
+  static int64_t Bytes(DType dtype, int64_t rows, int64_t keys, int64_t head_dim) {
+    return Carver::RoundUp(DTypeBytes(dtype, rows * head_dim)) + Carver::RoundUp(rows * 4) +
+           2 * Carver::RoundUp(rows * keys * 4) + Carver::RoundUp(DTypeBytes(dtype, rows * keys));
+  }
   BackwardScratch(DType dtype, int64_t rows, int64_t keys, int64_t head_dim) {
-    Carver carver(Carver::RoundUp(DTypeBytes(dtype, rows * head_dim)) + Carver::RoundUp(rows * 4) +
-                  2 * Carver::RoundUp(rows * keys * 4) +
-                  Carver::RoundUp(DTypeBytes(dtype, rows * keys)));
+    Carver carver(Bytes(dtype, rows, keys, head_dim));
     dout_c = carver.Take(dtype, rows, head_dim);
     delta = carver.Take(DType::kF32, 1, rows);
     scores = carver.Take(DType::kF32, keys, rows);
@@ -306,6 +308,17 @@ void AttentionBackward(const AttentionShape& shape, const Tensor& dout, const Te
   ParallelDynamic(static_cast<int64_t>(order.size()),
                   [&](int64_t i) { RunShare(call, shares[order[i]]); });
   SumShares(shares, dk, dv);
+}
+
+int64_t AttentionScratchBytes(const AttentionShape& shape, DType dtype, int64_t T, int64_t longest,
+                              int threads) {
+  const int64_t length = RoundUpToBlock(std::min(longest, T)),
+                sequences = (T + longest - 1) / longest;
+  const int64_t tokens =
+      std::clamp<int64_t>(kMaxScores / (length * shape.group), 1, kAttentionBlock);
+  const int64_t block = BackwardScratch::Bytes(dtype, tokens * shape.group, length, shape.head_dim);
+  const int64_t sums = shape.kv_heads * sequences * SharesOf(length) * length * 2 * shape.head_dim;
+  return threads * block + DTypeBytes(DType::kF32, sums);
 }
 
 }  // namespace lorikeet

@@ -47,4 +47,10 @@ void AttentionBackward(const AttentionShape& shape, const Tensor& dout, const Te
                        std::span<const AttentionSequence> sequences, const Tensor& lse,
                        const Tensor& dq, const Tensor& dk, const Tensor& dv);
 
+// Memory that both take besides their operands and keep for the next call, for T tokens in
+// sequences of up to `longest`: of every thread for one query block, and the shares of long
+// sequences.
+int64_t AttentionScratchBytes(const AttentionShape& shape, DType dtype, int64_t T, int64_t longest,
+                              int threads);
+
 }  // namespace lorikeet

@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "core/parallel.h"
-#include "model/memory_plan.h"
 #include "model/model_testing.h"
 
 namespace lorikeet {
@@ -28,6 +27,8 @@ class BitsTest : public ::testing::TestWithParam<Param1> {
     return RunBatch(*model_, adapter_.get(), RandomBatch(lengths, model_->config().vocab_size),
                     Recompute::kNone, false, arena_);
   }
+  // However many threads there are, and whether activations are kept or computed again.
+  void ExpectSameGradients(const std::vector<Param>& params, const LoraAdapter* adapter);
   int threads_ = NumThreads();
   Arena arena_{size_t{256} << 20};
   std::unique_ptr<Model> model_;
@@ -36,6 +37,32 @@ class BitsTest : public ::testing::TestWithParam<Param1> {
 
 bool SameBits(const std::vector<float>& a, const float* b) {
   return std::memcmp(a.data(), b, a.size() * sizeof(float)) == 0;
+}
+
+void BitsTest::ExpectSameGradients(const std::vector<Param>& params, const LoraAdapter* adapter) {
+  const RandomBatch random({70, 9, 200}, model_->config().vocab_size);
+  std::vector<float> logprobs;
+  std::vector<std::vector<float>> first;
+  for (const auto& [threads, recompute] : {std::pair{1, Recompute::kNone},
+                                           {2, Recompute::kNone},
+                                           {3, Recompute::kNone},
+                                           {1, Recompute::kBlock},
+                                           {2, Recompute::kBlock}}) {
+    SetNumThreads(threads);
+    for (const Param& p : params) std::memset(p.grad.data, 0, static_cast<size_t>(p.grad.bytes()));
+    const std::vector<float> here = RunBatch(*model_, adapter, random, recompute, true, arena_);
+    if (logprobs.empty()) logprobs = here;
+    EXPECT_TRUE(SameBits(logprobs, here.data())) << "threads " << threads;
+    for (size_t i = 0; i < params.size(); ++i) {
+      const float* grad = params[i].grad.as<float>();
+      if (first.size() < params.size()) {
+        first.emplace_back(grad, grad + params[i].grad.size());
+      } else {
+        EXPECT_TRUE(SameBits(first[i], grad)) << params[i].name << " threads " << threads
+                                              << " recompute " << static_cast<int>(recompute);
+      }
+    }
+  }
 }
 
 TEST_P(BitsTest, PackedEqualsOneByOne) {
@@ -49,26 +76,11 @@ TEST_P(BitsTest, PackedEqualsOneByOne) {
 }
 
 TEST_P(BitsTest, ThreadsAndRecomputeDoNotChangeGradients) {
-  const std::vector<Param> params = adapter_->MakeTrainable();
-  const RandomBatch random({70, 9, 200}, model_->config().vocab_size);
-  std::vector<std::vector<float>> first;
-  for (const auto& [threads, recompute] : {std::pair{1, Recompute::kNone},
-                                           {2, Recompute::kNone},
-                                           {3, Recompute::kNone},
-                                           {1, Recompute::kBlock},
-                                           {2, Recompute::kBlock}}) {
-    SetNumThreads(threads);
-    for (const Param& p : params) std::memset(p.grad.data, 0, static_cast<size_t>(p.grad.bytes()));
-    RunBatch(*model_, adapter_.get(), random, recompute, true, arena_);
-    for (size_t i = 0; i < params.size(); ++i) {
-      const float* grad = params[i].grad.as<float>();
-      if (first.size() < params.size()) {
-        first.emplace_back(grad, grad + params[i].grad.size());
-      } else {
-        EXPECT_TRUE(SameBits(first[i], grad)) << params[i].name << " threads " << threads;
-      }
-    }
-  }
+  ExpectSameGradients(adapter_->MakeTrainable(), adapter_.get());
+}
+
+TEST_P(BitsTest, ThreadsAndRecomputeDoNotChangeGradientsInFull) {
+  ExpectSameGradients(model_->MakeTrainable(), nullptr);
 }
 
 // Logits of every position from prefill and decoding steps of several sequences at once.
@@ -128,52 +140,6 @@ INSTANTIATE_TEST_SUITE_P(Families, BitsTest,
                            return std::get<0>(param.param) + "_" +
                                   DTypeName(std::get<1>(param.param));
                          });
-
-TEST(MemoryPlan, IsTheArenasHighMark) {
-  for (const std::string family : {"llama", "qwen3", "llama_bias"}) {
-    for (const DType dtype : ComputeDtypes()) {
-      for (const Recompute recompute : {Recompute::kNone, Recompute::kBlock}) {
-        for (const bool full : {false, true}) {
-          const auto model = Model::Load(GoldenDir(family), dtype);
-          LoraConfig config;
-          config.r = 8;
-          config.target_modules = {"all-linear", "lm_head"};
-          LoraAdapter adapter = LoraAdapter::Create(*model, config, 1);
-          const LoraAdapter* used = full ? nullptr : &adapter;
-          if (full) {
-            model->MakeTrainable();
-          } else {
-            adapter.MakeTrainable();
-          }
-          RandomBatch random({100, 300, 112}, model->config().vocab_size);
-          random.weights.assign(random.weights.size(), 1.0F);  // the plan is for every row trained
-          const size_t planned = ArenaBytes(*model, used, recompute, 512, true);
-          Arena arena(2 * planned);
-          RunBatch(*model, used, random, recompute, true, arena);
-          EXPECT_LE(arena.HighMark(), planned) << family << " full " << full;
-          EXPECT_GE(static_cast<double>(arena.HighMark()), 0.97 * static_cast<double>(planned))
-              << family << " full " << full << " recompute " << static_cast<int>(recompute);
-        }
-      }
-    }
-  }
-}
-
-TEST(MemoryPlan, CountsWhatTheModelHas) {
-  for (const std::string family : {"llama", "llama3", "llama_bias", "qwen2", "qwen3"}) {
-    const auto model = Model::Load(GoldenDir(family), DType::kF32);
-    EXPECT_EQ(CountParameters(model->config()), model->NumParameters()) << family;
-    TrainingShape shape;
-    shape.lora_r = 3;
-    shape.target_modules = {"mlp", "q_proj", "lm_head"};
-    LoraConfig config;
-    config.r = 3;
-    config.target_modules = shape.target_modules;
-    EXPECT_EQ(CountTrainable(model->config(), shape),
-              LoraAdapter::Create(*model, config, 1).NumParameters())
-        << family;
-  }
-}
 
 }  // namespace
 }  // namespace lorikeet

@@ -10,9 +10,10 @@ namespace lorikeet {
 std::string EngineVersions();  // "oneDNN 2.6.3"
 bool EngineHasNativeBf16();
 
-// The rate of oneDNN's large square product (2048 x 2048 x 2048), best of several, in GFLOP/s: what
-// % of peak and utilisation refer to. oneDNN's on every CPU, also where our own kernels are used
-// and may be faster: a yardstick should not be one's own. 0 when the dtype is not to be had.
+// The rate of oneDNN's large square product (2048 x 2048 x 2048), best of repetitions + 1, in
+// GFLOP/s: what % of peak and utilisation refer to. oneDNN's on every CPU, also where our own
+// kernels are used and may be faster: a yardstick should not be one's own. 0 when the dtype is not
+// to be had.
 double MeasureMatMulPeak(DType dtype, int repetitions = 5);
 double MeasureReadBandwidth();  // GB/s, all threads reading memory beyond the caches
 

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -17,6 +18,7 @@ namespace lorikeet {
 namespace {
 
 constexpr int64_t kShardBytes = int64_t{4} << 30;
+constexpr int64_t kPiece = int64_t{1} << 20;  // elements in memory at once
 
 struct TensorFrom {
   std::string name;  // in the folder
@@ -58,25 +60,41 @@ std::vector<std::vector<TensorFrom>> Shards(const std::vector<TensorFrom>& tenso
   return shards;
 }
 
+// One tensor, made and given away in pieces of rows: a model never lies in memory a second time.
+// A vector is one piece.
+void MakePieces(const ModelSource& source, DType dtype, const ChangeTensor& change,
+                const TensorFrom& from, const ByteSink& sink) {
+  const ModelSource::Entry& entry = *from.entry;
+  const bool matrix = entry.shape.size() == 2;
+  const int64_t rows = matrix ? entry.shape[0] : 1;
+  const int64_t cols = matrix ? entry.shape[1] : SizeOf(entry);
+  const int64_t most = std::clamp<int64_t>(kPiece / std::max<int64_t>(cols, 1), 1, kPiece);
+  const int64_t height = std::min(most, rows);
+  const Buffer exact(DType::kF32, {height, cols}), rounded(dtype, {height, cols});
+  for (int64_t begin = 0; begin < rows; begin += height) {
+    const int64_t count = std::min(height, rows - begin);
+    const Tensor to = rounded.tensor().Rows(0, count), f32 = exact.tensor().Rows(0, count);
+    const Tensor& read = change ? f32 : to;
+    if (matrix) {
+      source.ReadRows(entry.name, begin, begin + count, read.dtype, read.data);
+    } else {
+      source.Read(entry.name, read.dtype, read.data);
+    }
+    if (change) {
+      change(from.name, begin, matrix ? f32 : Tensor(f32.data, DType::kF32, {cols}));
+      Convert(f32, to);
+    }
+    sink(to.data, static_cast<size_t>(to.bytes()));
+  }
+}
+
 void WriteShard(const ModelSource& source, DType dtype, const ChangeTensor& change,
                 const std::vector<TensorFrom>& from, const std::string& path) {
-  std::vector<Buffer> values;
   std::vector<TensorToWrite> tensors;
-  for (const auto& [name, entry] : from) {
-    const int64_t size = SizeOf(*entry);
-    values.emplace_back(dtype, std::initializer_list<int64_t>{size});
-    const Tensor rounded = values.back().tensor();
-    if (change) {
-      const Buffer exact(DType::kF32, {size});
-      source.Read(entry->name, DType::kF32, exact.tensor().data);
-      change(name, exact.tensor().as<float>());
-      Convert(exact.tensor(), rounded);
-    } else {
-      source.Read(entry->name, dtype, rounded.data);
-    }
-    tensors.push_back({name, dtype, entry->shape, rounded.data});
-  }
-  WriteSafetensors(path, tensors, {{"format", "pt"}});
+  for (const auto& [name, entry] : from) tensors.push_back({name, dtype, entry->shape, nullptr});
+  WriteSafetensors(path, tensors, {{"format", "pt"}}, [&](size_t index, const ByteSink& sink) {
+    MakePieces(source, dtype, change, from[index], sink);
+  });
 }
 
 const char* TorchName(DType dtype) {
@@ -128,16 +146,19 @@ void WriteModel(const ModelSource& source, DType dtype, const ChangeTensor& chan
 ChangeTensor MergeAdapter(const LoraAdapter& adapter) {
   std::unordered_map<std::string, const LoraPair*> pairs;
   for (const LoraPair& pair : adapter.pairs()) pairs[pair.module + ".weight"] = &pair;
-  return [pairs](const std::string& name, float* values) {
+  return [pairs](const std::string& name, int64_t begin, const Tensor& values) {
     const auto found = pairs.find(name);
     if (found == pairs.end()) return;
     const LoraPair& pair = *found->second;
-    const int64_t out = pair.bt.cols(), in = pair.a.cols();
-    const Buffer scaled(DType::kF32, {pair.r, out});
-    Convert(pair.bt, scaled.tensor());
+    const int64_t count = values.rows();
+    const Buffer scaled(DType::kF32, {pair.r, count});  // the rows' part of B^T
+    for (int64_t k = 0; k < pair.r; ++k) {
+      std::memcpy(scaled.tensor().as<float>() + k * count,
+                  pair.bt.as<float>() + k * pair.bt.cols() + begin,
+                  static_cast<size_t>(count) * sizeof(float));
+    }
     Scale(scaled.tensor(), pair.scale);
-    MatMul(scaled.tensor(), pair.a, Tensor(values, DType::kF32, {out, in}), MatMulKind::kTN,
-           /*accumulate=*/true);
+    MatMul(scaled.tensor(), pair.a, values, MatMulKind::kTN, /*accumulate=*/true);
   };
 }
 

@@ -9,8 +9,10 @@
 
 namespace lorikeet {
 
-// May replace a tensor's f32 values (in the file's shape) before they are rounded once.
-using ChangeTensor = std::function<void(const std::string& name, float* values)>;
+// May replace f32 values before they are rounded once: rows [begin, begin + values.rows()) of the
+// tensor `name`, as the file has them; a vector comes whole.
+using ChangeTensor =
+    std::function<void(const std::string& name, int64_t begin, const Tensor& values)>;
 
 // Writes config.json and model.safetensors (or shards of at most 4 GiB with their index) of a
 // source into an existing folder, every tensor in `dtype` (f32, f16, bf16). `change` may be empty.

@@ -5,6 +5,7 @@
 
 #include "checkpoint/adapter_formats.h"
 #include "core/error.h"
+#include "core/parallel.h"
 #include "core/random.h"
 #include "kernels/cast.h"
 
@@ -93,9 +94,9 @@ LoraAdapter::LoraAdapter(Model& model, LoraConfig config)
 }
 
 Tensor LoraAdapter::Own(DType dtype, int64_t rows, int64_t cols) {
-  storage_.emplace_back(dtype, std::initializer_list<int64_t>{rows, cols});
-  bytes_ += static_cast<size_t>(storage_.back().tensor().bytes());
-  return storage_.back().tensor();
+  const Tensor tensor = storage_.Take(dtype, {rows, cols});
+  bytes_ += static_cast<size_t>(tensor.bytes());
+  return tensor;
 }
 
 void LoraAdapter::AddPair(const Linear& linear, int64_t r, float alpha) {
@@ -125,10 +126,12 @@ LoraAdapter LoraAdapter::Create(Model& model, const LoraConfig& config, uint64_t
     const LoraPair& pair = adapter.pairs_.back();
     const RandomStream random(seed, "lora_a", linear.name);
     const double bound = 1.0 / std::sqrt(static_cast<double>(linear.in_features()));
-    for (int64_t i = 0; i < pair.a.size(); ++i) {
-      pair.a.as<float>()[i] =
-          static_cast<float>(bound * (2 * random.Uniform(static_cast<uint64_t>(i)) - 1));
-    }
+    float* a = pair.a.as<float>();
+    ParallelRanges(pair.a.size(), 4096, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        a[i] = static_cast<float>(bound * (2 * random.Uniform(static_cast<uint64_t>(i)) - 1));
+      }
+    });
   });
   adapter.config_.target_modules = PeftTargets(ModulesOf(model), targets);
   adapter.config_.target_regex.clear();
@@ -204,14 +207,22 @@ void LoraAdapter::RefreshWorkingCopies() {
 }
 
 void LoraAdapter::Save(const std::string& dir) const {
-  std::vector<Buffer> transposed;
   std::vector<AdapterPairToWrite> pairs;
   for (const LoraPair& pair : pairs_) {
-    transposed.emplace_back(DType::kF32, std::initializer_list<int64_t>{pair.bt.cols(), pair.r});
-    Transpose(pair.bt, transposed.back().tensor());
-    pairs.push_back({pair.module, pair.a, transposed.back().tensor()});
+    pairs.push_back({pair.module,
+                     {nullptr, DType::kF32, {pair.r, pair.a.cols()}},
+                     {nullptr, DType::kF32, {pair.bt.cols(), pair.r}}});
   }
-  WriteAdapter(dir, config_, pairs);
+  WriteAdapter(dir, config_, pairs, [this](size_t index, const ByteSink& sink) {
+    const LoraPair& pair = pairs_[index / 2];
+    if (index % 2 == 0) {
+      sink(pair.a.data, static_cast<size_t>(pair.a.bytes()));
+      return;
+    }
+    const Buffer b(DType::kF32, {pair.bt.cols(), pair.r});
+    Transpose(pair.bt, b.tensor());
+    sink(b.tensor().data, static_cast<size_t>(b.tensor().bytes()));
+  });
 }
 
 }  // namespace lorikeet

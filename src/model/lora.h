@@ -45,7 +45,7 @@ class LoraAdapter {
   DType compute_;
   std::vector<LoraPair> pairs_;
   std::vector<int> slots_;  // lora_slot -> index into pairs_, -1: not adapted
-  std::vector<Buffer> storage_;
+  TensorPool storage_;
   size_t bytes_ = 0;
 };
 

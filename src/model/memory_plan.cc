@@ -3,52 +3,13 @@
 #include <algorithm>
 #include <array>
 
+#include "core/parallel.h"
 #include "kernels/attention.h"
+#include "model/linear_shapes.h"
 #include "model/loss_head.h"
 
 namespace lorikeet {
 namespace {
-
-// One linear layer as the plan needs it.
-struct LinearShape {
-  std::string name;
-  int64_t in, out;
-  int64_t r = 0;  // rank of its adapter, 0: none
-};
-
-std::array<LinearShape, kLinearsPerLayer> LayerLinears(const ModelConfig& c) {
-  const int64_t D = c.hidden_size, F = c.intermediate_size;
-  return {{{"model.layers.0.self_attn.q_proj", D, c.q_size()},
-           {"model.layers.0.self_attn.k_proj", D, c.kv_size()},
-           {"model.layers.0.self_attn.v_proj", D, c.kv_size()},
-           {"model.layers.0.self_attn.o_proj", c.q_size(), D},
-           {"model.layers.0.mlp.gate_proj", D, F},
-           {"model.layers.0.mlp.up_proj", D, F},
-           {"model.layers.0.mlp.down_proj", F, D}}};
-}
-
-struct Shapes {
-  std::array<LinearShape, kLinearsPerLayer> layer;
-  LinearShape head;
-};
-
-// Every layer alike, as the named sets adapt them; a target for single layers counts for all.
-Shapes AdaptedShapes(const ModelConfig& c, const TrainingShape& shape) {
-  Shapes shapes{LayerLinears(c), {"lm_head", c.hidden_size, c.vocab_size}};
-  if (shape.method == Method::kFull) return shapes;
-  std::vector<std::string> modules;
-  for (const LinearShape& linear : shapes.layer) modules.push_back(linear.name);
-  modules.push_back(shapes.head.name);
-  LoraConfig config;
-  config.target_modules = shape.target_modules;
-  for (const std::string& module : MatchTargets(modules, config)) {
-    for (LinearShape& linear : shapes.layer) {
-      if (linear.name == module) linear.r = shape.lora_r;
-    }
-    if (module == shapes.head.name) shapes.head.r = shape.lora_r;
-  }
-  return shapes;
-}
 
 // Sums the arena's blocks as it lays them out, each rounded up to 64 bytes.
 class Counter {
@@ -89,10 +50,20 @@ size_t LayerBytes(const ModelConfig& c, const std::array<LinearShape, kLinearsPe
   return n.bytes();
 }
 
-int64_t LargestRank(const std::array<LinearShape, kLinearsPerLayer>& linears) {
+// Of the linears [begin, end).
+int64_t LargestRank(const std::array<LinearShape, kLinearsPerLayer>& linears, LinearIndex begin,
+                    LinearIndex end) {
   int64_t r = 0;
-  for (const LinearShape& linear : linears) r = std::max(r, linear.r);
+  for (size_t i = begin; i < end; ++i) r = std::max(r, linears[i].r);
   return r;
+}
+
+// Largest ranks of a layer's two parts.
+struct Ranks {
+  int64_t attention, mlp;
+};
+Ranks RanksOf(const std::array<LinearShape, kLinearsPerLayer>& linears) {
+  return {LargestRank(linears, kQ, kGate), LargestRank(linears, kGate, kLinearsPerLayer)};
 }
 
 // Scratch of one low-rank product: (T, R) in f32 and in C.
@@ -104,34 +75,36 @@ size_t LowRankScratch(int64_t T, int64_t r, DType C) {
   return n.bytes();
 }
 
-size_t ForwardScratch(const ModelConfig& c, int64_t T, int64_t r, DType C) {
+size_t ForwardScratch(const ModelConfig& c, int64_t T, const Ranks& ranks, DType C) {
   Counter attention, mlp;
   attention.Add(C, T * c.hidden_size);
   attention.Add(kF32, T * c.q_size());
   mlp.Add(C, T * c.hidden_size);
   mlp.Add(C, T * c.intermediate_size);
-  // Gate and up in f32 where a bias is added; one of them for the sum of an adapter in bf16.
-  for (int i = 0; i < (c.mlp_bias ? 2 : 1); ++i) mlp.Add(kF32, T * c.intermediate_size);
-  return std::max(attention.bytes(), mlp.bytes()) + LowRankScratch(T, r, C);
+  // Gate and up, where a bias is added in f32.
+  for (int i = 0; i < (c.mlp_bias ? 2 : 0); ++i) mlp.Add(kF32, T * c.intermediate_size);
+  return std::max(attention.bytes() + LowRankScratch(T, ranks.attention, C),
+                  mlp.bytes() + LowRankScratch(T, ranks.mlp, C));
 }
 
 // Mirrors MlpPartBackward and AttentionPartBackward.
-size_t BackwardScratch(const ModelConfig& c, int64_t T, int64_t r, DType C) {
+size_t BackwardScratch(const ModelConfig& c, int64_t T, const Ranks& ranks, DType C) {
   Counter attention, mlp;
   mlp.Add(C, T * c.hidden_size);
   mlp.Add(kF32, T * c.intermediate_size);
   for (int i = 0; i < 3; ++i) mlp.Add(C, T * c.intermediate_size);  // dgate, dup, h
-  for (int i = 0; i < 3 && r > 0; ++i) mlp.Add(C, r * T);
+  for (int i = 0; i < 3 && ranks.mlp > 0; ++i) mlp.Add(C, ranks.mlp * T);
   mlp.Add(kF32, T * c.hidden_size);
   attention.Add(C, T * c.hidden_size);
   attention.Add(kF32, T * c.q_size());
-  if (r > 0) attention.Add(C, r * T);
+  if (ranks.attention > 0) attention.Add(C, ranks.attention * T);
   attention.Add(kF32, T * c.q_size());
   for (int i = 0; i < 2; ++i) attention.Add(kF32, T * c.kv_size());
   attention.Add(kF32, T * c.hidden_size);
   attention.Add(C, T * c.q_size());
-  if (r > 0) attention.Add(C, r * T);
-  return std::max(attention.bytes(), mlp.bytes()) + LowRankScratch(T, r, C);
+  if (ranks.attention > 0) attention.Add(C, ranks.attention * T);
+  return std::max(attention.bytes() + LowRankScratch(T, ranks.attention, C),
+                  mlp.bytes() + LowRankScratch(T, ranks.mlp, C));
 }
 
 size_t HeadBytes(const ModelConfig& c, int64_t T, int64_t r, DType C, bool backward) {
@@ -153,16 +126,17 @@ size_t HeadBytes(const ModelConfig& c, int64_t T, int64_t r, DType C, bool backw
   return n.bytes() + LowRankScratch(rows, r, C);
 }
 
-size_t ArenaBytesOf(const ModelConfig& c, const Shapes& shapes, Recompute recompute, DType C,
+size_t ArenaBytesOf(const ModelConfig& c, const LinearShapes& shapes, Recompute recompute, DType C,
                     int64_t T, bool backward) {
   Counter n;
   n.Add(kF32, T * c.hidden_size);  // the residual
   const size_t layer = LayerBytes(c, shapes.layer, C, T);
-  const int64_t L = c.num_hidden_layers, r = LargestRank(shapes.layer);
+  const int64_t L = c.num_hidden_layers;
+  const Ranks ranks = RanksOf(shapes.layer);
   Counter rope;
   rope.Add(kF32, T * c.head_dim / 2);
   rope.Add(kF32, T * c.head_dim / 2);
-  const size_t forward = ForwardScratch(c, T, r, C) + rope.bytes();
+  const size_t forward = ForwardScratch(c, T, ranks, C) + rope.bytes();
   if (!backward) {
     return n.bytes() + std::max(layer + forward, HeadBytes(c, T, shapes.head.r, C, false));
   }
@@ -177,9 +151,29 @@ size_t ArenaBytesOf(const ModelConfig& c, const Shapes& shapes, Recompute recomp
   Counter dhidden;
   dhidden.Add(kF32, T * c.hidden_size);
   const size_t down = dhidden.bytes() + rope.bytes() + again +
-                      std::max(BackwardScratch(c, T, r, C), again > 0 ? forward : 0);
+                      std::max(BackwardScratch(c, T, ranks, C), again > 0 ? forward : 0);
   const size_t head = dhidden.bytes() + HeadBytes(c, T, shapes.head.r, C, true);
   return n.bytes() + kept.bytes() + std::max({again + forward, head, down});
+}
+
+// Measured (docs/performance.md, "Memory"): what a run of a model of a few kilobytes holds in code,
+// libraries and heap; what a thread holds, mostly packed operands of products; what a tokenizer
+// takes per entry of its vocabulary.
+constexpr size_t kProgramBytes = size_t{16} << 20;
+constexpr size_t kThreadBytes = size_t{3} << 19;
+constexpr size_t kVocabularyBytes = 300;
+
+size_t ProgramBytes(const ModelConfig& c) {
+  return kProgramBytes + kThreadBytes * static_cast<size_t>(NumThreads()) +
+         kVocabularyBytes * static_cast<size_t>(c.vocab_size);
+}
+
+size_t AttentionBytes(const ModelConfig& c, const TrainingShape& shape) {
+  const int64_t longest =
+      shape.longest_sequence > 0 ? shape.longest_sequence : shape.sequence_length;
+  return static_cast<size_t>(AttentionScratchBytes({c.num_key_value_heads, c.group(), c.head_dim},
+                                                   shape.compute, shape.tokens_per_microbatch,
+                                                   std::max<int64_t>(longest, 1), NumThreads()));
 }
 
 int64_t NormParameters(const ModelConfig& c) {
@@ -196,7 +190,7 @@ int64_t BiasParameters(const ModelConfig& c) {
 
 int64_t MatrixParameters(const ModelConfig& c) {
   int64_t layer = 0;
-  for (const LinearShape& linear : LayerLinears(c)) layer += linear.in * linear.out;
+  for (const LinearShape& linear : PlainShapes(c).layer) layer += linear.in * linear.out;
   return c.num_hidden_layers * layer +
          (c.tie_word_embeddings ? 1 : 2) * c.vocab_size * c.hidden_size;
 }
@@ -205,8 +199,7 @@ int64_t MatrixParameters(const ModelConfig& c) {
 
 size_t ArenaBytes(const Model& model, const LoraAdapter* adapter, Recompute recompute, int64_t T,
                   bool backward) {
-  Shapes shapes{LayerLinears(model.config()),
-                {"lm_head", model.config().hidden_size, model.config().vocab_size}};
+  LinearShapes shapes = PlainShapes(model.config());
   if (adapter != nullptr) {  // the largest rank of each kind of linear stands for all layers
     for (const LayerWeights& w : model.weights().layers) {
       const std::array<const Linear*, kLinearsPerLayer> linears = {
@@ -224,7 +217,7 @@ size_t ArenaBytes(const Model& model, const LoraAdapter* adapter, Recompute reco
 
 std::vector<MemoryPart> PlanTrainingMemory(const ModelConfig& c, const TrainingShape& shape,
                                            DType source_dtype) {
-  const Shapes shapes = AdaptedShapes(c, shape);
+  const LinearShapes shapes = AdaptedShapes(c, shape);
   const auto parameters = static_cast<size_t>(CountParameters(c));
   const auto trainable = static_cast<size_t>(CountTrainable(c, shape));
   const auto vectors = static_cast<size_t>(NormParameters(c) + BiasParameters(c));
@@ -233,9 +226,9 @@ std::vector<MemoryPart> PlanTrainingMemory(const ModelConfig& c, const TrainingS
   const auto width = static_cast<size_t>(DTypeBytes(shape.compute, 1));
   std::vector<MemoryPart> parts;
   if (shape.method == Method::kLora) {
-    const bool mapped = source_dtype == shape.compute;
-    parts.push_back({mapped ? "base weights (mapped)" : "base weights (converted)",
-                     matrices * width + vectors * 4});
+    const bool as_stored = source_dtype == shape.compute;
+    parts.push_back(
+        {as_stored ? "base weights" : "base weights (converted)", matrices * width + vectors * 4});
     parts.push_back({"adapter", trainable * (bf16 ? 6 : 4)});
   } else {
     // The f32 masters are the working copy when products run in f32; otherwise one lies beside
@@ -245,9 +238,9 @@ std::vector<MemoryPart> PlanTrainingMemory(const ModelConfig& c, const TrainingS
   }
   parts.push_back({"gradients", trainable * 4});
   parts.push_back({"optimizer moments", trainable * 8});
-  parts.push_back(
-      {"activations and scratch",
-       ArenaBytesOf(c, shapes, shape.recompute, shape.compute, shape.tokens_per_microbatch, true)});
+  parts.push_back({kActivationsPart, ArenaBytesOf(c, shapes, shape.recompute, shape.compute,
+                                                  shape.tokens_per_microbatch, true)});
+  parts.push_back({kProgramPart, ProgramBytes(c) + AttentionBytes(c, shape)});
   return parts;
 }
 
@@ -259,7 +252,7 @@ size_t TotalBytes(const std::vector<MemoryPart>& parts) {
 
 FlopsPerToken TrainingFlops(const ModelConfig& c, const TrainingShape& shape,
                             double trained_fraction) {
-  const Shapes shapes = AdaptedShapes(c, shape);
+  const LinearShapes shapes = AdaptedShapes(c, shape);
   const bool full = shape.method == Method::kFull;
   FlopsPerToken flops;
   const auto add = [&](const LinearShape& linear, double times) {
@@ -285,7 +278,7 @@ int64_t CountParameters(const ModelConfig& c) {
 
 int64_t CountTrainable(const ModelConfig& c, const TrainingShape& shape) {
   if (shape.method == Method::kFull) return CountParameters(c);
-  const Shapes shapes = AdaptedShapes(c, shape);
+  const LinearShapes shapes = AdaptedShapes(c, shape);
   int64_t layer = 0;
   for (const LinearShape& linear : shapes.layer) layer += linear.r * (linear.in + linear.out);
   return c.num_hidden_layers * layer + shapes.head.r * (shapes.head.in + shapes.head.out);

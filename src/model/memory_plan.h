@@ -17,12 +17,14 @@ size_t ArenaBytes(const Model& model, const LoraAdapter* adapter, Recompute reco
                   bool backward);
 
 struct MemoryPart {
-  std::string name;  // "base weights", "adapter and gradients", "moments", "activations", ...
+  std::string name;  // "base weights", "adapter", "gradients", ...
   size_t bytes = 0;
 };
+inline constexpr const char* kActivationsPart = "activations and scratch";
+inline constexpr const char* kProgramPart = "program and tokenizer";
 
 // What a training run will hold, by part; the sum is its peak resident memory (without the page
-// cache).
+// cache but for weights that are used there).
 struct TrainingShape {
   Method method = Method::kLora;
   int lora_r = 32;
@@ -31,6 +33,7 @@ struct TrainingShape {
   Recompute recompute = Recompute::kNone;
   int64_t tokens_per_microbatch = 2048;
   int64_t sequence_length = 512;  // for attention's share of the arithmetic
+  int64_t longest_sequence = 0;   // for attention's scratch; 0: sequence_length
 };
 // From a configuration alone (no weights needed). source_dtype: as stored, decides mapped or
 // copied.

@@ -4,8 +4,10 @@
 #include <unordered_set>
 
 #include "core/error.h"
+#include "core/machine.h"
 #include "kernels/cast.h"
 #include "kernels/matmul.h"
+#include "model/memory_plan.h"
 
 namespace lorikeet {
 
@@ -31,14 +33,15 @@ void ForEachNorm(Weights& weights, const std::function<void(Norm&)>& fn) {
 
 DType DefaultComputeDtype() { return HasNativeBf16() ? DType::kBF16 : DType::kF32; }
 
-std::unique_ptr<Model> Model::Load(const std::string& path_or_name, DType compute) {
+std::unique_ptr<Model> Model::Load(const std::string& path_or_name, DType compute,
+                                   Placement placement) {
   CHECK(compute == DType::kF32 || compute == DType::kBF16);
   if (compute == DType::kBF16 && !HasNativeBf16()) {
     Fail(ErrorCode::kUnsupported,
          "this CPU has no native bf16 products (AVX512-BF16 or AMX); use --dtype f32");
   }
   std::unique_ptr<Model> model(new Model(ModelSource::Open(path_or_name), compute));
-  model->LoadWeights();
+  model->LoadWeights(placement);
   return model;
 }
 
@@ -50,8 +53,7 @@ Model::Model(ModelSource source, DType compute)
                                         config_.rope_scaling)) {}
 
 Tensor Model::Own(DType dtype, std::initializer_list<int64_t> shape) {
-  storage_.emplace_back(dtype, shape);
-  const Tensor tensor = storage_.back().tensor();
+  const Tensor tensor = storage_.Take(dtype, shape);
   owned_bytes_ += static_cast<size_t>(tensor.bytes());
   return tensor;
 }
@@ -76,7 +78,7 @@ Tensor Model::LoadMatrix(const std::string& name, int64_t rows, int64_t cols) {
   CheckShape(name, {rows, cols});
   used_.push_back(name);
   const Tensor mapped = source_.Mapped(name);
-  if (mapped && mapped.dtype == compute_) {
+  if (maps_ && mapped && mapped.dtype == compute_) {
     mapped_bytes_ += static_cast<size_t>(mapped.bytes());
     return mapped;
   }
@@ -98,8 +100,10 @@ void Model::LoadLinear(Linear* linear, int64_t out, int64_t in, bool bias) {
   if (bias) linear->bias = LoadVector(linear->name + ".bias", out);
 }
 
-void Model::LoadWeights() {
+void Model::LoadWeights(Placement placement) {
   const ModelConfig& c = config_;
+  maps_ = placement == Placement::kMapped ||
+          CountParameters(c) * DTypeBytes(compute_, 1) > ReadMemory().available / 4;
   weights_.embed_tokens = LoadMatrix("model.embed_tokens.weight", c.vocab_size, c.hidden_size);
   weights_.layers.resize(static_cast<size_t>(c.num_hidden_layers));
   for (size_t l = 0; l < weights_.layers.size(); ++l) {

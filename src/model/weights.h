@@ -41,12 +41,20 @@ void ForEachNorm(Weights& weights, const std::function<void(Norm&)>& fn);
 
 enum class Method : uint8_t { kLora, kFull };
 
-// A model in memory. Weights that lie in the file in the compute dtype are used there, mapped.
+// Weights that lie in their file in the compute dtype can be used there, mapped, at no cost of
+// loading. Read into large pages they stream faster (docs/performance.md), at the same resident
+// memory.
+enum class Placement : uint8_t {
+  kAuto,    // into large pages if they take less than a quarter of the available memory
+  kMapped,  // used in the file
+};
+
 class Model {
  public:
   // path_or_name as in ModelSource::Open. compute: f32 or bf16. Throws Error naming a missing,
   // misshapen or unknown tensor.
-  static std::unique_ptr<Model> Load(const std::string& path_or_name, DType compute);
+  static std::unique_ptr<Model> Load(const std::string& path_or_name, DType compute,
+                                     Placement placement = Placement::kAuto);
 
   const ModelConfig& config() const { return config_; }
   const Weights& weights() const { return weights_; }
@@ -55,7 +63,7 @@ class Model {
   const RopeTable& rope() const { return *rope_; }
   const ModelSource& source() const { return source_; }
   int64_t NumParameters() const;                        // a tied head counts once
-  size_t OwnedBytes() const { return owned_bytes_; }    // converted copies
+  size_t OwnedBytes() const { return owned_bytes_; }    // converted or copied
   size_t MappedBytes() const { return mapped_bytes_; }  // used in the file
 
   // Full fine-tuning: gives every weight an f32 master copy and a gradient. Returns them in file
@@ -65,7 +73,7 @@ class Model {
 
  private:
   Model(ModelSource source, DType compute);
-  void LoadWeights();
+  void LoadWeights(Placement placement);
   Tensor LoadMatrix(const std::string& name, int64_t rows, int64_t cols);
   Tensor LoadVector(const std::string& name, int64_t size);
   void LoadLinear(Linear* linear, int64_t out, int64_t in, bool bias);
@@ -80,9 +88,10 @@ class Model {
   DType compute_;
   std::unique_ptr<RopeTable> rope_;
   Weights weights_;
-  std::vector<Buffer> storage_;
+  TensorPool storage_;
   std::vector<std::string> used_;  // names read so far
   size_t owned_bytes_ = 0, mapped_bytes_ = 0;
+  bool maps_ = false;  // Placement of what need not be converted
   bool trainable_ = false;
 };
 

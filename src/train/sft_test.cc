@@ -54,6 +54,7 @@ struct Setting {
   int64_t micro_batch_tokens = 64;
   std::string model = "llama";
   std::vector<std::string> targets = {"all-linear"};
+  Recompute recompute = Recompute::kNone;
 };
 
 // A model with a run over it, as one process would hold them.
@@ -61,7 +62,8 @@ struct Trainee {
   explicit Trainee(const Setting& setting)
       : model(Model::Load(std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/model/" + setting.model,
                           setting.dtype)) {
-    const RunOptions options{.tokens_per_microbatch = setting.micro_batch_tokens};
+    const RunOptions options{.recompute = setting.recompute,
+                             .tokens_per_microbatch = setting.micro_batch_tokens};
     if (setting.method == Method::kFull) {
       run = std::make_unique<TrainingRun>(*model, options);
       return;
@@ -204,6 +206,28 @@ TEST_P(SftResume, EqualsUninterruptedBitForBit) {
   config_ = whole;
   EXPECT_EQ(Logged("loss"), losses);
   EXPECT_EQ(Logged("eval_loss"), evaluations);
+}
+
+// A run may be resumed where memory is scarcer, or less so.
+TEST_P(SftResume, RecomputingChangesNoBit) {
+  config_.max_steps = 4;
+  config_.save_steps = 2;
+  Train(setting_);
+  const SftConfig kept = config_;
+  setting_.recompute = Recompute::kBlock;
+  config_.output_dir = Dir("block");
+  Train(setting_);
+  const auto same = [&](const std::string& file) {
+    return ReadFile(kept.output_dir + file) == ReadFile(config_.output_dir + file);
+  };
+  EXPECT_TRUE(same("/checkpoint-4/training_state.safetensors"));
+  EXPECT_TRUE(same(WeightsFile(setting_)));
+
+  config_.output_dir = Dir("resumed");
+  config_.resume_from = CheckpointDir(kept.output_dir, 2);  // which kept its activations
+  EXPECT_EQ(Train(setting_).steps_here, 2);
+  EXPECT_TRUE(same("/checkpoint-4/training_state.safetensors"));
+  EXPECT_TRUE(same("/checkpoint-4/run_state.json"));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SftResume,

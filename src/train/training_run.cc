@@ -52,8 +52,8 @@ TrainingRun::~TrainingRun() = default;
 
 void TrainingRun::Init(const RunOptions& options) {
   for (const Param& param : params_) {
-    m_.emplace_back(DType::kF32, std::initializer_list<int64_t>{param.value.size()});
-    v_.emplace_back(DType::kF32, std::initializer_list<int64_t>{param.value.size()});
+    m_.push_back(moments_.Take(DType::kF32, {param.value.size()}));
+    v_.push_back(moments_.Take(DType::kF32, {param.value.size()}));
   }
   arena_ = std::make_unique<Arena>(ArenaBytes(model_, adapter(), options.recompute,
                                               options.tokens_per_microbatch, /*backward=*/true));
@@ -126,7 +126,7 @@ OptimStepOutput TrainingRun::OptimStep(const OptimParams& params) {
     const Param& p = params_[i];
     const int64_t n = p.value.size();
     const auto flat = [n](const Tensor& t) { return Tensor(t.data, t.dtype, {n}); };
-    AdamWUpdate(flat(p.value), flat(p.grad), m_[i].tensor(), v_[i].tensor(), adamw,
+    AdamWUpdate(flat(p.value), flat(p.grad), m_[i], v_[i], adamw,
                 p.working ? flat(p.working) : Tensor());
   }
   ZeroGradients();
@@ -147,8 +147,8 @@ void TrainingRun::SaveState(const std::string& dir) const {
   std::vector<TensorToWrite> tensors;
   for (size_t i = 0; i < params_.size(); ++i) {
     tensors.push_back(ToWrite(params_[i].name, params_[i].value));
-    tensors.push_back(ToWrite(params_[i].name + ".exp_avg", m_[i].tensor()));
-    tensors.push_back(ToWrite(params_[i].name + ".exp_avg_sq", v_[i].tensor()));
+    tensors.push_back(ToWrite(params_[i].name + ".exp_avg", m_[i]));
+    tensors.push_back(ToWrite(params_[i].name + ".exp_avg_sq", v_[i]));
   }
   const auto steps = static_cast<int32_t>(optim_steps_);
   tensors.push_back({"optim_steps", DType::kI32, {1}, &steps});
@@ -180,11 +180,13 @@ void TrainingRun::LoadState(const std::string& dir) {
     const Param& param = params_[i];
     const int64_t n = param.value.size();
     const auto copy = [&](const std::string& name, const Tensor& to) {
-      std::memcpy(to.data, find(name, DType::kF32, n).data, static_cast<size_t>(to.bytes()));
+      const Tensor from = find(name, DType::kF32, n);
+      std::memcpy(to.data, from.data, static_cast<size_t>(to.bytes()));
+      file->Forget(from);
     };
     copy(param.name, param.value);
-    copy(param.name + ".exp_avg", m_[i].tensor());
-    copy(param.name + ".exp_avg_sq", v_[i].tensor());
+    copy(param.name + ".exp_avg", m_[i]);
+    copy(param.name + ".exp_avg_sq", v_[i]);
     if (param.working) Convert(param.value, param.working);
   }
   optim_steps_ = steps;
@@ -196,10 +198,12 @@ void TrainingRun::SaveWeights(const std::string& dir) const {
     adapter_->Save(dir);
     return;
   }
-  const ChangeTensor masters = [this](const std::string& name, float* values) {
+  const ChangeTensor masters = [this](const std::string& name, int64_t begin,
+                                      const Tensor& values) {
     for (const Param& param : params_) {
       if (param.name != name) continue;
-      std::memcpy(values, param.value.data, static_cast<size_t>(param.value.bytes()));
+      const Tensor rows = param.value.Rows(begin, begin + values.rows());
+      std::memcpy(values.data, rows.data, static_cast<size_t>(values.bytes()));
     }
   };
   WriteModel(model_.source(), StoredDtype(model_.source()), masters, dir);

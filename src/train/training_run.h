@@ -99,7 +99,8 @@ class TrainingRun {
   std::optional<LoraAdapter> adapter_;
   RunOptions options_;
   std::vector<Param> params_;
-  std::vector<Buffer> m_, v_;  // first and second moments of params_[i]
+  TensorPool moments_;
+  std::vector<Tensor> m_, v_;  // first and second moments of params_[i]
   std::unique_ptr<Arena> arena_;
   int64_t optim_steps_ = 0;
 };
