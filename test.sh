@@ -39,7 +39,7 @@ if [ -z "$fast$sanitize$fuzz_seconds" ]; then fast=yes slow=yes; fi
 
 mkdir -p build out
 wanted="$build_packages"
-if [ -n "$fast$sanitize" ]; then wanted="$wanted libgtest-dev libgmock-dev"; fi
+if [ -n "$fast$sanitize" ]; then wanted="$wanted libgtest-dev libgmock-dev libbenchmark-dev"; fi
 # clang's own OpenMP: the fuzzed rooms run one thread, but are compiled with the flag like everything else.
 if [ -n "$fuzz_seconds" ]; then wanted="$wanted clang-14 libclang-rt-14-dev libomp-14-dev"; fi
 # shellcheck disable=SC2086  # a list of words
@@ -95,7 +95,7 @@ fuzz_one() {
 export -f fuzz_one
 
 if [ -n "$fast$slow" ]; then
-  build build/test all -DCMAKE_BUILD_TYPE=Release -DLORIKEET_TESTS=ON
+  build build/test all -DCMAKE_BUILD_TYPE=Release -DLORIKEET_TESTS=ON -DLORIKEET_BENCH=ON
   run_tests build/test fast
 fi
 if [ -n "$slow" ]; then
@@ -111,6 +111,12 @@ if [ -n "$slow" ]; then
     echo "not to be had here; the tests that need them say so and are skipped"
   fi
   run_tests build/test slow
+  # What smaller machines run: the bit rules and all numbers hold there too.
+  for isa in avx2 avx512; do
+    say "fast tests of the numbers, LORIKEET_MAX_ISA=$isa"
+    LORIKEET_MAX_ISA=$isa ctest --test-dir build/test -L fast -R '^(kernels|model|sample|train)$' --no-tests=error \
+      --output-on-failure
+  done
 fi
 if [ -n "$fuzz_seconds" ]; then
   build build/fuzz fuzzers -DCMAKE_CXX_COMPILER=clang++-14 -DLORIKEET_FUZZ=ON -DLORIKEET_TESTS=OFF \

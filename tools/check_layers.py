@@ -43,8 +43,8 @@ LIBRARIES = {
     r"(oneapi/dnnl/|dnnl)": ["kernels"],
     r"hwy/": ["kernels"],
     r"mpi\.h$": ["distributed"],
-    r"httplib\.h$": ["serve"],
-    r"openssl/": ["serve"],
+    r"httplib\.h$": ["rl", "serve"],
+    r"openssl/": ["rl", "serve"],
 }
 # Tests of a whole room may be named after what they hold it against, rather than after a file.
 ROOM_TESTS = {"bits", "corpus", "golden", "golden_steps"}

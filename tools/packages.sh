@@ -1,7 +1,7 @@
 # Sourced by quickstart.sh and test.sh: what building Lorikeet needs from Debian, and how it gets there.
 
 build_packages="g++ cmake ninja-build pkg-config libdnnl-dev libhwy-dev libcli11-dev libyaml-cpp-dev
-  nlohmann-json3-dev libfmt-dev libpcre2-dev libutf8proc-dev"
+  nlohmann-json3-dev libfmt-dev libpcre2-dev libutf8proc-dev libcpp-httplib-dev libssl-dev"
 
 # Prints those of the packages that are not installed.
 missing_packages() {

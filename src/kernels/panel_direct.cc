@@ -113,7 +113,8 @@ LORIKEET_AVX512 void AddAcrossK(const DirectTerm& term, int64_t first, int64_t w
   static_assert(kGroups == 2);
   const Bits* row = static_cast<const Bits*>(term.columns) + first;
   const bool whole = width == kGroups * kLanes;
-  const auto mask = static_cast<__mmask32>(LowMask(width) | LowMask(width - kLanes) << kLanes);
+  const auto mask =
+      static_cast<__mmask32>(LowMask(width) | uint32_t{LowMask(width - kLanes)} << kLanes);
   for (int64_t k = 0; k < term.elements; k += 2, row += 2 * term.stride) {
     const char* ahead = reinterpret_cast<const char*>(row) + kLeastAhead;
     _mm_prefetch(ahead, _MM_HINT_T1);

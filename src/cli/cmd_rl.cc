@@ -1,0 +1,148 @@
+// lorikeet rl: reinforcement learning with rewards that a program computes.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "cli/commands.h"
+#include "cli/rl_job.h"
+#include "cli/sft_job.h"
+#include "core/args.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/format.h"
+#include "core/machine.h"
+#include "core/signals.h"
+
+namespace lorikeet {
+namespace {
+
+std::string Epilog() {
+  std::string text = "Generated tasks:\n";
+  for (const Task& task : GeneratedTasks()) {
+    text += fmt::format("  {:<15} {} (difficulty {} to {}, {}: {})\n", task.name, task.summary,
+                        task.least, task.most, task.usual, task.difficulty_meaning);
+  }
+  text += "\nObjectives:\n";
+  for (const Objective& objective : Objectives()) {
+    text += fmt::format("  {:<20} {}\n", objective.name, objective.summary);
+  }
+  return text +
+         "\nExamples:\n"
+         "  lorikeet rl SmolLM2-135M-Instruct --task add --lora_r 1 --max_steps 50 --output_dir "
+         "out/add\n"
+         "  lorikeet rl MODEL --data gsm8k.jsonl --grader gsm8k --max_tokens 256 --output_dir "
+         "out/gsm8k\n"
+         "  lorikeet rl MODEL --data prompts.jsonl --grader none --reward_command 'python3 "
+         "reward.py' \\\n      --output_dir out/own\n"
+         "  lorikeet rl --config out/add/config.yaml --resume\n";
+}
+
+std::string BeginningText(const RlJob& job, const RlOptions& options) {
+  std::string text = fmt::format(
+      "{}: {} of {} parameters trained ({}), {}\n{} prompts x {} completions a step, {} steps, "
+      "objective {}\n",
+      options.model, HumanCount(job.run->NumTrainable()),
+      HumanCount(job.loaded.model->NumParameters()),
+      options.method == "full" ? "full" : fmt::format("LoRA r={}", options.lora_r),
+      DTypeName(job.loaded.model->compute()), options.prompts_per_step, options.group_size,
+      options.max_steps, options.objective);
+  text += fmt::format("learning rate {:g}{}{}\n", job.config.learning_rate,
+                      job.learning_rate_reason.empty() ? "" : ": ", job.learning_rate_reason);
+  return text + fmt::format("memory: about {}\n\n", HumanBytes(job.planned_bytes));
+}
+
+OrderedJson SummaryJson(const RlJob& job, const RlOptions& options, const RlResult& r) {
+  const auto share = [](const std::optional<double>& value) {
+    return value ? OrderedJson(*value) : OrderedJson();
+  };
+  return {{"model", options.model},
+          {"output_dir", options.output_dir},
+          {"method", options.method},
+          {"objective", options.objective},
+          {"trainable_parameters", job.run->NumTrainable()},
+          {"learning_rate", job.config.learning_rate},
+          {"steps", r.steps},
+          {"interrupted", r.interrupted},
+          {"checkpoint", r.checkpoint},
+          {"first_reward", r.first_reward},
+          {"last_reward", r.last_reward},
+          {"heldout_accuracy_before", share(r.before)},
+          {"heldout_accuracy_after", share(r.after)},
+          {"logp_difference_max", r.largest_logp_difference},
+          {"sampling_seconds", r.sampling_seconds},
+          {"training_seconds", r.training_seconds},
+          {"sampled_tokens", r.sampled_tokens},
+          {"trained_tokens", r.trained_tokens},
+          {"peak_rss_bytes", PeakResidentBytes()}};
+}
+
+std::string SummaryText(const RlOptions& options, const RlResult& r) {
+  if (r.interrupted) {
+    return r.checkpoint.empty() ? "stopped before the first step; nothing was written\n"
+                                : fmt::format(
+                                      "stopped at step {} of {}; to go on:\n  lorikeet rl --config "
+                                      "{}/config.yaml --resume\n",
+                                      r.steps, options.max_steps, options.output_dir);
+  }
+  std::string text = fmt::format(
+      "{} steps; mean reward {:.3f} -> {:.3f}; {} of the time in sampling, {} in training\n",
+      r.steps, r.first_reward, r.last_reward,
+      Percent(r.sampling_seconds / (r.sampling_seconds + r.training_seconds)),
+      Percent(r.training_seconds / (r.sampling_seconds + r.training_seconds)));
+  if (r.before && r.after) {
+    text +=
+        fmt::format("held-out problems solved: {} -> {}\n", Percent(*r.before), Percent(*r.after));
+  }
+  return text + (options.method == "full"
+                     ? fmt::format("try it: lorikeet chat --model {}\n", options.output_dir)
+                     : fmt::format("try it: lorikeet chat --model {} --adapter {}\n", options.model,
+                                   options.output_dir));
+}
+
+void WriteBeginning(const RlJob& job, const RlOptions& options) {
+  if (options.overwrite_output_dir && job.config.resume_from.empty()) {
+    RemoveEarlierRun(options.output_dir);
+  }
+  std::error_code error;
+  std::filesystem::create_directories(options.output_dir, error);
+  if (error) {
+    Fail(ErrorCode::kIo, "output_dir {}: cannot create: {}", options.output_dir, error.message());
+  }
+  WriteTextFiles({job.text_files.back()}, options.output_dir);  // config.yaml
+}
+
+}  // namespace
+
+int RunRl(int argc, char** argv) {
+  RlOptions options;
+  const std::string epilog = Epilog();
+  const CommandHelp help = {
+      .name = "rl",
+      .summary =
+          "Trains a chat model on tasks whose answers a program can check: samples groups of "
+          "answers, grades them, and makes the better ones likelier. Sampling and training agree "
+          "to the last bit. Ctrl-C writes a checkpoint to go on from.",
+      .epilog = epilog.c_str()};
+  if (!ParseCommandLine(help, argc, argv, options)) return 0;
+  options.common.Apply();
+  RlJob job = PrepareRl(options);
+  if (!options.common.quiet) std::fputs(BeginningText(job, options).c_str(), stderr);
+  WriteBeginning(job, options);
+  Progress progress({.mode = options.common.quiet ? Progress::Mode::kQuiet : Progress::Mode::kAuto,
+                     .logging_steps = options.logging_steps,
+                     .figure = "reward"});
+  job.hooks.progress = &progress;
+  job.hooks.save_text_files = [&](const std::string& dir) { WriteTextFiles(job.text_files, dir); };
+  job.hooks.stop_requested = StopRequested;
+  const RlResult result =
+      TrainRl(*job.run, *job.generator, PromptWriter{job.loaded.Text(), *job.chat_template},
+              job.config, job.hooks);
+  progress.Finish();
+  const std::string json = SummaryJson(job, options, result).dump(2) + "\n";
+  WriteFileAtomically(options.output_dir + "/train_summary.json", json);
+  std::fputs(options.json ? json.c_str() : SummaryText(options, result).c_str(), stdout);
+  return 0;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,243 @@
+#include "cli/rl_job.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "cli/read_model.h"
+#include "cli/recompute.h"
+#include "cli/sft_job.h"
+#include "core/args.h"
+#include "core/error.h"
+#include "core/format.h"
+#include "core/machine.h"
+#include "data/epoch.h"
+#include "data/render.h"
+#include "model/export.h"
+#include "rl/grader.h"
+#include "rl/task_file.h"
+#include "train/checkpoint.h"
+#include "train/learning_rate.h"
+
+namespace lorikeet {
+namespace {
+
+// Problems of generated tasks, in turn; those held out lie where training never comes.
+class GeneratedProblems {
+ public:
+  GeneratedProblems(const RlOptions& options) : seed_(static_cast<uint64_t>(options.seed)) {
+    for (const std::string& name : options.task) {
+      const Task& task = GetTask(name);
+      tasks_.emplace_back(&task, options.difficulty.value_or(task.usual));
+    }
+  }
+  bool empty() const { return tasks_.empty(); }
+  Problem At(int64_t index) const {
+    const auto n = static_cast<int64_t>(tasks_.size());
+    const auto& [task, difficulty] = tasks_[static_cast<size_t>(index % n)];
+    return task->make(seed_, static_cast<uint64_t>(index / n), difficulty);
+  }
+  std::vector<Problem> HeldOut(int64_t count) const {
+    constexpr int64_t kFirst = int64_t{1} << 40;
+    std::vector<Problem> problems;
+    for (int64_t i = 0; i < count; ++i) {
+      problems.push_back(At(kFirst * static_cast<int64_t>(tasks_.size()) + i));
+    }
+    return problems;
+  }
+
+ private:
+  std::vector<std::pair<const Task*, int>> tasks_;
+  uint64_t seed_;
+};
+
+std::vector<Problem> LoadFiles(const std::vector<std::string>& files, const std::string& grader) {
+  std::vector<Problem> problems;
+  for (const std::string& file : files) {
+    std::vector<Problem> more = LoadTaskFile(file, grader);
+    std::move(more.begin(), more.end(), std::back_inserter(problems));
+  }
+  return problems;
+}
+
+// The problem of an index, epoch by epoch in an order of the seed's.
+Problem FromFile(const std::vector<Problem>& problems, uint64_t seed, int64_t index) {
+  const auto n = static_cast<int64_t>(problems.size());
+  const std::vector<int64_t> order = EpochOrder(n, seed, index / n);
+  return problems[static_cast<size_t>(order[static_cast<size_t>(index % n)])];
+}
+
+void ChooseProblems(const RlOptions& options, RlHooks* hooks) {
+  if (options.task.empty() == options.data.empty()) {
+    Fail(ErrorCode::kInvalidArgument,
+         "give either --task (a generated one) or --data (problems of a file); lorikeet rl --help "
+         "lists the tasks");
+  }
+  if (options.reward_command && options.reward_url) {
+    Fail(ErrorCode::kInvalidArgument, "reward_command and reward_url exclude each other; give one");
+  }
+  if (options.reward_command) {
+    hooks->reward = ProcessReward(*options.reward_command, options.reward_timeout);
+  } else if (options.reward_url) {
+    hooks->reward = HttpReward(*options.reward_url, options.reward_timeout);
+  }
+  if (!options.data.empty()) {
+    CheckGrader(options.grader);
+    std::vector<Problem> problems = LoadFiles(options.data, options.grader);
+    const auto seed = static_cast<uint64_t>(options.seed);
+    hooks->problem = [problems = std::move(problems), seed](int64_t index) {
+      return FromFile(problems, seed, index);
+    };
+  } else {
+    const GeneratedProblems generated(options);
+    hooks->problem = [generated](int64_t index) { return generated.At(index); };
+    if (options.eval_data.empty()) hooks->heldout = generated.HeldOut(options.eval_problems);
+  }
+  if (!options.eval_data.empty()) hooks->heldout = LoadFiles(options.eval_data, options.grader);
+}
+
+RlConfig ConfigOf(const RlOptions& options) {
+  RlConfig config;
+  config.objective = GetObjective(options.objective);
+  config.groups_per_step = options.prompts_per_step;
+  config.group_size = options.group_size;
+  config.updates_per_batch = options.updates_per_batch;
+  config.max_steps = options.max_steps;
+  config.max_tokens = options.max_tokens;
+  config.seed = static_cast<uint64_t>(options.seed);
+  config.optim.max_grad_norm = options.max_grad_norm;
+  config.eval_steps = options.eval_steps.value_or(0);
+  config.output_dir = options.output_dir;
+  config.save_steps = options.save_steps;
+  config.save_total_limit = options.save_total_limit;
+  config.tensorboard = options.report_to == "tensorboard";
+  config.settings = {{"method", options.method},
+                     {"lora_r", options.lora_r},
+                     {"lora_alpha", options.lora_alpha},
+                     {"target_modules", options.target_modules},
+                     {"task", options.task},
+                     {"data", options.data},
+                     {"grader", options.grader},
+                     {"model", options.model},
+                     {"difficulty", options.difficulty.value_or(0)},
+                     {"micro_batch_tokens", options.micro_batch_tokens}};
+  return config;
+}
+
+std::string ResumeFrom(const RlOptions& options) {
+  if (!options.resume || ListCheckpoints(options.output_dir).empty()) return "";
+  return LatestCheckpoint(options.output_dir);
+}
+
+void ChooseLearningRate(const Model& model, RlOptions& options, RlJob* job) {
+  if (!options.learning_rate) {
+    const LearningRateAdvice advice =
+        DefaultLearningRate({.model_type = model.config().model_type,
+                             .hidden_size = model.config().hidden_size,
+                             .lora = options.method == "lora",
+                             .rank = options.lora_r,
+                             .planned_steps = options.max_steps,
+                             .rl = true});
+    options.learning_rate = advice.value;
+    job->learning_rate_reason = advice.reason;
+  }
+  job->config.learning_rate = *options.learning_rate;
+}
+
+// Prompt and completion, as long as the held-out and the first problems are.
+int64_t LongestSequence(const RlJob& job, const PromptWriter& writer, int64_t max_tokens) {
+  constexpr int64_t kLooked = 256;
+  size_t longest = 0;
+  for (int64_t i = 0; i < kLooked; ++i) {
+    longest = std::max(longest, writer.Write(job.hooks.problem(i)).prompt.size());
+  }
+  for (const Problem& problem : job.hooks.heldout) {
+    longest = std::max(longest, writer.Write(problem).prompt.size());
+  }
+  constexpr int64_t kSpare = 64;  // later problems may be a little longer
+  return static_cast<int64_t>(longest) + max_tokens + kSpare;
+}
+
+void MakeRun(const RlOptions& options, int64_t longest, RlJob* job) {
+  Model& model = *job->loaded.model;
+  TrainingShape shape;
+  shape.method = options.method == "full" ? Method::kFull : Method::kLora;
+  shape.lora_r = options.lora_r;
+  shape.target_modules = options.target_modules;
+  shape.compute = model.compute();
+  shape.tokens_per_microbatch = std::max<int64_t>(options.micro_batch_tokens, longest);
+  shape.sequence_length = longest;
+  const GeneratorLimits limits = {
+      .slots = std::min<int64_t>(int64_t{options.prompts_per_step} * options.group_size, 64),
+      .capacity = longest};
+  const MemoryAtHand memory = {.resident = static_cast<int64_t>(model.OwnedBytes()),
+                               .available = ReadMemory().available};
+  const DType stored = MatrixDtype(model.source());
+  const RecomputeChoice recompute =
+      ChooseRecompute(model.config(), shape, stored, ParseRecompute(options.recompute), memory);
+  shape.recompute = recompute.recompute;
+  job->recompute_reason = recompute.reason;
+  std::vector<MemoryPart> parts = PlanTrainingMemory(model.config(), shape, stored);
+  parts.push_back({"sampling", Generator::Bytes(model, nullptr, limits)});
+  job->planned_bytes = static_cast<int64_t>(TotalBytes(parts));
+  if (!memory.Holds(parts)) {
+    Fail(ErrorCode::kOutOfMemory,
+         "training and sampling need {}, {} are free; lower --micro-batch-tokens, --group-size or "
+         "--max-tokens, or give --recompute block",
+         HumanBytes(job->planned_bytes), HumanBytes(memory.All()));
+  }
+  const RunOptions run{.recompute = shape.recompute,
+                       .tokens_per_microbatch = shape.tokens_per_microbatch};
+  if (shape.method == Method::kFull) {
+    job->run = std::make_unique<TrainingRun>(model, run);
+  } else {
+    LoraConfig lora;
+    lora.r = options.lora_r;
+    lora.lora_alpha = static_cast<float>(options.lora_alpha);
+    lora.target_modules = options.target_modules;
+    job->run = std::make_unique<TrainingRun>(
+        model, LoraAdapter::Create(model, lora, static_cast<uint64_t>(options.seed)), run);
+  }
+  job->generator = std::make_unique<Generator>(model, job->run->adapter(), limits);
+}
+
+void CollectFiles(const RlOptions& options, RlJob* job) {
+  job->text_files = job->loaded.text_files;
+  if (options.chat_template) ReplaceChatTemplate(job->text_files, job->chat_template->source());
+  RlOptions resolved = options;
+  resolved.resume = resolved.overwrite_output_dir = false;
+  job->text_files.push_back({"config.yaml", ToYaml(OptionTable(resolved))});
+}
+
+}  // namespace
+
+RlJob PrepareRl(RlOptions& options) {
+  CheckOutputDir(options.output_dir, {options.model},
+                 options.resume || options.overwrite_output_dir);
+  RlJob job;
+  ChooseProblems(options, &job.hooks);
+  job.config = ConfigOf(options);
+  job.config.resume_from = ResumeFrom(options);
+  job.loaded = LoadModel(options.model, ParseComputeDtype(options.dtype));
+  const Model& model = *job.loaded.model;
+  const TokenizerBundle& text = job.loaded.Text();
+  job.chat_template = ChooseChatTemplate(text, options.chat_template.value_or(""));
+  if (!job.chat_template) {
+    Fail(ErrorCode::kInvalidArgument,
+         "{}: has no chat template, so problems cannot be put to it; give --chat-template (a Jinja "
+         "file, or chatml)",
+         options.model);
+  }
+  for (const int32_t id : text.eos_ids) {
+    if (id < model.config().vocab_size) job.config.stop_tokens.push_back(id);
+  }
+  ChooseLearningRate(model, options, &job);
+  const int64_t longest =
+      LongestSequence(job, PromptWriter{text, *job.chat_template}, options.max_tokens);
+  MakeRun(options, longest, &job);
+  CollectFiles(options, &job);
+  return job;
+}
+
+}  // namespace lorikeet

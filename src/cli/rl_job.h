@@ -1,0 +1,31 @@
+// From the options of `lorikeet rl` to everything that a run needs, checked before time is spent.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/load.h"
+#include "cli/rl_options.h"
+#include "rl/rl_loop.h"
+#include "tokenizer/chat_template.h"
+
+namespace lorikeet {
+
+struct RlJob {
+  LoadedModel loaded;
+  std::optional<ChatTemplate> chat_template;
+  std::vector<TextFile> text_files;  // the model's, and config.yaml as resolved
+  std::unique_ptr<TrainingRun> run;
+  std::unique_ptr<Generator> generator;
+  RlConfig config;
+  RlHooks hooks;  // problems and rewards
+  std::string learning_rate_reason, recompute_reason;
+  int64_t planned_bytes = 0;  // training and sampling
+};
+
+// Loads the model and the tasks, chooses what the options leave open and writes it into them, and
+// checks that memory suffices. Throws Error. Writes nothing.
+RlJob PrepareRl(RlOptions& options);
+
+}  // namespace lorikeet

@@ -1,0 +1,120 @@
+#include "rl/rl_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace lorikeet {
+namespace {
+
+// Sums over the completions of a step.
+struct Sums {
+  double reward = 0, correct = 0, length = 0, truncated = 0, logprob = 0, all = 0;
+  std::map<std::string, std::pair<double, double>> tasks;  // reward, count
+};
+
+void AddRollout(const Problem& problem, const Rollout& rollout, Sums* sums, StepReport* report) {
+  const Generation& said = rollout.generation;
+  const auto length = static_cast<int64_t>(said.tokens.size());
+  report->sampled_tokens += length;
+  sums->all += 1;
+  sums->length += static_cast<double>(length);
+  sums->truncated += said.reason == StopReason::kLength ? 1 : 0;
+  for (const float logprob : said.logprobs) sums->logprob += logprob;
+  if (rollout.grade.verdict == Verdict::kInvalid) {
+    ++report->invalid;
+    return;
+  }
+  ++report->completions;
+  sums->reward += rollout.grade.reward;
+  sums->correct += rollout.grade.verdict == Verdict::kCorrect ? 1 : 0;
+  sums->tasks[problem.task].first += rollout.grade.reward;
+  sums->tasks[problem.task].second += 1;
+}
+
+std::string Entry(const Rollout& rollout) {
+  const Grade& grade = rollout.grade;
+  return fmt::format("--- reward {:g}, {}, {} tokens ({}){}{}\n{}\n", grade.reward,
+                     VerdictName(grade.verdict), rollout.generation.tokens.size(),
+                     StopReasonName(rollout.generation.reason), grade.reason.empty() ? "" : ": ",
+                     grade.reason, rollout.text);
+}
+
+}  // namespace
+
+StepReport ReportOf(std::span<const Group> groups) {
+  StepReport report;
+  Sums sums;
+  double flat = 0;
+  for (const Group& group : groups) {
+    std::vector<Grade> grades;
+    for (const Rollout& rollout : group.rollouts) {
+      AddRollout(group.problem, rollout, &sums, &report);
+      grades.push_back(rollout.grade);
+    }
+    flat += AdvantagesOf(grades, AdvantageKind::kCentred).has_signal ? 0 : 1;
+  }
+  const auto mean = [](double sum, double count) { return count > 0 ? sum / count : 0; };
+  const auto count = static_cast<double>(report.completions);
+  report.reward = mean(sums.reward, count);
+  report.accuracy = mean(sums.correct, count);
+  for (const auto& [task, sum] : sums.tasks) report.by_task[task] = mean(sum.first, sum.second);
+  report.without_signal = mean(flat, static_cast<double>(groups.size()));
+  report.mean_length = mean(sums.length, sums.all);
+  report.truncated = mean(sums.truncated, sums.all);
+  report.entropy = -mean(sums.logprob, static_cast<double>(report.sampled_tokens));
+  return report;
+}
+
+double LargestRatio(const PolicyBatch& batch, std::span<const std::vector<float>> logprobs) {
+  return std::exp(LargestLogprobDifference(batch, logprobs));
+}
+
+Metrics MetricsOf(const StepReport& r) {
+  const auto rate = [](int64_t tokens, double seconds) {
+    return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
+  };
+  Metrics metrics = {{"reward", r.reward},
+                     {"accuracy", r.accuracy},
+                     {"frac_reward_zero_std", r.without_signal},
+                     {"completions/mean_length", r.mean_length},
+                     {"completions/clipped_ratio", r.truncated},
+                     {"completions/invalid", static_cast<double>(r.invalid)},
+                     {"entropy", r.entropy},
+                     {"sampling/logp_difference_max", r.logp_difference},
+                     {"ratio_max", r.largest_ratio},
+                     {"loss", r.loss},
+                     {"grad_norm", r.grad_norm},
+                     {"learning_rate", r.learning_rate},
+                     {"sampling_seconds", r.sampling_seconds},
+                     {"training_seconds", r.training_seconds},
+                     {"sampling/tokens_per_second", rate(r.sampled_tokens, r.sampling_seconds)},
+                     {"training/tokens_per_second", rate(r.trained_tokens, r.training_seconds)}};
+  if (r.by_task.size() > 1) {
+    for (const auto& [task, reward] : r.by_task) metrics.emplace_back("reward/" + task, reward);
+  }
+  return metrics;
+}
+
+std::string Transcript(std::span<const Group> groups) {
+  std::string text;
+  for (const Group& group : groups) {
+    if (group.rollouts.empty()) continue;
+    const auto better = [](const Rollout& a, const Rollout& b) {
+      return a.grade.reward < b.grade.reward;
+    };
+    const auto [worst, best] =
+        std::minmax_element(group.rollouts.begin(), group.rollouts.end(), better);
+    double sum = 0;
+    for (const Rollout& rollout : group.rollouts) sum += rollout.grade.reward;
+    text += fmt::format("=== {} (answer {}), mean reward {:.3f} of {}\n{}\n", group.problem.id,
+                        group.problem.answer, sum / static_cast<double>(group.rollouts.size()),
+                        group.rollouts.size(), group.prompt_text);
+    text += Entry(*best);
+    if (worst != best) text += Entry(*worst);
+  }
+  return text;
+}
+
+}  // namespace lorikeet

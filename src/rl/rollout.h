@@ -1,0 +1,51 @@
+// Completions of problems, sampled and graded: what a policy-gradient step learns from.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "rl/reward_function.h"
+#include "rl/task.h"
+#include "sample/generator.h"
+#include "tokenizer/bundle.h"
+#include "tokenizer/chat_template.h"
+
+namespace lorikeet {
+
+struct Rollout {
+  Generation generation;
+  std::string text;  // without the token that ended it
+  Grade grade;
+};
+
+// The completions of one prompt.
+struct Group {
+  Problem problem;
+  std::string prompt_text;
+  std::vector<int32_t> prompt;  // at least two tokens
+  std::vector<Rollout> rollouts;
+};
+
+// How problems become prompts and tokens become text.
+struct PromptWriter {
+  const TokenizerBundle& text;
+  const ChatTemplate& chat_template;
+
+  // Throws Error for what the template refuses.
+  Group Write(Problem problem) const;
+};
+
+struct RolloutConfig {
+  int64_t group_size = 8;
+  SamplingParams sampling;  // its seed: of the step, so that no two steps draw alike
+};
+
+// Samples group_size completions of every group and grades them. Sample j of group i is a pure
+// function of the weights, the prompt, the seed and (i, j): not of batches or threads. Without a
+// reward function problems are graded by their own graders.
+void SampleRollouts(Generator& generator, const PromptWriter& writer, const RolloutConfig& config,
+                    const RewardFunction& reward, std::span<Group> groups);
+
+}  // namespace lorikeet
