@@ -90,8 +90,7 @@ TEST(RewardProcessTest, GarbageIsInvalid) {
   const RewardFunction reward = ProcessReward(
       "read -r a; "
       R"(echo '{"id":1,"reward":NaN}'; echo '{"id":2,"reward":"much"}'; echo '{"id":77,"reward":1}')",
-      /*timeout=*/3);  // the third is asked for again, of a child that waits for more
-
+      kPatient);
   const RewardRequests requests(3);
   EXPECT_THAT(reward(requests.all()),
               ::testing::ElementsAre(Invalid("not JSON"), Invalid("without a finite reward"),

@@ -370,8 +370,8 @@ TEST_F(Sft, ADivergingLossStopsTheRunAndSparesTheGoodCheckpoint) {
   config_.max_steps = 40;
   config_.save_steps = 1;
   config_.schedule = ScheduleKind::kLinear;
-  config_.warmup_steps = 1000;  // 0, 0.03, 0.06, ...: good at first
-  config_.learning_rate = 30;
+  config_.warmup_steps = 1000;  // 0, 0.1, 0.2, ...: good at first
+  config_.learning_rate = 100;
   const std::string error = ErrorOf({.method = Method::kFull});
   EXPECT_EQ(code_, ErrorCode::kDiverged) << error;
   EXPECT_THAT(error, HasSubstr("worse than guessing"));
