@@ -84,7 +84,7 @@ void MappedFile::Forget(const void* begin, size_t bytes) const {
   const auto file = reinterpret_cast<uintptr_t>(data_), first = reinterpret_cast<uintptr_t>(begin);
   if (data_ == nullptr || first < file || first + bytes > file + size_) return;
   const uintptr_t from = (first + page - 1) / page * page, to = (first + bytes) / page * page;
-  if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+  if (from < to) madvise(const_cast<std::byte*>(data_) + (from - file), to - from, MADV_DONTNEED);
 }
 
 std::string ReadFile(const std::string& path) {

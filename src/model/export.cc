@@ -91,6 +91,7 @@ void MakePieces(const ModelSource& source, DType dtype, const ChangeTensor& chan
 void WriteShard(const ModelSource& source, DType dtype, const ChangeTensor& change,
                 const std::vector<TensorFrom>& from, const std::string& path) {
   std::vector<TensorToWrite> tensors;
+  tensors.reserve(from.size());
   for (const auto& [name, entry] : from) tensors.push_back({name, dtype, entry->shape, nullptr});
   WriteSafetensors(path, tensors, {{"format", "pt"}}, [&](size_t index, const ByteSink& sink) {
     MakePieces(source, dtype, change, from[index], sink);

@@ -57,6 +57,15 @@ std::vector<std::string> PeftTargets(const std::vector<std::string>& modules,
   return written;
 }
 
+void InitialiseA(const LoraPair& pair, uint64_t seed) {
+  const RandomStream random(seed, "lora_a", pair.module);
+  const double bound = 1.0 / std::sqrt(static_cast<double>(pair.a.cols()));
+  float* a = pair.a.as<float>();
+  for (int64_t i = 0; i < pair.a.size(); ++i) {
+    a[i] = static_cast<float>(bound * (2 * random.Uniform(static_cast<uint64_t>(i)) - 1));
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> MatchTargets(const std::vector<std::string>& modules,
@@ -123,16 +132,9 @@ LoraAdapter LoraAdapter::Create(Model& model, const LoraConfig& config, uint64_t
   ForEachLinear(model.weights(), [&](Linear& linear) {
     if (std::find(targets.begin(), targets.end(), linear.name) == targets.end()) return;
     adapter.AddPair(linear, RankOf(config, linear.name), AlphaOf(config, linear.name));
-    const LoraPair& pair = adapter.pairs_.back();
-    const RandomStream random(seed, "lora_a", linear.name);
-    const double bound = 1.0 / std::sqrt(static_cast<double>(linear.in_features()));
-    float* a = pair.a.as<float>();
-    ParallelRanges(pair.a.size(), 4096, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        a[i] = static_cast<float>(bound * (2 * random.Uniform(static_cast<uint64_t>(i)) - 1));
-      }
-    });
   });
+  ParallelDynamic(static_cast<int64_t>(adapter.pairs_.size()),
+                  [&](int64_t i) { InitialiseA(adapter.pairs_[static_cast<size_t>(i)], seed); });
   adapter.config_.target_modules = PeftTargets(ModulesOf(model), targets);
   adapter.config_.target_regex.clear();
   adapter.config_.base_model_name_or_path = model.source().path();
@@ -200,10 +202,11 @@ std::vector<Param> LoraAdapter::MakeTrainable() {
 
 void LoraAdapter::RefreshWorkingCopies() {
   if (compute_ == DType::kF32) return;
-  for (const LoraPair& pair : pairs_) {
+  ParallelDynamic(static_cast<int64_t>(pairs_.size()), [&](int64_t i) {
+    const LoraPair& pair = pairs_[static_cast<size_t>(i)];
     Convert(pair.a, pair.a_c);
     Convert(pair.bt, pair.bt_c);
-  }
+  });
 }
 
 void LoraAdapter::Save(const std::string& dir) const {
