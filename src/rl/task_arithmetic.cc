@@ -77,12 +77,12 @@ Question MakeGcd(Dice& dice, int difficulty) {
 
 std::vector<TaskRow> ArithmeticTasks() {
   return {
-      {"add", "the sum of two numbers", "digits of each number", 1, 18, 2, MakeAdd, GradeNumber},
+      {"add", "the sum of two numbers", "digits of each number", 1, 18, 1, MakeAdd, GradeNumber},
       {"subtract", "the difference of two numbers, negative ones too from difficulty 2 on",
-       "digits of each number", 1, 18, 2, MakeSubtract, GradeNumber},
+       "digits of each number", 1, 18, 1, MakeSubtract, GradeNumber},
       {"multiply", "the product of two numbers", "digits of both numbers together, less 1", 1, 17,
-       2, MakeMultiply, GradeNumber},
-      {"chain", "a chain of +, - and *, with * before + and -", "operators", 1, 10, 2, MakeChain,
+       1, MakeMultiply, GradeNumber},
+      {"chain", "a chain of +, - and *, with * before + and -", "operators", 1, 10, 1, MakeChain,
        GradeNumber},
       {"gcd", "the greatest common divisor of two numbers",
        "the numbers' limit: 12, 30, 60, 100, 300, 1000, 10000, 1000000", 1, 8, 1, MakeGcd,

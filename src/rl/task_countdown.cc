@@ -200,7 +200,7 @@ Grade GradeCountdown(const Problem& problem, std::string_view completion) {
 }  // namespace
 
 std::vector<TaskRow> CountdownTasks() {
-  return {{"countdown", "an expression of given numbers that has a given value", "numbers", 2, 6, 3,
+  return {{"countdown", "an expression of given numbers that has a given value", "numbers", 2, 6, 2,
            MakeCountdown, GradeCountdown}};
 }
 

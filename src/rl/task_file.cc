@@ -112,7 +112,7 @@ Problem ParseProblem(const Row& row, const std::string& task, std::string_view g
 std::vector<Problem> LoadTaskFile(const std::string& path, std::string_view grader) {
   CheckGrader(grader);
   const RowFile file(path);
-  const std::string task = std::filesystem::path(path).stem().string();
+  const std::string task = std::filesystem::path(path).filename().string();
   std::vector<Problem> problems;
   RowErrors errors;
   for (const Row& row : file.rows()) {

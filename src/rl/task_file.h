@@ -15,7 +15,7 @@ namespace lorikeet {
 //   grader              of this row, instead of `grader` (rl/grader.h)
 //   id, tools, chat_template_kwargs
 // Other keys go to Problem::data, for external rewards. Problem::task is the file's name without
-// folder and ending. Throws one Error for all bad rows, "FILE:LINE: what"; a reference that its
+// its folder. Throws one Error for all bad rows, "FILE:LINE: what"; a reference that its
 // grader cannot use is one.
 std::vector<Problem> LoadTaskFile(const std::string& path, std::string_view grader);
 

@@ -45,14 +45,14 @@ TEST(LoadTaskFile, ReadsPromptsMessagesAndColumns) {
 )",
       "gsm8k");
   ASSERT_EQ(problems.size(), 4u);
-  EXPECT_THAT(problems[0].task, EndsWith("_task"));
+  EXPECT_THAT(problems[0].task, EndsWith("_task.jsonl"));
   EXPECT_EQ(problems[0].grader, "gsm8k");
   EXPECT_EQ(problems[0].answer, "4");
   ASSERT_EQ(problems[0].messages.size(), 1u);
   EXPECT_EQ(problems[0].messages[0].role, "user");
   EXPECT_EQ(problems[0].messages[0].content, "2 + 2?");
   EXPECT_EQ(problems[0].data, (Json{{"level", 3}, {"solution", nullptr}}));
-  EXPECT_THAT(problems[0].id, EndsWith("_task:1"));
+  EXPECT_THAT(problems[0].id, EndsWith("_task.jsonl:1"));
   EXPECT_EQ(problems[1].messages.size(), 2u);
   EXPECT_EQ(problems[1].grader, "exact:ignore_case");
   EXPECT_EQ(problems[1].id, "geo-1");

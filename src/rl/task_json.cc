@@ -206,7 +206,7 @@ Grade GradeJson(const Problem& problem, std::string_view completion) {
 std::vector<TaskRow> JsonTasks() {
   return {{"json", "a JSON object that follows a schema",
            "keys; from 2 on choices and ranges, from 3 on lists, from 4 on objects within", 1, 10,
-           2, MakeJson, GradeJson}};
+           1, MakeJson, GradeJson}};
 }
 
 }  // namespace lorikeet

@@ -94,8 +94,8 @@ Grade GradeSortWords(const Problem& problem, std::string_view completion) {
 
 std::vector<TaskRow> OrderTasks() {
   return {{"sort_numbers", "numbers from smallest to largest", "numbers; from 6 on of 3 digits", 2,
-           20, 4, MakeSortNumbers, GradeSortNumbers},
-          {"sort_words", "words alphabetically", "words", 2, 20, 3, MakeSortWords, GradeSortWords}};
+           20, 2, MakeSortNumbers, GradeSortNumbers},
+          {"sort_words", "words alphabetically", "words", 2, 20, 2, MakeSortWords, GradeSortWords}};
 }
 
 }  // namespace lorikeet
