@@ -1,6 +1,7 @@
 // lorikeet rl: reinforcement learning with rewards that a program computes.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -13,6 +14,7 @@
 #include "core/format.h"
 #include "core/machine.h"
 #include "core/signals.h"
+#include "rl/rl_watch.h"
 
 namespace lorikeet {
 namespace {
@@ -49,13 +51,18 @@ std::string BeginningText(const RlJob& job, const RlOptions& options) {
       options.max_steps, options.objective);
   text += fmt::format("learning rate {:g}{}{}\n", job.config.learning_rate,
                       job.learning_rate_reason.empty() ? "" : ": ", job.learning_rate_reason);
+  for (const std::string& note : job.notes) text += note + "\n";
   return text + fmt::format("memory: about {}\n\n", HumanBytes(job.planned_bytes));
 }
 
+OrderedJson EvaluationJson(const std::optional<HeldOutResult>& e) {
+  if (!e) return OrderedJson();
+  OrderedJson json = {{"accuracy", e->accuracy}};
+  for (const auto& [k, share] : e->pass_at) json[fmt::format("pass@{}", k)] = share;
+  return json;
+}
+
 OrderedJson SummaryJson(const RlJob& job, const RlOptions& options, const RlResult& r) {
-  const auto share = [](const std::optional<double>& value) {
-    return value ? OrderedJson(*value) : OrderedJson();
-  };
   return {{"model", options.model},
           {"output_dir", options.output_dir},
           {"method", options.method},
@@ -67,11 +74,14 @@ OrderedJson SummaryJson(const RlJob& job, const RlOptions& options, const RlResu
           {"checkpoint", r.checkpoint},
           {"first_reward", r.first_reward},
           {"last_reward", r.last_reward},
-          {"heldout_accuracy_before", share(r.before)},
-          {"heldout_accuracy_after", share(r.after)},
+          {"heldout_before", EvaluationJson(r.before)},
+          {"heldout_after", EvaluationJson(r.after)},
+          {"runaway", r.runaway},
+          {"skipped_problems", r.skipped_problems},
           {"logp_difference_max", r.largest_logp_difference},
           {"sampling_seconds", r.sampling_seconds},
           {"training_seconds", r.training_seconds},
+          {"samples", r.samples},
           {"sampled_tokens", r.sampled_tokens},
           {"trained_tokens", r.trained_tokens},
           {"peak_rss_bytes", PeakResidentBytes()}};
@@ -86,14 +96,23 @@ std::string SummaryText(const RlOptions& options, const RlResult& r) {
                                       r.steps, options.max_steps, options.output_dir);
   }
   std::string text = fmt::format(
-      "{} steps; mean reward {:.3f} -> {:.3f}; {} of the time in sampling, {} in training\n",
-      r.steps, r.first_reward, r.last_reward,
+      "{} steps; reward {:.3f} at first -> {:.3f}, mean of the last {}; {} of the time in "
+      "sampling, {} "
+      "in training\n",
+      r.steps, r.first_reward, r.last_reward, std::min<int64_t>(r.steps, RlWatch::kRecent),
       Percent(r.sampling_seconds / (r.sampling_seconds + r.training_seconds)),
       Percent(r.training_seconds / (r.sampling_seconds + r.training_seconds)));
   if (r.before && r.after) {
-    text +=
-        fmt::format("held-out problems solved: {} -> {}\n", Percent(*r.before), Percent(*r.after));
+    text += fmt::format("held-out problems solved: {} -> {}", Percent(r.before->accuracy),
+                        Percent(r.after->accuracy));
+    for (size_t i = 0; i < std::min(r.before->pass_at.size(), r.after->pass_at.size()); ++i) {
+      text +=
+          fmt::format(", pass@{} {} -> {}", r.after->pass_at[i].first,
+                      Percent(r.before->pass_at[i].second), Percent(r.after->pass_at[i].second));
+    }
+    text += "\n";
   }
+  if (r.runaway) text += "the answers have run away in length: a failure, whatever the reward\n";
   return text + (options.method == "full"
                      ? fmt::format("try it: lorikeet chat --model {}\n", options.output_dir)
                      : fmt::format("try it: lorikeet chat --model {} --adapter {}\n", options.model,

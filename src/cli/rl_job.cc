@@ -14,6 +14,7 @@
 #include "core/machine.h"
 #include "data/epoch.h"
 #include "data/render.h"
+#include "model/engine_info.h"
 #include "model/export.h"
 #include "rl/grader.h"
 #include "rl/task_file.h"
@@ -97,17 +98,56 @@ void ChooseProblems(const RlOptions& options, RlHooks* hooks) {
   if (!options.eval_data.empty()) hooks->heldout = LoadFiles(options.eval_data, options.grader);
 }
 
+// The objective with what the options say instead.
+Objective ObjectiveOf(const RlOptions& options) {
+  Objective objective = GetObjective(options.objective);
+  objective.loss.clip_low = options.clip_low.value_or(objective.loss.clip_low);
+  objective.loss.clip_high = options.clip_high.value_or(objective.loss.clip_high);
+  objective.loss.kl_coef = options.kl_coef;
+  objective.loss.temperature = options.temperature;
+  return objective;
+}
+
+UpdateConfig UpdateOf(const RlOptions& options) {
+  if (options.minibatches > options.prompts_per_step) {
+    Fail(ErrorCode::kInvalidArgument,
+         "minibatches {} of prompts_per_step {}: each needs a prompt; lower minibatches",
+         options.minibatches, options.prompts_per_step);
+  }
+  UpdateConfig config;
+  config.objective = ObjectiveOf(options);
+  config.optim.max_grad_norm = options.max_grad_norm;
+  config.passes = options.updates_per_batch;
+  config.minibatches = options.minibatches;
+  config.target_kl = options.target_kl;
+  return config;
+}
+
+int64_t OverlongBuffer(const RlOptions& options, const Objective& objective) {
+  if (options.overlong_buffer.value_or(0) > options.max_tokens) {
+    Fail(ErrorCode::kInvalidArgument, "overlong_buffer {} exceeds max_tokens {}; lower it",
+         *options.overlong_buffer, options.max_tokens);
+  }
+  return options.overlong_buffer.value_or(
+      static_cast<int>(objective.overlong_share * options.max_tokens));
+}
+
 RlConfig ConfigOf(const RlOptions& options) {
+  constexpr int kBaseKlSteps = 10, kDapoRounds = 4;
   RlConfig config;
-  config.objective = GetObjective(options.objective);
+  config.update = UpdateOf(options);
+  const Objective& objective = config.update.objective;
   config.groups_per_step = options.prompts_per_step;
   config.group_size = options.group_size;
-  config.updates_per_batch = options.updates_per_batch;
   config.max_steps = options.max_steps;
   config.max_tokens = options.max_tokens;
+  config.overlong_buffer = OverlongBuffer(options, objective);
+  config.max_rounds = options.max_rounds.value_or(objective.filter_groups ? kDapoRounds : 1);
+  config.base_kl_steps =
+      options.base_kl_steps.value_or(options.method == "lora" ? kBaseKlSteps : 0);
   config.seed = static_cast<uint64_t>(options.seed);
-  config.optim.max_grad_norm = options.max_grad_norm;
   config.eval_steps = options.eval_steps.value_or(0);
+  config.eval_samples = options.eval_samples;
   config.output_dir = options.output_dir;
   config.save_steps = options.save_steps;
   config.save_total_limit = options.save_total_limit;
@@ -145,18 +185,46 @@ void ChooseLearningRate(const Model& model, RlOptions& options, RlJob* job) {
   job->config.learning_rate = *options.learning_rate;
 }
 
-// Prompt and completion, as long as the held-out and the first problems are.
-int64_t LongestSequence(const RlJob& job, const PromptWriter& writer, int64_t max_tokens) {
-  constexpr int64_t kLooked = 256;
+// What the longest prompt needs of those that will be asked, as far as can be seen beforehand.
+int64_t LongestPrompt(const RlJob& job, const PromptWriter& writer) {
+  constexpr int64_t kMostLooked = 4096;
+  const int64_t asked = job.config.max_steps * job.config.groups_per_step * job.config.max_rounds;
   size_t longest = 0;
-  for (int64_t i = 0; i < kLooked; ++i) {
+  for (int64_t i = 0; i < std::min(asked, kMostLooked); ++i) {
     longest = std::max(longest, writer.Write(job.hooks.problem(i)).prompt.size());
   }
-  for (const Problem& problem : job.hooks.heldout) {
-    longest = std::max(longest, writer.Write(problem).prompt.size());
-  }
   constexpr int64_t kSpare = 64;  // later problems may be a little longer
-  return static_cast<int64_t>(longest) + max_tokens + kSpare;
+  return static_cast<int64_t>(longest) + (asked > kMostLooked ? kSpare : 0);
+}
+
+// Chooses max_prompt_tokens, and returns the longest sequence with a completion.
+int64_t LongestSequence(const RlOptions& options, const PromptWriter& writer, RlJob* job) {
+  int64_t longest =
+      options.max_prompt_tokens ? *options.max_prompt_tokens : LongestPrompt(*job, writer);
+  job->config.max_prompt_tokens = longest;
+  job->config.settings["max_prompt_tokens"] = longest;
+  for (const Problem& problem : job->hooks.heldout) {
+    longest = std::max(longest, static_cast<int64_t>(writer.Write(problem).prompt.size()));
+  }
+  return longest + options.max_tokens;
+}
+
+// Full fine-tuning moves its base: the KL to it needs a second copy.
+void LoadReference(const RlOptions& options, RlJob* job) {
+  const bool wanted = options.kl_coef > 0 || job->config.base_kl_steps > 0;
+  if (options.method != "full" || !wanted) return;
+  job->reference = LoadModel(options.model, ParseComputeDtype(options.dtype));
+}
+
+void CheckBits(RlJob* job) {
+  const EngineProbe::Check check = CheckRowBits(job->loaded.model->compute());
+  job->config.update.exact = check.ok;
+  if (check.ok) return;
+  job->notes.push_back(fmt::format(
+      "on this machine rows of a product depend on the batch size ({}), so the sampler's "
+      "log-probabilities are only near the trainer's; the importance ratios correct for it, and "
+      "sampling/logp_difference_max shows how far apart they are",
+      check.detail));
 }
 
 void MakeRun(const RlOptions& options, int64_t longest, RlJob* job) {
@@ -180,6 +248,7 @@ void MakeRun(const RlOptions& options, int64_t longest, RlJob* job) {
   job->recompute_reason = recompute.reason;
   std::vector<MemoryPart> parts = PlanTrainingMemory(model.config(), shape, stored);
   parts.push_back({"sampling", Generator::Bytes(model, nullptr, limits)});
+  if (job->reference) parts.push_back({"the base, for its KL", model.OwnedBytes()});
   job->planned_bytes = static_cast<int64_t>(TotalBytes(parts));
   if (!memory.Holds(parts)) {
     Fail(ErrorCode::kOutOfMemory,
@@ -199,6 +268,7 @@ void MakeRun(const RlOptions& options, int64_t longest, RlJob* job) {
     job->run = std::make_unique<TrainingRun>(
         model, LoraAdapter::Create(model, lora, static_cast<uint64_t>(options.seed)), run);
   }
+  if (job->reference) job->run->SetReference(job->reference->model.get());
   job->generator = std::make_unique<Generator>(model, job->run->adapter(), limits);
 }
 
@@ -233,8 +303,9 @@ RlJob PrepareRl(RlOptions& options) {
     if (id < model.config().vocab_size) job.config.stop_tokens.push_back(id);
   }
   ChooseLearningRate(model, options, &job);
-  const int64_t longest =
-      LongestSequence(job, PromptWriter{text, *job.chat_template}, options.max_tokens);
+  const int64_t longest = LongestSequence(options, PromptWriter{text, *job.chat_template}, &job);
+  LoadReference(options, &job);
+  CheckBits(&job);
   MakeRun(options, longest, &job);
   CollectFiles(options, &job);
   return job;

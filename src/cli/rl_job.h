@@ -15,13 +15,15 @@ namespace lorikeet {
 struct RlJob {
   LoadedModel loaded;
   std::optional<ChatTemplate> chat_template;
-  std::vector<TextFile> text_files;  // the model's, and config.yaml as resolved
+  std::vector<TextFile> text_files;      // the model's, and config.yaml as resolved
+  std::optional<LoadedModel> reference;  // full fine-tuning that asks for the KL to its base
   std::unique_ptr<TrainingRun> run;
   std::unique_ptr<Generator> generator;
   RlConfig config;
   RlHooks hooks;  // problems and rewards
   std::string learning_rate_reason, recompute_reason;
-  int64_t planned_bytes = 0;  // training and sampling
+  std::vector<std::string> notes;  // what a person should know before the run
+  int64_t planned_bytes = 0;       // training and sampling
 };
 
 // Loads the model and the tasks, chooses what the options leave open and writes it into them, and

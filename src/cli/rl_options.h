@@ -20,7 +20,7 @@ struct RlOptions {
   std::optional<int> difficulty;
   std::optional<std::string> reward_command, reward_url;
   double reward_timeout;
-  int eval_problems;
+  int eval_problems, eval_samples;
   // Adapter
   std::string method;
   int lora_r;
@@ -28,7 +28,11 @@ struct RlOptions {
   std::vector<std::string> target_modules;
   // Training
   std::string objective;
-  int prompts_per_step, group_size, updates_per_batch, max_steps, max_tokens, micro_batch_tokens;
+  std::optional<double> clip_low, clip_high;
+  double kl_coef, target_kl, temperature;
+  int prompts_per_step, group_size, updates_per_batch, minibatches, max_steps, max_tokens;
+  std::optional<int> max_prompt_tokens, overlong_buffer, max_rounds, base_kl_steps;
+  int micro_batch_tokens;
   std::optional<double> learning_rate;
   double max_grad_norm;
   int64_t seed;
@@ -44,6 +48,7 @@ struct RlOptions {
     Model(v);
     Tasks(v);
     Adapter(v);
+    Loss(v);
     Training(v);
     Output(v);
     common.ForEach(v);
@@ -81,6 +86,9 @@ struct RlOptions {
     v(eval_data, "eval_data", {}, "The same, held out.", {.metavar = "FILES"});
     v(eval_problems, "eval_problems", 64, "Held-out problems of the generated tasks; 0: none.",
       {.min = 0, .max = 1 << 20});
+    v(eval_samples, "eval_samples", 4,
+      "Samples of each held-out problem for pass@1 to pass@N, besides the greedy one; 0: none.",
+      {.min = 0, .max = 1 << 16});
     v(reward_command, "reward_command", std::nullopt,
       "A program that says what completions are worth (docs/rl_rewards.md).",
       {.metavar = "COMMAND"});
@@ -103,20 +111,55 @@ struct RlOptions {
   }
 
   template <class V>
-  void Training(V& v) {
+  void Loss(V& v) {
     v(objective, "objective", "importance_sampling",
-      "importance_sampling, ppo, grpo, dr_grpo, dapo, cispo or rloo (docs/rl.md).",
-      {.group = "Training", .aliases = {"loss_type"}});
+      "importance_sampling, ppo, grpo, dr_grpo, dapo, cispo, gspo or rloo (docs/rl.md).",
+      {.group = "Objective", .aliases = {"loss_type"}});
+    v(clip_low, "clip_low", std::nullopt,
+      "Ratios are clipped at 1 - clip_low; if not given, the objective's own.",
+      {.aliases = {"epsilon"}, .min = 0, .max = 1});
+    v(clip_high, "clip_high", std::nullopt, "And at 1 + clip_high.",
+      {.aliases = {"epsilon_high"}, .min = 0});
+    v(kl_coef, "kl_coef", 0.0, "Weight of a penalty on the KL to the base model; 0: none.",
+      {.aliases = {"beta"}, .min = 0});
+    v(base_kl_steps, "base_kl_steps", std::nullopt,
+      "Measure the KL to the base every so many steps; 0: never. If not given, 10 for LoRA, whose "
+      "base is there, and 0 for full.",
+      {.min = 0});
+    v(temperature, "temperature", 1.0,
+      "Of the samples, and of the policy that is trained: both are softmax(logits / temperature).",
+      {.min = 0.01, .max = 100});
+    v(updates_per_batch, "updates_per_batch", 1,
+      "Passes over a step's samples; only the first update is on-policy.",
+      {.aliases = {"num_iterations"}, .min = 1, .max = 1000});
+    v(minibatches, "minibatches", 1, "Optimizer steps of a pass, each on some of the prompts.",
+      {.min = 1, .max = 1 << 16});
+    v(target_kl, "target_kl", 0.0,
+      "No further update on samples from which the policy has gone this far, in nats; 0: no limit.",
+      {.min = 0});
+    v(max_rounds, "max_rounds", std::nullopt,
+      "Rounds of sampling in which groups without signal are replaced; if not given, 4 for dapo, 1 "
+      "(none is replaced) for the others.",
+      {.min = 1, .max = 1000});
+    v(overlong_buffer, "overlong_buffer", std::nullopt,
+      "Rewards fall by up to 1 over so many tokens before max_tokens; 0: they do not. If not "
+      "given, "
+      "a fifth of max_tokens for dapo, 0 for the others.",
+      {.min = 0});
+  }
+
+  template <class V>
+  void Training(V& v) {
     v(prompts_per_step, "prompts_per_step", 8, "Prompts of a step.",
-      {.aliases = {"groups_per_step"}, .min = 1, .max = 1 << 16});
+      {.group = "Training", .aliases = {"groups_per_step"}, .min = 1, .max = 1 << 16});
     v(group_size, "group_size", 8, "Completions of each prompt.",
       {.aliases = {"num_generations"}, .min = 2, .max = 1 << 16});
-    v(updates_per_batch, "updates_per_batch", 1,
-      "Optimizer steps over a step's samples; only the first is on-policy.",
-      {.aliases = {"num_iterations"}, .min = 1, .max = 1000});
     v(max_steps, "max_steps", 100, "Steps.", {.min = 1});
     v(max_tokens, "max_tokens", 64, "Most tokens of a completion.",
       {.aliases = {"max_completion_length", "max_new_tokens"}, .min = 1});
+    v(max_prompt_tokens, "max_prompt_tokens", std::nullopt,
+      "Problems with longer prompts are passed over; if not given, what the problems need.",
+      {.aliases = {"max_prompt_length"}, .min = 2});
     v(micro_batch_tokens, "micro_batch_tokens", 2048, "Tokens trained at once.", {.min = 1});
     v(learning_rate, "learning_rate", std::nullopt,
       "If not given, computed from the model and the rank, and printed with its reason.",

@@ -11,6 +11,8 @@ struct Example {
   std::vector<float> weights;          // (T) weight of row t's loss; 0 masks it
   std::vector<float> advantages;       // (T) policy losses only, else empty
   std::vector<float> logprobs;         // (T) of the sampling policy; policy losses only, else empty
+  // (T) of the policy that a KL penalty holds on to; only with such a penalty, else empty
+  std::vector<float> reference_logprobs;
 
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
 };

@@ -37,6 +37,8 @@ void CheckExample(const Example& example, const Example& first, size_t index, in
   };
   check_optional("advantages", example.advantages.size(), first.advantages.size());
   check_optional("logprobs", example.logprobs.size(), first.logprobs.size());
+  check_optional("reference_logprobs", example.reference_logprobs.size(),
+                 first.reference_logprobs.size());
 }
 
 // Bins by number, each with its free tokens; the leftmost bin with enough room is found in O(log n)
@@ -84,6 +86,7 @@ void AddExample(PackedBatch& packed, const Example& example, size_t index) {
   Append(packed.weights, example.weights);
   Append(packed.advantages, example.advantages);
   Append(packed.old_logprobs, example.logprobs);
+  Append(packed.reference_logprobs, example.reference_logprobs);
   packed.example_of_sequence.push_back(static_cast<int>(index));
 }
 

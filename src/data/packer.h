@@ -12,11 +12,12 @@ namespace lorikeet {
 
 struct PackedBatch {
   Batch batch;
-  std::vector<int32_t> targets;          // (T)
-  std::vector<float> weights;            // (T)
-  std::vector<float> advantages;         // (T) or empty
-  std::vector<float> old_logprobs;       // (T) or empty
-  std::vector<int> example_of_sequence;  // (S) index into the examples given
+  std::vector<int32_t> targets;           // (T)
+  std::vector<float> weights;             // (T)
+  std::vector<float> advantages;          // (T) or empty
+  std::vector<float> old_logprobs;        // (T) or empty
+  std::vector<float> reference_logprobs;  // (T) or empty
+  std::vector<int> example_of_sequence;   // (S) index into the examples given
 };
 
 // First-fit decreasing into batches of at most `tokens_per_batch` tokens, deterministic. Throws

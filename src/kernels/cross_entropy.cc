@@ -203,6 +203,13 @@ void RowEntropy(const Tensor& logits, const Tensor& lse, const Tensor& entropy) 
   });
 }
 
+void ScaleLogits(const Tensor& logits, float factor) {
+  float* x = logits.as<float>();
+  OverRows(logits, [&, V = logits.cols()](int64_t a, int64_t b) {
+    for (int64_t i = a * V; i < b * V; ++i) x[i] *= factor;
+  });
+}
+
 void RowArgmax(const Tensor& logits, std::span<int32_t> index) {
   CHECK(logits.rank == 2 && logits.rows() == static_cast<int64_t>(index.size()));
   CHECK(logits.cols() > 0 || logits.rows() == 0);

@@ -21,6 +21,10 @@ void LogprobBackward(const Tensor& logits, std::span<const int32_t> targets, con
 // entropy = -sum(p * log(p)) in nats, (rows) f32.
 void RowEntropy(const Tensor& logits, const Tensor& lse, const Tensor& entropy);
 
+// logits *= factor, each rounded once: what a temperature of 1 / factor does before a softmax. Here
+// so that sampling and training scale with the same bits.
+void ScaleLogits(const Tensor& logits, float factor);
+
 // The first index of the largest logit of every row; NaN is never the largest.
 void RowArgmax(const Tensor& logits, std::span<int32_t> index);
 

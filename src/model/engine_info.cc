@@ -141,6 +141,8 @@ double MeasureReadBandwidth() {
   return static_cast<double>(kBytes) / best * 1e-9;
 }
 
+EngineProbe::Check CheckRowBits(DType dtype) { return CheckRows(dtype, {16, 192}); }
+
 EngineProbe ProbeEngine(bool quick) {
   EngineProbe probe;
   probe.library_versions = EngineVersions();

@@ -29,5 +29,7 @@ struct EngineProbe {
   std::string library_versions;
 };
 EngineProbe ProbeEngine(bool quick);
+// The check that sampling and training agree by: in a few milliseconds, on products of few sizes.
+EngineProbe::Check CheckRowBits(DType dtype);
 
 }  // namespace lorikeet

@@ -56,6 +56,8 @@ void NormAndProject(const HeadPass& pass, const Chunk& c) {
   RmsNormForward(c.hidden, model.weights().norm.weight, model.config().rms_norm_eps, c.xhat, c.x,
                  c.rstd);
   LinearForward(model.weights().lm_head, pass.lora, c.x, c.logits, false, c.low_rank_t, pass.arena);
+  const double temperature = pass.input.temperature;
+  if (temperature != 1) ScaleLogits(c.logits, static_cast<float>(1 / temperature));
 }
 
 void ChunkBackward(const HeadPass& pass, const Chunk& c, std::span<const int32_t> targets,
@@ -129,7 +131,8 @@ LossHeadOutput LossHead(const Model& model, const LoraAdapter* adapter, const Lo
       const TokenGrad grad = loss(here[i], logprob);
       output.loss_sum += grad.loss;
       output.logprobs[here[i]] = logprob;
-      if (backward) chunk.g.as<float>()[i] = grad.dlogprob;
+      // Of the logits before they were divided by the temperature.
+      if (backward) chunk.g.as<float>()[i] = grad.dlogprob / static_cast<float>(input.temperature);
     }
     if (backward) ChunkBackward(pass, chunk, targets, here);
   }

@@ -24,6 +24,7 @@ struct LossHeadInput {
   Tensor hidden;                     // (T, D) f32, the last residual
   std::span<const int32_t> targets;  // (T)
   std::span<const float> weights;    // (T); rows of weight 0 are left out
+  double temperature = 1;            // log-probabilities are of softmax(logits / temperature)
 };
 
 struct LossHeadOutput {
@@ -32,8 +33,9 @@ struct LossHeadOutput {
   Tensor dhidden;               // (T, D) f32, from the arena; empty when forward only
 };
 
-// backward: also adds to the gradients of lm_head and the final norm, where they are trained.
-// adapter may be null.
+// The log-probability of a row has the bits that SampleRows (sample/sampler.h) gives for the same
+// temperature. backward: also adds to the gradients of lm_head and the final norm, where they are
+// trained. adapter may be null.
 LossHeadOutput LossHead(const Model& model, const LoraAdapter* adapter, const LossHeadInput& input,
                         const TokenLoss& loss, bool backward, Arena& arena);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/check.h"
 #include "core/error.h"
@@ -24,10 +25,23 @@ std::vector<Objective> AllObjectives() {
        loss(LossFn::kPpo, 0.2, 0.2), kStandardised, kCompletionLengths},
       {"dr_grpo", "grpo without its two divisions", loss(LossFn::kPpo, 0.2, 0.2), kCentred,
        kCompletions},
-      {"dapo", "grpo with a higher upper bound and a mean over all tokens",
-       loss(LossFn::kPpo, 0.2, 0.28), kStandardised, kTokens},
+      {.name = "dapo",
+       .summary =
+           "grpo with a higher upper bound, a mean over all tokens, new groups for those without "
+           "signal, and rewards that fall as max_tokens comes near",
+       .loss = loss(LossFn::kPpo, 0.2, 0.28),
+       .advantages = kStandardised,
+       .normalisation = kTokens,
+       .filter_groups = true,
+       .overlong_share = 0.2},
       {"cispo", "clipped ratios as constant weights, a mean over all tokens",
        loss(LossFn::kCispo, 1, 0.28), kStandardised, kTokens},
+      {.name = "gspo",
+       .summary = "one clipped ratio for a whole completion",
+       .loss = loss(LossFn::kPolicyGradient, 3e-4, 4e-4),
+       .advantages = kStandardised,
+       .normalisation = kCompletions,
+       .sequence_ratio = true},
       {"rloo", "against the mean of the others, unclipped", loss(LossFn::kImportanceSampling, 0, 0),
        kLeaveOneOut, kCompletions},
   };
@@ -46,8 +60,8 @@ Example ExampleOf(const Group& group, const Rollout& rollout, double advantage, 
   std::fill_n(example.weights.begin(), masked, 0.0F);
   example.advantages.assign(n, static_cast<float>(advantage));
   example.logprobs.assign(masked, 0.0F);
-  example.logprobs.insert(example.logprobs.end(), rollout.generation.logprobs.begin(),
-                          rollout.generation.logprobs.end());
+  const std::vector<float>& sampled = rollout.generation.sampled_logprobs;
+  example.logprobs.insert(example.logprobs.end(), sampled.begin(), sampled.end());
   return example;
 }
 
@@ -84,11 +98,12 @@ PolicyBatch MakePolicyBatch(std::span<const Group> groups, const Objective& obje
       const auto length = static_cast<double>(rollout.generation.tokens.size());
       completions += 1;
       tokens += length;
-      if (advantages.advantages[i] == 0) continue;
+      if (advantages.advantages[i] == 0 && objective.loss.kl_coef == 0) continue;
       const bool per_length = objective.normalisation == Normalisation::kCompletionLengths;
       batch.examples.push_back(
           ExampleOf(group, rollout, advantages.advantages[i], per_length ? 1 / length : 1));
       batch.rollouts.push_back(&rollout);
+      batch.rollout_advantages.push_back(advantages.advantages[i]);
     }
   }
   if (!batch.examples.empty()) {
@@ -97,19 +112,85 @@ PolicyBatch MakePolicyBatch(std::span<const Group> groups, const Objective& obje
   return batch;
 }
 
-double LargestLogprobDifference(const PolicyBatch& batch,
-                                std::span<const std::vector<float>> logprobs) {
+namespace {
+
+// log r of an example's trained tokens.
+std::vector<double> LogRatios(const Example& example, const std::vector<float>& logprobs) {
+  std::vector<double> ratios;
+  for (size_t t = 0; t < example.tokens.size(); ++t) {
+    if (example.weights[t] == 0) continue;
+    ratios.push_back(static_cast<double>(logprobs[t]) - static_cast<double>(example.logprobs[t]));
+  }
+  return ratios;
+}
+
+double SequenceRatio(const std::vector<double>& log_ratios) {
+  double sum = 0;
+  for (const double each : log_ratios) sum += each;
+  return std::exp(sum / static_cast<double>(log_ratios.size()));
+}
+
+// Beyond the bound that stops an advantage of this sign from growing further.
+bool IsClipped(const LossConfig& loss, double ratio, double advantage) {
+  return advantage > 0 ? ratio > 1 + loss.clip_high : advantage < 0 && ratio < 1 - loss.clip_low;
+}
+
+bool HasBounds(const Objective& objective) {
+  return objective.sequence_ratio || objective.loss.fn == LossFn::kPpo ||
+         objective.loss.fn == LossFn::kCispo;
+}
+
+}  // namespace
+
+PolicyDistance DistanceOf(const PolicyBatch& batch, std::span<const std::vector<float>> logprobs,
+                          const Objective& objective) {
   CHECK(logprobs.size() == batch.examples.size());
-  double largest = 0;
+  PolicyDistance d{
+      .ratio_min = std::numeric_limits<double>::infinity(), .ratio_mean = 0, .ratio_max = 0};
+  double tokens = 0, clipped = 0;
   for (size_t i = 0; i < logprobs.size(); ++i) {
-    const Example& example = batch.examples[i];
-    for (size_t t = 0; t < example.tokens.size(); ++t) {
-      if (example.weights[t] == 0) continue;
-      largest = std::max(largest, std::abs(static_cast<double>(logprobs[i][t]) -
-                                           static_cast<double>(example.logprobs[t])));
+    const std::vector<double> log_ratios = LogRatios(batch.examples[i], logprobs[i]);
+    const double advantage = batch.rollout_advantages[i];
+    for (const double log_ratio : log_ratios) {
+      const double ratio = std::exp(log_ratio);
+      d.logp_difference = std::max(d.logp_difference, std::abs(log_ratio));
+      d.kl += std::expm1(log_ratio) - log_ratio;
+      d.ratio_min = std::min(d.ratio_min, ratio);
+      d.ratio_max = std::max(d.ratio_max, ratio);
+      d.ratio_mean += ratio;
+      tokens += 1;
+      if (!objective.sequence_ratio) clipped += IsClipped(objective.loss, ratio, advantage) ? 1 : 0;
+    }
+    if (objective.sequence_ratio) {
+      clipped += IsClipped(objective.loss, SequenceRatio(log_ratios), advantage) ? 1 : 0;
     }
   }
-  return largest;
+  if (tokens == 0) return {};
+  d.kl /= tokens;
+  d.ratio_mean /= tokens;
+  const double of = objective.sequence_ratio ? static_cast<double>(logprobs.size()) : tokens;
+  d.clipped = HasBounds(objective) ? clipped / of : 0;
+  return d;
+}
+
+double SetSequenceCoefficients(std::span<const std::vector<float>> logprobs,
+                               const Objective& objective, PolicyBatch* batch) {
+  CHECK(objective.sequence_ratio && logprobs.size() == batch->examples.size());
+  double loss = 0;
+  for (size_t i = 0; i < logprobs.size(); ++i) {
+    Example& example = batch->examples[i];
+    const std::vector<double> log_ratios = LogRatios(example, logprobs[i]);
+    const double advantage = batch->rollout_advantages[i], ratio = SequenceRatio(log_ratios);
+    const double bound =
+        std::clamp(ratio, 1 - objective.loss.clip_low, 1 + objective.loss.clip_high);
+    loss -= std::min(ratio * advantage, bound * advantage);
+    // d s / d logp_t = s / |y|, for every token alike; at the bound the objective is flat.
+    const double coefficient = ratio * advantage <= bound * advantage
+                                   ? ratio * advantage / static_cast<double>(log_ratios.size())
+                                   : 0;
+    example.advantages.assign(example.tokens.size(), static_cast<float>(coefficient));
+  }
+  return loss;
 }
 
 }  // namespace lorikeet

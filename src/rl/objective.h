@@ -6,6 +6,10 @@
 //   kCompletions        1/N sum_i sum_t l(i, t)
 //   kCompletionLengths  1/N sum_i 1/|y_i| sum_t l(i, t)
 //   kTokens             1/(sum_i |y_i|) sum_i sum_t l(i, t)
+//
+// With sequence_ratio (GSPO, arXiv 2507.18071, eq. 5 to 7) there is one ratio for a whole
+// completion, s_i = exp(1/|y_i| sum_t (logp - logq)), and a step minimises
+//   -1/N sum_i min(s_i A_i, clip(s_i, 1 - clip_low, 1 + clip_high) A_i)
 #pragma once
 #include <cstdint>
 #include <span>
@@ -27,24 +31,44 @@ struct Objective {
   LossConfig loss;
   AdvantageKind advantages = AdvantageKind::kCentred;
   Normalisation normalisation = Normalisation::kCompletions;
+  bool sequence_ratio = false;
+  // DAPO, arXiv 2503.14476: groups without signal are sampled anew (3.2), and rewards fall over the
+  // last tokens before max_tokens (3.4), over this share of them.
+  bool filter_groups = false;
+  double overlong_share = 0;
 };
 
 std::span<const Objective> Objectives();
 // Throws Error(kInvalidArgument) naming the nearest one.
 const Objective& GetObjective(std::string_view name);
 
-// The examples of one step, ready for TrainingRun::ForwardBackward, and what its gradient is
-// divided by. Completions without an advantage are left out but count in N and in the tokens.
+// The examples of one update, ready for TrainingRun::ForwardBackward, and what its gradient is
+// divided by. Completions without an advantage are left out but count in N and in the tokens; a KL
+// penalty keeps them.
 struct PolicyBatch {
   std::vector<Example> examples;
-  std::vector<const Rollout*> rollouts;  // whose each example is
-  double divisor = 0;                    // 0: nothing to learn from
+  std::vector<const Rollout*> rollouts;    // whose each example is
+  std::vector<double> rollout_advantages;  // of each
+  double divisor = 0;                      // 0: nothing to learn from
 };
 PolicyBatch MakePolicyBatch(std::span<const Group> groups, const Objective& objective);
 
-// The largest difference between the log-probabilities of the sampler and those of a forward
-// (ForwardBackwardOutput::logprobs) over all tokens of the batch: 0 when the weights are the same.
-double LargestLogprobDifference(const PolicyBatch& batch,
-                                std::span<const std::vector<float>> logprobs);
+// What the policy that gave `logprobs` (ForwardBackwardOutput::logprobs) is to the one that
+// sampled.
+struct PolicyDistance {
+  double logp_difference = 0;  // largest |logp - logq| of a token: 0 when the weights are the same
+  double kl = 0;               // mean of r - 1 - log r over the tokens: KL(sampler || policy), nats
+  double ratio_min = 1, ratio_mean = 1, ratio_max = 1;  // r = exp(logp - logq), by token
+  double clipped = 0;  // share of tokens (completions, with sequence_ratio) whose ratio is beyond
+                       // the bounds that its advantage meets
+};
+PolicyDistance DistanceOf(const PolicyBatch& batch, std::span<const std::vector<float>> logprobs,
+                          const Objective& objective);
+
+// sequence_ratio: the gradient of the objective at the policy that gave `logprobs` is that of
+// sum_t -c_i logp with constant c_i, which are put in the place of the advantages (LossFn::
+// kPolicyGradient). Returns the sum over completions of the objective's own value.
+double SetSequenceCoefficients(std::span<const std::vector<float>> logprobs,
+                               const Objective& objective, PolicyBatch* batch);
 
 }  // namespace lorikeet

@@ -2,27 +2,21 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
-#include <numeric>
-#include <optional>
+#include <complex>
 
 #include "core/error.h"
-#include "core/parallel.h"
 #include "core/random.h"
-#include "model/weights.h"
-#include "sample/generator.h"
-#include "train/training_run.h"
+#include "data/packer.h"
 
 namespace lorikeet {
 namespace {
 
-std::string GoldenDir(const std::string& family) {
-  return std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/model/" + family;
-}
-
 Rollout Said(std::vector<int32_t> tokens, Grade grade) {
   Rollout rollout;
-  rollout.generation.logprobs.assign(tokens.size(), -0.5F);
+  rollout.generation.logprobs.assign(tokens.size(), -0.25F);
+  rollout.generation.sampled_logprobs.assign(tokens.size(), -0.5F);
   rollout.generation.tokens = std::move(tokens);
   rollout.grade = std::move(grade);
   return rollout;
@@ -49,6 +43,7 @@ TEST(Objective, ExamplesPredictTheCompletionAndNothingElse) {
   EXPECT_EQ(first.tokens, (std::vector<int32_t>{7, 8, 9, 1}));
   EXPECT_EQ(first.target_tokens, (std::vector<int32_t>{8, 9, 1, 2}));
   EXPECT_EQ(first.weights, (std::vector<float>{0, 0, 1, 1}));
+  // Of the distribution that was sampled from.
   EXPECT_EQ(first.logprobs, (std::vector<float>{0, 0, -0.5F, -0.5F}));
   EXPECT_EQ(first.advantages[2], 0.5F);
   EXPECT_EQ(batch.examples[1].advantages[2], -0.5F);
@@ -83,129 +78,238 @@ TEST(Objective, AnUnknownNameNamesTheNearest) {
   }
 }
 
-// A toy task: the share of even tokens in a completion.
-void RewardEvenTokens(std::span<Group> groups) {
-  for (Group& group : groups) {
-    for (Rollout& rollout : group.rollouts) {
-      double even = 0;
-      for (const int32_t token : rollout.generation.tokens) even += token % 2 == 0 ? 1 : 0;
-      const auto n = static_cast<double>(rollout.generation.tokens.size());
-      rollout.grade = {Verdict::kWrong, even / n, ""};
-    }
-  }
+TEST(Objective, AKlPenaltyKeepsGroupsWithoutSignal) {
+  Objective objective = GetObjective("ppo");
+  objective.loss.kl_coef = 0.1;
+  const PolicyBatch batch = MakePolicyBatch(TwoGroups(), objective);
+  EXPECT_EQ(batch.examples.size(), 4U);  // all but the invalid one
+  EXPECT_EQ(batch.divisor, 4);
 }
 
-struct Toy {
-  std::unique_ptr<Model> model;
-  std::unique_ptr<TrainingRun> run;
-  std::unique_ptr<Generator> generator;
-
-  Toy(const std::string& family, DType dtype, int rank)
-      : model(Model::Load(GoldenDir(family), dtype)) {
-    const RunOptions options = {.tokens_per_microbatch = 256};
-    if (rank == 0) {
-      run = std::make_unique<TrainingRun>(*model, options);
-    } else {
-      LoraConfig config;
-      config.r = rank;
-      config.target_modules = {"all-linear"};
-      run = std::make_unique<TrainingRun>(*model, LoraAdapter::Create(*model, config, 3), options);
-    }
-    generator = std::make_unique<Generator>(
-        *model, run->adapter(),
-        GeneratorLimits{.slots = 16, .capacity = 48, .tokens_per_step = 64});
+TEST(Distance, IsZeroOnPolicyAndFollowsTheFormulaOffIt) {
+  const std::vector<Group> groups = TwoGroups();
+  const Objective& ppo = GetObjective("ppo");
+  const PolicyBatch batch = MakePolicyBatch(groups, ppo);
+  const std::vector<std::vector<float>> same = {{0, 0, -0.5F, -0.5F},
+                                                {0, 0, -0.5F, -0.5F, -0.5F, -0.5F}};
+  const PolicyDistance none = DistanceOf(batch, same, ppo);
+  EXPECT_EQ(none.logp_difference, 0);
+  EXPECT_EQ(none.kl, 0);
+  EXPECT_EQ(none.ratio_min, 1);
+  EXPECT_EQ(none.ratio_mean, 1);
+  EXPECT_EQ(none.ratio_max, 1);
+  EXPECT_EQ(none.clipped, 0);
+  // The right one's tokens became likelier by 0.5 and 0.1, two of the wrong one's less likely.
+  const std::vector<std::vector<float>> moved = {{0, 0, 0.0F, -0.4F},
+                                                 {0, 0, -1.5F, -0.6F, -0.5F, -0.5F}};
+  const PolicyDistance apart = DistanceOf(batch, moved, ppo);
+  EXPECT_NEAR(apart.logp_difference, 1, 1e-6);
+  double kl = 0, ratios = 0;
+  for (const double d : {0.5, 0.1, -1.0, -0.1, 0.0, 0.0}) {
+    kl += std::exp(d) - 1 - d;
+    ratios += std::exp(d);
   }
+  EXPECT_NEAR(apart.kl, kl / 6, 1e-6);
+  EXPECT_NEAR(apart.ratio_mean, ratios / 6, 1e-6);
+  EXPECT_NEAR(apart.ratio_min, std::exp(-1), 1e-6);
+  EXPECT_NEAR(apart.ratio_max, std::exp(0.5), 1e-6);
+  EXPECT_NEAR(apart.clipped, 2.0 / 6, 1e-9);  // exp(0.5) of the right one, exp(-1) of the wrong one
+}
 
-  // Groups of completions of random prompts, of mixed lengths.
-  std::vector<Group> Sample(uint64_t step, int64_t count, int64_t size) const {
-    std::vector<Group> groups(static_cast<size_t>(count));
-    std::vector<GenerateRequest> requests;
-    for (int64_t g = 0; g < count; ++g) {
-      const RandomStream random(11, "toy", {}, step * 100 + static_cast<uint64_t>(g));
-      for (int64_t i = 0; i < 3 + 5 * g; ++i) {
-        groups[static_cast<size_t>(g)].prompt.push_back(static_cast<int32_t>(
-            random.Below(static_cast<uint64_t>(i), model->config().vocab_size)));
-      }
-      for (int64_t i = 0; i < size; ++i) {
-        GenerateRequest request;
-        request.prompt = groups[static_cast<size_t>(g)].prompt;
-        request.params = {.max_tokens = 4 + 3 * (i % 3), .temperature = 1, .seed = step};
-        request.key = static_cast<uint64_t>(g * size + i);
-        requests.push_back(std::move(request));
-      }
+using Complex = std::complex<double>;
+
+// GSPO's objective as its formula says, with one log-probability moved.
+Complex SequenceObjective(const PolicyBatch& batch, const std::vector<std::vector<float>>& logprobs,
+                          const Objective& objective, size_t moved, size_t token, Complex step) {
+  Complex loss = 0;
+  for (size_t i = 0; i < batch.examples.size(); ++i) {
+    const Example& example = batch.examples[i];
+    Complex sum = 0;
+    double n = 0;
+    for (size_t t = 0; t < example.tokens.size(); ++t) {
+      if (example.weights[t] == 0) continue;
+      Complex logp = static_cast<double>(logprobs[i][t]);
+      if (i == moved && t == token) logp += step;
+      sum += logp - static_cast<double>(example.logprobs[t]);
+      n += 1;
     }
-    std::vector<Generation> said = generator->Run(std::move(requests));
-    for (size_t i = 0; i < said.size(); ++i) {
-      groups[i / static_cast<size_t>(size)].rollouts.push_back({std::move(said[i]), "", {}});
-    }
-    RewardEvenTokens(groups);
-    return groups;
+    const Complex ratio = std::exp(sum / n);
+    const double low = 1 - objective.loss.clip_low, high = 1 + objective.loss.clip_high;
+    const Complex clipped = ratio.real() < low ? low : ratio.real() > high ? high : ratio;
+    const double a = batch.rollout_advantages[i];
+    loss -= (ratio * a).real() <= (clipped * a).real() ? ratio * a : clipped * a;
   }
+  return loss;
+}
 
-  // One step; the largest difference between the sampler and the trainer.
-  double Learn(std::span<const Group> groups, const Objective& objective, double rate) const {
-    const PolicyBatch batch = MakePolicyBatch(groups, objective);
+TEST(Gspo, ValueAndGradientAreTheComplexStep) {
+  const std::vector<Group> groups = TwoGroups();
+  Objective objective = GetObjective("gspo");
+  objective.loss.clip_low = objective.loss.clip_high = 0.2;
+  const std::vector<std::vector<std::vector<float>>> policies = {
+      {{0, 0, -0.45F, -0.5F}, {0, 0, -0.5F, -0.6F, -0.4F, -0.45F}},  // both within the bounds
+      {{0, 0, -0.1F, -0.2F}, {0, 0, -0.1F, -0.2F, -0.4F, -0.1F}},    // the first beyond its bound
+      {{0, 0, -1.5F, -0.9F}, {0, 0, -2.5F, -0.9F, -0.4F, -0.1F}},    // the second beyond its bound
+  };
+  for (const auto& logprobs : policies) {
+    PolicyBatch batch = MakePolicyBatch(groups, objective);
+    const double value = SetSequenceCoefficients(logprobs, objective, &batch);
+    EXPECT_NEAR(value, SequenceObjective(batch, logprobs, objective, 9, 0, 0).real(), 1e-9);
     std::vector<const Example*> examples;
     for (const Example& example : batch.examples) examples.push_back(&example);
-    const ForwardBackwardOutput output = run->ForwardBackward(examples, objective.loss);
-    run->OptimStep({.learning_rate = rate, .grad_divisor = batch.divisor});
-    generator->ForgetPrefixes();
-    return LargestLogprobDifference(batch, output.logprobs);
-  }
-};
-
-double MeanReward(const std::vector<Group>& groups) {
-  double sum = 0, count = 0;
-  for (const Group& group : groups) {
-    for (const Rollout& rollout : group.rollouts) {
-      sum += rollout.grade.reward;
-      count += 1;
-    }
-  }
-  return sum / count;
-}
-
-// What the sampler said of a token is, bit for bit, what the trainer says of it: on every step, for
-// adapters and all weights, whatever the number of threads.
-TEST(OnPolicy, TheSamplersLogprobsAreTheTrainers) {
-  const int before = NumThreads();
-  for (const char* family : {"llama", "qwen2", "qwen3"}) {
-    for (const DType dtype : {DType::kF32, DefaultComputeDtype()}) {
-      for (const int rank : {1, 0}) {
-        SetNumThreads(2);
-        const Toy toy(family, dtype, rank);
-        for (uint64_t step = 0; step < 3; ++step) {
-          SetNumThreads(step % 2 == 0 ? 2 : 1);
-          const std::vector<Group> groups = toy.Sample(step, 3, 6);
-          EXPECT_EQ(toy.Learn(groups, GetObjective("importance_sampling"), 1e-2), 0)
-              << family << " " << DTypeName(dtype) << " rank " << rank << " step " << step;
-        }
+    const PackedBatch packed = Pack(examples, 64).at(0);
+    const TokenLoss loss = MakeTokenLoss(objective.loss, packed);
+    for (size_t i = 0; i < examples.size(); ++i) {
+      for (size_t t = 0; t < examples[i]->tokens.size(); ++t) {
+        if (examples[i]->weights[t] == 0) continue;
+        const auto row = static_cast<int64_t>(static_cast<size_t>(packed.batch.cu_seqlens[i]) + t);
+        const double slope =
+            SequenceObjective(batch, logprobs, objective, i, t, Complex(0, 1e-30)).imag() / 1e-30;
+        EXPECT_NEAR(loss(row, logprobs[i][t]).dlogprob, slope, 1e-6 * (1 + std::abs(slope)));
       }
     }
   }
-  SetNumThreads(before);
 }
 
-TEST(OnPolicy, AStaleBatchIsNoticed) {
-  const Toy toy("llama", DType::kF32, 4);
-  const std::vector<Group> groups = toy.Sample(0, 2, 6);
-  toy.Learn(groups, GetObjective("ppo"), 1e-2);
-  EXPECT_GT(toy.Learn(groups, GetObjective("ppo"), 1e-2), 0);
+// A bandit of three arms: one token of a softmax policy, with rewards that are known.
+constexpr int kArms = 3;
+constexpr std::array<double, kArms> kRewards = {1.0, 0.2, 0.0};
+constexpr std::array<float, kArms> kLogits = {-0.7F, 0.4F, 0.1F};
+
+std::array<double, kArms> ArmProbabilities() {
+  std::array<double, kArms> p{};
+  double sum = 0;
+  for (int a = 0; a < kArms; ++a) sum += p[a] = std::exp(static_cast<double>(kLogits[a]));
+  for (double& each : p) each /= sum;
+  return p;
 }
 
-// Rank 1 and all weights learn the toy task from its rewards alone. The mean of a sample's 64
-// completions is known to 0.025 (one standard error), so that 0.1 is no chance.
-TEST(SlowOnPolicy, EveryObjectiveRaisesTheReward) {
+// The gradient of the expected reward in the logits: p_a (R_a - sum_b p_b R_b).
+std::array<double, kArms> TrueGradient() {
+  const auto p = ArmProbabilities();
+  double mean = 0;
+  for (int a = 0; a < kArms; ++a) mean += p[a] * kRewards[a];
+  std::array<double, kArms> gradient{};
+  for (int a = 0; a < kArms; ++a) gradient[a] = p[a] * (kRewards[a] - mean);
+  return gradient;
+}
+
+Group PlayedGroup(const std::vector<int>& arms) {
+  const auto p = ArmProbabilities();
+  Group group;
+  group.prompt = {0, 0};
+  for (const int arm : arms) {
+    Rollout rollout = Said({arm}, {Verdict::kWrong, kRewards[static_cast<size_t>(arm)], ""});
+    rollout.generation.sampled_logprobs = {
+        static_cast<float>(std::log(p[static_cast<size_t>(arm)]))};
+    group.rollouts.push_back(std::move(rollout));
+  }
+  return group;
+}
+
+// The step down the loss of one group, in the logits.
+std::array<double, kArms> Step(const std::vector<int>& arms, const Objective& objective) {
+  const auto p = ArmProbabilities();
+  const std::vector<Group> groups = {PlayedGroup(arms)};
+  PolicyBatch batch = MakePolicyBatch(groups, objective);
+  std::array<double, kArms> step{};
+  if (batch.divisor == 0) return step;
+  std::vector<const Example*> examples;
+  std::vector<std::vector<float>> logprobs;
+  for (const Example& example : batch.examples) {
+    examples.push_back(&example);
+    logprobs.push_back(example.logprobs);
+  }
+  if (objective.sequence_ratio) SetSequenceCoefficients(logprobs, objective, &batch);
+  const PackedBatch packed = Pack(examples, 1024).at(0);
+  const TokenLoss loss = MakeTokenLoss(objective.loss, packed);
+  for (size_t i = 0; i < examples.size(); ++i) {
+    const int64_t row = packed.batch.cu_seqlens[i] + 1;
+    const double slope = loss(row, logprobs[i][1]).dlogprob / batch.divisor;
+    for (int a = 0; a < kArms; ++a) {
+      step[a] -= slope * ((a == examples[i]->target_tokens[1] ? 1 : 0) - p[a]);
+    }
+  }
+  return step;
+}
+
+// Over all outcomes of a group of four, each with its probability: no statistical error at all.
+std::array<double, kArms> ExpectedStep(const Objective& objective) {
+  constexpr int kGroup = 4;
+  const auto p = ArmProbabilities();
+  std::array<double, kArms> expected{};
+  for (int outcome = 0; outcome < 81; ++outcome) {
+    std::vector<int> arms;
+    double probability = 1;
+    for (int i = 0, rest = outcome; i < kGroup; ++i, rest /= kArms) {
+      arms.push_back(rest % kArms);
+      probability *= p[static_cast<size_t>(rest % kArms)];
+    }
+    const auto step = Step(arms, objective);
+    for (int a = 0; a < kArms; ++a) expected[a] += probability * step[a];
+  }
+  return expected;
+}
+
+TEST(Bandit, TheExpectedUpdateIsTheGradientOfTheExpectedReward) {
+  const auto truth = TrueGradient();
+  // Centring on a mean that holds the sample itself shrinks the expectation by (G - 1) / G.
+  for (const auto& [name, scale] : std::vector<std::pair<const char*, double>>{
+           {"importance_sampling", 0.75}, {"ppo", 0.75}, {"dr_grpo", 0.75}, {"rloo", 1.0}}) {
+    const auto expected = ExpectedStep(GetObjective(name));
+    for (int a = 0; a < kArms; ++a) {
+      EXPECT_NEAR(expected[a], scale * truth[a], 1e-6) << name << " arm " << a;
+    }
+  }
+}
+
+// Every objective climbs. Dividing by the deviation bends the direction, towards prompts and arms
+// whose rewards hardly differ: why it is off by default.
+TEST(Bandit, EveryObjectiveClimbsAndDeviationsBendTheDirection) {
+  const auto truth = TrueGradient();
   for (const Objective& objective : Objectives()) {
-    for (const int rank : {1, 0}) {
-      const Toy toy("llama", DType::kF32, rank);
-      const double first = MeanReward(toy.Sample(1000, 4, 16));
-      for (uint64_t step = 0; step < 60; ++step) {
-        toy.Learn(toy.Sample(step, 4, 16), objective, rank == 0 ? 1e-3 : 1e-2);
-      }
-      const double last = MeanReward(toy.Sample(1000, 4, 16));
-      EXPECT_GT(last, first + 0.1) << objective.name << " rank " << rank;
+    const auto expected = ExpectedStep(objective);
+    double along = 0, squares = 0, true_squares = 0;
+    for (int a = 0; a < kArms; ++a) {
+      along += expected[a] * truth[a];
+      squares += expected[a] * expected[a];
+      true_squares += truth[a] * truth[a];
     }
+    const double cosine = along / std::sqrt(squares * true_squares);
+    EXPECT_GT(cosine, 0) << objective.name;
+    if (objective.advantages == AdvantageKind::kStandardised) {
+      EXPECT_LT(cosine, 0.95) << objective.name;
+    } else {
+      EXPECT_NEAR(cosine, 1, 1e-6) << objective.name;
+    }
+  }
+}
+
+// The same through the sampler: the mean of many groups is the closed form, within 4 standard
+// errors.
+TEST(Bandit, SampledUpdatesAgreeWithTheClosedForm) {
+  constexpr int kGroups = 20000, kGroup = 4;
+  const RandomStream random(5, "bandit");
+  const Objective& objective = GetObjective("rloo");
+  std::array<double, kArms> sum{}, squares{};
+  for (int g = 0; g < kGroups; ++g) {
+    std::vector<int> arms;
+    for (int i = 0; i < kGroup; ++i) {
+      const double u = random.Uniform(static_cast<uint64_t>(g * kGroup + i));
+      arms.push_back(PickToken(kLogits, {.temperature = 1}, u).token);
+    }
+    const auto step = Step(arms, objective);
+    for (int a = 0; a < kArms; ++a) {
+      sum[a] += step[a];
+      squares[a] += step[a] * step[a];
+    }
+  }
+  const auto truth = TrueGradient();
+  for (int a = 0; a < kArms; ++a) {
+    const double mean = sum[a] / kGroups;
+    const double error = std::sqrt((squares[a] / kGroups - mean * mean) / kGroups);
+    EXPECT_NEAR(mean, truth[a], 4 * error) << "arm " << a;
+    EXPECT_LT(4 * error, 0.1 * std::abs(truth[0]));  // so that the check means something
   }
 }
 

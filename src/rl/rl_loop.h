@@ -10,24 +10,29 @@
 #include <vector>
 
 #include "core/progress.h"
-#include "rl/objective.h"
+#include "rl/held_out.h"
+#include "rl/policy_update.h"
 #include "rl/rollout.h"
 #include "train/training_run.h"
 
 namespace lorikeet {
 
 struct RlConfig {
-  Objective objective;
+  UpdateConfig update;  // its optim without learning_rate; measure_base_kl is set by base_kl_steps
   int64_t groups_per_step = 8, group_size = 8;
-  int64_t updates_per_batch = 1;  // passes over a step's samples; only the first is on-policy
   int64_t max_steps = 100;
-  int64_t max_tokens = 64;  // of a completion
+  int64_t max_tokens = 64;        // of a completion
+  int64_t max_prompt_tokens = 0;  // longer problems are passed over and counted; 0: no limit
+  int64_t overlong_buffer = 0;  // tokens before max_tokens over which rewards fall; 0: they do not
+  // Groups without signal are replaced by new ones in up to so many rounds of sampling; 1: not.
+  int64_t max_rounds = 1;
+  int64_t base_kl_steps = 0;  // measure the KL to the base every so many steps; 0: never
   uint64_t seed = 42;
   double learning_rate = 0;
-  OptimParams optim;  // but for learning_rate and grad_divisor, which the loop sets
   std::vector<int32_t> stop_tokens;
 
-  int64_t eval_steps = 0;  // besides the beginning and the end; 0: not
+  int64_t eval_steps = 0;    // besides the beginning and the end; 0: not
+  int64_t eval_samples = 0;  // of each held-out problem for pass@k; 0: greedy ones only
   std::string output_dir;
   std::string resume_from;  // a complete checkpoint; empty: a fresh run
   int64_t save_steps = 0;   // besides the end and when stopped; 0: not
@@ -38,7 +43,7 @@ struct RlConfig {
 
 struct RlHooks {
   std::function<Problem(int64_t index)> problem;  // of training; a pure function of the index
-  std::vector<Problem> heldout;                   // evaluated greedily; may be empty
+  std::vector<Problem> heldout;                   // evaluated; may be empty
   RewardFunction reward;                          // empty: each problem's own grader
   Progress* progress = nullptr;                   // may be null
   std::function<void(const std::string& dir)> save_text_files;
@@ -49,11 +54,14 @@ struct RlResult {
   int64_t steps = 0;
   bool interrupted = false;
   std::string checkpoint;
-  std::optional<double> before, after;  // greedy accuracy on the held-out problems
-  double first_reward = 0, last_reward = 0;
+  std::optional<HeldOutResult> before, after;  // on the held-out problems
+  double first_reward = 0;
+  double last_reward = 0;              // mean over the last steps (RlWatch::kRecent)
+  bool runaway = false;                // see RlWatch
+  int64_t skipped_problems = 0;        // too long
   double largest_logp_difference = 0;  // of all on-policy updates of this process
   double sampling_seconds = 0, training_seconds = 0;
-  int64_t sampled_tokens = 0, trained_tokens = 0;
+  int64_t samples = 0, sampled_tokens = 0, trained_tokens = 0;
 };
 
 // Trains to the end and leaves the result in output_dir as TrainSft does: weights, text files,

@@ -11,6 +11,7 @@ namespace {
 // Sums over the completions of a step.
 struct Sums {
   double reward = 0, correct = 0, length = 0, truncated = 0, logprob = 0, all = 0;
+  std::map<int64_t, int64_t> advantages;                   // in millionths, and how often
   std::map<std::string, std::pair<double, double>> tasks;  // reward, count
 };
 
@@ -21,7 +22,8 @@ void AddRollout(const Problem& problem, const Rollout& rollout, Sums* sums, Step
   sums->all += 1;
   sums->length += static_cast<double>(length);
   sums->truncated += said.reason == StopReason::kLength ? 1 : 0;
-  for (const float logprob : said.logprobs) sums->logprob += logprob;
+  for (const float logprob : said.sampled_logprobs) sums->logprob += logprob;
+  report->max_length = std::max(report->max_length, static_cast<double>(length));
   if (rollout.grade.verdict == Verdict::kInvalid) {
     ++report->invalid;
     return;
@@ -31,6 +33,22 @@ void AddRollout(const Problem& problem, const Rollout& rollout, Sums* sums, Step
   sums->correct += rollout.grade.verdict == Verdict::kCorrect ? 1 : 0;
   sums->tasks[problem.task].first += rollout.grade.reward;
   sums->tasks[problem.task].second += 1;
+}
+
+void AddAdvantages(std::span<const Grade> grades, const GroupAdvantages& advantages, Sums* sums) {
+  for (size_t i = 0; i < grades.size(); ++i) {
+    if (grades[i].verdict == Verdict::kInvalid) continue;
+    ++sums->advantages[std::llround(advantages.advantages[i] * 1e6)];
+  }
+}
+
+double EntropyInBits(const std::map<int64_t, int64_t>& counts, double total) {
+  double bits = 0;
+  for (const auto& [value, count] : counts) {
+    const double share = static_cast<double>(count) / total;
+    bits -= share * std::log2(share);
+  }
+  return bits;
 }
 
 std::string Entry(const Rollout& rollout) {
@@ -53,13 +71,16 @@ StepReport ReportOf(std::span<const Group> groups) {
       AddRollout(group.problem, rollout, &sums, &report);
       grades.push_back(rollout.grade);
     }
-    flat += AdvantagesOf(grades, AdvantageKind::kCentred).has_signal ? 0 : 1;
+    const GroupAdvantages advantages = AdvantagesOf(grades, AdvantageKind::kCentred);
+    flat += advantages.has_signal ? 0 : 1;
+    AddAdvantages(grades, advantages, &sums);
   }
   const auto mean = [](double sum, double count) { return count > 0 ? sum / count : 0; };
   const auto count = static_cast<double>(report.completions);
   report.reward = mean(sums.reward, count);
   report.accuracy = mean(sums.correct, count);
   for (const auto& [task, sum] : sums.tasks) report.by_task[task] = mean(sum.first, sum.second);
+  report.advantage_entropy = EntropyInBits(sums.advantages, count);
   report.without_signal = mean(flat, static_cast<double>(groups.size()));
   report.mean_length = mean(sums.length, sums.all);
   report.truncated = mean(sums.truncated, sums.all);
@@ -67,30 +88,37 @@ StepReport ReportOf(std::span<const Group> groups) {
   return report;
 }
 
-double LargestRatio(const PolicyBatch& batch, std::span<const std::vector<float>> logprobs) {
-  return std::exp(LargestLogprobDifference(batch, logprobs));
-}
-
 Metrics MetricsOf(const StepReport& r) {
   const auto rate = [](int64_t tokens, double seconds) {
     return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
   };
+  const PolicyDistance &first = r.update.first, &last = r.update.last;
   Metrics metrics = {{"reward", r.reward},
                      {"accuracy", r.accuracy},
                      {"frac_reward_zero_std", r.without_signal},
+                     {"advantage_entropy", r.advantage_entropy},
                      {"completions/mean_length", r.mean_length},
+                     {"completions/max_length", r.max_length},
                      {"completions/clipped_ratio", r.truncated},
                      {"completions/invalid", static_cast<double>(r.invalid)},
                      {"entropy", r.entropy},
-                     {"sampling/logp_difference_max", r.logp_difference},
-                     {"ratio_max", r.largest_ratio},
-                     {"loss", r.loss},
-                     {"grad_norm", r.grad_norm},
+                     {"sampling/logp_difference_max", first.logp_difference},
+                     {"sampling/kl", first.kl},
+                     {"sampling/rounds", static_cast<double>(r.rounds)},
+                     {"off_policy/updates", static_cast<double>(r.update.updates)},
+                     {"off_policy/kl", last.kl},
+                     {"ratio/min", last.ratio_min},
+                     {"ratio/mean", last.ratio_mean},
+                     {"ratio/max", last.ratio_max},
+                     {"clip_ratio", last.clipped},
+                     {"loss", r.update.loss},
+                     {"grad_norm", r.update.grad_norm},
                      {"learning_rate", r.learning_rate},
                      {"sampling_seconds", r.sampling_seconds},
                      {"training_seconds", r.training_seconds},
                      {"sampling/tokens_per_second", rate(r.sampled_tokens, r.sampling_seconds)},
-                     {"training/tokens_per_second", rate(r.trained_tokens, r.training_seconds)}};
+                     {"training/tokens_per_second", rate(r.update.tokens, r.training_seconds)}};
+  if (r.update.base_kl) metrics.emplace_back("kl", *r.update.base_kl);
   if (r.by_task.size() > 1) {
     for (const auto& [task, reward] : r.by_task) metrics.emplace_back("reward/" + task, reward);
   }

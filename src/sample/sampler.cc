@@ -180,6 +180,26 @@ SampledToken PickGiven(std::span<const float> logits, int32_t likeliest,
                            : PickUnfiltered(logits, likeliest, weight, u);
 }
 
+// sampled_logprob of the rows that were drawn at a temperature other than 1 from all tokens, as the
+// loss head computes it.
+void ScaledLogprobs(const Tensor& logits, std::span<const RowToSample> rows,
+                    std::span<SampledToken> picked) {
+  const int64_t V = logits.cols();
+  static thread_local std::vector<float> scaled;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const SamplingParams& params = *rows[i].params;
+    if (params.temperature == 0 || params.temperature == 1 || params.filtered()) continue;
+    const float* row = logits.as<float>() + static_cast<int64_t>(i) * V;
+    scaled.assign(row, row + V);
+    const Tensor copy(scaled.data(), DType::kF32, {1, V});
+    ScaleLogits(copy, static_cast<float>(1 / params.temperature));
+    float lse = 0;
+    TargetLogprobs(copy, std::span(&picked[i].token, 1),
+                   Tensor(&picked[i].sampled_logprob, DType::kF32, {1}),
+                   Tensor(&lse, DType::kF32, {1}));
+  }
+}
+
 }  // namespace
 
 void CheckSamplingParams(const SamplingParams& params, int64_t vocab_size) {
@@ -230,6 +250,7 @@ void SampleRows(const Tensor& logits, std::span<const RowToSample> rows,
     // Then both distributions are one: so are the numbers, and ratios between them exactly 1.
     if (params.temperature == 1 && !params.filtered()) picked[i].sampled_logprob = logprobs[i];
   }
+  ScaledLogprobs(logits, rows, picked);
 }
 
 }  // namespace lorikeet

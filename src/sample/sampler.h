@@ -29,13 +29,14 @@ void CheckSamplingParams(const SamplingParams& params, int64_t vocab_size);
 
 struct SampledToken {
   int32_t token = 0;
-  float logprob = 0;          // log softmax(logits): what a training forward gives, bit for bit
-  float sampled_logprob = 0;  // under the sampled distribution; 0 when greedy
+  float logprob = 0;  // log softmax(logits): what a training forward gives, bit for bit
+  // Under the sampled distribution; 0 when greedy. Unfiltered samples have the bits of a loss head
+  // of the same temperature (model/loss_head.h).
+  float sampled_logprob = 0;
 };
 
 // One row: logits (V) f32, u uniform in [0, 1). Equal logits rank by index, the lower first. Fills
-// all but logprob; with temperature 1 and no filter sampled_logprob is logprob and is left to
-// SampleRows too.
+// all but logprob; where SampleRows gives sampled_logprob the loss head's bits, it is near them.
 SampledToken PickToken(std::span<const float> logits, const SamplingParams& params, double u);
 
 struct RowToSample {

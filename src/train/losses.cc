@@ -17,7 +17,14 @@ PolicyRow RowOf(const PackedBatch& batch, int64_t row, float logprob) {
   const auto i = static_cast<size_t>(row);
   const double logp = logprob;
   // Equal bits give exactly 1: the sampler's log-probabilities are this forward's.
-  return {batch.weights[i], batch.advantages[i], logp, std::exp(logp - batch.old_logprobs[i])};
+  const double ratio =
+      batch.old_logprobs.empty() ? 1 : std::exp(logp - static_cast<double>(batch.old_logprobs[i]));
+  return {batch.weights[i], batch.advantages[i], logp, ratio};
+}
+
+TokenGrad PolicyGradient(const PolicyRow& row) {
+  const double coefficient = -row.weight * row.advantage;
+  return {coefficient * row.logprob, static_cast<float>(coefficient)};
 }
 
 TokenGrad ImportanceSampling(const PolicyRow& row) {
@@ -38,6 +45,27 @@ TokenGrad Cispo(const LossConfig& config, const PolicyRow& row) {
   return {coefficient * row.logprob, static_cast<float>(coefficient)};
 }
 
+TokenGrad PolicyLoss(const LossConfig& config, const PolicyRow& row) {
+  switch (config.fn) {
+    case LossFn::kPolicyGradient:
+      return PolicyGradient(row);
+    case LossFn::kImportanceSampling:
+      return ImportanceSampling(row);
+    case LossFn::kPpo:
+      return Ppo(config, row);
+    case LossFn::kCispo:
+      return Cispo(config, row);
+    case LossFn::kCrossEntropy:
+      break;
+  }
+  CHECK(false && "unknown loss");
+}
+
+TokenGrad KlPenalty(double coefficient, double weight, double logprob, double reference) {
+  const double apart = reference - logprob, scale = weight * coefficient;
+  return {scale * (std::expm1(apart) - apart), static_cast<float>(-scale * std::expm1(apart))};
+}
+
 }  // namespace
 
 TokenLoss MakeTokenLoss(const LossConfig& config, const PackedBatch& batch) {
@@ -47,25 +75,21 @@ TokenLoss MakeTokenLoss(const LossConfig& config, const PackedBatch& batch) {
       return TokenGrad{-static_cast<double>(weight) * logprob, -weight};
     };
   }
-  CHECK(batch.advantages.size() == batch.weights.size() &&
-        batch.old_logprobs.size() == batch.weights.size());
-  switch (config.fn) {
-    case LossFn::kImportanceSampling:
-      return [&batch](int64_t row, float logprob) {
-        return ImportanceSampling(RowOf(batch, row, logprob));
-      };
-    case LossFn::kPpo:
-      return [&batch, config](int64_t row, float logprob) {
-        return Ppo(config, RowOf(batch, row, logprob));
-      };
-    case LossFn::kCispo:
-      return [&batch, config](int64_t row, float logprob) {
-        return Cispo(config, RowOf(batch, row, logprob));
-      };
-    case LossFn::kCrossEntropy:
-      break;
-  }
-  CHECK(false && "unknown loss");
+  const size_t rows = batch.weights.size();
+  CHECK(batch.advantages.size() == rows);
+  CHECK(config.fn == LossFn::kPolicyGradient || batch.old_logprobs.size() == rows);
+  CHECK(config.kl_coef == 0 || batch.reference_logprobs.size() == rows);
+  return [&batch, config](int64_t row, float logprob) {
+    const PolicyRow of = RowOf(batch, row, logprob);
+    TokenGrad grad = PolicyLoss(config, of);
+    if (config.kl_coef > 0) {
+      const float reference = batch.reference_logprobs[static_cast<size_t>(row)];
+      const TokenGrad kl = KlPenalty(config.kl_coef, of.weight, logprob, reference);
+      grad.loss += kl.loss;
+      grad.dlogprob += kl.dlogprob;
+    }
+    return grad;
+  };
 }
 
 }  // namespace lorikeet

@@ -59,7 +59,8 @@ void TrainingRun::Init(const RunOptions& options) {
                                               options.tokens_per_microbatch, /*backward=*/true));
 }
 
-ForwardBackwardOutput TrainingRun::Run(std::span<const Example* const> examples,
+ForwardBackwardOutput TrainingRun::Run(const Policy& policy,
+                                       std::span<const Example* const> examples,
                                        const LossConfig& loss, bool backward) {
   ForwardBackwardOutput output;
   output.logprobs.resize(examples.size());
@@ -68,12 +69,12 @@ ForwardBackwardOutput TrainingRun::Run(std::span<const Example* const> examples,
     Activations kept;
     kept.recompute = options_.recompute;
     ForwardOptions options;
-    options.adapter = adapter();
+    options.adapter = policy.adapter;
     options.keep = backward ? &kept : nullptr;
-    const Tensor hidden = lorikeet::Forward(model_, packed.batch, options, *arena_);
-    const LossHeadOutput head =
-        LossHead(model_, adapter(), {hidden, packed.targets, packed.weights},
-                 MakeTokenLoss(loss, packed), backward, *arena_);
+    const Tensor hidden = lorikeet::Forward(policy.model, packed.batch, options, *arena_);
+    const LossHeadOutput head = LossHead(policy.model, policy.adapter,
+                                         {hidden, packed.targets, packed.weights, loss.temperature},
+                                         MakeTokenLoss(loss, packed), backward, *arena_);
     // Before the gradients take in what is not finite.
     if (backward && std::isfinite(head.loss_sum)) {
       Backward(model_, packed.batch, adapter(), kept, head.dhidden, *arena_);
@@ -91,12 +92,25 @@ ForwardBackwardOutput TrainingRun::Run(std::span<const Example* const> examples,
 
 ForwardBackwardOutput TrainingRun::Forward(std::span<const Example* const> examples,
                                            const LossConfig& loss) {
-  return Run(examples, loss, /*backward=*/false);
+  return Run({model_, adapter()}, examples, loss, /*backward=*/false);
+}
+
+ForwardBackwardOutput TrainingRun::ForwardReference(std::span<const Example* const> examples,
+                                                    const LossConfig& loss) {
+  CHECK(has_reference());
+  const Model& model = reference_ != nullptr ? *reference_ : model_;
+  return Run({model, nullptr}, examples, loss, /*backward=*/false);
+}
+
+void TrainingRun::SetReference(const Model* reference) {
+  CHECK(reference->config().hidden_size == model_.config().hidden_size &&
+        reference->config().num_hidden_layers == model_.config().num_hidden_layers);
+  reference_ = reference;
 }
 
 ForwardBackwardOutput TrainingRun::ForwardBackward(std::span<const Example* const> examples,
                                                    const LossConfig& loss) {
-  return Run(examples, loss, /*backward=*/true);
+  return Run({model_, adapter()}, examples, loss, /*backward=*/true);
 }
 
 OptimStepOutput TrainingRun::OptimStep(const OptimParams& params) {

@@ -63,6 +63,14 @@ class TrainingRun {
   // examples.
   ForwardBackwardOutput ForwardBackward(std::span<const Example* const> examples,
                                         const LossConfig& loss = {});
+  // The same without the adapter, or with the reference model's weights: log-probabilities of the
+  // policy that training began with. Needs one or the other.
+  ForwardBackwardOutput ForwardReference(std::span<const Example* const> examples,
+                                         const LossConfig& loss = {});
+  // A second copy of the model as it was, for full fine-tuning, whose own base moves. Must be of
+  // the same shape and outlive the run.
+  void SetReference(const Model* reference);
+  bool has_reference() const { return adapter_ || reference_ != nullptr; }
   // One AdamW update with gradients / grad_divisor, clipped by their global norm; then zeroes them.
   // A gradient that is not finite throws Error(kDiverged) naming the parameter, weights untouched.
   OptimStepOutput OptimStep(const OptimParams& params);
@@ -91,12 +99,18 @@ class TrainingRun {
   void ZeroGradients();
 
  private:
-  ForwardBackwardOutput Run(std::span<const Example* const> examples, const LossConfig& loss,
-                            bool backward);
+  // Whose weights a pass uses.
+  struct Policy {
+    const Model& model;
+    const LoraAdapter* adapter;
+  };
+  ForwardBackwardOutput Run(const Policy& policy, std::span<const Example* const> examples,
+                            const LossConfig& loss, bool backward);
   void Init(const RunOptions& options);
 
   Model& model_;
   std::optional<LoraAdapter> adapter_;
+  const Model* reference_ = nullptr;
   RunOptions options_;
   std::vector<Param> params_;
   TensorPool moments_;

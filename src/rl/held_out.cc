@@ -1,0 +1,74 @@
+#include "rl/held_out.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+#include "rl/rl_report.h"
+
+namespace lorikeet {
+namespace {
+
+std::vector<Group> Ask(Generator& generator, const PromptWriter& writer,
+                       const RolloutConfig& config, const RewardFunction& reward,
+                       std::span<const Problem> problems) {
+  std::vector<Group> groups;
+  for (const Problem& problem : problems) groups.push_back(writer.Write(problem));
+  SampleRollouts(generator, writer, config, reward, groups);
+  return groups;
+}
+
+std::vector<int64_t> PassCounts(int64_t samples) {
+  std::vector<int64_t> counts;
+  for (int64_t k = 1; k < samples; k *= 2) counts.push_back(k);
+  counts.push_back(samples);
+  return counts;
+}
+
+double MeanPassAtK(std::span<const Group> groups, int64_t k) {
+  double sum = 0, problems = 0;
+  for (const Group& group : groups) {
+    int64_t valid = 0, right = 0;
+    for (const Rollout& rollout : group.rollouts) {
+      valid += rollout.grade.verdict != Verdict::kInvalid ? 1 : 0;
+      right += rollout.grade.verdict == Verdict::kCorrect ? 1 : 0;
+    }
+    if (valid < k) continue;
+    sum += PassAtK(valid, right, k);
+    problems += 1;
+  }
+  return problems > 0 ? sum / problems : 0;
+}
+
+}  // namespace
+
+double PassAtK(int64_t n, int64_t c, int64_t k) {
+  CHECK(0 <= c && c <= n && 1 <= k && k <= n);
+  // C(n - c, k) / C(n, k) = product over i < k of (n - c - i) / (n - i)
+  double none = 1;
+  for (int64_t i = 0; i < k; ++i) {
+    none *= static_cast<double>(std::max<int64_t>(n - c - i, 0)) / static_cast<double>(n - i);
+  }
+  return 1 - none;
+}
+
+HeldOutResult SolveHeldOut(Generator& generator, const PromptWriter& writer,
+                           const HeldOutConfig& config, const RewardFunction& reward,
+                           std::span<const Problem> problems) {
+  RolloutConfig greedy{.group_size = 1, .sampling = config.sampling};
+  greedy.sampling.temperature = 0;
+  const StepReport report = ReportOf(Ask(generator, writer, greedy, reward, problems));
+  HeldOutResult result{.accuracy = report.accuracy,
+                       .reward = report.reward,
+                       .mean_length = report.mean_length,
+                       .truncated = report.truncated,
+                       .invalid = report.invalid};
+  if (config.samples == 0) return result;
+  const RolloutConfig sampled{.group_size = config.samples, .sampling = config.sampling};
+  const std::vector<Group> groups = Ask(generator, writer, sampled, reward, problems);
+  for (const int64_t k : PassCounts(config.samples)) {
+    result.pass_at.emplace_back(k, MeanPassAtK(groups, k));
+  }
+  return result;
+}
+
+}  // namespace lorikeet

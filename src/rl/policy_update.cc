@@ -1,0 +1,116 @@
+#include "rl/policy_update.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace lorikeet {
+namespace {
+
+std::vector<const Example*> Pointers(const PolicyBatch& batch) {
+  std::vector<const Example*> pointers;
+  for (const Example& example : batch.examples) pointers.push_back(&example);
+  return pointers;
+}
+
+// Groups in `count` runs of nearly equal size.
+std::vector<PolicyBatch> MiniBatches(std::span<const Group> groups, const Objective& objective,
+                                     int64_t count) {
+  std::vector<PolicyBatch> batches;
+  const auto n = static_cast<int64_t>(groups.size());
+  for (int64_t b = 0; b < count; ++b) {
+    const int64_t begin = n * b / count, end = n * (b + 1) / count;
+    PolicyBatch batch = MakePolicyBatch(
+        groups.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), objective);
+    if (batch.divisor > 0) batches.push_back(std::move(batch));
+  }
+  return batches;
+}
+
+// Fills the reference's log-probabilities; the sum over tokens of exp(d) - 1 - d, and the tokens.
+std::pair<double, double> AskReference(TrainingRun& run, double temperature, PolicyBatch* batch) {
+  const ForwardBackwardOutput output =
+      run.ForwardReference(Pointers(*batch), {.temperature = temperature});
+  double sum = 0, tokens = 0;
+  for (size_t i = 0; i < batch->examples.size(); ++i) {
+    Example& example = batch->examples[i];
+    example.reference_logprobs = output.logprobs[i];
+    for (size_t t = 0; t < example.tokens.size(); ++t) {
+      if (example.weights[t] == 0) continue;
+      const double apart =
+          static_cast<double>(output.logprobs[i][t]) - static_cast<double>(example.logprobs[t]);
+      sum += std::expm1(apart) - apart;
+      tokens += 1;
+    }
+  }
+  return {sum, tokens};
+}
+
+std::optional<double> AskReference(TrainingRun& run, const UpdateConfig& config,
+                                   std::vector<PolicyBatch>& batches) {
+  const bool wanted = config.measure_base_kl || config.objective.loss.kl_coef > 0;
+  if (!wanted || !run.has_reference()) return std::nullopt;
+  double sum = 0, tokens = 0;
+  for (PolicyBatch& batch : batches) {
+    const auto [more, counted] = AskReference(run, config.objective.loss.temperature, &batch);
+    sum += more;
+    tokens += counted;
+  }
+  return tokens > 0 ? sum / tokens : 0;
+}
+
+std::vector<std::vector<float>> SamplersLogprobs(const PolicyBatch& batch) {
+  std::vector<std::vector<float>> logprobs;
+  for (const Example& example : batch.examples) logprobs.push_back(example.logprobs);
+  return logprobs;
+}
+
+// One ratio for a completion must be known before its tokens' gradients are.
+std::optional<double> PrepareSequenceRatios(TrainingRun& run, const UpdateConfig& config,
+                                            bool on_policy, PolicyBatch* batch) {
+  if (!config.objective.sequence_ratio) return std::nullopt;
+  const auto logprobs =
+      on_policy && config.exact
+          ? SamplersLogprobs(*batch)
+          : run.Forward(Pointers(*batch), {.temperature = config.objective.loss.temperature})
+                .logprobs;
+  return SetSequenceCoefficients(logprobs, config.objective, batch);
+}
+
+}  // namespace
+
+UpdateReport UpdatePolicy(TrainingRun& run, std::span<const Group> groups,
+                          const UpdateConfig& config) {
+  UpdateReport report;
+  std::vector<PolicyBatch> batches = MiniBatches(groups, config.objective, config.minibatches);
+  report.base_kl = AskReference(run, config, batches);
+  double grad_norms = 0;
+  for (int64_t pass = 0; pass < config.passes && !report.stopped; ++pass) {
+    for (PolicyBatch& batch : batches) {
+      const bool first = report.updates == 0;
+      const std::optional<double> sequence_loss = PrepareSequenceRatios(run, config, first, &batch);
+      const ForwardBackwardOutput output =
+          run.ForwardBackward(Pointers(batch), config.objective.loss);
+      report.tokens += output.tokens;
+      const PolicyDistance distance = DistanceOf(batch, output.logprobs, config.objective);
+      if (!first && config.target_kl > 0 && distance.kl > config.target_kl) {
+        run.ZeroGradients();
+        report.stopped = true;
+        break;
+      }
+      OptimParams optim = config.optim;
+      optim.grad_divisor = batch.divisor;
+      grad_norms += run.OptimStep(optim).grad_norm;
+      if (first) {
+        report.first = distance;
+        report.loss = sequence_loss.value_or(output.loss_sum) / batch.divisor;
+      }
+      report.last = distance;
+      ++report.updates;
+    }
+  }
+  if (report.updates > 0) report.grad_norm = grad_norms / static_cast<double>(report.updates);
+  return report;
+}
+
+}  // namespace lorikeet

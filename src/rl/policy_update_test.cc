@@ -1,0 +1,271 @@
+// What reinforcement learning rests on here: the sampler's log-probabilities are the trainer's.
+#include "rl/policy_update.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "core/parallel.h"
+#include "core/random.h"
+#include "model/weights.h"
+#include "sample/generator.h"
+
+namespace lorikeet {
+namespace {
+
+std::string GoldenDir(const std::string& family) {
+  return std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/model/" + family;
+}
+
+// A toy task: the share of even tokens in a completion.
+void RewardEvenTokens(std::span<Group> groups) {
+  for (Group& group : groups) {
+    for (Rollout& rollout : group.rollouts) {
+      double even = 0;
+      for (const int32_t token : rollout.generation.tokens) even += token % 2 == 0 ? 1 : 0;
+      const auto n = static_cast<double>(rollout.generation.tokens.size());
+      rollout.grade = {Verdict::kWrong, even / n, ""};
+    }
+  }
+}
+
+struct Toy {
+  std::unique_ptr<Model> model;
+  std::unique_ptr<TrainingRun> run;
+  std::unique_ptr<Generator> generator;
+
+  Toy(const std::string& family, DType dtype, int rank, int64_t slots = 16)
+      : model(Model::Load(GoldenDir(family), dtype)) {
+    const RunOptions options = {.tokens_per_microbatch = 256};
+    if (rank == 0) {
+      run = std::make_unique<TrainingRun>(*model, options);
+    } else {
+      LoraConfig config;
+      config.r = rank;
+      config.target_modules = {"all-linear"};
+      run = std::make_unique<TrainingRun>(*model, LoraAdapter::Create(*model, config, 3), options);
+    }
+    generator = std::make_unique<Generator>(
+        *model, run->adapter(),
+        GeneratorLimits{.slots = slots, .capacity = 48, .tokens_per_step = 64});
+  }
+
+  // Groups of completions of random prompts, of mixed lengths.
+  std::vector<Group> Sample(uint64_t step, int64_t count, int64_t size,
+                            double temperature = 1) const {
+    std::vector<Group> groups(static_cast<size_t>(count));
+    std::vector<GenerateRequest> requests;
+    for (int64_t g = 0; g < count; ++g) {
+      const RandomStream random(11, "toy", {}, step * 100 + static_cast<uint64_t>(g));
+      for (int64_t i = 0; i < 3 + 5 * g; ++i) {
+        groups[static_cast<size_t>(g)].prompt.push_back(static_cast<int32_t>(
+            random.Below(static_cast<uint64_t>(i), model->config().vocab_size)));
+      }
+      for (int64_t i = 0; i < size; ++i) {
+        GenerateRequest request;
+        request.prompt = groups[static_cast<size_t>(g)].prompt;
+        request.params = {.max_tokens = 4 + 3 * (i % 3), .temperature = temperature, .seed = step};
+        request.key = static_cast<uint64_t>(g * size + i);
+        requests.push_back(std::move(request));
+      }
+    }
+    std::vector<Generation> said = generator->Run(std::move(requests));
+    for (size_t i = 0; i < said.size(); ++i) {
+      groups[i / static_cast<size_t>(size)].rollouts.push_back({std::move(said[i]), "", {}});
+    }
+    RewardEvenTokens(groups);
+    return groups;
+  }
+
+  UpdateReport Learn(std::span<const Group> groups, const UpdateConfig& config) const {
+    const UpdateReport report = UpdatePolicy(*run, groups, config);
+    generator->ForgetPrefixes();
+    return report;
+  }
+  UpdateReport Learn(std::span<const Group> groups, const std::string& objective,
+                     double rate) const {
+    return Learn(groups, {.objective = GetObjective(objective), .optim = {.learning_rate = rate}});
+  }
+};
+
+double MeanReward(const std::vector<Group>& groups) {
+  double sum = 0, count = 0;
+  for (const Group& group : groups) {
+    for (const Rollout& rollout : group.rollouts) {
+      sum += rollout.grade.reward;
+      count += 1;
+    }
+  }
+  return sum / count;
+}
+
+// What the sampler said of a token is, bit for bit, what the trainer says of it: on every step, for
+// adapters and all weights, whatever the number of threads.
+TEST(OnPolicy, TheSamplersLogprobsAreTheTrainers) {
+  const int before = NumThreads();
+  for (const char* family : {"llama", "qwen2", "qwen3"}) {
+    for (const DType dtype : {DType::kF32, DefaultComputeDtype()}) {
+      for (const int rank : {1, 0}) {
+        SetNumThreads(2);
+        const Toy toy(family, dtype, rank);
+        for (uint64_t step = 0; step < 3; ++step) {
+          SetNumThreads(step % 2 == 0 ? 2 : 1);
+          const std::vector<Group> groups = toy.Sample(step, 3, 6);
+          const UpdateReport report = toy.Learn(groups, "importance_sampling", 1e-2);
+          ASSERT_EQ(report.updates, 1);
+          EXPECT_EQ(report.first.logp_difference, 0)
+              << family << " " << DTypeName(dtype) << " rank " << rank << " step " << step;
+          EXPECT_EQ(report.first.kl, 0);
+          EXPECT_EQ(report.first.ratio_min, 1);
+          EXPECT_EQ(report.first.ratio_max, 1);
+        }
+      }
+    }
+  }
+  SetNumThreads(before);
+}
+
+// However many sequences were sampled at once, and at temperatures other than 1.
+TEST(OnPolicy, BatchSizesAndTemperaturesDoNotMatter) {
+  for (const DType dtype : {DType::kF32, DefaultComputeDtype()}) {
+    for (const int64_t slots : {1, 7, 64}) {
+      for (const double temperature : {1.0, 0.6}) {
+        const Toy toy("llama", dtype, 1, slots);
+        UpdateConfig config = {.objective = GetObjective("ppo"), .optim = {.learning_rate = 1e-2}};
+        config.objective.loss.temperature = temperature;
+        for (uint64_t step = 0; step < 2; ++step) {
+          const UpdateReport report =
+              toy.Learn(toy.Sample(step, 2, slots == 64 ? 32 : 6, temperature), config);
+          ASSERT_EQ(report.updates, 1);
+          EXPECT_EQ(report.first.logp_difference, 0)
+              << DTypeName(dtype) << ", " << slots << " slots, temperature " << temperature;
+        }
+      }
+    }
+  }
+}
+
+TEST(OnPolicy, AnotherTemperatureIsAnotherPolicy) {
+  const Toy toy("llama", DType::kF32, 1);
+  const UpdateReport report = toy.Learn(toy.Sample(0, 2, 6, 0.6), "ppo", 1e-2);
+  EXPECT_GT(report.first.logp_difference, 1e-3);
+}
+
+TEST(PolicyUpdate, PassesAndMiniBatchesLagBehindTheSampler) {
+  const Toy toy("llama", DType::kF32, 4);
+  const std::vector<Group> groups = toy.Sample(0, 4, 6);
+  UpdateConfig config = {.objective = GetObjective("ppo"),
+                         .optim = {.learning_rate = 1e-2},
+                         .passes = 2,
+                         .minibatches = 2};
+  const UpdateReport report = toy.Learn(groups, config);
+  EXPECT_EQ(report.updates, 4);
+  EXPECT_EQ(toy.run->optim_steps(), 4);
+  EXPECT_EQ(report.first.logp_difference, 0);
+  EXPECT_GT(report.last.kl, 0);
+  EXPECT_GT(report.last.ratio_max, 1);
+  EXPECT_LT(report.last.ratio_min, 1);
+  EXPECT_FALSE(report.stopped);
+}
+
+TEST(PolicyUpdate, TargetKlEndsABatchBeforeTheUpdate) {
+  const Toy toy("llama", DType::kF32, 4);
+  const std::vector<Group> groups = toy.Sample(0, 4, 6);
+  UpdateConfig config = {.objective = GetObjective("ppo"),
+                         .optim = {.learning_rate = 3e-2},
+                         .passes = 50,
+                         .target_kl = 0.01};
+  const UpdateReport report = toy.Learn(groups, config);
+  EXPECT_TRUE(report.stopped);
+  EXPECT_LT(report.updates, 50);
+  EXPECT_LE(report.last.kl, 0.01);
+  EXPECT_EQ(toy.run->optim_steps(), report.updates);
+  // The gradient of the update that was not made is gone.
+  EXPECT_EQ(toy.run->ParamsWithoutGradient().size(), toy.run->params().size());
+}
+
+TEST(PolicyUpdate, WithoutSignalNothingMoves) {
+  const Toy toy("llama", DType::kF32, 4);
+  std::vector<Group> groups = toy.Sample(0, 2, 6);
+  for (Group& group : groups) {
+    for (Rollout& rollout : group.rollouts) rollout.grade = Grade::Correct();
+  }
+  const UpdateReport report = toy.Learn(groups, "grpo", 1e-2);
+  EXPECT_EQ(report.updates, 0);
+  EXPECT_EQ(toy.run->optim_steps(), 0);
+}
+
+// Where sampler and trainer agree, a forward of its own finds the sequence ratios of 1 that the
+// first update takes for granted: the same weights to the last bit.
+TEST(PolicyUpdate, SequenceRatiosOfTheFirstUpdateAreOne) {
+  std::vector<std::vector<float>> weights;
+  for (const bool exact : {true, false}) {
+    const Toy toy("llama", DType::kF32, 4);
+    const UpdateConfig config = {.objective = GetObjective("gspo"),
+                                 .optim = {.learning_rate = 1e-2},
+                                 .passes = 2,
+                                 .exact = exact};
+    EXPECT_EQ(toy.Learn(toy.Sample(0, 3, 6), config).updates, 2);
+    std::vector<float> all;
+    for (const Param& param : toy.run->params()) {
+      all.insert(all.end(), param.value.as<float>(), param.value.as<float>() + param.value.size());
+    }
+    weights.push_back(std::move(all));
+  }
+  EXPECT_EQ(weights[0], weights[1]);
+}
+
+// The distance to the base is 0 at first, grows, and a penalty keeps it small.
+TEST(PolicyUpdate, AKlPenaltyHoldsOnToTheBase) {
+  std::vector<double> last;
+  for (const double coefficient : {0.0, 1.0}) {
+    const Toy toy("llama", DType::kF32, 4);
+    UpdateConfig config = {.objective = GetObjective("importance_sampling"),
+                           .optim = {.learning_rate = 1e-2},
+                           .measure_base_kl = true};
+    config.objective.loss.kl_coef = coefficient;
+    for (uint64_t step = 0; step < 8; ++step) {
+      const UpdateReport report = toy.Learn(toy.Sample(step, 3, 8), config);
+      ASSERT_TRUE(report.base_kl.has_value());
+      if (step == 0) {
+        EXPECT_EQ(*report.base_kl, 0);
+      }
+      if (step == 7) last.push_back(*report.base_kl);
+    }
+  }
+  EXPECT_GT(last[0], 0.01);
+  EXPECT_LT(last[1], last[0] / 2);
+}
+
+TEST(PolicyUpdate, FullFineTuningMeasuresAgainstASecondCopy) {
+  const Toy toy("llama", DType::kF32, 0);
+  UpdateConfig config = {.objective = GetObjective("importance_sampling"),
+                         .optim = {.learning_rate = 1e-3},
+                         .measure_base_kl = true};
+  EXPECT_FALSE(toy.Learn(toy.Sample(0, 3, 6), config).base_kl.has_value());
+  const std::unique_ptr<Model> base = Model::Load(GoldenDir("llama"), DType::kF32);
+  toy.run->SetReference(base.get());
+  const std::optional<double> moved = toy.Learn(toy.Sample(1, 3, 6), config).base_kl;
+  ASSERT_TRUE(moved.has_value());
+  EXPECT_GT(*moved, 0);
+}
+
+// Rank 1 and all weights learn the toy task from its rewards alone. The mean of a sample's 64
+// completions is known to 0.025 (one standard error), so that 0.1 is no chance.
+TEST(SlowOnPolicy, EveryObjectiveRaisesTheReward) {
+  for (const Objective& objective : Objectives()) {
+    for (const int rank : {1, 0}) {
+      const Toy toy("llama", DType::kF32, rank);
+      const double first = MeanReward(toy.Sample(1000, 4, 16));
+      for (uint64_t step = 0; step < 60; ++step) {
+        toy.Learn(toy.Sample(step, 4, 16), objective.name, rank == 0 ? 1e-3 : 1e-2);
+      }
+      const double last = MeanReward(toy.Sample(1000, 4, 16));
+      EXPECT_GT(last, first + 0.1) << objective.name << " rank " << rank;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lorikeet
