@@ -4,7 +4,8 @@
 // Queries are taken in blocks of kAttentionBlock positions, aligned to the sequence's start; a
 // block multiplies the keys up to its own end, so the product shapes that a row meets depend on the
 // row's position alone. Hence the bit rule: a query's output does not depend on what else is in the
-// batch, nor on whether its keys come from the batch or from a cache.
+// batch, nor on whether its keys come from the batch or from a cache, nor on whether they lie in
+// one piece or begin in a prefix.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -22,11 +23,15 @@ inline constexpr int64_t kAttentionPadding = kAttentionBlock - 1;
 struct AttentionSequence {
   int64_t q_begin = 0;  // first row in q, out, lse
   int64_t q_len = 0;
-  int64_t kv_len = 0;
+  int64_t kv_len = 0;  // with those of the prefix
   const void* k =
       nullptr;  // (kv_len, Dh) C of kv head 0; head j lies head_stride * j elements further
   const void* v = nullptr;
   int64_t head_stride = 0;
+  // Index in the call's sequences of the one whose keys come before this one's: a prompt with
+  // several answers is computed once. k and v are then this one's own, without the prefix. A prefix
+  // has none itself and all its queries in the batch. -1: none.
+  int64_t prefix = -1;
 };
 
 // The sequences of a packed batch whose keys and values are k and v (K, T + padding, Dh).
@@ -42,15 +47,15 @@ void AttentionForward(const AttentionShape& shape, const Tensor& q,
                       const Tensor& lse);
 
 // dout (T, H * Dh) f32, lse as the forward left it. dq (K, T, G, Dh), dk and dv (K, T, Dh) f32 are
-// written, not added to. The keys must come from the batch: kv_len == q_len.
+// written, not added to. The keys must come from the batch: kv_len == q_len, but for a prefix.
 void AttentionBackward(const AttentionShape& shape, const Tensor& dout, const Tensor& q,
                        std::span<const AttentionSequence> sequences, const Tensor& lse,
                        const Tensor& dq, const Tensor& dk, const Tensor& dv);
 
 // Memory that both take besides their operands and keep for the next call, for T tokens in
 // sequences of up to `longest`: of every thread for one query block, and the shares of long
-// sequences.
+// sequences. shared_prefixes: at most, for any cut of the T tokens into prefixes and what follows.
 int64_t AttentionScratchBytes(const AttentionShape& shape, DType dtype, int64_t T, int64_t longest,
-                              int threads);
+                              int threads, bool shared_prefixes = false);
 
 }  // namespace lorikeet

@@ -1,0 +1,70 @@
+#include "kernels/attention_blocks.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/arena.h"
+#include "core/check.h"
+
+namespace lorikeet {
+namespace {
+
+// Memory of one thread, reused from call to call.
+std::byte* ThreadScratch(int64_t bytes) {
+  static thread_local Buffer buffer;
+  if (buffer.tensor().size() < bytes) buffer = Buffer(DType::kU8, {bytes});
+  return static_cast<std::byte*>(buffer.tensor().data);
+}
+
+}  // namespace
+
+void AppendBlocks(const AttentionSequence& sequence, const AttentionSequence* prefix,
+                  int64_t kv_head, int64_t group, std::vector<QueryBlock>* blocks) {
+  const int64_t offset = sequence.kv_len - sequence.q_len;
+  for (int64_t begin = 0; begin < sequence.q_len;) {
+    const int64_t keys = RoundUpToBlock(offset + begin + 1);
+    const int64_t fits = std::max<int64_t>(1, kMaxScores / (keys * group));
+    const int64_t end = std::min({sequence.q_len, keys - offset, begin + fits});
+    blocks->push_back({&sequence, prefix, kv_head, begin, end});
+    begin = end;
+  }
+}
+
+Carver::Carver(int64_t bytes) : next_(ThreadScratch(bytes)) {}
+
+Tensor RowsAt(const void* data, DType dtype, int64_t first_element, int64_t rows, int64_t cols) {
+  return Tensor(static_cast<std::byte*>(const_cast<void*>(data)) + DTypeBytes(dtype, first_element),
+                dtype, {rows, cols});
+}
+
+const AttentionSequence* PrefixOf(const AttentionSequence& sequence,
+                                  std::span<const AttentionSequence> sequences) {
+  if (sequence.prefix < 0) return nullptr;
+  const AttentionSequence& prefix = sequences[static_cast<size_t>(sequence.prefix)];
+  CHECK(prefix.prefix < 0 && prefix.q_len == prefix.kv_len &&
+        sequence.kv_len == prefix.kv_len + sequence.q_len);
+  return &prefix;
+}
+
+Tensor HeadView::Of(Which which, int64_t first, int64_t count) const {
+  const bool own = first >= PrefixLength();
+  const AttentionSequence& from = own ? sequence : *prefix;
+  const int64_t row = own ? first - PrefixLength() : first;
+  return RowsAt(from.*which, q.dtype, kv_head * from.head_stride + row * shape.head_dim, count,
+                shape.head_dim);
+}
+
+Tensor HeadView::Dense(Which which, int64_t first, int64_t count, const Tensor& gathered) const {
+  const int64_t before = PrefixLength() - first;
+  if (before <= 0 || before >= count) return Of(which, first, count);
+  const Tensor to = gathered.Rows(0, count);
+  const auto copy = [&](int64_t begin, int64_t end) {
+    const Tensor from = Of(which, first + begin, end - begin);
+    std::memcpy(to.Rows(begin, end).data, from.data, static_cast<size_t>(from.bytes()));
+  };
+  copy(0, before);
+  copy(before, count);
+  return to;
+}
+
+}  // namespace lorikeet

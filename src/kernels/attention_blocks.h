@@ -1,0 +1,113 @@
+// What the forward and the backward of attention share: how queries are cut into blocks, and where
+// the operands of a block lie. For attention.cc and attention_backward.cc alone.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/tensor.h"
+#include "kernels/attention.h"
+
+namespace lorikeet {
+
+inline int64_t RoundUpToBlock(int64_t n) {
+  return (n + kAttentionBlock - 1) / kAttentionBlock * kAttentionBlock;
+}
+
+// Query tokens [begin, end) of one sequence, inside one block of positions, for one kv head.
+struct QueryBlock {
+  const AttentionSequence* sequence;
+  const AttentionSequence* prefix;  // null: none
+  int64_t kv_head;
+  int64_t begin, end;  // within the sequence's queries
+
+  int64_t tokens() const { return end - begin; }
+  int64_t FirstVisible() const { return sequence->kv_len - sequence->q_len + begin + 1; }
+  int64_t Keys() const { return RoundUpToBlock(FirstVisible()); }
+};
+
+// At most this many scores at once: long contexts take fewer query rows, whose bits do not change.
+inline constexpr int64_t kMaxScores = 1 << 20;
+
+// Cuts a sequence's queries at multiples of kAttentionBlock positions, and finer where the scores
+// of a block would not fit.
+void AppendBlocks(const AttentionSequence& sequence, const AttentionSequence* prefix,
+                  int64_t kv_head, int64_t group, std::vector<QueryBlock>* blocks);
+
+// Hands out pieces of a thread's memory, which is kept for the next call.
+class Carver {
+ public:
+  explicit Carver(int64_t bytes);
+  Tensor Take(DType dtype, int64_t rows, int64_t cols) {
+    const Tensor tensor(next_, dtype, {rows, cols});
+    next_ += RoundUp(tensor.bytes());
+    return tensor;
+  }
+  static int64_t RoundUp(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+ private:
+  std::byte* next_;
+};
+
+Tensor RowsAt(const void* data, DType dtype, int64_t first_element, int64_t rows, int64_t cols);
+
+// Null: the sequence has none.
+const AttentionSequence* PrefixOf(const AttentionSequence& sequence,
+                                  std::span<const AttentionSequence> sequences);
+
+// Views of one kv head of one sequence.
+struct HeadView {
+  const AttentionShape& shape;
+  const Tensor& q;
+  const AttentionSequence& sequence;
+  const AttentionSequence* prefix;
+  int64_t kv_head;
+
+  HeadView(const AttentionShape& attention, const Tensor& queries, const QueryBlock& block)
+      : shape(attention),
+        q(queries),
+        sequence(*block.sequence),
+        prefix(block.prefix),
+        kv_head(block.kv_head) {}
+
+  Tensor Queries(const Tensor& like_q, int64_t begin, int64_t end) const {
+    const int64_t T = like_q.shape[1], row = shape.group * shape.head_dim;
+    return RowsAt(like_q.data, like_q.dtype, (kv_head * T + sequence.q_begin + begin) * row,
+                  (end - begin) * shape.group, shape.head_dim);
+  }
+  int64_t PrefixLength() const { return prefix == nullptr ? 0 : prefix->kv_len; }
+  // Of positions [first, first + count), which lie in the prefix or behind it.
+  Tensor Keys(int64_t first, int64_t count) const {
+    return Of(&AttentionSequence::k, first, count);
+  }
+  Tensor Values(int64_t first, int64_t count) const {
+    return Of(&AttentionSequence::v, first, count);
+  }
+  // The same for any positions: what begins in the prefix and ends behind it is copied to
+  // `gathered`, for products take dense operands.
+  Tensor DenseKeys(int64_t first, int64_t count, const Tensor& gathered) const {
+    return Dense(&AttentionSequence::k, first, count, gathered);
+  }
+  Tensor DenseValues(int64_t first, int64_t count, const Tensor& gathered) const {
+    return Dense(&AttentionSequence::v, first, count, gathered);
+  }
+  // Offset of a token's first head of this group in a token-major (T, H * Dh) tensor.
+  int64_t TokenMajor(int64_t token) const {
+    return ((sequence.q_begin + token) * shape.kv_heads + kv_head) * shape.group * shape.head_dim;
+  }
+  int64_t TokenStride() const { return shape.kv_heads * shape.group * shape.head_dim; }
+  float* Lse(const Tensor& lse, int64_t token) const {
+    if (!lse) return nullptr;
+    return lse.as<float>() + (kv_head * lse.shape[1] + sequence.q_begin + token) * shape.group;
+  }
+
+ private:
+  using Which = const void* AttentionSequence::*;
+  Tensor Of(Which which, int64_t first, int64_t count) const;
+  Tensor Dense(Which which, int64_t first, int64_t count, const Tensor& gathered) const;
+};
+
+// Of a thread, for one query block of the forward.
+int64_t ForwardBlockBytes(DType dtype, int64_t rows, int64_t keys, int64_t head_dim, bool gathers);
+
+}  // namespace lorikeet
