@@ -90,11 +90,7 @@ Score ScoreExamples(const Model& model, const LoraAdapter* adapter,
       weight_sum += weight;
       score.counted_tokens += weight != 0 ? 1 : 0;
     }
-    for (size_t s = 0; options.logprobs && s < packed.example_of_sequence.size(); ++s) {
-      score.logprobs[static_cast<size_t>(packed.example_of_sequence[s])].assign(
-          head.logprobs.begin() + packed.batch.cu_seqlens[s],
-          head.logprobs.begin() + packed.batch.cu_seqlens[s + 1]);
-    }
+    if (options.logprobs) packed.Scatter(head.logprobs, score.logprobs);
   }
   score.nll = weight_sum > 0 ? loss_sum / weight_sum : 0;
   return score;

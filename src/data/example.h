@@ -13,6 +13,10 @@ struct Example {
   std::vector<float> logprobs;         // (T) of the sampling policy; policy losses only, else empty
   // (T) of the policy that a KL penalty holds on to; only with such a penalty, else empty
   std::vector<float> reference_logprobs;
+  // Examples of one prefix_group (-1: none) begin with the same shared_prefix tokens, whose weights
+  // are 0: a prompt with several answers, which is computed once for those in the same batch.
+  int64_t prefix_group = -1;
+  int64_t shared_prefix = 0;
 
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
 };

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <numeric>
+#include <utility>
 
 #include "core/check.h"
 #include "core/error.h"
@@ -70,27 +72,109 @@ class Bins {
   std::vector<int64_t> most_free_;
 };
 
-template <class T>
-void Append(std::vector<T>& to, const std::vector<T>& from) {
-  to.insert(to.end(), from.begin(), from.end());
+// What lies in one batch together: an example, or several of a group behind their prefix.
+struct Unit {
+  std::vector<size_t> members;  // indices of examples, ascending
+  int64_t prefix = 0;           // rows that the members share
+  int64_t tokens = 0;           // of the prefix and of what is behind it
+};
+
+// Parts of a group that fit a batch; a part of one example needs no prefix of its own.
+void AppendParts(std::span<const Example* const> examples, const std::vector<size_t>& group,
+                 int64_t budget, std::vector<Unit>* units) {
+  const int64_t prefix = examples[group.front()]->shared_prefix;
+  std::vector<Unit> parts;
+  for (const size_t i : group) {
+    const int64_t own = examples[i]->num_tokens() - prefix;
+    if (parts.empty() || parts.back().tokens + own > budget) parts.push_back({{}, prefix, prefix});
+    parts.back().members.push_back(i);
+    parts.back().tokens += own;
+  }
+  for (Unit& part : parts) {
+    if (part.members.size() == 1) part.prefix = 0;
+    units->push_back(std::move(part));
+  }
 }
 
-void AddExample(PackedBatch& packed, const Example& example, size_t index) {
-  const size_t row = packed.batch.tokens.size(), n = example.tokens.size();
-  Append(packed.batch.tokens, example.tokens);
-  packed.batch.positions.resize(row + n);
-  std::iota(packed.batch.positions.begin() + static_cast<int64_t>(row),
-            packed.batch.positions.end(), 0);
-  packed.batch.cu_seqlens.push_back(static_cast<int32_t>(row + n));
-  Append(packed.targets, example.target_tokens);
-  Append(packed.weights, example.weights);
-  Append(packed.advantages, example.advantages);
-  Append(packed.old_logprobs, example.logprobs);
-  Append(packed.reference_logprobs, example.reference_logprobs);
-  packed.example_of_sequence.push_back(static_cast<int>(index));
+void CheckShared(const Example& example, const Example& first) {
+  const int64_t n = example.shared_prefix;
+  CHECK(n == first.shared_prefix && n < example.num_tokens());
+  CHECK(std::equal(first.tokens.begin(), first.tokens.begin() + n, example.tokens.begin()));
+  CHECK(std::all_of(example.weights.begin(), example.weights.begin() + n,
+                    [](float weight) { return weight == 0; }));
+}
+
+// In order of each one's first example.
+std::vector<Unit> UnitsOf(std::span<const Example* const> examples, int64_t budget) {
+  std::map<int64_t, std::vector<size_t>> groups;
+  for (size_t i = 0; i < examples.size(); ++i) {
+    const Example& example = *examples[i];
+    if (example.prefix_group < 0 || example.shared_prefix == 0) continue;
+    std::vector<size_t>& group = groups[example.prefix_group];
+    group.push_back(i);
+    CheckShared(example, *examples[group.front()]);
+  }
+  std::vector<Unit> units;
+  for (size_t i = 0; i < examples.size(); ++i) {
+    const auto group = groups.find(examples[i]->prefix_group);
+    if (group == groups.end() || examples[i]->shared_prefix == 0) {
+      units.push_back({{i}, 0, examples[i]->num_tokens()});
+    } else if (group->second.front() == i) {
+      AppendParts(examples, group->second, budget, &units);
+    }
+  }
+  return units;
+}
+
+// Rows [begin, end) of an example as one sequence. index -1: of several examples.
+void AddRows(PackedBatch& packed, const Example& example, int64_t begin, int64_t end, int index,
+             int32_t prefix_sequence) {
+  const auto append = [&](auto& to, const auto& from) {
+    if (from.empty()) return;
+    to.insert(to.end(), from.begin() + begin, from.begin() + end);
+  };
+  Batch& batch = packed.batch;
+  append(batch.tokens, example.tokens);
+  append(packed.targets, example.target_tokens);
+  append(packed.weights, example.weights);
+  append(packed.advantages, example.advantages);
+  append(packed.old_logprobs, example.logprobs);
+  append(packed.reference_logprobs, example.reference_logprobs);
+  for (int64_t t = begin; t < end; ++t) batch.positions.push_back(static_cast<int32_t>(t));
+  batch.cu_seqlens.push_back(static_cast<int32_t>(batch.tokens.size()));
+  batch.prefix_sequence.push_back(prefix_sequence);
+  packed.example_of_sequence.push_back(index);
+}
+
+void AddUnit(PackedBatch& packed, std::span<const Example* const> examples, const Unit& unit) {
+  int32_t prefix_sequence = -1;
+  if (unit.prefix > 0) {
+    prefix_sequence = static_cast<int32_t>(packed.batch.num_sequences());
+    AddRows(packed, *examples[unit.members.front()], 0, unit.prefix, -1, -1);
+  }
+  for (const size_t i : unit.members) {
+    AddRows(packed, *examples[i], unit.prefix, examples[i]->num_tokens(), static_cast<int>(i),
+            prefix_sequence);
+  }
 }
 
 }  // namespace
+
+void PackedBatch::Scatter(std::span<const float> values,
+                          std::span<std::vector<float>> to_example) const {
+  for (int64_t s = 0; s < batch.num_sequences(); ++s) {
+    const int example = example_of_sequence[static_cast<size_t>(s)];
+    if (example < 0) continue;
+    std::vector<float>& to = to_example[static_cast<size_t>(example)];
+    to.clear();
+    const auto add_rows_of = [&](int64_t sequence) {
+      to.insert(to.end(), values.begin() + batch.cu_seqlens[sequence],
+                values.begin() + batch.cu_seqlens[sequence + 1]);
+    };
+    if (batch.PrefixOf(s) >= 0) add_rows_of(batch.PrefixOf(s));
+    add_rows_of(s);
+  }
+}
 
 std::vector<PackedBatch> Pack(std::span<const Example* const> examples, int64_t tokens_per_batch) {
   if (tokens_per_batch < 1 || tokens_per_batch > std::numeric_limits<int32_t>::max()) {
@@ -100,16 +184,16 @@ std::vector<PackedBatch> Pack(std::span<const Example* const> examples, int64_t 
   for (size_t i = 0; i < examples.size(); ++i) {
     CheckExample(*examples[i], *examples[0], i, tokens_per_batch);
   }
-  std::vector<size_t> longest_first(examples.size());
+  const std::vector<Unit> units = UnitsOf(examples, tokens_per_batch);
+  std::vector<size_t> longest_first(units.size());
   std::iota(longest_first.begin(), longest_first.end(), size_t{0});
-  std::stable_sort(longest_first.begin(), longest_first.end(), [&](size_t a, size_t b) {
-    return examples[a]->tokens.size() > examples[b]->tokens.size();
-  });
+  std::stable_sort(longest_first.begin(), longest_first.end(),
+                   [&](size_t a, size_t b) { return units[a].tokens > units[b].tokens; });
 
-  Bins bins(examples.size(), tokens_per_batch);
+  Bins bins(units.size(), tokens_per_batch);
   std::vector<std::vector<size_t>> members;
   for (const size_t i : longest_first) {
-    const size_t bin = bins.TakeFirstFit(examples[i]->num_tokens());
+    const size_t bin = bins.TakeFirstFit(units[i].tokens);
     if (bin >= members.size()) members.resize(bin + 1);
     members[bin].push_back(i);
   }
@@ -117,7 +201,9 @@ std::vector<PackedBatch> Pack(std::span<const Example* const> examples, int64_t 
   for (size_t b = 0; b < members.size(); ++b) {
     std::sort(members[b].begin(), members[b].end());
     batches[b].batch.cu_seqlens.push_back(0);
-    for (const size_t i : members[b]) AddExample(batches[b], *examples[i], i);
+    for (const size_t i : members[b]) AddUnit(batches[b], examples, units[i]);
+    std::vector<int32_t>& prefixes = batches[b].batch.prefix_sequence;
+    if (std::ranges::all_of(prefixes, [](int32_t p) { return p < 0; })) prefixes.clear();
   }
   return batches;
 }

@@ -121,6 +121,134 @@ TEST(Packer, CarriesPolicyInputs) {
   EXPECT_THAT(batches[0].old_logprobs, ElementsAre(-1, -2, -3, -4, -5));
 }
 
+// Examples of one group: the same `prefix` tokens, then `own` of each.
+void AppendGroup(int group, int prefix, const std::vector<int>& own,
+                 std::vector<Example>* examples) {
+  for (const int length : own) {
+    const int id = static_cast<int>(examples->size());
+    Example example = MakeExample(id, prefix + length);
+    for (int t = 0; t < prefix; ++t) {
+      example.tokens[t] = -1000 * (group + 1) - t;
+      example.target_tokens[t] = t + 1 < prefix ? example.tokens[t] - 1 : 77;
+      example.weights[t] = 0;
+    }
+    for (int t = 0; t < prefix + length; ++t) {
+      example.advantages.push_back(static_cast<float>(t < prefix ? 0 : id));
+      example.logprobs.push_back(static_cast<float>(t < prefix ? 0 : -id * 100 - t));
+    }
+    example.prefix_group = group;
+    example.shared_prefix = prefix;
+    examples->push_back(std::move(example));
+  }
+}
+
+// Every row of every example, found through its sequence and that one's prefix, is its own.
+void ExpectRowsOfExamples(const std::vector<PackedBatch>& batches,
+                          const std::vector<Example>& examples, int64_t budget) {
+  std::set<int> seen;
+  for (const PackedBatch& packed : batches) {
+    const Batch& batch = packed.batch;
+    ASSERT_LE(batch.num_tokens(), budget);
+    ASSERT_EQ(batch.num_sequences(), std::ssize(packed.example_of_sequence));
+    for (int64_t s = 0; s < batch.num_sequences(); ++s) {
+      const int index = packed.example_of_sequence[s];
+      if (index < 0) continue;
+      EXPECT_TRUE(seen.insert(index).second) << "example " << index << " lies twice";
+      const Example& example = examples[index];
+      std::vector<int64_t> rows;
+      for (const int64_t sequence : {batch.PrefixOf(s), s}) {
+        if (sequence < 0) continue;
+        ASSERT_LE(sequence, s);
+        for (int64_t t = batch.cu_seqlens[sequence]; t < batch.cu_seqlens[sequence + 1]; ++t) {
+          rows.push_back(t);
+        }
+      }
+      ASSERT_EQ(std::ssize(rows), example.num_tokens());
+      for (int64_t t = 0; t < example.num_tokens(); ++t) {
+        const int64_t row = rows[t];
+        EXPECT_EQ(batch.tokens[row], example.tokens[t]);
+        EXPECT_EQ(batch.positions[row], t);
+        EXPECT_EQ(packed.targets[row], example.target_tokens[t]);
+        EXPECT_EQ(packed.weights[row], example.weights[t]);
+        EXPECT_EQ(packed.advantages[row], example.advantages[t]);
+        EXPECT_EQ(packed.old_logprobs[row], example.logprobs[t]);
+      }
+    }
+  }
+  EXPECT_EQ(seen.size(), examples.size());
+}
+
+TEST(PackerPrefix, LiesOnceBeforeTheExamplesOfItsGroup) {
+  std::vector<Example> examples;
+  AppendGroup(4, 3, {2, 1}, &examples);
+  AppendGroup(-1, 0, {4}, &examples);
+  AppendGroup(9, 2, {1}, &examples);  // alone: nobody to share with
+  AppendGroup(4, 3, {1}, &examples);
+  const auto batches = Pack(Pointers(examples), 20);
+  ASSERT_EQ(batches.size(), 1u);
+  const PackedBatch& packed = batches[0];
+  EXPECT_THAT(packed.example_of_sequence, ElementsAre(-1, 0, 1, 4, 2, 3));
+  EXPECT_THAT(packed.batch.cu_seqlens, ElementsAre(0, 3, 5, 6, 7, 11, 14));
+  EXPECT_THAT(packed.batch.prefix_sequence, ElementsAre(-1, 0, 0, 0, -1, -1));
+  EXPECT_THAT(packed.batch.positions, ElementsAre(0, 1, 2, 3, 4, 3, 3, 0, 1, 2, 3, 0, 1, 2));
+  ExpectRowsOfExamples(batches, examples, 20);
+}
+
+TEST(PackerPrefix, AGroupLargerThanABatchIsSplit) {
+  std::vector<Example> examples;
+  AppendGroup(0, 10, {3, 3, 3, 3, 3}, &examples);
+  // 10 + 3 + 3, twice, and the last one as a plain sequence.
+  const auto batches = Pack(Pointers(examples), 18);
+  ASSERT_EQ(batches.size(), 3u);
+  EXPECT_THAT(batches[0].example_of_sequence, ElementsAre(-1, 0, 1));
+  EXPECT_THAT(batches[1].example_of_sequence, ElementsAre(-1, 2, 3));
+  EXPECT_THAT(batches[2].example_of_sequence, ElementsAre(4));
+  EXPECT_TRUE(batches[2].batch.prefix_sequence.empty());
+  ExpectRowsOfExamples(batches, examples, 18);
+}
+
+TEST(PackerPrefix, ManyGroupsAndPlainExamplesLieOnceAndWhole) {
+  const RandomStream random(5, "packer_test");
+  for (const int64_t budget : {40, 64, 500}) {
+    std::vector<Example> examples;
+    for (int g = 0; g < 30; ++g) {
+      const auto at = static_cast<uint64_t>(g);
+      AppendGroup(g % 4 == 0 ? -1 : g, g % 4 == 0 ? 0 : static_cast<int>(random.Below(at, 20)),
+                  RandomLengths(1 + g % 5, 20, at), &examples);
+    }
+    const auto batches = Pack(Pointers(examples), budget);
+    ExpectRowsOfExamples(batches, examples, budget);
+    int64_t packed = 0, whole = 0;
+    for (const PackedBatch& batch : batches) packed += batch.batch.num_tokens();
+    for (const Example& example : examples) whole += example.num_tokens();
+    EXPECT_LT(packed, whole);
+  }
+}
+
+TEST(PackerPrefix, GivesRowsBackToExamples) {
+  std::vector<Example> examples;
+  AppendGroup(0, 2, {1, 2}, &examples);
+  const auto batches = Pack(Pointers(examples), 9);
+  ASSERT_EQ(batches.size(), 1u);
+  std::vector<std::vector<float>> of_example(2, {5});
+  batches[0].Scatter(std::vector<float>{1, 2, 3, 4, 5}, of_example);
+  EXPECT_THAT(of_example[0], ElementsAre(1, 2, 3));
+  EXPECT_THAT(of_example[1], ElementsAre(1, 2, 4, 5));
+}
+
+TEST(PackerPrefix, WithoutOneTheBatchesAreThoseOfPlainExamples) {
+  std::vector<Example> grouped = MakeExamples(RandomLengths(60, 20, 3));
+  const std::vector<Example> plain = grouped;
+  for (Example& example : grouped) example.prefix_group = 1;  // but shares no row
+  const auto a = Pack(Pointers(grouped), 50), b = Pack(Pointers(plain), 50);
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].example_of_sequence, b[i].example_of_sequence);
+    EXPECT_EQ(a[i].batch.tokens, b[i].batch.tokens);
+    EXPECT_TRUE(a[i].batch.prefix_sequence.empty());
+  }
+}
+
 TEST(Packer, NothingGivesNothing) { EXPECT_TRUE(Pack({}, 16).empty()); }
 
 TEST(Packer, SaysWhatItRefuses) {

@@ -1,7 +1,8 @@
-// The bit rules of the whole network, by memcmp: packed = one by one, recompute = none, threads,
-// cached = whole.
+// The bit rules of the whole network, by memcmp: packed = one by one, behind a shared prefix =
+// whole, recompute = none, threads, cached = whole.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/parallel.h"
@@ -28,19 +29,98 @@ class BitsTest : public ::testing::TestWithParam<Param1> {
                     Recompute::kNone, false, arena_);
   }
   // However many threads there are, and whether activations are kept or computed again.
-  void ExpectSameGradients(const std::vector<Param>& params, const LoraAdapter* adapter);
+  void ExpectSameGradients(const std::vector<Param>& params, const LoraAdapter* adapter,
+                           const RandomBatch& random);
+  void ExpectSharedEqualsWhole(const LoraAdapter* adapter);
   int threads_ = NumThreads();
   Arena arena_{size_t{256} << 20};
   std::unique_ptr<Model> model_;
   std::unique_ptr<LoraAdapter> adapter_;
 };
 
+// A prefix (0: none) and the lengths of what follows it.
+struct Family {
+  int64_t prefix;
+  std::vector<int64_t> own;
+};
+const std::vector<Family> kFamilies = {{1, {3, 64}},       {63, {1, 9}},   {0, {17}},
+                                       {64, {2, 70}},      {65, {30, 30}}, {0, {1, 130}},
+                                       {130, {5, 5, 5, 5}}};
+const std::vector<Family> kFewFamilies = {
+    {30, {1, 50}}, {0, {9}}, {70, std::vector<int64_t>(9, 4)}};
+
+// The families as sequences, each prefix once or before each of its members; rows of both kinds are
+// trained.
+RandomBatch BatchOf(const std::vector<Family>& families, int64_t vocab_size, bool shared) {
+  RandomBatch random({}, vocab_size);
+  Batch& batch = random.batch;
+  const auto add_rows = [&](size_t family, size_t member, int64_t begin, int64_t end) {
+    const RandomStream stream(family, "bits_test", std::to_string(member));
+    const auto below = static_cast<uint64_t>(vocab_size);
+    for (int64_t i = begin; i < end; ++i) {
+      const auto at = static_cast<uint64_t>(2 * i);
+      batch.tokens.push_back(static_cast<int32_t>(stream.Below(at, below)));
+      random.targets.push_back(static_cast<int32_t>(stream.Below(at + 1, below)));
+      batch.positions.push_back(static_cast<int32_t>(i));
+      random.weights.push_back(1);
+    }
+  };
+  const auto end_sequence = [&](int32_t prefix) {
+    batch.cu_seqlens.push_back(static_cast<int32_t>(batch.tokens.size()));
+    batch.prefix_sequence.push_back(prefix);
+  };
+  for (size_t f = 0; f < families.size(); ++f) {
+    const auto& [prefix, own] = families[f];
+    const bool apart = shared && prefix > 0;
+    const auto first = static_cast<int32_t>(batch.num_sequences());
+    if (apart) add_rows(f, own.size(), 0, prefix);
+    if (apart) end_sequence(-1);
+    for (size_t m = 0; m < own.size(); ++m) {
+      if (!apart) add_rows(f, own.size(), 0, prefix);
+      add_rows(f, m, prefix, prefix + own[m]);
+      end_sequence(apart ? first : -1);
+    }
+  }
+  return random;
+}
+
+// The values of the rows as they would lie if every sequence were whole.
+std::vector<float> Unshared(const std::vector<float>& values, const Batch& batch) {
+  std::vector<float> whole;
+  const auto add = [&](int64_t s) {
+    whole.insert(whole.end(), values.begin() + batch.cu_seqlens[s],
+                 values.begin() + batch.cu_seqlens[s + 1]);
+  };
+  for (int64_t s = 0; s < batch.num_sequences(); ++s) {
+    const auto& prefixes = batch.prefix_sequence;
+    if (std::ranges::find(prefixes, static_cast<int32_t>(s)) != prefixes.end()) continue;
+    if (batch.PrefixOf(s) >= 0) add(batch.PrefixOf(s));
+    add(s);
+  }
+  return whole;
+}
+
 bool SameBits(const std::vector<float>& a, const float* b) {
   return std::memcmp(a.data(), b, a.size() * sizeof(float)) == 0;
 }
 
-void BitsTest::ExpectSameGradients(const std::vector<Param>& params, const LoraAdapter* adapter) {
-  const RandomBatch random({70, 9, 200}, model_->config().vocab_size);
+void BitsTest::ExpectSharedEqualsWhole(const LoraAdapter* adapter) {
+  const int64_t V = model_->config().vocab_size;
+  const RandomBatch whole = BatchOf(kFamilies, V, false), shared = BatchOf(kFamilies, V, true);
+  ASSERT_LT(shared.batch.num_tokens(), whole.batch.num_tokens());
+  const std::vector<float> expected =
+      RunBatch(*model_, adapter, whole, Recompute::kNone, false, arena_);
+  for (const int threads : {1, 2}) {
+    SetNumThreads(threads);
+    const std::vector<float> got =
+        Unshared(RunBatch(*model_, adapter, shared, Recompute::kNone, false, arena_), shared.batch);
+    ASSERT_EQ(got.size(), expected.size());
+    EXPECT_TRUE(SameBits(got, expected.data())) << "threads " << threads;
+  }
+}
+
+void BitsTest::ExpectSameGradients(const std::vector<Param>& params, const LoraAdapter* adapter,
+                                   const RandomBatch& random) {
   std::vector<float> logprobs;
   std::vector<std::vector<float>> first;
   for (const auto& [threads, recompute] : {std::pair{1, Recompute::kNone},
@@ -75,12 +155,36 @@ TEST_P(BitsTest, PackedEqualsOneByOne) {
   }
 }
 
+TEST_P(BitsTest, BehindASharedPrefixEqualsWhole) {
+  ExpectSharedEqualsWhole(nullptr);
+  ExpectSharedEqualsWhole(adapter_.get());
+}
+
+TEST_P(BitsTest, BehindASharedPrefixEqualsWholeWithOneRank) {
+  LoraConfig config{.r = 1, .target_modules = {"all-linear"}};
+  LoraAdapter adapter = LoraAdapter::Create(*model_, config, 1);
+  for (const Param& param : adapter.MakeTrainable()) {
+    const RandomStream random(1, "bits_test", param.name);
+    for (int64_t i = 0; i < param.value.size(); ++i) {
+      param.value.as<float>()[i] = static_cast<float>(random.Uniform(i) - 0.5);
+    }
+  }
+  adapter.RefreshWorkingCopies();
+  ExpectSharedEqualsWhole(&adapter);
+}
+
 TEST_P(BitsTest, ThreadsAndRecomputeDoNotChangeGradients) {
-  ExpectSameGradients(adapter_->MakeTrainable(), adapter_.get());
+  const int64_t V = model_->config().vocab_size;
+  const std::vector<Param> params = adapter_->MakeTrainable();
+  ExpectSameGradients(params, adapter_.get(), RandomBatch({70, 9, 200}, V));
+  ExpectSameGradients(params, adapter_.get(), BatchOf(kFewFamilies, V, true));
 }
 
 TEST_P(BitsTest, ThreadsAndRecomputeDoNotChangeGradientsInFull) {
-  ExpectSameGradients(model_->MakeTrainable(), nullptr);
+  const int64_t V = model_->config().vocab_size;
+  const std::vector<Param> params = model_->MakeTrainable();
+  ExpectSameGradients(params, nullptr, RandomBatch({70, 9, 200}, V));
+  ExpectSameGradients(params, nullptr, BatchOf(kFewFamilies, V, true));
 }
 
 // Logits of every position from prefill and decoding steps of several sequences at once.

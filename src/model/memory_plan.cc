@@ -171,9 +171,9 @@ size_t ProgramBytes(const ModelConfig& c) {
 size_t AttentionBytes(const ModelConfig& c, const TrainingShape& shape) {
   const int64_t longest =
       shape.longest_sequence > 0 ? shape.longest_sequence : shape.sequence_length;
-  return static_cast<size_t>(AttentionScratchBytes({c.num_key_value_heads, c.group(), c.head_dim},
-                                                   shape.compute, shape.tokens_per_microbatch,
-                                                   std::max<int64_t>(longest, 1), NumThreads()));
+  return static_cast<size_t>(AttentionScratchBytes(
+      {c.num_key_value_heads, c.group(), c.head_dim}, shape.compute, shape.tokens_per_microbatch,
+      std::max<int64_t>(longest, 1), NumThreads(), shape.shared_prefixes));
 }
 
 int64_t NormParameters(const ModelConfig& c) {

@@ -34,6 +34,7 @@ struct TrainingShape {
   int64_t tokens_per_microbatch = 2048;
   int64_t sequence_length = 512;  // for attention's share of the arithmetic
   int64_t longest_sequence = 0;   // for attention's scratch; 0: sequence_length
+  bool shared_prefixes = false;   // the same: sequences may go on from prefixes (model/batch.h)
 };
 // From a configuration alone (no weights needed). source_dtype: as stored, decides mapped or
 // copied.

@@ -58,16 +58,22 @@ Pass MakePass(const Model& model, const Batch& batch, const LoraAdapter* adapter
 std::vector<AttentionSequence> Sequences(const Pass& pass, const Tensor& k, const Tensor& v) {
   const int64_t K = pass.config().num_key_value_heads, Dh = pass.config().head_dim;
   std::vector<AttentionSequence> sequences;
+  std::vector<int64_t> index;  // of each sequence of the batch; empty ones are left out
   for (int64_t s = 0; s < pass.batch.num_sequences(); ++s) {
     const int64_t begin = pass.batch.cu_seqlens[s], end = pass.batch.cu_seqlens[s + 1];
+    index.push_back(static_cast<int64_t>(sequences.size()));
     if (begin == end) continue;
     const int64_t rows = pass.cache == nullptr ? k.shape[1] : pass.cache->capacity();
     const int64_t first = pass.cache == nullptr ? begin : pass.slots[s] * K * rows;
     const auto at = [&](const Tensor& t) {
       return static_cast<const std::byte*>(t.data) + DTypeBytes(t.dtype, first * Dh);
     };
-    const int64_t kv_len = pass.cache == nullptr ? end - begin : pass.batch.positions[end - 1] + 1;
-    sequences.push_back({begin, end - begin, kv_len, at(k), at(v), rows * Dh});
+    const int64_t prefix = pass.batch.PrefixOf(s);
+    CHECK(prefix < s && (prefix < 0 || pass.cache == nullptr));
+    const bool alone = pass.cache == nullptr && prefix < 0;
+    const int64_t kv_len = alone ? end - begin : pass.batch.positions[end - 1] + 1;
+    sequences.push_back({begin, end - begin, kv_len, at(k), at(v), rows * Dh,
+                         prefix < 0 ? -1 : index[static_cast<size_t>(prefix)]});
   }
   return sequences;
 }

@@ -22,7 +22,8 @@ struct ForwardOptions {
 };
 
 // Returns the last residual (T, D) f32, before the final norm, taken from the arena; what `keep`
-// needs is taken after it. A sequence's rows do not depend on the rest of the batch, bit for bit.
+// needs is taken after it. A sequence's rows do not depend on the rest of the batch, bit for bit,
+// nor on whether it goes on from a prefix.
 Tensor Forward(const Model& model, const Batch& batch, const ForwardOptions& options, Arena& arena);
 
 // Adds to the gradients of the adapter and of a trainable model. dresidual (T, D) f32 is the

@@ -24,16 +24,6 @@ TensorToWrite ToWrite(const std::string& name, const Tensor& t) {
   return {name, t.dtype, {t.shape.begin(), t.shape.begin() + t.rank}, t.data};
 }
 
-// Example i's log-probabilities from its rows of a packed batch.
-void ScatterLogprobs(const PackedBatch& packed, const std::vector<float>& logprobs,
-                     std::vector<std::vector<float>>* of_example) {
-  for (size_t s = 0; s < packed.example_of_sequence.size(); ++s) {
-    const auto begin = logprobs.begin() + packed.batch.cu_seqlens[s];
-    const auto end = logprobs.begin() + packed.batch.cu_seqlens[s + 1];
-    (*of_example)[static_cast<size_t>(packed.example_of_sequence[s])].assign(begin, end);
-  }
-}
-
 }  // namespace
 
 TrainingRun::TrainingRun(Model& model, LoraAdapter adapter, const RunOptions& options)
@@ -85,7 +75,7 @@ ForwardBackwardOutput TrainingRun::Run(const Policy& policy,
       output.weight_sum += weight;
       output.trained_tokens += weight != 0 ? 1 : 0;
     }
-    ScatterLogprobs(packed, head.logprobs, &output.logprobs);
+    packed.Scatter(head.logprobs, output.logprobs);
   }
   return output;
 }

@@ -28,7 +28,7 @@ struct ForwardBackwardOutput {
   double loss_sum = 0;    // over trained tokens, each times its weight
   double weight_sum = 0;  // what a mean divides by
   int64_t trained_tokens = 0;
-  int64_t tokens = 0;
+  int64_t tokens = 0;  // computed: a prefix once in every micro-batch that has it
   std::vector<std::vector<float>> logprobs;  // per example, (T) of its targets; 0 where weight is 0
 
   double MeanLoss() const { return weight_sum > 0 ? loss_sum / weight_sum : 0; }
