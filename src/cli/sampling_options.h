@@ -30,7 +30,8 @@ struct SamplingOptions {
       "Only tokens of at least this share of the likeliest one's probability.",
       {.min = 0, .max = 1});
     v(seed, "seed", 0, "Of the random numbers: the same seed gives the same answer.", {.min = 0});
-    v(stop, "stop", {}, "Texts that end an answer and are left out of it.", {.metavar = "TEXT"});
+    v(stop, "stop", {}, "Texts that end an answer and are left out of it.",
+      {.metavar = "TEXT", .whole = true});
   }
 };
 

@@ -102,6 +102,8 @@ class RawCommandLine {
       for (const std::string& text : texts) RefuseFlagAsValue(text, where);
       if (texts.size() > 1 && IsList(option)) {
         SetFromItems(option, texts, where);  // given one by one: nothing is split
+      } else if (option.traits.whole) {
+        SetFromText(option, texts.back(), where);  // "[INST]" is a text too, not YAML's list
       } else {
         SetOption(table_, option.name, texts.back(), where);
       }

@@ -36,7 +36,7 @@ struct TestOptions {
   std::optional<double> learning_rate;
   std::optional<int> max_steps;
   std::optional<std::string> chat_template;
-  std::vector<std::string> target_modules, data;
+  std::vector<std::string> target_modules, data, stop;
 
   template <class V>
   void ForEach(V& v) {
@@ -66,6 +66,7 @@ struct TestOptions {
     v(packing, "packing", true, "Pack.");
     v(resume, "resume", false, "Go on.");
     v(chat_template, "chat_template", std::nullopt, "Template.");
+    v(stop, "stop", {}, "Texts.", {.whole = true});
     v(output_dir, "output_dir", "out/new run", "Results.", {.aliases = {"o"}});
     common.ForEach(v);
   }
@@ -176,6 +177,16 @@ TEST(Args, ListsByCommaByRepetitionAndInBrackets) {
   EXPECT_THAT(FlagError({"-m", "x", "--target-modules", "a,,b"}), HasSubstr("empty item"));
 }
 
+TEST(Args, TextsOfAWholeListAreNotSplit) {
+  EXPECT_THAT(FromFlags({"x", "--stop", "one, two"}).stop, ElementsAre("one, two"));
+  EXPECT_THAT(FromFlags({"x", "--stop", "[INST]"}).stop, ElementsAre("[INST]"));
+  EXPECT_THAT(FromFlags({"x", "--stop", "a,b", "--stop", ","}).stop, ElementsAre("a,b", ","));
+  EXPECT_THAT(FromFlags({"x", "--stop", ""}).stop, ElementsAre());
+  EXPECT_THAT(FromFlags({"x", "--set", "stop=[a, 'b,c']"}).stop, ElementsAre("a", "b,c"));
+  EXPECT_THAT(FromYaml("stop: one, two\n").stop, ElementsAre("one, two"));
+  EXPECT_THAT(FromYaml("stop: ['one, two', three]\n").stop, ElementsAre("one, two", "three"));
+}
+
 TEST(Args, Positionals) {
   const TestOptions options = FromFlags({"model.gguf", "--lora-r", "4", "a.jsonl", "b.jsonl"});
   EXPECT_EQ(options.model, "model.gguf");
@@ -275,6 +286,7 @@ TEST(Args, WhatIsWrittenReadsBackTheSame) {
   options.output_dir = "it's a \"path\"\twith: # signs\n\xc3\xa9";
   options.chat_template = "null hypothesis";
   options.data = {"a,b", "[c]", "", "true", "1e5", "null"};
+  options.stop = {"[INST]"};
   options.seed = -(int64_t{1} << 62);
   const OptionTable table(options);
   const std::string yaml = ToYaml(table);

@@ -225,7 +225,8 @@ void SetFromText(const Option& option, const std::string& text, const std::strin
   std::visit(
       [&]<class T>(T* field) {
         if constexpr (std::is_same_v<T, std::vector<std::string>>) {
-          SetFromItems(option, SplitAtCommas(text, where), where);
+          const bool one = option.traits.whole && !text.empty();
+          SetFromItems(option, one ? T{text} : SplitAtCommas(text, where), where);
         } else {
           if constexpr (kIsOptional<T>) {
             if (IsNull(text)) {
