@@ -6,7 +6,6 @@
 #include <csignal>
 #include <cstdio>
 
-#include "cli/answer_text.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/line_reader.h"
@@ -15,6 +14,7 @@
 #include "core/error.h"
 #include "core/signals.h"
 #include "sample/generator.h"
+#include "tokenizer/answer_text.h"
 
 namespace lorikeet {
 namespace {
@@ -129,7 +129,7 @@ class Conversation {
     // Other turns, other random numbers: the position of a turn's first token tells them apart.
     GenerateRequest request{.prompt = std::move(prompt), .params = answerer_.sampling()};
     request.params.max_tokens = std::min(request.params.max_tokens, left);
-    AnswerText stream(answerer_.text().tokenizer, options_.answer.sampling.stop);
+    AnswerText stream(answerer_.text().tokenizer, answerer_.stop_strings());
     std::string answer;
     const auto add = [&answer](const std::string& text) {
       answer += text;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "cli/answer_text.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/generate_tasks.h"
@@ -14,6 +13,7 @@
 #include "core/file.h"
 #include "core/signals.h"
 #include "sample/generator.h"
+#include "tokenizer/answer_text.h"
 
 namespace lorikeet {
 namespace {
@@ -100,7 +100,7 @@ class GenerateRun {
         generator_(answerer.model(), answerer.adapter(), Limits(options, answerer, tasks)) {
     for (size_t i = 0; i < tasks.size() * static_cast<size_t>(options.num_samples); ++i) {
       answers_.push_back(
-          std::make_unique<Answer>(answerer.text().tokenizer, options.answer.sampling.stop));
+          std::make_unique<Answer>(answerer.text().tokenizer, answerer.stop_strings()));
       Submit(i);
     }
   }

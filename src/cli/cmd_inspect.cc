@@ -124,7 +124,8 @@ struct InspectDataOptions {
       {.aliases = {"completion_only_loss", "mask_prompt"}});
     v(last_turn_only, "last_turn_only", false, "Learn the last assistant turn only.");
     v(chat_template, "chat_template", std::nullopt,
-      "Jinja file to use instead of the model's own chat template; chatml: the built-in one.",
+      "Jinja file to use instead of the model's own chat template, or chatml, or plain (for base "
+      "models).",
       {.aliases = {"chat_template_path", "chat_template_jinja"}, .metavar = "FILE"});
     v(chat_template_kwargs, "chat_template_kwargs", std::nullopt,
       "Variables for the chat template, as a JSON object.", {.metavar = "JSON"});

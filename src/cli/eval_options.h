@@ -28,7 +28,9 @@ struct EvalOptions {
     v(adapter, "adapter", std::nullopt, "Adapter to put on the model (PEFT, mlx-lm or GGUF).",
       {.aliases = {"adapter_name_or_path", "lora"}, .metavar = "DIR"});
     v(chat_template, "chat_template", std::nullopt,
-      "Jinja file to use instead of the model's own chat template.", {.metavar = "FILE"});
+      "Jinja file to use instead of the model's own chat template, or chatml, or plain (for base "
+      "models).",
+      {.metavar = "FILE"});
     v(dtype, "dtype", "auto",
       "What products are computed in; auto: bf16 where the CPU multiplies it natively.",
       {.choices = {"auto", "bf16", "f32"}});

@@ -47,6 +47,8 @@ Answerer::Answerer(const AnswerOptions& options)
   }
   bundle_ = adapter_text_ ? &*adapter_text_ : &loaded_.Text();
   template_ = ChooseChatTemplate(*bundle_, options.chat_template.value_or(""));
+  stop_strings_ = options.sampling.stop;
+  if (template_) AddStopStrings(*template_, &stop_strings_);
   ChooseSampling(options.sampling);
 }
 
@@ -91,7 +93,7 @@ std::string Answerer::Render(std::span<const Message> messages, const OrderedJso
   if (!template_) {
     Fail(ErrorCode::kInvalidArgument,
          "{}: has no chat template, so messages cannot be rendered; give --chat-template (a Jinja "
-         "file, or chatml)",
+         "file, chatml, or plain for base models)",
          name_);
   }
   return template_->Render(messages,

@@ -37,7 +37,8 @@ struct AnswerOptions {
       "What products are computed in; auto: bf16 where the CPU multiplies it natively.",
       {.aliases = {"torch_dtype", "compute_dtype"}, .choices = {"auto", "bf16", "f32"}});
     v(chat_template, "chat_template", std::nullopt,
-      "Jinja file to use instead of the model's own chat template, or chatml.",
+      "Jinja file to use instead of the model's own chat template, or chatml, or plain (for base "
+      "models).",
       {.aliases = {"chat_template_path", "chat_template_jinja"}, .metavar = "FILE"});
     v(system, "system", std::nullopt, "What the model is told before the first turn.",
       {.aliases = {"system_prompt"}, .metavar = "TEXT"});
@@ -68,6 +69,8 @@ class Answerer {
   // From the options and, where they are silent, the model's generation_config.json. Ends at the
   // model's end-of-turn tokens.
   const SamplingParams& sampling() const { return sampling_; }
+  // Texts that end an answer: the options', and those of the chat template.
+  const std::vector<std::string>& stop_strings() const { return stop_strings_; }
   std::string SamplingText() const;  // "greedy", "temperature 0.7, top_p 0.9, seed 1"
 
  private:
@@ -81,6 +84,7 @@ class Answerer {
   std::string generation_config_;
   std::optional<ChatTemplate> template_;
   SamplingParams sampling_;
+  std::vector<std::string> stop_strings_;
 };
 
 // A message of the given role.

@@ -73,7 +73,8 @@ struct SftOptions {
     v(adapter, "adapter", std::nullopt, "Adapter to train further, instead of a fresh one.",
       {.aliases = {"adapter_name_or_path", "resume_adapter_file"}, .metavar = "DIR"});
     v(chat_template, "chat_template", std::nullopt,
-      "Jinja file to use instead of the model's own chat template.",
+      "Jinja file to use instead of the model's own chat template, or chatml, or plain (for base "
+      "models).",
       {.aliases = {"chat_template_path", "chat_template_jinja"}, .metavar = "FILE"});
     v(dtype, "dtype", "auto",
       "What products are computed in; auto: bf16 where the CPU multiplies it natively.",

@@ -32,6 +32,16 @@ std::string ChatMlTemplate(const TokenizerBundle& bundle) {
          "endif %}";
 }
 
+constexpr const char* kPlainTemplate =
+    "{% for message in messages %}"
+    "{% if message['role'] in ['system', 'developer'] %}{{ message['content'] + '\\n\\n' }}"
+    "{% elif message['role'] == 'user' %}{{ 'Question: ' + message['content'] + '\\n' }}"
+    "{% elif message['role'] == 'assistant' %}{{ 'Answer: ' + message['content'] }}"
+    "{{ eos_token if loop.last else '\\n\\n' }}"
+    "{% else %}{{ raise_exception('the plain template has system, user and assistant messages, and "
+    "none of role ' + message['role']) }}{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}{{ 'Answer:' }}{% endif %}";
+
 // The customary form for base models that have no chat template.
 Rendering RenderAlpacaPlainly(const Record& record, TrainOn train_on) {
   Rendering rendering;
@@ -62,12 +72,23 @@ std::optional<ChatTemplate> ChooseChatTemplate(const TokenizerBundle& bundle,
   if (choice == "chatml") {
     source = ChatMlTemplate(bundle);
     where = "the built-in chatml template";
+  } else if (choice == "plain") {
+    source = kPlainTemplate;
+    where = "the built-in plain template";
   } else if (!choice.empty()) {
     source = ReadFile(choice);
     where = choice;
   }
   if (source.empty() && choice.empty()) return std::nullopt;
   return ChatTemplate(std::move(source), std::move(where), bundle.bos_token, bundle.eos_token);
+}
+
+void AddStopStrings(const ChatTemplate& chat_template, std::vector<std::string>* stop_strings) {
+  if (chat_template.source() != kPlainTemplate) return;
+  const std::string next_question = "\nQuestion:";
+  if (std::find(stop_strings->begin(), stop_strings->end(), next_question) == stop_strings->end()) {
+    stop_strings->push_back(next_question);
+  }
 }
 
 bool NeedsBos(const TokenizerBundle& bundle, std::string_view text) {
@@ -177,9 +198,9 @@ Renderer::Result Renderer::Render(const Record& record) const {
 Renderer::Result Renderer::RenderMessages(const Record& record) const {
   if (!template_) {
     Fail(ErrorCode::kInvalidArgument,
-         "the tokenizer has no chat template for \"{}\" data; give --chat-template FILE or "
-         "--chat-template "
-         "chatml, or write the rows as \"prompt\"/\"completion\" or \"text\"",
+         "the tokenizer has no chat template for \"{}\" data; give --chat-template "
+         "FILE, chatml or plain (for base models), or write the rows as \"prompt\"/\"completion\" "
+         "or \"text\"",
          FormatName(record.format));
   }
   const std::span<const Message> messages(record.messages);

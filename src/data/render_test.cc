@@ -205,6 +205,48 @@ TEST(Render, BuiltInChatMl) {
               ElementsAre(ElementsAre("hello<|im_end|>", "well<|im_end|>")));
 }
 
+std::string Plain(const std::vector<Message>& messages, bool prompt) {
+  const TokenizerBundle bundle = MakeTinyBundle({.chat_template = kChatMl, .eos = "</s>"});
+  return ChooseChatTemplate(bundle, "plain")->Render(messages, {.add_generation_prompt = prompt});
+}
+
+TEST(Render, BuiltInPlain) {
+  const Message system = {"system", "Be brief."}, two = {"user", "2+2?"}, four = {"assistant", "4"},
+                three = {"user", "3+3?"};
+  EXPECT_EQ(Plain({two}, true), "Question: 2+2?\nAnswer:");
+  EXPECT_EQ(Plain({system, two, four, three}, true),
+            "Be brief.\n\nQuestion: 2+2?\nAnswer: 4\n\nQuestion: 3+3?\nAnswer:");
+  EXPECT_EQ(Plain({two, four}, false), "Question: 2+2?\nAnswer: 4</s>");
+  EXPECT_THAT(
+      [&] {
+        Plain({two, {"tool", "4"}}, true);
+      },
+      ThrowsMessage<Error>(HasSubstr("none of role tool")));
+}
+
+// The end is taught behind each answer, and never stands within a prompt.
+TEST(Render, BuiltInPlainTrainsAnswersWithTheirEnd) {
+  const TokenizerBundle none = MakeTinyBundle({.eos = "</s>"});
+  EXPECT_THAT(Trained(kTwoTurns, none, {.chat_template = "plain"}),
+              ElementsAre(ElementsAre(" hello</s>"), ElementsAre(" well</s>")));
+}
+
+TEST(Render, OnlyThePlainTemplateHasAStopString) {
+  const TokenizerBundle bundle = MakeTinyBundle({.chat_template = kChatMl});
+  const ChatTemplate plain = *ChooseChatTemplate(bundle, "plain");
+  std::vector<std::string> stops = {"."};
+  AddStopStrings(*ChooseChatTemplate(bundle, ""), &stops);
+  EXPECT_THAT(stops, ElementsAre("."));
+  AddStopStrings(plain, &stops);
+  AddStopStrings(plain, &stops);
+  EXPECT_THAT(stops, ElementsAre(".", "\nQuestion:"));
+  // A folder that was trained with it holds the template itself.
+  const TokenizerBundle trained = MakeTinyBundle({.chat_template = plain.source()});
+  stops.clear();
+  AddStopStrings(*ChooseChatTemplate(trained, ""), &stops);
+  EXPECT_THAT(stops, ElementsAre("\nQuestion:"));
+}
+
 TEST(Render, TemplateFromAFile) {
   const std::string path = testing::TempDir() + "render_test.jinja";
   WriteFileAtomically(path, kMistral);

@@ -1,8 +1,8 @@
-#include "cli/answer_text.h"
+#include "tokenizer/answer_text.h"
 
 #include <gtest/gtest.h>
 
-#include "data/tiny_bundle.h"
+#include "tokenizer/tokenizer.h"
 
 namespace lorikeet {
 namespace {
@@ -11,11 +11,11 @@ class AnswerTextTest : public ::testing::Test {
  protected:
   // Byte by byte, so that stop strings and characters stretch over many tokens.
   std::string Stream(const std::string& text, std::vector<std::string> stops) {
-    AnswerText answer(bundle_.tokenizer, std::move(stops));
+    AnswerText answer(tokenizer_, std::move(stops));
     std::string all;
     pieces_.clear();
     for (const char c : text) {
-      for (const int32_t id : bundle_.tokenizer.Encode(std::string(1, c))) {
+      for (const int32_t id : tokenizer_.Encode(std::string(1, c))) {
         pieces_.push_back(answer.Push(id));
         all += pieces_.back();
       }
@@ -23,7 +23,8 @@ class AnswerTextTest : public ::testing::Test {
     stopped_ = answer.stopped();
     return all + answer.Finish();
   }
-  TokenizerBundle bundle_ = MakeTinyBundle({});
+  Tokenizer tokenizer_ =
+      Tokenizer::FromFile(std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/tokenizer/gpt2.json");
   std::vector<std::string> pieces_;
   bool stopped_ = false;
 };
@@ -57,9 +58,9 @@ TEST_F(AnswerTextTest, TheFirstOfSeveralStopsCounts) {
 
 TEST_F(AnswerTextTest, NoPieceBreaksACharacter) {
   const std::string text = "h\xC3\xA9 \xF0\x9F\xA6\x9C!";  // e acute, parrot
-  AnswerText answer(bundle_.tokenizer, {"stop"});
+  AnswerText answer(tokenizer_, {"stop"});
   std::string all;
-  for (const int32_t id : bundle_.tokenizer.Encode(text)) {
+  for (const int32_t id : tokenizer_.Encode(text)) {
     const std::string piece = answer.Push(id);
     EXPECT_TRUE(piece.empty() || (static_cast<uint8_t>(piece[0]) & 0xC0) != 0x80) << piece;
     all += piece;

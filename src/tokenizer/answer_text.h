@@ -12,7 +12,8 @@ namespace lorikeet {
 class AnswerText {
  public:
   // `tokenizer` must outlive this. Empty stop strings never match.
-  AnswerText(const Tokenizer& tokenizer, std::vector<std::string> stop_strings);
+  AnswerText(const Tokenizer& tokenizer, std::vector<std::string> stop_strings,
+             bool skip_special_tokens = true);
 
   // The text that is certain now. What may yet become a stop string is held back.
   std::string Push(int32_t token);

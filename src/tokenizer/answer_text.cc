@@ -1,4 +1,4 @@
-#include "cli/answer_text.h"
+#include "tokenizer/answer_text.h"
 
 #include <algorithm>
 #include <string_view>
@@ -17,8 +17,9 @@ size_t PartialMatch(std::string_view text, std::string_view stop) {
 
 }  // namespace
 
-AnswerText::AnswerText(const Tokenizer& tokenizer, std::vector<std::string> stop_strings)
-    : decoder_(tokenizer), stop_strings_(std::move(stop_strings)) {
+AnswerText::AnswerText(const Tokenizer& tokenizer, std::vector<std::string> stop_strings,
+                       bool skip_special_tokens)
+    : decoder_(tokenizer, skip_special_tokens), stop_strings_(std::move(stop_strings)) {
   std::erase(stop_strings_, "");
 }
 
