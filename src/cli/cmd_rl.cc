@@ -49,6 +49,7 @@ std::string BeginningText(const RlJob& job, const RlOptions& options) {
       options.method == "full" ? "full" : fmt::format("LoRA r={}", options.lora_r),
       DTypeName(job.loaded.model->compute()), options.prompts_per_step, options.group_size,
       options.max_steps, options.objective);
+  text += fmt::format("rewards: {}\n", fmt::join(options.rewards, " + "));
   text += fmt::format("learning rate {:g}{}{}\n", job.config.learning_rate,
                       job.learning_rate_reason.empty() ? "" : ": ", job.learning_rate_reason);
   for (const std::string& note : job.notes) text += note + "\n";
@@ -154,9 +155,9 @@ int RunRl(int argc, char** argv) {
   job.hooks.progress = &progress;
   job.hooks.save_text_files = [&](const std::string& dir) { WriteTextFiles(job.text_files, dir); };
   job.hooks.stop_requested = StopRequested;
-  const RlResult result =
-      TrainRl(*job.run, *job.generator, PromptWriter{job.loaded.Text(), *job.chat_template},
-              job.config, job.hooks);
+  const RlResult result = TrainRl(*job.run, *job.generator,
+                                  PromptWriter{job.loaded.Text(), *job.chat_template, options.stop},
+                                  job.config, job.hooks);
   progress.Finish();
   const std::string json = SummaryJson(job, options, result).dump(2) + "\n";
   WriteFileAtomically(options.output_dir + "/train_summary.json", json);

@@ -7,6 +7,7 @@
 
 #include "cli/read_model.h"
 #include "cli/recompute.h"
+#include "cli/rl_rewards.h"
 #include "cli/sft_job.h"
 #include "core/args.h"
 #include "core/error.h"
@@ -53,11 +54,19 @@ class GeneratedProblems {
   uint64_t seed_;
 };
 
-std::vector<Problem> LoadFiles(const std::vector<std::string>& files, const std::string& grader) {
+std::vector<Problem> LoadFiles(const std::vector<std::string>& files, const RlOptions& options) {
   std::vector<Problem> problems;
   for (const std::string& file : files) {
-    std::vector<Problem> more = LoadTaskFile(file, grader);
+    std::vector<Problem> more = LoadTaskFile(file, options.grader);
     std::move(more.begin(), more.end(), std::back_inserter(problems));
+  }
+  for (const Problem& problem : problems) {
+    if (problem.grader == "none" && GraderCounts(options)) {
+      Fail(ErrorCode::kInvalidArgument,
+           "{}: the grader 'none' judges nothing, so no completion would count; give another "
+           "--grader, or --reward-command or --reward-url{}",
+           problem.id, options.rewards.size() > 1 ? " without 'grader' in --rewards" : "");
+    }
   }
   return problems;
 }
@@ -75,17 +84,9 @@ void ChooseProblems(const RlOptions& options, RlHooks* hooks) {
          "give either --task (a generated one) or --data (problems of a file); lorikeet rl --help "
          "lists the tasks");
   }
-  if (options.reward_command && options.reward_url) {
-    Fail(ErrorCode::kInvalidArgument, "reward_command and reward_url exclude each other; give one");
-  }
-  if (options.reward_command) {
-    hooks->reward = ProcessReward(*options.reward_command, options.reward_timeout);
-  } else if (options.reward_url) {
-    hooks->reward = HttpReward(*options.reward_url, options.reward_timeout);
-  }
   if (!options.data.empty()) {
     CheckGrader(options.grader);
-    std::vector<Problem> problems = LoadFiles(options.data, options.grader);
+    std::vector<Problem> problems = LoadFiles(options.data, options);
     const auto seed = static_cast<uint64_t>(options.seed);
     hooks->problem = [problems = std::move(problems), seed](int64_t index) {
       return FromFile(problems, seed, index);
@@ -95,7 +96,7 @@ void ChooseProblems(const RlOptions& options, RlHooks* hooks) {
     hooks->problem = [generated](int64_t index) { return generated.At(index); };
     if (options.eval_data.empty()) hooks->heldout = generated.HeldOut(options.eval_problems);
   }
-  if (!options.eval_data.empty()) hooks->heldout = LoadFiles(options.eval_data, options.grader);
+  if (!options.eval_data.empty()) hooks->heldout = LoadFiles(options.eval_data, options);
 }
 
 // The objective with what the options say instead.
@@ -159,6 +160,7 @@ RlConfig ConfigOf(const RlOptions& options) {
                      {"task", options.task},
                      {"data", options.data},
                      {"grader", options.grader},
+                     {"rewards", options.rewards},
                      {"model", options.model},
                      {"difficulty", options.difficulty.value_or(0)},
                      {"micro_batch_tokens", options.micro_batch_tokens}};
@@ -168,6 +170,23 @@ RlConfig ConfigOf(const RlOptions& options) {
 std::string ResumeFrom(const RlOptions& options) {
   if (!options.resume || ListCheckpoints(options.output_dir).empty()) return "";
   return LatestCheckpoint(options.output_dir);
+}
+
+// How problems are put to the model and what ends its answers.
+void ChooseText(RlOptions& options, RlJob* job) {
+  const TokenizerBundle& text = job->loaded.Text();
+  job->chat_template = ChooseChatTemplate(text, options.chat_template.value_or(""));
+  if (!job->chat_template) {
+    Fail(ErrorCode::kInvalidArgument,
+         "{}: has no chat template, so problems cannot be put to it; give --chat-template plain "
+         "for a base model, chatml, or a Jinja file",
+         options.model);
+  }
+  for (const int32_t id : text.eos_ids) {
+    if (id < job->loaded.model->config().vocab_size) job->config.stop_tokens.push_back(id);
+  }
+  AddStopStrings(*job->chat_template, &options.stop);
+  job->config.settings["stop"] = options.stop;
 }
 
 void ChooseLearningRate(const Model& model, RlOptions& options, RlJob* job) {
@@ -286,24 +305,16 @@ RlJob PrepareRl(RlOptions& options) {
   CheckOutputDir(options.output_dir, {options.model},
                  options.resume || options.overwrite_output_dir);
   RlJob job;
+  ResolveRewards(options);
   ChooseProblems(options, &job.hooks);
+  job.hooks.reward = MakeReward(options);
   job.config = ConfigOf(options);
   job.config.resume_from = ResumeFrom(options);
   job.loaded = LoadModel(options.model, ParseComputeDtype(options.dtype));
-  const Model& model = *job.loaded.model;
-  const TokenizerBundle& text = job.loaded.Text();
-  job.chat_template = ChooseChatTemplate(text, options.chat_template.value_or(""));
-  if (!job.chat_template) {
-    Fail(ErrorCode::kInvalidArgument,
-         "{}: has no chat template, so problems cannot be put to it; give --chat-template (a Jinja "
-         "file, or chatml)",
-         options.model);
-  }
-  for (const int32_t id : text.eos_ids) {
-    if (id < model.config().vocab_size) job.config.stop_tokens.push_back(id);
-  }
-  ChooseLearningRate(model, options, &job);
-  const int64_t longest = LongestSequence(options, PromptWriter{text, *job.chat_template}, &job);
+  ChooseText(options, &job);
+  ChooseLearningRate(*job.loaded.model, options, &job);
+  const PromptWriter writer{job.loaded.Text(), *job.chat_template};
+  const int64_t longest = LongestSequence(options, writer, &job);
   LoadReference(options, &job);
   CheckBits(&job);
   MakeRun(options, longest, &job);

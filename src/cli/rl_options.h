@@ -18,7 +18,7 @@ struct RlOptions {
   std::vector<std::string> task, data, eval_data;
   std::string grader;
   std::optional<int> difficulty;
-  std::optional<std::string> reward_command, reward_url;
+  std::vector<std::string> rewards, reward_command, reward_url;
   double reward_timeout;
   int eval_problems, eval_samples;
   // Adapter
@@ -33,6 +33,7 @@ struct RlOptions {
   int prompts_per_step, group_size, updates_per_batch, minibatches, max_steps, max_tokens;
   std::optional<int> max_prompt_tokens, overlong_buffer, max_rounds, base_kl_steps;
   int micro_batch_tokens;
+  std::vector<std::string> stop;
   std::optional<double> learning_rate;
   double max_grad_norm;
   int64_t seed;
@@ -64,7 +65,8 @@ struct RlOptions {
        .positional = true,
        .metavar = "PATH"});
     v(chat_template, "chat_template", std::nullopt,
-      "Jinja file to use instead of the model's own chat template, or chatml.",
+      "Jinja file to use instead of the model's own chat template, or chatml, or plain (for base "
+      "models).",
       {.aliases = {"chat_template_path"}, .metavar = "FILE"});
     v(dtype, "dtype", "auto",
       "What products are computed in; auto: bf16 where the CPU multiplies it natively.",
@@ -89,12 +91,17 @@ struct RlOptions {
     v(eval_samples, "eval_samples", 4,
       "Samples of each held-out problem for pass@1 to pass@N, besides the greedy one; 0: none.",
       {.min = 0, .max = 1 << 16});
-    v(reward_command, "reward_command", std::nullopt,
-      "A program that says what completions are worth (docs/rl_rewards.md).",
-      {.metavar = "COMMAND"});
-    v(reward_url, "reward_url", std::nullopt, "A server that does.", {.metavar = "URL"});
-    v(reward_timeout, "reward_timeout", 60.0, "Seconds that either may take for a step's batch.",
+    v(reward_command, "reward_command", {},
+      "A program that says what completions are worth (docs/rl_rewards.md); again for a second "
+      "one.",
+      {.metavar = "COMMAND", .whole = true});
+    v(reward_url, "reward_url", {}, "A server that does.", {.metavar = "URL", .whole = true});
+    v(reward_timeout, "reward_timeout", 60.0, "Seconds that each may take for a step's batch.",
       {.above = 0});
+    v(rewards, "rewards", {},
+      "What is added up, each NAME or NAME=WEIGHT: grader, command, url, command2, ..., "
+      "think_format. If not given: all commands and URLs, or the grader where there are none.",
+      {.metavar = "NAMES"});
   }
 
   template <class V>
@@ -157,6 +164,8 @@ struct RlOptions {
     v(max_steps, "max_steps", 100, "Steps.", {.min = 1});
     v(max_tokens, "max_tokens", 64, "Most tokens of a completion.",
       {.aliases = {"max_completion_length", "max_new_tokens"}, .min = 1});
+    v(stop, "stop", {}, "Texts that end a completion and are left out of what is graded.",
+      {.aliases = {"stop_strings"}, .metavar = "TEXT", .whole = true});
     v(max_prompt_tokens, "max_prompt_tokens", std::nullopt,
       "Problems with longer prompts are passed over; if not given, what the problems need.",
       {.aliases = {"max_prompt_length"}, .min = 2});

@@ -1,5 +1,5 @@
-// Rewards from outside: a program or a server of the user's own says what a completion is worth.
-// docs/rl_rewards.md holds both protocols.
+// Who says what completions are worth: the problems' own graders, a look at their form, or, from
+// outside, a program or a server of the user's own. docs/rl_rewards.md holds both protocols.
 #pragma once
 #include <functional>
 #include <span>
@@ -21,6 +21,14 @@ struct RewardRequest {
 // come, came too late or is no number is kInvalid with the reason, never 0. Called by one thread at
 // a time; waits for the whole batch.
 using RewardFunction = std::function<std::vector<Grade>(std::span<const RewardRequest>)>;
+
+// Each problem's own grader (rl/grader.h), on all threads.
+RewardFunction GraderReward();
+
+// 1 for a completion that begins with <think>, has no second one, and a </think> somewhere behind
+// it; else 0. The rule of TRL's think_format_reward, but that a prompt which ends with <think>
+// counts as the completion's beginning: templates of reasoning models open the thought themselves.
+RewardFunction ThinkFormatReward();
 
 // Rewards from `command`, which /bin/sh -c runs. Started here and kept until the last copy of the
 // function is gone: then its stdin is closed, and it is asked (SIGTERM) and at last made (SIGKILL)

@@ -1,43 +1,51 @@
 #include "rl/rollout.h"
 
+#include <algorithm>
+#include <memory>
+#include <utility>
+
 #include "core/check.h"
-#include "core/parallel.h"
 #include "data/render.h"
-#include "rl/grader.h"
+#include "tokenizer/answer_text.h"
 
 namespace lorikeet {
 namespace {
 
-// What was said, without the token that ended it.
+// What was said, without what ended it.
 std::string TextOf(const PromptWriter& writer, const Generation& generation) {
   std::span<const int32_t> said = generation.tokens;
   if (generation.reason == StopReason::kStop) said = said.first(said.size() - 1);
-  return writer.text.tokenizer.Decode(said);
-}
-
-void GradeHere(std::span<Group> groups) {
-  std::vector<std::pair<const Problem*, Rollout*>> work;
-  for (Group& group : groups) {
-    for (Rollout& rollout : group.rollouts) work.emplace_back(&group.problem, &rollout);
+  std::string text = writer.text.tokenizer.Decode(said);
+  size_t end = text.size();
+  for (const std::string& stop : writer.stop_strings) {
+    if (!stop.empty()) end = std::min(end, text.find(stop));
   }
-  ParallelDynamic(std::ssize(work), [&](int64_t i) {
-    auto& [problem, rollout] = work[static_cast<size_t>(i)];
-    rollout->grade = GradeCompletion(*problem, rollout->text);
-  });
+  return text.substr(0, end);
 }
 
-void GradeOutside(const RewardFunction& reward, std::span<Group> groups) {
+// Ends a sequence at the first stop string, whose letters may be spread over many tokens.
+std::function<bool(const SampledToken&)> StopperOf(const PromptWriter& writer) {
+  if (writer.stop_strings.empty()) return {};
+  auto text = std::make_shared<AnswerText>(writer.text.tokenizer, writer.stop_strings,
+                                           /*skip_special_tokens=*/false);
+  return [text](const SampledToken& token) {
+    text->Push(token.token);
+    return !text->stopped();
+  };
+}
+
+void GradeAll(const RewardFunction& reward, std::span<Group> groups) {
   std::vector<RewardRequest> requests;
   for (const Group& group : groups) {
     for (const Rollout& rollout : group.rollouts) {
       requests.push_back({&group.problem, group.prompt_text, rollout.text});
     }
   }
-  const std::vector<Grade> grades = reward(requests);
+  std::vector<Grade> grades = reward(requests);
   CHECK(grades.size() == requests.size());
   size_t next = 0;
   for (Group& group : groups) {
-    for (Rollout& rollout : group.rollouts) rollout.grade = grades[next++];
+    for (Rollout& rollout : group.rollouts) rollout.grade = std::move(grades[next++]);
   }
 }
 
@@ -64,6 +72,7 @@ void SampleRollouts(Generator& generator, const PromptWriter& writer, const Roll
       GenerateRequest request;
       request.prompt = groups[g].prompt;
       request.params = config.sampling;
+      request.on_token = StopperOf(writer);
       request.key = static_cast<uint64_t>(g) * static_cast<uint64_t>(config.group_size) +
                     static_cast<uint64_t>(i);
       requests.push_back(std::move(request));
@@ -80,11 +89,7 @@ void SampleRollouts(Generator& generator, const PromptWriter& writer, const Roll
       group.rollouts.push_back(std::move(rollout));
     }
   }
-  if (reward) {
-    GradeOutside(reward, groups);
-  } else {
-    GradeHere(groups);
-  }
+  GradeAll(reward ? reward : GraderReward(), groups);
 }
 
 }  // namespace lorikeet

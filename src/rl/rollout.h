@@ -16,7 +16,7 @@ namespace lorikeet {
 
 struct Rollout {
   Generation generation;
-  std::string text;  // without the token that ended it
+  std::string text;  // without the token or the stop string that ended it
   Grade grade;
 };
 
@@ -32,6 +32,7 @@ struct Group {
 struct PromptWriter {
   const TokenizerBundle& text;
   const ChatTemplate& chat_template;
+  std::vector<std::string> stop_strings = {};  // end a completion and are left out of its text
 
   // Throws Error for what the template refuses.
   Group Write(Problem problem) const;
@@ -43,8 +44,9 @@ struct RolloutConfig {
 };
 
 // Samples group_size completions of every group and grades them. Sample j of group i is a pure
-// function of the weights, the prompt, the seed and (i, j): not of batches or threads. Without a
-// reward function problems are graded by their own graders.
+// function of the weights, the prompt, the seed and (i, j): not of batches or threads. The tokens
+// of a stop string were sampled and stay in the generation, whose reason is then kCallback. Without
+// a reward function problems are graded by their own graders.
 void SampleRollouts(Generator& generator, const PromptWriter& writer, const RolloutConfig& config,
                     const RewardFunction& reward, std::span<Group> groups);
 

@@ -22,11 +22,20 @@ enum class Verdict : uint8_t {
 };
 const char* VerdictName(Verdict verdict);  // "correct", "wrong", "invalid"
 
+// One of several rewards that were added up (rl/reward_mix.h).
+struct RewardPart {
+  std::string name;   // as metrics call it
+  double reward = 0;  // not yet weighted; NaN: it did not come
+};
+
 // An invalid completion leaves its group and is counted; it is never a reward of 0.
 struct Grade {
   Verdict verdict = Verdict::kInvalid;
-  double reward = 0;   // in [0, 1]; of no meaning when invalid
+  // Tasks and graders give one in [0, 1]; from outside, and of a sum, any finite number comes. Of
+  // no meaning when invalid.
+  double reward = 0;
   std::string reason;  // for transcripts: what was read and why it is not right; one line
+  std::vector<RewardPart> parts = {};  // what `reward` is the weighted sum of; else empty
 
   static Grade Correct(std::string reason = {}) {
     return {Verdict::kCorrect, 1, std::move(reason)};
