@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 model=${1:-out/quickstart/model} out=${2:-out/rl_learning}
 lorikeet=${LORIKEET:-build/release/lorikeet}
-task=${TASK:-json} difficulty=${DIFFICULTY:-1} steps=${STEPS:-30}
+task=${TASK:-sort_numbers} difficulty=${DIFFICULTY:-2} steps=${STEPS:-40}
 read -ra seeds <<<"${SEEDS:-1}"
 read -ra lora_rates <<<"${LORA_RATES:-1e-4 3e-4 1e-3}"
 read -ra full_rates <<<"${FULL_RATES:-1e-5 3e-5 1e-4}"
@@ -18,7 +18,7 @@ run() {
   shift 3
   [ -f "$dir/train_summary.json" ] && return 0
   echo "== $dir"
-  "$lorikeet" rl "$model" --task "$task" --difficulty "$difficulty" --max-tokens 48 --max-steps "$steps" \
+  "$lorikeet" rl "$model" --task "$task" --difficulty "$difficulty" --max-tokens 20 --max-steps "$steps" \
     --learning-rate "$rate" --seed "$seed" --eval-steps 10 --eval-problems 256 --eval-samples 1 --save-steps 10 \
     --save-total-limit 1 --report-to none --resume --output-dir "$dir" "$@" || echo "$dir: failed, kept as it is" >&2
   rm -rf "$dir"/checkpoint-* "$dir"/model*.safetensors  # the curves are what is kept

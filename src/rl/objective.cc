@@ -47,9 +47,14 @@ std::vector<Objective> AllObjectives() {
   };
 }
 
-// Rows that predict the completion's tokens, and those of the prompt with weight 0.
-Example ExampleOf(const Group& group, const Rollout& rollout, double advantage, double weight) {
+// Rows that predict the completion's tokens, and those of the prompt with weight 0. All of the
+// prompt but its last token, whose row predicts another token in each completion, is computed once
+// for the group `index`.
+Example ExampleOf(const Group& group, size_t index, const Rollout& rollout, double advantage,
+                  double weight) {
   Example example;
+  example.prefix_group = static_cast<int64_t>(index);
+  example.shared_prefix = static_cast<int64_t>(group.prompt.size()) - 1;
   example.tokens = group.prompt;
   const std::vector<int32_t>& said = rollout.generation.tokens;
   example.tokens.insert(example.tokens.end(), said.begin(), said.end() - 1);
@@ -87,7 +92,8 @@ const Objective& GetObjective(std::string_view name) {
 PolicyBatch MakePolicyBatch(std::span<const Group> groups, const Objective& objective) {
   PolicyBatch batch;
   double completions = 0, tokens = 0;
-  for (const Group& group : groups) {
+  for (size_t g = 0; g < groups.size(); ++g) {
+    const Group& group = groups[g];
     std::vector<Grade> grades;
     for (const Rollout& rollout : group.rollouts) grades.push_back(rollout.grade);
     const GroupAdvantages advantages = AdvantagesOf(grades, objective.advantages);
@@ -101,7 +107,7 @@ PolicyBatch MakePolicyBatch(std::span<const Group> groups, const Objective& obje
       if (advantages.advantages[i] == 0 && objective.loss.kl_coef == 0) continue;
       const bool per_length = objective.normalisation == Normalisation::kCompletionLengths;
       batch.examples.push_back(
-          ExampleOf(group, rollout, advantages.advantages[i], per_length ? 1 / length : 1));
+          ExampleOf(group, g, rollout, advantages.advantages[i], per_length ? 1 / length : 1));
       batch.rollouts.push_back(&rollout);
       batch.rollout_advantages.push_back(advantages.advantages[i]);
     }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "rl/reward_mix.h"
+
 namespace lorikeet {
 namespace {
 
@@ -13,6 +15,7 @@ struct Sums {
   double reward = 0, correct = 0, length = 0, truncated = 0, logprob = 0, all = 0;
   std::map<int64_t, int64_t> advantages;                   // in millionths, and how often
   std::map<std::string, std::pair<double, double>> tasks;  // reward, count
+  RewardPartSums parts;
 };
 
 void AddRollout(const Problem& problem, const Rollout& rollout, Sums* sums, StepReport* report) {
@@ -24,6 +27,7 @@ void AddRollout(const Problem& problem, const Rollout& rollout, Sums* sums, Step
   sums->truncated += said.reason == StopReason::kLength ? 1 : 0;
   for (const float logprob : said.sampled_logprobs) sums->logprob += logprob;
   report->max_length = std::max(report->max_length, static_cast<double>(length));
+  sums->parts.Add(rollout.grade);
   if (rollout.grade.verdict == Verdict::kInvalid) {
     ++report->invalid;
     return;
@@ -51,11 +55,16 @@ double EntropyInBits(const std::map<int64_t, int64_t>& counts, double total) {
   return bits;
 }
 
+// A stop string ends a completion through the callback.
+const char* HowItEnded(StopReason reason) {
+  return StopReasonName(reason == StopReason::kCallback ? StopReason::kStop : reason);
+}
+
 std::string Entry(const Rollout& rollout) {
   const Grade& grade = rollout.grade;
   return fmt::format("--- reward {:g}, {}, {} tokens ({}){}{}\n{}\n", grade.reward,
                      VerdictName(grade.verdict), rollout.generation.tokens.size(),
-                     StopReasonName(rollout.generation.reason), grade.reason.empty() ? "" : ": ",
+                     HowItEnded(rollout.generation.reason), grade.reason.empty() ? "" : ": ",
                      grade.reason, rollout.text);
 }
 
@@ -80,6 +89,7 @@ StepReport ReportOf(std::span<const Group> groups) {
   report.reward = mean(sums.reward, count);
   report.accuracy = mean(sums.correct, count);
   for (const auto& [task, sum] : sums.tasks) report.by_task[task] = mean(sum.first, sum.second);
+  report.parts = sums.parts.Figures();
   report.advantage_entropy = EntropyInBits(sums.advantages, count);
   report.without_signal = mean(flat, static_cast<double>(groups.size()));
   report.mean_length = mean(sums.length, sums.all);
@@ -119,6 +129,7 @@ Metrics MetricsOf(const StepReport& r) {
                      {"sampling/tokens_per_second", rate(r.sampled_tokens, r.sampling_seconds)},
                      {"training/tokens_per_second", rate(r.update.tokens, r.training_seconds)}};
   if (r.update.base_kl) metrics.emplace_back("kl", *r.update.base_kl);
+  metrics.insert(metrics.end(), r.parts.begin(), r.parts.end());
   if (r.by_task.size() > 1) {
     for (const auto& [task, reward] : r.by_task) metrics.emplace_back("reward/" + task, reward);
   }

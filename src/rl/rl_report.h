@@ -17,6 +17,7 @@ struct StepReport {
   // Of the completions that count.
   double reward = 0, accuracy = 0;         // means
   std::map<std::string, double> by_task;   // mean rewards
+  Metrics parts;                           // of rewards that are sums: rewards/NAME/mean and /std
   int64_t completions = 0, invalid = 0;    // those that count, and those that do not
   double without_signal = 0;               // share of groups whose rewards are all alike
   double mean_length = 0, max_length = 0;  // tokens
