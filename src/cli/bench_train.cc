@@ -24,15 +24,19 @@ constexpr int kPeakRepetitions = 3;  // best of, as a step has the caches to its
 // Small enough that random tokens do not drive the loss anywhere.
 constexpr double kLearningRate = 1e-5;
 
-// A step's tokens in sequences of max_length, the last one shorter; every row is trained.
+// A step's tokens in sequences of max_length, the last one shorter; every row behind a shared
+// prompt is trained.
 std::vector<Example> RandomExamples(const TrainBenchQuery& query, int64_t vocab_size) {
   const RandomStream random(1, "bench train");
   std::vector<Example> examples;
   for (int64_t begin = 0; begin < query.tokens; begin += query.max_length) {
     const int64_t n = std::min(query.max_length, query.tokens - begin);
+    const int64_t group = begin / (query.max_length * query.group_size);
+    const int64_t shared = std::min(query.shared_prompt, n - 1);
     const auto token = [&](int64_t i) {
+      const int64_t from = i < shared ? group * query.max_length * query.group_size : begin;
       return static_cast<int32_t>(
-          random.Below(static_cast<uint64_t>(begin + i), static_cast<uint64_t>(vocab_size)));
+          random.Below(static_cast<uint64_t>(from + i), static_cast<uint64_t>(vocab_size)));
     };
     Example example;
     for (int64_t i = 0; i < n; ++i) {
@@ -40,9 +44,17 @@ std::vector<Example> RandomExamples(const TrainBenchQuery& query, int64_t vocab_
       example.target_tokens.push_back(token(i + 1));
     }
     example.weights.assign(static_cast<size_t>(n), 1.0F);
+    std::fill_n(example.weights.begin(), shared, 0.0F);
+    if (n == query.max_length) example.prefix_group = group;
+    example.shared_prefix = shared;
     examples.push_back(std::move(example));
   }
   return examples;
+}
+
+// Of the full sequences' rows.
+double TrainedFraction(const TrainBenchQuery& query) {
+  return 1 - static_cast<double>(query.shared_prompt) / static_cast<double>(query.max_length);
 }
 
 std::unique_ptr<TrainingRun> MakeRun(Model& model, const TrainingShape& shape) {
@@ -128,6 +140,12 @@ TrainBenchResult BenchTrain(Model& model, const TrainBenchQuery& asked) {
   result.query = asked;
   TrainBenchQuery& query = result.query;
   query.max_length = std::min(query.max_length, query.tokens);
+  if (query.shared_prompt >= query.max_length) {
+    Fail(ErrorCode::kInvalidArgument,
+         "--shared-prompt {}: it must be shorter than the sequences, which have {} tokens",
+         query.shared_prompt, query.max_length);
+  }
+  query.shape.shared_prefixes = query.shared_prompt > 0 && query.group_size > 1;
   query.shape.compute = model.compute();
   query.shape.sequence_length = query.shape.longest_sequence = query.max_length;
   query.shape.tokens_per_microbatch =
@@ -138,7 +156,7 @@ TrainBenchResult BenchTrain(Model& model, const TrainBenchQuery& asked) {
   const std::unique_ptr<TrainingRun> run = MakeRun(model, query.shape);
   MeasureSteps(*run, RandomExamples(query, model.config().vocab_size), model.compute(), &result);
   result.trainable = run->NumTrainable();
-  result.flops = TrainingFlops(model.config(), query.shape);
+  result.flops = TrainingFlops(model.config(), query.shape, TrainedFraction(query));
   if (query.profile) result.profile = ProfileOf(model.config(), result);
   result.arena_bytes = static_cast<int64_t>(run->arena().HighMark());
   return result;
@@ -153,6 +171,10 @@ std::string TrainBenchText(const TrainBenchResult& r) {
                          HumanCount(r.parameters), DTypeName(q.shape.compute)));
   text += ReportLine("step", fmt::format("{} tokens in sequences of {}, {} steps", q.tokens,
                                          q.max_length, q.steps));
+  if (q.shared_prompt > 0) {
+    text += ReportLine("prompts", fmt::format("the first {} tokens, untrained, shared by {}",
+                                              q.shared_prompt, q.group_size));
+  }
   text += ReportLine("step time", SpreadText(r.step_seconds, 1e3, "ms"));
   text += ReportLine("matmul peak", SpreadText(r.peak_gflops, 1, "GFLOP/s"));
   text += ReportLine("arithmetic",
@@ -185,6 +207,8 @@ OrderedJson TrainBenchJson(const TrainBenchResult& r) {
           {"tokens_per_step", q.tokens},
           {"tokens_per_microbatch", q.shape.tokens_per_microbatch},
           {"max_length", q.max_length},
+          {"shared_prompt", q.shared_prompt},
+          {"group_size", q.group_size},
           {"steps", q.steps},
           {"tokens_per_second", r.TokensPerSecond()},
           {"matmul_peak_gflops", r.peak_gflops.median},

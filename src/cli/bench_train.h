@@ -17,8 +17,11 @@ namespace lorikeet {
 struct TrainBenchQuery {
   TrainingShape shape;    // tokens_per_microbatch, sequence_length and recompute are set from below
   int64_t tokens = 2048;  // of a step
-  int64_t max_length = 512;                 // of the sequences that they are cut into
-  int64_t micro_batch = 0;                  // tokens computed at once; 0: the whole step
+  int64_t max_length = 512;  // of the sequences that they are cut into
+  int64_t micro_batch = 0;   // tokens computed at once; 0: the whole step
+  // As in reinforcement learning: each group_size sequences begin with the same shared_prompt
+  // tokens, which are not trained.
+  int64_t shared_prompt = 0, group_size = 1;
   std::optional<Recompute> recompute = {};  // nothing: auto
   int64_t warmup = 2, steps = 10;
   bool profile = false;  // also: where a step's time goes
@@ -34,7 +37,7 @@ struct TrainBenchResult {
   std::optional<StepProfile> profile;  // where a step's time goes, if asked for
   FlopsPerToken flops;
   int64_t arena_bytes = 0, peak_rss_bytes = 0;
-  double first_loss = 0, last_loss = 0;  // nats per token of random tokens, all of them trained
+  double first_loss = 0, last_loss = 0;  // nats per trained token, of random tokens
 
   double TokensPerSecond() const;
   double Utilization() const;

@@ -73,7 +73,7 @@ struct BenchTrainOptions {
   BenchOptions bench;
   StepOptions step;
   std::string method, recompute;
-  int micro_batch_tokens, steps, warmup;
+  int micro_batch_tokens, shared_prompt, group_size, steps, warmup;
   bool profile;
 
   template <class V>
@@ -84,6 +84,10 @@ struct BenchTrainOptions {
     step.ForEach(v);
     v(micro_batch_tokens, "micro_batch_tokens", 0, "Tokens computed at once; 0: the whole step.",
       {.min = 0, .max = 1 << 22});
+    v(shared_prompt, "shared_prompt", 0,
+      "Tokens that the sequences of a group begin with: they are not trained, and computed once.",
+      {.min = 0, .max = 1 << 22});
+    v(group_size, "group_size", 1, "Sequences of a group.", {.min = 1, .max = 1 << 20});
     v(recompute, "recompute", "auto", kRecomputeHelp, RecomputeTraits());
     v(steps, "steps", 10, "Steps to measure.", {.min = 1, .max = 100000});
     v(profile, "profile", false,
@@ -154,6 +158,9 @@ constexpr const char* kTrainEpilog =
     "                         Bytes: operands read and results written once. What is recomputed "
     "is\n"
     "                         not counted\n"
+    "--shared-prompt          tokens and FLOPs are counted as if each sequence were computed "
+    "whole,\n"
+    "                         as with --group-size 1, so that sharing shows as a higher rate\n"
     "peak_rss_bytes           most memory this process held in its steps, without the matrices of\n"
     "                         the peak's measurement\n\n"
     "Examples:\n"
@@ -184,6 +191,8 @@ int RunBenchTrain(int argc, char** argv) {
   query.tokens = options.step.tokens;
   query.max_length = options.step.max_length;
   query.micro_batch = options.micro_batch_tokens;
+  query.shared_prompt = options.shared_prompt;
+  query.group_size = options.group_size;
   query.steps = options.steps;
   query.warmup = options.warmup;
   query.profile = options.profile;

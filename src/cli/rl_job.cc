@@ -255,6 +255,7 @@ void MakeRun(const RlOptions& options, int64_t longest, RlJob* job) {
   shape.compute = model.compute();
   shape.tokens_per_microbatch = std::max<int64_t>(options.micro_batch_tokens, longest);
   shape.sequence_length = longest;
+  shape.shared_prefixes = true;
   const GeneratorLimits limits = {
       .slots = std::min<int64_t>(int64_t{options.prompts_per_step} * options.group_size, 64),
       .capacity = longest};

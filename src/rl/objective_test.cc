@@ -46,7 +46,10 @@ TEST(Objective, ExamplesPredictTheCompletionAndNothingElse) {
   // Of the distribution that was sampled from.
   EXPECT_EQ(first.logprobs, (std::vector<float>{0, 0, -0.5F, -0.5F}));
   EXPECT_EQ(first.advantages[2], 0.5F);
+  EXPECT_EQ(first.prefix_group, 0);
+  EXPECT_EQ(first.shared_prefix, 2);  // 9 predicts what differs
   EXPECT_EQ(batch.examples[1].advantages[2], -0.5F);
+  EXPECT_EQ(batch.examples[1].prefix_group, 0);
   EXPECT_EQ(batch.rollouts[1], &groups[0].rollouts[1]);
   EXPECT_EQ(batch.divisor, 4);  // completions that count, with or without signal
 }
