@@ -10,6 +10,7 @@ std::span<const Command> Commands();
 
 // argv[0] is the command's name. The result is the exit status. Throw Error for what a person can
 // cause.
+int RunPretrain(int argc, char** argv);
 int RunSft(int argc, char** argv);
 int RunRl(int argc, char** argv);
 int RunEval(int argc, char** argv);

@@ -94,11 +94,15 @@ void RefuseHopeless(const SftOptions& options, const TrainingShape& shape) {
                     .memory = {.available = ReadMemory().available}});
 }
 
-void LoadData(const SftOptions& options, SftJob* job) {
+void LoadData(const SftOptions& options, const ReshapeData& reshape, SftJob* job) {
   const RenderConfig render = RenderConfigOf(options);
-  job->train = LoadExamples(options.data, job->loaded, render);
+  const auto load = [&](const std::vector<std::string>& paths) {
+    Dataset data = LoadExamples(paths, job->loaded, render);
+    return reshape ? reshape(data) : data;
+  };
+  job->train = load(options.data);
   if (!options.eval_data.empty()) {
-    job->heldout = LoadExamples(options.eval_data, job->loaded, render);
+    job->heldout = load(options.eval_data);
   } else if (options.eval_split > 0) {
     std::tie(job->train, job->heldout) = SplitHeldOut(std::move(job->train), options.eval_split,
                                                       static_cast<uint64_t>(options.seed));
@@ -329,7 +333,7 @@ void RemoveEarlierRun(const std::string& output_dir) {
   }
 }
 
-SftJob PrepareSft(SftOptions& options) {
+SftJob PrepareSft(SftOptions& options, const ReshapeData& reshape) {
   CheckOutputDir(options.output_dir, {options.model, options.adapter.value_or("")},
                  Resuming(options) || options.overwrite_output_dir || options.dry_run);
   if (options.method == "full" && options.adapter) {
@@ -347,7 +351,7 @@ SftJob PrepareSft(SftOptions& options) {
   RefuseHopeless(options, job.plan.shape);
   job.loaded = LoadModel(options.model, compute);
   Model& model = *job.loaded.model;
-  LoadData(options, &job);
+  LoadData(options, reshape, &job);
   job.config = ConfigOf(options);
   job.config.resume_from = checkpoint;
   if (!checkpoint.empty()) TakeUpRecorded(checkpoint, options, &job.plan);

@@ -1,5 +1,6 @@
 // From the options of `lorikeet sft` to everything that a run needs, checked before time is spent.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,8 +22,10 @@ struct SftJob {
 };
 
 // Loads model, tokenizer and data, chooses what the options leave open (learning rate, micro-batch)
-// and writes it into them, and checks that memory suffices. Throws Error. Writes nothing.
-SftJob PrepareSft(SftOptions& options);
+// and writes it into them, and checks that memory suffices. `reshape`, where given, makes the
+// examples that are trained and held out from those that were read. Throws Error. Writes nothing.
+using ReshapeData = std::function<Dataset(const Dataset& data)>;
+SftJob PrepareSft(SftOptions& options, const ReshapeData& reshape = {});
 
 // all-linear, names, or one regular expression.
 LoraConfig LoraConfigOf(const SftOptions& options);

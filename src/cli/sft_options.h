@@ -61,6 +61,7 @@ struct SftOptions {
   }
 
  private:
+  friend struct PretrainOptions;  // whose Output this is too
   template <class V>
   void ModelAndData(V& v) {
     v(model, "model", "",

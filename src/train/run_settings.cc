@@ -89,6 +89,8 @@ Json SettingsOf(const TrainingRun& run, const std::vector<Example>& train, const
       {"adam_epsilon", config.optim.eps},
       {"max_grad_norm", config.optim.max_grad_norm},
       {"micro_batch_tokens", config.micro_batch_tokens}};
+  // Only where it is: checkpoints that were written without it stay valid.
+  if (config.optim.decay_matrices_only) settings["decay_matrices_only"] = true;
   // A constant rate does not know when it ends: such a run may be made longer.
   if (config.schedule != ScheduleKind::kConstant) settings["max_steps"] = total_steps;
   if (const LoraAdapter* adapter = run.adapter()) {

@@ -123,12 +123,12 @@ OptimStepOutput TrainingRun::OptimStep(const OptimParams& params) {
   adamw.beta1 = params.beta1;
   adamw.beta2 = params.beta2;
   adamw.eps = params.eps;
-  adamw.weight_decay = params.weight_decay;
   adamw.step = ++optim_steps_;
   adamw.grad_scale = scale;
   for (size_t i = 0; i < params_.size(); ++i) {
     const Param& p = params_[i];
     const int64_t n = p.value.size();
+    adamw.weight_decay = params.decay_matrices_only && p.value.rank < 2 ? 0 : params.weight_decay;
     const auto flat = [n](const Tensor& t) { return Tensor(t.data, t.dtype, {n}); };
     AdamWUpdate(flat(p.value), flat(p.grad), m_[i], v_[i], adamw,
                 p.working ? flat(p.working) : Tensor());

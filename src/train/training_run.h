@@ -38,8 +38,9 @@ struct OptimParams {
   double learning_rate = 1e-4;
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   double weight_decay = 0;
-  double max_grad_norm = 0;  // 0: no clipping
-  double grad_divisor = 1;   // the global sum of weights: gradients are sums until here
+  bool decay_matrices_only = false;  // no weight decay of norms and biases
+  double max_grad_norm = 0;          // 0: no clipping
+  double grad_divisor = 1;           // the global sum of weights: gradients are sums until here
 };
 
 struct OptimStepOutput {

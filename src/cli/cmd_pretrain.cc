@@ -1,0 +1,52 @@
+// lorikeet pretrain: a model from random weights, on plain text.
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/pretrain_job.h"
+#include "cli/sft_run.h"
+#include "core/args.h"
+
+namespace lorikeet {
+namespace {
+
+const CommandHelp& Help() {
+  static const CommandHelp kHelp = {
+      .name = "pretrain",
+      .summary =
+          "Trains a new model from random weights to continue plain text. Documents stand end to "
+          "end, the end-of-text token between them, and are cut into blocks of max_length tokens. "
+          "Small base models for experiments; the loop is that of lorikeet sft.",
+      .epilog =
+          "Examples:\n"
+          "  lorikeet pretrain --config_name examples/pretrain/tiny.json --tokenizer_name "
+          "TOKENIZER "
+          "\\\n      --data train.jsonl --eval_data heldout.jsonl --output_dir out/base/tiny\n"
+          "  lorikeet pretrain --config examples/pretrain/tiny.yaml --seed 1 --output_dir "
+          "out/tiny-1\n"
+          "  lorikeet pretrain --config out/base/tiny/config.yaml --resume\n"
+          "\n"
+          "output_dir then holds a Hugging Face folder with the tokenizer, checkpoint-N/,\n"
+          "metrics.jsonl, runs/ for TensorBoard, config.yaml as resolved and "
+          "train_summary.json.\n"};
+  return kHelp;
+}
+
+}  // namespace
+
+int RunPretrain(int argc, char** argv) {
+  PretrainOptions options;
+  SetDefaults(options.run);
+  if (!ParseCommandLine(Help(), argc, argv, options)) return 0;
+  options.run.common.Apply();
+  const SftJob job = PreparePretrain(options);
+  if (options.run.dry_run) {
+    const std::string text =
+        options.run.json ? PlanJson(job.plan).dump(2) + "\n" : PlanText(job.plan);
+    std::fputs(text.c_str(), stdout);
+    return 0;
+  }
+  RunSftJob(job, options.run, "pretrain");
+  return 0;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,161 @@
+#include "model/initialise.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <span>
+
+#include "checkpoint/safetensors.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/parallel.h"
+#include "core/random.h"
+
+namespace lorikeet {
+namespace {
+
+class TensorList {
+ public:
+  TensorList(const ModelConfig& config, double std) : config_(config), std_(std) {}
+
+  std::vector<InitialTensor> Make() {
+    const ModelConfig& c = config_;
+    Matrix("model.embed_tokens", c.vocab_size, c.hidden_size, std_);
+    for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
+      AddLayer("model.layers." + std::to_string(l) + ".");
+    }
+    Ones("model.norm", c.hidden_size);
+    if (!c.tie_word_embeddings) Matrix("lm_head", c.vocab_size, c.hidden_size, std_);
+    return std::move(tensors_);
+  }
+
+ private:
+  void AddLayer(const std::string& prefix) {
+    const ModelConfig& c = config_;
+    const int64_t D = c.hidden_size, F = c.intermediate_size;
+    const double residual = std_ / std::sqrt(2.0 * static_cast<double>(c.num_hidden_layers));
+    Ones(prefix + "input_layernorm", D);
+    LinearLayer(prefix + "self_attn.q_proj", c.q_size(), D, std_, c.qkv_bias);
+    LinearLayer(prefix + "self_attn.k_proj", c.kv_size(), D, std_, c.qkv_bias);
+    LinearLayer(prefix + "self_attn.v_proj", c.kv_size(), D, std_, c.qkv_bias);
+    LinearLayer(prefix + "self_attn.o_proj", D, c.q_size(), residual, c.o_bias);
+    if (c.qk_norm) {
+      Ones(prefix + "self_attn.q_norm", c.head_dim);
+      Ones(prefix + "self_attn.k_norm", c.head_dim);
+    }
+    Ones(prefix + "post_attention_layernorm", D);
+    LinearLayer(prefix + "mlp.gate_proj", F, D, std_, c.mlp_bias);
+    LinearLayer(prefix + "mlp.up_proj", F, D, std_, c.mlp_bias);
+    LinearLayer(prefix + "mlp.down_proj", D, F, residual, c.mlp_bias);
+  }
+  void LinearLayer(const std::string& name, int64_t out, int64_t in, double std, bool bias) {
+    Matrix(name, out, in, std);
+    if (bias) tensors_.push_back({name + ".bias", {out}, 0, 0});
+  }
+  void Matrix(const std::string& name, int64_t rows, int64_t cols, double std) {
+    tensors_.push_back({name + ".weight", {rows, cols}, 0, std});
+  }
+  void Ones(const std::string& name, int64_t size) {
+    tensors_.push_back({name + ".weight", {size}, 1, 0});
+  }
+
+  const ModelConfig& config_;
+  double std_;
+  std::vector<InitialTensor> tensors_;
+};
+
+// Box and Muller's pair for elements 2 * pair and 2 * pair + 1: a function of the seed, the name
+// and the place.
+struct NormalPair {
+  double first, second;
+};
+NormalPair NormalsAt(const RandomStream& random, uint64_t pair) {
+  const double radius = std::sqrt(-2 * std::log(1 - random.Uniform(2 * pair)));  // of (0, 1]
+  const double angle = 2 * std::numbers::pi * random.Uniform(2 * pair + 1);
+  return {radius * std::cos(angle), radius * std::sin(angle)};
+}
+
+int64_t SizeOf(const InitialTensor& tensor) {
+  int64_t size = 1;
+  for (const int64_t dim : tensor.shape) size *= dim;
+  return size;
+}
+
+// Of the elements from 2 * first_pair on.
+void FillNormal(const InitialTensor& tensor, const RandomStream& random, int64_t first_pair,
+                std::span<float> values) {
+  constexpr int64_t kGrain = 4096;
+  const auto value = [&](double z) { return static_cast<float>(tensor.mean + tensor.std * z); };
+  ParallelRanges(
+      static_cast<int64_t>(values.size() + 1) / 2, kGrain, [&](int64_t begin, int64_t end) {
+        for (int64_t pair = begin; pair < end; ++pair) {
+          const NormalPair z = NormalsAt(random, static_cast<uint64_t>(first_pair + pair));
+          const auto i = static_cast<size_t>(2 * pair);
+          values[i] = value(z.first);
+          if (i + 1 < values.size()) values[i + 1] = value(z.second);
+        }
+      });
+}
+
+// In pieces: a large matrix is never in memory as a whole.
+void MakeValues(const InitialTensor& tensor, uint64_t seed, const ByteSink& sink) {
+  constexpr int64_t kPiece = int64_t{1} << 20;
+  const int64_t size = SizeOf(tensor);
+  const RandomStream random(seed, "initialise", tensor.name);
+  std::vector<float> values(static_cast<size_t>(std::min(size, kPiece)),
+                            static_cast<float>(tensor.mean));
+  for (int64_t begin = 0; begin < size; begin += kPiece) {
+    const int64_t count = std::min(kPiece, size - begin);
+    if (tensor.std > 0) {
+      FillNormal(tensor, random, begin / 2, std::span(values).first(static_cast<size_t>(count)));
+    }
+    sink(values.data(), static_cast<size_t>(count) * sizeof(float));
+  }
+}
+
+const char* ArchitectureOf(const std::string& model_type) {
+  if (model_type == "mistral") return "MistralForCausalLM";
+  if (model_type == "qwen2") return "Qwen2ForCausalLM";
+  if (model_type == "qwen3") return "Qwen3ForCausalLM";
+  return "LlamaForCausalLM";
+}
+
+double StdOf(const Json& config, const std::string& where) {
+  const auto range = config.find("initializer_range");
+  if (range == config.end() || range->is_null()) return 0.02;
+  const double std = range->is_number() ? range->get<double>() : 0;
+  if (!(std > 0)) {
+    Fail(ErrorCode::kInvalidArgument, "{}: initializer_range {} is no positive number", where,
+         range->dump());
+  }
+  return std;
+}
+
+}  // namespace
+
+std::vector<InitialTensor> InitialTensors(const ModelConfig& config, double std) {
+  return TensorList(config, std).Make();
+}
+
+void WriteInitialModel(const Json& config, const std::string& where, uint64_t seed,
+                       const std::string& dir) {
+  const ModelConfig parsed = ReadModelConfig(config, where);
+  const std::vector<InitialTensor> initial = InitialTensors(parsed, StdOf(config, where));
+  std::vector<TensorToWrite> tensors;
+  tensors.reserve(initial.size());
+  for (const InitialTensor& tensor : initial) {
+    tensors.push_back({tensor.name, DType::kF32, tensor.shape, nullptr});
+  }
+  WriteSafetensors(
+      dir + "/model.safetensors", tensors, {{"format", "pt"}},
+      [&](size_t index, const ByteSink& sink) { MakeValues(initial[index], seed, sink); });
+  Json written = config;
+  if (!written.contains("architectures")) {
+    written["architectures"] = {ArchitectureOf(parsed.model_type)};
+  }
+  written.erase("dtype");
+  written["torch_dtype"] = "float32";
+  WriteFileAtomically(dir + "/config.json", written.dump(2) + "\n");
+}
+
+}  // namespace lorikeet

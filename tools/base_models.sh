@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# The small base models of docs/pretrain.md, from nothing: corpus, then one model a width, all with one recipe.
+#   tools/base_models.sh [--lorikeet BIN] [--out DIR] [WIDTH...]
+# WIDTH of 64 96 128 192 256 (default: all, the narrow ones first). What is done is not done again, and a model that
+# was stopped goes on where it stood: a run killed halfway is started again with the same words. Threads as
+# OMP_NUM_THREADS says.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+lorikeet=build/release/lorikeet
+out=out/base
+widths=
+usage() { sed -n 's/^# \{0,1\}//; 2,6p' "$0"; }
+while [ $# -gt 0 ]; do
+  case $1 in
+    --lorikeet | --out)
+      if [ $# -lt 2 ]; then echo "base_models.sh: $1 wants a value" >&2; exit 2; fi
+      if [ "$1" = --out ]; then out=$2; else lorikeet=$2; fi
+      shift
+      ;;
+    -h | --help) usage; exit 0 ;;
+    64 | 96 | 128 | 192 | 256) widths="$widths $1" ;;
+    *) echo "base_models.sh: '$1' is no width that there is a shape for; --help says more" >&2; exit 2 ;;
+  esac
+  shift
+done
+if ! command -v "$lorikeet" >/dev/null; then
+  echo "base_models.sh: $lorikeet: not there; build it (README.md) or name it with --lorikeet" >&2
+  exit 1
+fi
+
+if [ ! -s "$out/corpus/wordnet/train.jsonl" ]; then tools/corpus.sh "$out/corpus"; fi
+
+for width in ${widths:-64 96 128 192 256}; do
+  dir=$out/w$width
+  if [ -s "$dir/model.safetensors" ]; then
+    echo "$dir: already done"
+    continue
+  fi
+  # --resume begins anew where there is no checkpoint yet.
+  "$lorikeet" pretrain --config examples/pretrain/base.yaml --config_name "examples/pretrain/w$width.json" \
+    --data "$out/corpus/train.jsonl" --eval_data "$out/corpus/heldout.jsonl" --output_dir "$dir" --resume
+done
