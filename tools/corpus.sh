@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 # Package, licence of its text as its copyright file has it, and kind where it is no manual.
 sources="
-anarchism               GPL-2                 prose: "An Anarchist FAQ"
+anarchism               GPL-2                 prose: An Anarchist FAQ
 bible-kjv-text          public domain         prose: the King James Bible
 bible-kjv               GPL-2+                the program that reads it
 debian-faq              verbatim or same terms

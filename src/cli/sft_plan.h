@@ -26,7 +26,7 @@ struct SftPlan {
   // Data
   DataStats data;
   int64_t heldout_examples = 0, heldout_tokens = 0, heldout_trained_tokens = 0;
-  int64_t heldout_bytes = 0;  // of text; 0: not counted
+  int64_t heldout_bytes = 0;              // of text; 0: not counted
   std::vector<std::string> first_tokens;  // the first 8 of the first example: "1 '<|im_start|>'"
   // Steps
   int64_t steps = 0, steps_done = 0, batch_size = 0;

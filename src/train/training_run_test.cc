@@ -1,10 +1,10 @@
-// What weight decay reaches.
+// What a step does to weights, beyond what tests/golden follows.
+#include "train/training_run.h"
+
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
-
-#include "train/training_run.h"
 
 namespace lorikeet {
 namespace {
@@ -23,7 +23,7 @@ std::vector<float> FirstValues(const OptimParams& params, std::vector<int>* rank
   return values;
 }
 
-TEST(WeightDecay, SparesNormsAndBiasesWhereMatricesAloneDecay) {
+TEST(TrainingRun, WeightDecaySparesNormsAndBiasesWhereMatricesAloneDecay) {
   std::vector<int> ranks;
   const std::vector<float> still = FirstValues({.learning_rate = 0.5}, &ranks);
   ranks.clear();
