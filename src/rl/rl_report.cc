@@ -60,12 +60,46 @@ const char* HowItEnded(StopReason reason) {
   return StopReasonName(reason == StopReason::kCallback ? StopReason::kStop : reason);
 }
 
+bool IsValid(const Rollout& rollout) { return rollout.grade.verdict != Verdict::kInvalid; }
+
 std::string Entry(const Rollout& rollout) {
   const Grade& grade = rollout.grade;
-  return fmt::format("--- reward {:g}, {}, {} tokens ({}){}{}\n{}\n", grade.reward,
+  return fmt::format("--- {}{}, {} tokens ({}){}{}\n{}\n",
+                     IsValid(rollout) ? fmt::format("reward {:g}, ", grade.reward) : "",
                      VerdictName(grade.verdict), rollout.generation.tokens.size(),
                      HowItEnded(rollout.generation.reason), grade.reason.empty() ? "" : ": ",
                      grade.reason, rollout.text);
+}
+
+// The best, the worst, and the first of those that nobody could judge: each once.
+std::vector<const Rollout*> WorthReading(const Group& group) {
+  const Rollout *best = nullptr, *worst = nullptr, *invalid = nullptr;
+  for (const Rollout& rollout : group.rollouts) {
+    if (!IsValid(rollout)) {
+      if (invalid == nullptr) invalid = &rollout;
+      continue;
+    }
+    if (best == nullptr || rollout.grade.reward > best->grade.reward) best = &rollout;
+    if (worst == nullptr || rollout.grade.reward <= worst->grade.reward) worst = &rollout;
+  }
+  if (worst == best) worst = nullptr;
+  std::vector<const Rollout*> all = {best, worst, invalid};
+  std::erase(all, nullptr);
+  return all;
+}
+
+// "=== add-1-42-7 (answer 12), mean reward 0.250 of 4, 1 invalid"
+std::string Heading(const Group& group) {
+  double sum = 0, valid = 0;
+  for (const Rollout& rollout : group.rollouts) {
+    if (!IsValid(rollout)) continue;
+    sum += rollout.grade.reward;
+    valid += 1;
+  }
+  const double invalid = static_cast<double>(group.rollouts.size()) - valid;
+  return fmt::format("=== {} (answer {}){}{}", group.problem.id, group.problem.answer,
+                     valid > 0 ? fmt::format(", mean reward {:.3f} of {}", sum / valid, valid) : "",
+                     invalid > 0 ? fmt::format(", {} invalid", invalid) : "");
 }
 
 }  // namespace
@@ -139,19 +173,8 @@ Metrics MetricsOf(const StepReport& r) {
 std::string Transcript(std::span<const Group> groups) {
   std::string text;
   for (const Group& group : groups) {
-    if (group.rollouts.empty()) continue;
-    const auto better = [](const Rollout& a, const Rollout& b) {
-      return a.grade.reward < b.grade.reward;
-    };
-    const auto [worst, best] =
-        std::minmax_element(group.rollouts.begin(), group.rollouts.end(), better);
-    double sum = 0;
-    for (const Rollout& rollout : group.rollouts) sum += rollout.grade.reward;
-    text += fmt::format("=== {} (answer {}), mean reward {:.3f} of {}\n{}\n", group.problem.id,
-                        group.problem.answer, sum / static_cast<double>(group.rollouts.size()),
-                        group.rollouts.size(), group.prompt_text);
-    text += Entry(*best);
-    if (worst != best) text += Entry(*worst);
+    text += fmt::format("{}\n{}\n", Heading(group), group.prompt_text);
+    for (const Rollout* rollout : WorthReading(group)) text += Entry(*rollout);
   }
   return text;
 }

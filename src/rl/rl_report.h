@@ -36,7 +36,8 @@ struct StepReport {
 
 StepReport ReportOf(std::span<const Group> groups);
 Metrics MetricsOf(const StepReport& report);
-// Prompts with their best and worst completions, for people.
+// Prompts with their best and worst completions, and one that is invalid if there is any, for
+// people.
 std::string Transcript(std::span<const Group> groups);
 
 }  // namespace lorikeet
