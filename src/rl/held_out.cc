@@ -51,6 +51,20 @@ double PassAtK(int64_t n, int64_t c, int64_t k) {
   return 1 - none;
 }
 
+Json HeldOutResult::ToJson() const {
+  return {{"accuracy", accuracy},   {"reward", reward},   {"mean_length", mean_length},
+          {"truncated", truncated}, {"invalid", invalid}, {"pass_at", pass_at}};
+}
+
+HeldOutResult HeldOutResult::FromJson(const Json& json) {
+  return {.accuracy = json.at("accuracy").get<double>(),
+          .reward = json.at("reward").get<double>(),
+          .mean_length = json.at("mean_length").get<double>(),
+          .truncated = json.at("truncated").get<double>(),
+          .invalid = json.at("invalid").get<int64_t>(),
+          .pass_at = json.at("pass_at").get<std::vector<std::pair<int64_t, double>>>()};
+}
+
 HeldOutResult SolveHeldOut(Generator& generator, const PromptWriter& writer,
                            const HeldOutConfig& config, const RewardFunction& reward,
                            std::span<const Problem> problems) {

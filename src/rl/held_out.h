@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/json.h"
 #include "rl/rollout.h"
 
 namespace lorikeet {
@@ -26,6 +27,10 @@ struct HeldOutResult {
   // pass@k for k = 1, 2, 4, ... up to `samples`, which is always there: (k, mean over problems).
   // Problems with fewer than k valid samples are left out of it.
   std::vector<std::pair<int64_t, double>> pass_at;
+
+  Json ToJson() const;
+  // Throws Json::exception for what is not ToJson's.
+  static HeldOutResult FromJson(const Json& json);
 };
 
 // A pure function of the weights, the problems and the configuration: all evaluations of a run draw

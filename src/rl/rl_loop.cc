@@ -20,7 +20,7 @@
 namespace lorikeet {
 namespace {
 
-constexpr int64_t kRunStateFormat = 2;  // of run_state.json
+constexpr int64_t kRunStateFormat = 3;  // of run_state.json
 
 double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -214,7 +214,7 @@ void RlLoop::EvaluateHeldOut() {
   config.sampling.stop_tokens = config_.stop_tokens;
   config.sampling.seed = config_.seed;
   const HeldOutResult e = SolveHeldOut(generator_, writer_, config, hooks_.reward, hooks_.heldout);
-  if (!result_.before) result_.before = e;
+  if (step_ == 0) result_.before = e;
   result_.after = e;
   Metrics metrics = {{"eval_accuracy", e.accuracy},
                      {"eval_reward", e.reward},
@@ -264,16 +264,19 @@ Json RlLoop::Settings() const {
 void RlLoop::SaveCheckpoint() {
   const std::string dir = CheckpointDir(config_.output_dir, step_);
   metrics_->Sync();
-  WriteCheckpoint(dir, run_,
-                  {.trainer_state = {{"global_step", step_}, {"max_steps", config_.max_steps}},
-                   .run_state = {{"format", kRunStateFormat},
-                                 {"step", step_},
-                                 {"updates", updates_},
-                                 {"next_problem", next_problem_},
-                                 {"watch", watch_.ToJson()},
-                                 {"evaluated_step", evaluated_step_},
-                                 {"settings", Settings()}},
-                   .text_files = hooks_.save_text_files});
+  WriteCheckpoint(
+      dir, run_,
+      {.trainer_state = {{"global_step", step_}, {"max_steps", config_.max_steps}},
+       .run_state = {{"format", kRunStateFormat},
+                     {"step", step_},
+                     {"updates", updates_},
+                     {"next_problem", next_problem_},
+                     {"skipped_problems", result_.skipped_problems},
+                     {"heldout_before", result_.before ? result_.before->ToJson() : Json()},
+                     {"watch", watch_.ToJson()},
+                     {"evaluated_step", evaluated_step_},
+                     {"settings", Settings()}},
+       .text_files = hooks_.save_text_files});
   saved_step_ = step_;
   result_.checkpoint = dir;
   RotateCheckpoints(config_.output_dir, step_, config_.save_total_limit, -1);
@@ -291,6 +294,9 @@ void RlLoop::Resume() {
     step_ = state.at("step").get<int64_t>();
     updates_ = state.at("updates").get<int64_t>();
     next_problem_ = state.at("next_problem").get<int64_t>();
+    result_.skipped_problems = state.at("skipped_problems").get<int64_t>();
+    const Json& before = state.at("heldout_before");
+    if (!before.is_null()) result_.before = HeldOutResult::FromJson(before);
     watch_.FromJson(state.at("watch"));
     evaluated_step_ = state.at("evaluated_step").get<int64_t>();
   } catch (const Json::exception& e) {

@@ -54,11 +54,12 @@ struct RlResult {
   int64_t steps = 0;
   bool interrupted = false;
   std::string checkpoint;
-  std::optional<HeldOutResult> before, after;  // on the held-out problems
+  // On the held-out problems: before the first step, of whichever process, and last in this one.
+  std::optional<HeldOutResult> before, after;
   double first_reward = 0;
   double last_reward = 0;              // mean over the last steps (RlWatch::kRecent)
   bool runaway = false;                // see RlWatch
-  int64_t skipped_problems = 0;        // too long
+  int64_t skipped_problems = 0;        // too long; of the entire run
   double largest_logp_difference = 0;  // of all on-policy updates of this process
   double sampling_seconds = 0, training_seconds = 0;
   int64_t samples = 0, sampled_tokens = 0, trained_tokens = 0;

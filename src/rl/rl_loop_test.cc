@@ -1,0 +1,572 @@
+// The loop on a tiny model: it learns from rewards alone, and stopping and resuming do not change
+// what it computes.
+#include "rl/rl_loop.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "core/parallel.h"
+#include "rl/tiny_policy_for_test.h"
+#include "train/checkpoint.h"
+
+namespace lorikeet {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Rl : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    // A team of threads would only wait for itself in a model this small.
+    SetNumThreads(1);
+    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
+    std::string name = std::string(info->test_suite_name()) + "_" + info->name();
+    std::replace(name.begin(), name.end(), '/', '_');
+    root_ = fs::temp_directory_path() / ("lorikeet_" + name + "_" + std::to_string(getpid()));
+    fs::remove_all(root_);
+    config_.update.objective = GetObjective("importance_sampling");
+    config_.groups_per_step = 4;
+    config_.group_size = 4;
+    config_.max_steps = 4;
+    config_.max_tokens = 6;
+    config_.learning_rate = 5e-2;
+    config_.tensorboard = false;
+    config_.settings = {{"task", "tiny"}};
+    config_.output_dir = Dir("out");
+    hooks_.problem = [](int64_t index) { return TinyProblem(index); };
+    hooks_.reward = RewardAscii;
+  }
+  void TearDown() override {
+    fs::remove_all(root_);
+    SetNumThreads(threads_);
+  }
+  std::string Dir(const char* name) const { return (root_ / name).string(); }
+  RlResult Train(Method method = Method::kLora) {
+    TinyPolicy policy(method);
+    config_.stop_tokens = policy.stop_tokens();
+    return TrainRl(policy.run(), policy.generator(), policy.writer(), config_, hooks_);
+  }
+  std::string ErrorOf() {
+    try {
+      Train();
+    } catch (const Error& e) {
+      code_ = e.code();
+      return e.what();
+    }
+    return "no error";
+  }
+  std::string File(const std::string& name) const {
+    return ReadFile(config_.output_dir + "/" + name);
+  }
+  // The lines of metrics.jsonl: those of evaluations and those of steps.
+  std::vector<Json> Lines(bool evaluations) const {
+    std::vector<Json> lines;
+    std::istringstream file(File("metrics.jsonl"));
+    for (std::string line; std::getline(file, line);) {
+      Json json = Json::parse(line);
+      if (json.contains("eval_accuracy") == evaluations) lines.push_back(std::move(json));
+    }
+    return lines;
+  }
+  std::vector<Json> Steps() const { return Lines(false); }
+  std::vector<int64_t> EvaluatedSteps() const {
+    std::vector<int64_t> steps;
+    for (const Json& line : Lines(true)) steps.push_back(line["step"].get<int64_t>());
+    return steps;
+  }
+  // Everything that a run leaves but for the time that it took.
+  std::string Timeless() const {
+    std::string text;
+    for (const bool evaluations : {true, false}) {
+      for (Json line : Lines(evaluations)) {
+        for (const char* part : {"sampling", "training"}) {
+          line.erase(std::string(part) + "_seconds");
+          line.erase(std::string(part) + "/tokens_per_second");
+        }
+        text += line.dump() + "\n";
+      }
+    }
+    return text;
+  }
+  // Stops when it is asked for the nth time: after n - 1 steps.
+  void StopAfter(int64_t steps) {
+    hooks_.stop_requested = [left = steps]() mutable { return left-- <= 0; };
+  }
+
+  fs::path root_;
+  RlConfig config_;
+  RlHooks hooks_;
+  ErrorCode code_ = ErrorCode::kIo;
+  int threads_ = NumThreads();
+};
+
+TEST_F(Rl, LearnsFromRewardsAlone) {
+  config_.max_steps = 25;
+  config_.groups_per_step = 8;
+  for (const Method method : {Method::kLora, Method::kFull}) {
+    config_.output_dir = Dir(method == Method::kLora ? "lora" : "full");
+    const RlResult result = Train(method);
+    EXPECT_EQ(result.steps, 25);
+    EXPECT_FALSE(result.interrupted);
+    EXPECT_LT(result.first_reward, 0.6);
+    EXPECT_GT(result.last_reward, result.first_reward + 0.2);
+    EXPECT_EQ(result.largest_logp_difference, 0);
+    EXPECT_EQ(result.samples, 25 * 8 * 4);
+    EXPECT_EQ(result.checkpoint, CheckpointDir(config_.output_dir, 25));
+    int64_t tokens = 0;
+    for (const Json& line : Steps()) {
+      EXPECT_EQ(line["sampling/logp_difference_max"], 0) << line["step"];
+      EXPECT_EQ(line["ratio/min"], 1) << line["step"];
+      EXPECT_EQ(line["ratio/max"], 1) << line["step"];
+      tokens += static_cast<int64_t>(line["completions/mean_length"].get<double>() * 32 + 0.5);
+    }
+    EXPECT_EQ(result.sampled_tokens, tokens);
+  }
+  EXPECT_TRUE(fs::exists(Dir("lora") + "/adapter_model.safetensors"));
+  EXPECT_TRUE(fs::exists(Dir("full") + "/model.safetensors"));
+}
+
+TEST_F(Rl, EveryStepHasEveryFigureAndATranscript) {
+  config_.max_steps = 5;
+  config_.base_kl_steps = 2;
+  config_.eval_samples = 2;
+  config_.save_steps = 2;
+  hooks_.heldout = {TinyProblem(100)};
+  hooks_.problem = [](int64_t index) {
+    Problem problem = TinyProblem(index);
+    problem.task = index % 2 == 0 ? "even" : "odd";
+    return problem;
+  };
+  Train();
+  const std::vector<std::string> expected = {"step",
+                                             "reward",
+                                             "reward/even",
+                                             "reward/odd",
+                                             "accuracy",
+                                             "frac_reward_zero_std",
+                                             "advantage_entropy",
+                                             "entropy",
+                                             "completions/mean_length",
+                                             "completions/max_length",
+                                             "completions/clipped_ratio",
+                                             "completions/invalid",
+                                             "completions/runaway",
+                                             "sampling/logp_difference_max",
+                                             "sampling/kl",
+                                             "sampling/rounds",
+                                             "off_policy/updates",
+                                             "off_policy/kl",
+                                             "ratio/min",
+                                             "ratio/mean",
+                                             "ratio/max",
+                                             "clip_ratio",
+                                             "loss",
+                                             "grad_norm",
+                                             "learning_rate",
+                                             "sampling_seconds",
+                                             "training_seconds",
+                                             "sampling/tokens_per_second",
+                                             "training/tokens_per_second"};
+  const std::vector<Json> steps = Steps();
+  ASSERT_EQ(steps.size(), 5U);
+  for (size_t i = 0; i < steps.size(); ++i) {
+    EXPECT_EQ(steps[i]["step"], i + 1);
+    for (const std::string& key : expected) {
+      EXPECT_TRUE(steps[i].contains(key) && steps[i][key].is_number()) << key;
+    }
+    const bool measured = i % 2 == 0;
+    EXPECT_EQ(steps[i].contains("kl"), measured) << i;
+    EXPECT_EQ(steps[i].size(), expected.size() + (measured ? 1 : 0)) << steps[i];
+    EXPECT_THAT(File("transcripts/step-00000" + std::to_string(i + 1) + ".txt"),
+                HasSubstr("=== tiny-" + std::to_string(4 * i) + " "));
+  }
+  EXPECT_EQ(steps[0]["kl"], 0);
+  EXPECT_GT(steps[2]["kl"], 0);
+  for (const Json& line : Lines(true)) {
+    std::set<std::string> keys;
+    for (const auto& [key, value] : line.items()) keys.insert(key);
+    EXPECT_EQ(keys, (std::set<std::string>{
+                        "step", "eval_accuracy", "eval_reward", "eval_completions/mean_length",
+                        "eval_completions/clipped_ratio", "eval_completions/invalid", "eval_pass@1",
+                        "eval_pass@2"}));
+  }
+  std::vector<int64_t> checkpoints;
+  for (const CheckpointRef& c : ListCheckpoints(config_.output_dir)) checkpoints.push_back(c.step);
+  EXPECT_THAT(checkpoints, ElementsAre(4, 5));  // of 2, 4 and 5 the last two are kept
+}
+
+TEST_F(Rl, EvaluatesAtTheBeginningEveryFewStepsAndAtTheEnd) {
+  config_.max_steps = 5;
+  hooks_.heldout = {TinyProblem(100), TinyProblem(101)};
+  RlResult result = Train();
+  EXPECT_THAT(EvaluatedSteps(), ElementsAre(0, 5));
+  ASSERT_TRUE(result.before && result.after);
+  EXPECT_EQ(result.before->reward, Lines(true)[0]["eval_reward"]);
+  EXPECT_EQ(result.after->reward, Lines(true)[1]["eval_reward"]);
+  EXPECT_NE(result.before->reward, result.after->reward);
+  const std::string adapter = File("adapter_model.safetensors");
+  config_.eval_steps = 2;
+  config_.output_dir = Dir("often");
+  Train();
+  EXPECT_THAT(EvaluatedSteps(), ElementsAre(0, 2, 4, 5));
+  EXPECT_TRUE(File("adapter_model.safetensors") == adapter);  // looking changes nothing
+  hooks_.heldout.clear();
+  config_.output_dir = Dir("never");
+  result = Train();
+  EXPECT_FALSE(result.before || result.after);
+  EXPECT_TRUE(EvaluatedSteps().empty());
+}
+
+// Rewards that leave many groups without signal: is the first byte below 0x60?
+std::vector<Grade> RewardFirstByte(std::span<const RewardRequest> requests) {
+  std::vector<Grade> grades;
+  for (const RewardRequest& request : requests) {
+    const bool low = !request.completion.empty() &&
+                     static_cast<unsigned char>(request.completion.front()) < 0x60;
+    grades.push_back(low ? Grade::Correct() : Grade::Wrong("no"));
+  }
+  return grades;
+}
+
+class RlResume : public Rl, public ::testing::WithParamInterface<Method> {
+ protected:
+  void SetUp() override {
+    Rl::SetUp();
+    config_.update.minibatches = 2;
+    config_.update.passes = 2;
+    config_.group_size = 3;
+    config_.max_rounds = 3;
+    config_.overlong_buffer = 2;
+    config_.base_kl_steps = 2;
+    config_.max_steps = 7;
+    config_.eval_steps = 2;
+    config_.eval_samples = 2;
+    config_.save_steps = 3;
+    hooks_.heldout = {TinyProblem(100), TinyProblem(101)};
+    hooks_.reward = RewardFirstByte;
+    // So that the place in the list of problems is not the number of those asked.
+    hooks_.problem = [](int64_t index) {
+      return TinyProblem(index, index % 5 == 3 ? "say something that is too long" : "say");
+    };
+    config_.max_prompt_tokens = 40;
+  }
+  static std::string Weights() {
+    return GetParam() == Method::kLora ? "adapter_model.safetensors" : "model.safetensors";
+  }
+  std::vector<std::string> Bytes() const {
+    std::vector<std::string> bytes = {Timeless()};
+    for (const std::string& file : {Weights(), "checkpoint-7/" + Weights(),
+                                    std::string("checkpoint-7/training_state.safetensors"),
+                                    std::string("checkpoint-7/run_state.json"),
+                                    std::string("checkpoint-7/trainer_state.json"),
+                                    std::string("transcripts/step-000007.txt")}) {
+      bytes.push_back(File(file));
+    }
+    return bytes;
+  }
+};
+
+TEST_P(RlResume, EqualsUninterruptedBitForBit) {
+  const RlResult whole = Train(GetParam());
+  const std::vector<std::string> expected = Bytes();
+  // What is to be compared is there: replaced groups, several updates, problems passed over.
+  double rounds = 0;
+  for (const Json& line : Steps()) {
+    rounds += line["sampling/rounds"].get<double>();
+    EXPECT_EQ(line["sampling/logp_difference_max"], 0);
+  }
+  EXPECT_GT(rounds, 7);
+  EXPECT_GT(Steps()[0]["off_policy/kl"], 0);
+  EXPECT_GT(whole.skipped_problems, 3);
+  // Stopped after step 2, where an evaluation is due, and after step 4, beyond a checkpoint.
+  for (const int64_t stop : {2, 4}) {
+    config_.output_dir = Dir(stop == 2 ? "two" : "four");
+    config_.resume_from = "";
+    StopAfter(stop);
+    const RlResult cut = Train(GetParam());
+    EXPECT_TRUE(cut.interrupted);
+    EXPECT_EQ(cut.steps, stop);
+    EXPECT_EQ(cut.checkpoint, CheckpointDir(config_.output_dir, stop));
+    EXPECT_FALSE(fs::exists(config_.output_dir + "/" + Weights()));
+    hooks_.stop_requested = nullptr;
+    config_.resume_from = LatestCheckpoint(config_.output_dir);
+    const RlResult resumed = Train(GetParam());
+    EXPECT_EQ(resumed.steps, 7);
+    EXPECT_EQ(resumed.first_reward, whole.first_reward);
+    EXPECT_EQ(resumed.last_reward, whole.last_reward);
+    EXPECT_EQ(resumed.skipped_problems, whole.skipped_problems);
+    ASSERT_TRUE(resumed.before && resumed.after);
+    EXPECT_EQ(resumed.before->reward, whole.before->reward);  // not of the resumed policy
+    EXPECT_EQ(resumed.before->pass_at, whole.before->pass_at);
+    EXPECT_EQ(resumed.after->reward, whole.after->reward);
+    EXPECT_TRUE(Bytes() == expected) << "stopped after step " << stop;
+    EXPECT_EQ(Timeless(), expected[0]);
+  }
+}
+
+// What is left when the process is killed between checkpoints: metrics and transcripts run ahead.
+TEST_P(RlResume, AKillLosesOnlyStepsAfterTheLastCheckpoint) {
+  Train(GetParam());
+  const std::vector<std::string> expected = Bytes();
+  fs::remove_all(CheckpointDir(config_.output_dir, 7));
+  fs::remove(config_.output_dir + "/" + Weights());
+  fs::create_directories(config_.output_dir + "/checkpoint-7.tmp/half");
+  config_.resume_from = LatestCheckpoint(config_.output_dir);
+  EXPECT_EQ(config_.resume_from, CheckpointDir(config_.output_dir, 6));
+  Train(GetParam());
+  EXPECT_TRUE(Bytes() == expected);
+  EXPECT_EQ(Timeless(), expected[0]);
+  EXPECT_FALSE(fs::exists(config_.output_dir + "/checkpoint-7.tmp"));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RlResume, ::testing::Values(Method::kLora, Method::kFull),
+                         [](const auto& param) {
+                           return param.param == Method::kLora ? "lora" : "full";
+                         });
+
+TEST_F(Rl, OneThreadOrTwoTheSameBytes) {
+  std::vector<std::string> files;
+  for (const int count : {1, 2}) {
+    SetNumThreads(count);
+    config_.output_dir = Dir(count == 1 ? "one" : "two");
+    config_.max_steps = 2;
+    Train();
+    files.push_back(File("checkpoint-2/training_state.safetensors"));
+  }
+  EXPECT_TRUE(files[0] == files[1]);
+}
+
+TEST_F(Rl, AFinishedRunMayGoOnForLonger) {
+  config_.max_steps = 4;
+  Train();
+  const std::string whole = File("adapter_model.safetensors");
+  config_.output_dir = Dir("longer");
+  config_.max_steps = 2;
+  Train();
+  config_.resume_from = LatestCheckpoint(config_.output_dir);
+  EXPECT_EQ(Train().steps, 2);  // finished: nothing is done
+  config_.max_steps = 4;
+  EXPECT_EQ(Train().steps, 4);
+  EXPECT_TRUE(File("adapter_model.safetensors") == whole);
+}
+
+TEST_F(Rl, OtherSettingsCannotResume) {
+  config_.max_steps = 1;
+  Train();
+  config_.resume_from = LatestCheckpoint(config_.output_dir);
+  const RlConfig same = config_;
+  const auto refused = [&](const char* key) {
+    const std::string error = ErrorOf();
+    EXPECT_EQ(code_, ErrorCode::kInvalidArgument) << key;
+    EXPECT_THAT(error, HasSubstr(std::string(": ") + key + " was "));
+    EXPECT_THAT(error, HasSubstr("cannot resume from " + config_.resume_from));
+    EXPECT_THAT(error, Not(HasSubstr("\n")));
+    config_ = same;
+    code_ = ErrorCode::kIo;
+  };
+  UpdateConfig& update = config_.update;
+  refused((update.objective.name = "ppo", "objective"));
+  refused((update.objective.loss.clip_low = 0.5, "clip_low"));
+  refused((update.objective.loss.clip_high = 0.5, "clip_high"));
+  refused((update.objective.loss.kl_coef = 0.5, "kl_coef"));
+  refused((update.objective.loss.temperature = 0.5, "temperature"));
+  refused((update.minibatches = 2, "minibatches"));
+  refused((update.passes = 2, "updates_per_batch"));
+  refused((update.target_kl = 0.5, "target_kl"));
+  refused((update.optim.max_grad_norm = 0.5, "max_grad_norm"));
+  refused((config_.overlong_buffer = 2, "overlong_buffer"));
+  refused((config_.max_rounds = 2, "max_rounds"));
+  refused((config_.max_prompt_tokens = 99, "max_prompt_tokens"));
+  refused((config_.groups_per_step = 2, "groups_per_step"));
+  refused((config_.group_size = 2, "group_size"));
+  refused((config_.max_tokens = 5, "max_tokens"));
+  refused((config_.seed = 1, "seed"));
+  refused((config_.learning_rate = 1e-3, "learning_rate"));
+  refused((config_.settings["task"] = "other", "task"));
+  // What changes no number may be other.
+  config_.eval_steps = config_.save_steps = config_.save_total_limit = 1;
+  EXPECT_EQ(ErrorOf(), "no error");
+}
+
+TEST_F(Rl, ACorruptStateIsOneClearError) {
+  config_.max_steps = 2;
+  Train();
+  config_.resume_from = LatestCheckpoint(config_.output_dir);
+  const std::string path = config_.resume_from + "/run_state.json";
+  const Json good = ParseJson(ReadFile(path), path);
+  const auto error_with = [&](const std::string& content) {
+    WriteFileAtomically(path, content);
+    std::string error = ErrorOf();
+    EXPECT_THAT(error, HasSubstr("run_state.json")) << content;
+    EXPECT_THAT(error, Not(HasSubstr("\n")));
+    return error;
+  };
+  for (const char* text : {"", "{", "[]", "7", "{}", R"({"format": "two"})"}) {
+    error_with(text);
+    EXPECT_EQ(code_, ErrorCode::kCorruptFile) << text;
+  }
+  for (const auto& [key, value] : good.items()) {
+    Json without = good, other = good;
+    without.erase(key);
+    other[key] = Json::array({"what"});
+    EXPECT_THAT(error_with(without.dump()), HasSubstr(key));
+    if (key != "settings") error_with(other.dump());
+  }
+  Json other = good;
+  other["format"] = 1;
+  EXPECT_THAT(error_with(other.dump()), HasSubstr("another version"));
+  other = good;
+  other["updates"] = 1;
+  EXPECT_THAT(error_with(other.dump()), HasSubstr("1 updates, training_state.safetensors of 2"));
+  WriteFileAtomically(path, good.dump());
+  EXPECT_EQ(ErrorOf(), "no error");
+}
+
+// Odd problems are long ones.
+Problem LongWhenOdd(int64_t index) {
+  return TinyProblem(index, index % 2 == 0 ? "say" : "say something that is too long");
+}
+
+TEST_F(Rl, TooLongPromptsArePassedOverAndCounted) {
+  hooks_.problem = LongWhenOdd;
+  config_.max_prompt_tokens = 40;
+  config_.max_steps = 2;
+  char* said = nullptr;
+  size_t size = 0;
+  std::FILE* out = open_memstream(&said, &size);
+  RlResult result;
+  {
+    Progress progress({.out = out, .mode = Progress::Mode::kPlain});
+    hooks_.progress = &progress;
+    result = Train();
+    hooks_.progress = nullptr;
+  }
+  std::fclose(out);
+  const std::string text(said, size);
+  std::free(said);
+  EXPECT_EQ(result.skipped_problems, 7);  // 0 to 14 were looked at for two steps of four
+  EXPECT_EQ(result.samples, 2 * 4 * 4);
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_THAT(File("transcripts/step-000002.txt"),
+                HasSubstr("=== tiny-" + std::to_string(8 + 2 * i) + " "));
+  }
+  const size_t note = text.find("tiny-1: its prompt has ");
+  ASSERT_NE(note, std::string::npos) << text;
+  EXPECT_EQ(text.find("its prompt has", note + 20), std::string::npos) << "said once";
+  EXPECT_THAT(text, HasSubstr("more than 40: passed over"));
+}
+
+TEST_F(Rl, WhereEveryPromptIsTooLongTheRunEnds) {
+  config_.max_prompt_tokens = 3;
+  EXPECT_THAT(ErrorOf(), HasSubstr("problems in a row have prompts of more than 3 tokens; raise"));
+  EXPECT_EQ(code_, ErrorCode::kInvalidArgument);
+}
+
+// The first of a group's four completions is right, unless the problem is an odd one: those are all
+// wrong.
+std::vector<Grade> RewardEvenProblems(std::span<const RewardRequest> requests) {
+  std::vector<Grade> grades;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const bool even = (requests[i].problem->id.back() - '0') % 2 == 0;
+    grades.push_back(even && i % 4 == 0 ? Grade::Correct() : Grade::Wrong("no"));
+  }
+  return grades;
+}
+
+TEST_F(Rl, FurtherRoundsReplaceGroupsWithoutSignal) {
+  hooks_.reward = RewardEvenProblems;
+  config_.max_steps = 2;
+  config_.max_rounds = 5;
+  RlResult result = Train();
+  // Of 0 1 2 3 two are left, of 4 5 one, 6 is the fourth; then the same from 7 on: 8 and 10 of 7 to
+  // 10, 12 of 11 and 12, then 13 in vain, and 14.
+  std::vector<Json> steps = Steps();
+  EXPECT_EQ(steps[0]["sampling/rounds"], 3);
+  EXPECT_NEAR(steps[0]["frac_reward_zero_std"].get<double>(), 3.0 / 7, 1e-12);
+  EXPECT_EQ(steps[1]["sampling/rounds"], 4);
+  EXPECT_EQ(steps[1]["frac_reward_zero_std"], 0.5);
+  EXPECT_EQ(result.samples, (7 + 8) * 4);
+  const std::string transcript = File("transcripts/step-000001.txt");
+  size_t before = 0;  // those that are learned from come first, each in the order of sampling
+  for (const int problem : {0, 2, 4, 6, 1, 3, 5}) {
+    const size_t at = transcript.find("=== tiny-" + std::to_string(problem) + " ");
+    ASSERT_NE(at, std::string::npos) << problem;
+    EXPECT_GE(at, before) << problem;
+    before = at;
+  }
+
+  config_.output_dir = Dir("few");
+  config_.max_rounds = 2;
+  result = Train();
+  EXPECT_EQ(Steps()[0]["sampling/rounds"], 2);  // three groups to learn from are enough then
+  EXPECT_EQ(Steps()[0]["off_policy/updates"], 1);
+  EXPECT_EQ(result.samples, (6 + 6) * 4);
+
+  config_.output_dir = Dir("one");
+  config_.max_rounds = 1;
+  result = Train();
+  EXPECT_EQ(Steps()[0]["sampling/rounds"], 1);
+  EXPECT_EQ(Steps()[0]["frac_reward_zero_std"], 0.5);
+  EXPECT_EQ(result.samples, 2 * 4 * 4);
+}
+
+TEST_F(Rl, WithoutAnySignalNothingIsLearned) {
+  hooks_.reward = [](std::span<const RewardRequest> requests) {
+    return std::vector<Grade>(requests.size(), Grade::Wrong("no"));
+  };
+  config_.max_rounds = 2;
+  const RlResult result = Train();
+  EXPECT_EQ(result.samples, 4 * 2 * 4 * 4);
+  EXPECT_EQ(result.trained_tokens, 0);
+  for (const Json& line : Steps()) {
+    EXPECT_EQ(line["off_policy/updates"], 0);
+    EXPECT_EQ(line["frac_reward_zero_std"], 1);
+  }
+  const TinyPolicy fresh;
+  std::filesystem::create_directories(Dir("fresh"));
+  TinyPolicy().run().SaveWeights(Dir("fresh"));
+  EXPECT_TRUE(ReadFile(Dir("fresh") + "/adapter_model.safetensors") ==
+              File("adapter_model.safetensors"));
+  // And a run that has learned nothing yet can be resumed.
+  config_.resume_from = LatestCheckpoint(config_.output_dir);
+  config_.max_steps = 5;
+  EXPECT_EQ(Train().steps, 5);
+}
+
+TEST_F(Rl, StoppedBeforeTheFirstStepThereIsNoCheckpoint) {
+  StopAfter(0);
+  hooks_.heldout = {TinyProblem(100)};
+  const RlResult result = Train();
+  EXPECT_TRUE(result.interrupted);
+  EXPECT_EQ(result.steps, 0);
+  EXPECT_EQ(result.checkpoint, "");
+  EXPECT_TRUE(ListCheckpoints(config_.output_dir).empty());
+  EXPECT_FALSE(fs::exists(config_.output_dir + "/adapter_model.safetensors"));
+}
+
+TEST_F(Rl, TextFilesGoIntoEveryFolder) {
+  config_.max_steps = 1;
+  hooks_.save_text_files = [](const std::string& dir) {
+    WriteFileAtomically(dir + "/tokenizer.json", "{}");
+  };
+  Train();
+  EXPECT_TRUE(fs::exists(config_.output_dir + "/tokenizer.json"));
+  EXPECT_TRUE(fs::exists(CheckpointDir(config_.output_dir, 1) + "/tokenizer.json"));
+}
+
+}  // namespace
+}  // namespace lorikeet
