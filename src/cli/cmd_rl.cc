@@ -9,6 +9,7 @@
 #include "cli/rl_job.h"
 #include "cli/sft_job.h"
 #include "core/args.h"
+#include "core/args_help.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/format.h"
@@ -20,14 +21,15 @@ namespace lorikeet {
 namespace {
 
 std::string Epilog() {
-  std::string text = "Generated tasks:\n";
+  std::string text = "Generated tasks\n";
   for (const Task& task : GeneratedTasks()) {
-    text += fmt::format("  {:<15} {} (difficulty {} to {}, {}: {})\n", task.name, task.summary,
-                        task.least, task.most, task.usual, task.difficulty_meaning);
+    text += HelpEntry(task.name,
+                      fmt::format("{}\ndifficulty {} to {} [{}]: {}", task.summary, task.least,
+                                  task.most, task.usual, task.difficulty_meaning));
   }
-  text += "\nObjectives:\n";
+  text += "\nObjectives\n";
   for (const Objective& objective : Objectives()) {
-    text += fmt::format("  {:<20} {}\n", objective.name, objective.summary);
+    text += HelpEntry(objective.name, objective.summary);
   }
   return text +
          "\nExamples:\n"
@@ -90,19 +92,20 @@ OrderedJson SummaryJson(const RlJob& job, const RlOptions& options, const RlResu
 
 std::string SummaryText(const RlOptions& options, const RlResult& r) {
   if (r.interrupted) {
-    return r.checkpoint.empty() ? "stopped before the first step; nothing was written\n"
+    return r.checkpoint.empty() ? "stopped before the first step: there is nothing to go on from\n"
                                 : fmt::format(
                                       "stopped at step {} of {}; to go on:\n  lorikeet rl --config "
                                       "{}/config.yaml --resume\n",
                                       r.steps, options.max_steps, options.output_dir);
   }
-  std::string text = fmt::format(
-      "{} steps; reward {:.3f} at first -> {:.3f}, mean of the last {}; {} of the time in "
-      "sampling, {} "
-      "in training\n",
-      r.steps, r.first_reward, r.last_reward, std::min<int64_t>(r.steps, RlWatch::kRecent),
-      Percent(r.sampling_seconds / (r.sampling_seconds + r.training_seconds)),
-      Percent(r.training_seconds / (r.sampling_seconds + r.training_seconds)));
+  std::string text =
+      fmt::format("{} steps; reward {:.3f} at first -> {:.3f}, mean of the last {}", r.steps,
+                  r.first_reward, r.last_reward, std::min<int64_t>(r.steps, RlWatch::kRecent));
+  const double seconds = r.sampling_seconds + r.training_seconds;
+  text += seconds > 0 ? fmt::format("; {} of the time in sampling, {} in training\n",
+                                    Percent(r.sampling_seconds / seconds),
+                                    Percent(r.training_seconds / seconds))
+                      : "; none of them now\n";
   if (r.before && r.after) {
     text += fmt::format("held-out problems solved: {} -> {}", Percent(r.before->accuracy),
                         Percent(r.after->accuracy));

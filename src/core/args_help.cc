@@ -1,4 +1,6 @@
 // --help: grouped, wrapped, with defaults.
+#include "core/args_help.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -63,16 +65,6 @@ std::string FlagColumn(const Option& option) {
   return metavar.empty() ? flags : flags + " " + metavar;
 }
 
-std::string Entry(const std::string& left, const std::string& help) {
-  std::string entry = "  " + left;
-  if (entry.size() + 2 > kHelpColumn) {
-    entry += '\n' + std::string(kHelpColumn, ' ');
-  } else {
-    entry.resize(kHelpColumn, ' ');
-  }
-  return entry + Wrapped(help, kHelpColumn, kHelpColumn) + '\n';
-}
-
 // Names from other trainers stand apart, at the end: few readers need them.
 std::string OtherNames(const OptionTable& table) {
   std::string text;
@@ -82,7 +74,7 @@ std::string OtherNames(const OptionTable& table) {
       if (alias.size() > 1) names.push_back("--" + Hyphened(alias));
     }
     if (!names.empty())
-      text += Entry("--" + Hyphened(option.name), fmt::format("{}", fmt::join(names, ", ")));
+      text += HelpEntry("--" + Hyphened(option.name), fmt::format("{}", fmt::join(names, ", ")));
   }
   return text.empty() ? "" : "\nOther names that are understood, here and in the file\n" + text;
 }
@@ -101,6 +93,16 @@ std::string Usage(const OptionTable& table, const CommandHelp& command) {
 
 }  // namespace
 
+std::string HelpEntry(const std::string& left, const std::string& help) {
+  std::string entry = "  " + left;
+  if (entry.size() + 2 > kHelpColumn) {
+    entry += '\n' + std::string(kHelpColumn, ' ');
+  } else {
+    entry.resize(kHelpColumn, ' ');
+  }
+  return entry + Wrapped(help, kHelpColumn, kHelpColumn) + '\n';
+}
+
 std::string HelpText(const OptionTable& table, const CommandHelp& command) {
   std::string text = Usage(table, command) + '\n' + Wrapped(command.summary, 0, 0) + '\n';
   std::vector<std::string> groups;
@@ -113,15 +115,15 @@ std::string HelpText(const OptionTable& table, const CommandHelp& command) {
     text += fmt::format("\n{}\n", group.empty() ? "Options" : group);
     for (const Option& option : table.options()) {
       if (option.traits.group != group) continue;
-      text += Entry(FlagColumn(option), option.help + DefaultNote(option));
+      text += HelpEntry(FlagColumn(option), option.help + DefaultNote(option));
     }
   }
   text += "\nFor every command\n";
-  text += Entry("--config FILE",
-                "YAML file of the options above, as 'name: value' lines. Flags win over it.");
-  text += Entry("--set NAME=VALUE",
-                "Sets any option by its name; wins over the file. May be repeated.");
-  text += Entry("-h, --help", "This text.");
+  text += HelpEntry("--config FILE",
+                    "YAML file of the options above, as 'name: value' lines. Flags win over it.");
+  text += HelpEntry("--set NAME=VALUE",
+                    "Sets any option by its name; wins over the file. May be repeated.");
+  text += HelpEntry("-h, --help", "This text.");
   text += OtherNames(table);
   if (command.epilog.empty()) return text;
   text += '\n' + command.epilog;

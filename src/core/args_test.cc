@@ -6,6 +6,7 @@
 #include <cmath>
 #include <fstream>
 
+#include "core/args_help.h"
 #include "core/error.h"
 #include "core/nearest.h"
 
@@ -337,6 +338,16 @@ TEST(Args, HelpShowsEveryOptionOnceWithDefaultsAndFitsTheWidth) {
   const char* argv[] = {"test", "--lora-r", "3", "--help"};
   EXPECT_FALSE(ParseCommandLine({.name = "test"}, 4, argv, options));
   EXPECT_THAT(::testing::internal::GetCapturedStdout(), HasSubstr("Usage: lorikeet test"));
+}
+
+TEST(Args, EntriesOfEpilogsAreThoseOfTheHelp) {
+  EXPECT_EQ(HelpEntry("add", "the sum\nof two"),
+            "  add                         the sum\n"
+            "                              of two\n");
+  const std::string wrapped =
+      HelpEntry(std::string(40, 'n'), std::string(60, 'a') + " b c d e f g");
+  EXPECT_EQ(wrapped, "  " + std::string(40, 'n') + "\n" + std::string(30, ' ') +
+                         std::string(60, 'a') + " b c d\n" + std::string(30, ' ') + "e f g\n");
 }
 
 TEST(Nearest, SlipsAreFoundAndStrangersAreNot) {
