@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 
 #include "cli/read_model.h"
@@ -11,6 +12,7 @@
 #include "cli/sft_job.h"
 #include "core/args.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/format.h"
 #include "core/machine.h"
 #include "data/epoch.h"
@@ -21,6 +23,7 @@
 #include "rl/task_file.h"
 #include "train/checkpoint.h"
 #include "train/learning_rate.h"
+#include "train/run_settings.h"
 
 namespace lorikeet {
 namespace {
@@ -158,13 +161,22 @@ RlConfig ConfigOf(const RlOptions& options) {
                      {"lora_alpha", options.lora_alpha},
                      {"target_modules", options.target_modules},
                      {"task", options.task},
-                     {"data", options.data},
                      {"grader", options.grader},
                      {"rewards", options.rewards},
-                     {"model", options.model},
                      {"difficulty", options.difficulty.value_or(0)},
                      {"micro_batch_tokens", options.micro_batch_tokens}};
   return config;
+}
+
+// What the options only name.
+void AddFingerprints(const RlOptions& options, RlJob* job) {
+  std::vector<std::string> files;
+  for (const std::string& path : options.data) files.push_back(ReadFile(path));
+  Json& settings = job->config.settings;
+  settings["data"] = FingerprintOf(files);
+  settings["chat_template"] = FingerprintOf(std::array{job->chat_template->source()});
+  settings["model"] = FingerprintOf(*job->loaded.model);
+  settings["dtype"] = DTypeName(job->loaded.model->compute());
 }
 
 std::string ResumeFrom(const RlOptions& options) {
@@ -216,12 +228,27 @@ int64_t LongestPrompt(const RlJob& job, const PromptWriter& writer) {
   return static_cast<int64_t>(longest) + (asked > kMostLooked ? kSpare : 0);
 }
 
+// A resumed run takes up what the first one chose: one of more steps would look further.
+std::optional<int> RecordedLongestPrompt(const std::string& checkpoint) {
+  if (checkpoint.empty()) return std::nullopt;
+  const Json state = ReadRunState(checkpoint);
+  try {
+    return state.at("settings").at("max_prompt_tokens").get<int>();
+  } catch (const Json::exception&) {
+    return std::nullopt;  // the loop will say what is wrong with the file
+  }
+}
+
 // Chooses max_prompt_tokens, and returns the longest sequence with a completion.
-int64_t LongestSequence(const RlOptions& options, const PromptWriter& writer, RlJob* job) {
-  int64_t longest =
-      options.max_prompt_tokens ? *options.max_prompt_tokens : LongestPrompt(*job, writer);
+int64_t LongestSequence(RlOptions& options, const PromptWriter& writer, RlJob* job) {
+  if (!options.max_prompt_tokens) {
+    options.max_prompt_tokens = RecordedLongestPrompt(job->config.resume_from);
+  }
+  if (!options.max_prompt_tokens) {
+    options.max_prompt_tokens = static_cast<int>(LongestPrompt(*job, writer));
+  }
+  int64_t longest = *options.max_prompt_tokens;
   job->config.max_prompt_tokens = longest;
-  job->config.settings["max_prompt_tokens"] = longest;
   for (const Problem& problem : job->hooks.heldout) {
     longest = std::max(longest, static_cast<int64_t>(writer.Write(problem).prompt.size()));
   }
@@ -313,6 +340,7 @@ RlJob PrepareRl(RlOptions& options) {
   job.config.resume_from = ResumeFrom(options);
   job.loaded = LoadModel(options.model, ParseComputeDtype(options.dtype));
   ChooseText(options, &job);
+  AddFingerprints(options, &job);
   ChooseLearningRate(*job.loaded.model, options, &job);
   const PromptWriter writer{job.loaded.Text(), *job.chat_template};
   const int64_t longest = LongestSequence(options, writer, &job);

@@ -35,6 +35,19 @@ std::string FingerprintOf(const std::vector<Example>& examples) {
   return print.Text();
 }
 
+std::string ScheduleName(ScheduleKind kind) {
+  switch (kind) {
+    case ScheduleKind::kLinear:
+      return "linear";
+    case ScheduleKind::kCosine:
+      return "cosine";
+    default:
+      return "constant";
+  }
+}
+
+}  // namespace
+
 // A sample of every matrix, so that no model is read as a whole.
 std::string FingerprintOf(const Model& model) {
   constexpr int64_t kSamples = 256;
@@ -56,18 +69,14 @@ std::string FingerprintOf(const Model& model) {
   return print.Text();
 }
 
-std::string ScheduleName(ScheduleKind kind) {
-  switch (kind) {
-    case ScheduleKind::kLinear:
-      return "linear";
-    case ScheduleKind::kCosine:
-      return "cosine";
-    default:
-      return "constant";
+std::string FingerprintOf(std::span<const std::string> texts) {
+  Fingerprint print;
+  for (const std::string& text : texts) {
+    print.Add(static_cast<uint32_t>(text.size()));
+    for (const char c : text) print.Add(static_cast<unsigned char>(c));
   }
+  return print.Text();
 }
-
-}  // namespace
 
 Json SettingsOf(const TrainingRun& run, const std::vector<Example>& train, const SftConfig& config,
                 int64_t total_steps) {

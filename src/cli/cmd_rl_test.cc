@@ -1,0 +1,249 @@
+// rl from the shell, on a tiny chat model: what it refuses before it begins, and what it leaves.
+#include <gmock/gmock.h>
+
+#include <sstream>
+
+#include "cli/command_testing.h"
+#include "cli/commands.h"
+#include "core/file.h"
+#include "rl/objective.h"
+#include "rl/tiny_policy_for_test.h"
+
+namespace lorikeet {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class RlCommand : public ::testing::Test {
+ protected:
+  RlCommand() : model_(kTinyChat, "cmd_rl") {
+    WriteFileAtomically(File("tokenizer.json"), tiny_bundle::TokenizerJson({}).dump());
+    WriteConfig(kChatMl);
+  }
+  std::string File(const std::string& name) const { return model_.path() + "/" + name; }
+  void WriteConfig(const std::string& chat_template) const {
+    OrderedJson config = {{"bos_token", "<s>"}, {"eos_token", "<|im_end|>"}};
+    if (!chat_template.empty()) config["chat_template"] = chat_template;
+    WriteFileAtomically(File("tokenizer_config.json"), config.dump());
+  }
+  // Arguments of a run of 2 steps of the tiny model, in its folder `out`, with `more`.
+  std::vector<std::string> Arguments(const std::string& out, std::vector<std::string> more) const {
+    more.insert(more.begin(), {model_.path(), "--output-dir",
+                               tmp_ / out,    "--max-steps",
+                               "2",           "--prompts-per-step",
+                               "2",           "--group-size",
+                               "2",           "--max-tokens",
+                               "4",           "--eval-problems",
+                               "2",           "--eval-samples",
+                               "2",           "--learning-rate",
+                               "1e-2",        "--dtype",
+                               "f32",         "--threads",
+                               "1",           "--quiet"});
+    return more;
+  }
+  CommandOutcome Run(const std::string& out, const std::vector<std::string>& more) const {
+    return RunCommand(RunRl, Arguments(out, more));
+  }
+  // The error of a run that is refused before it has written anything.
+  std::string Refused(const std::vector<std::string>& more) const {
+    const CommandOutcome outcome = Run("refused", more);
+    EXPECT_NE(outcome.status, 0);
+    EXPECT_THAT(outcome.error, Not(HasSubstr("\n")));
+    EXPECT_FALSE(std::filesystem::exists(tmp_ / "refused")) << outcome.error;
+    return outcome.error;
+  }
+  // One problem a row: {"prompt": "say N", "answer": ANSWER}.
+  std::string Data(const std::string& name, int rows, const std::string& answer) const {
+    std::string text;
+    for (int i = 0; i < rows; ++i) {
+      const OrderedJson row = {{"prompt", "say " + std::to_string(i)}, {"answer", answer}};
+      text += row.dump() + "\n";
+    }
+    WriteFileAtomically(tmp_ / name, text);
+    return tmp_ / name;
+  }
+  std::string Result(const std::string& out) const {
+    return ReadFile(tmp_ / (out + "/adapter_model.safetensors"));
+  }
+
+  // The lines of its metrics.jsonl but those of evaluations.
+  std::vector<OrderedJson> Steps(const std::string& out) const {
+    std::vector<OrderedJson> steps;
+    std::istringstream lines(ReadFile(tmp_ / (out + "/metrics.jsonl")));
+    for (std::string line; std::getline(lines, line);) {
+      OrderedJson json = ParseOrderedJson(line, "line");
+      if (json.contains("reward")) steps.push_back(std::move(json));
+    }
+    return steps;
+  }
+
+  TemporaryFolder tmp_;
+  RandomModel model_;
+};
+
+TEST_F(RlCommand, WhatCannotBeIsRefusedInOneLine) {
+  const std::string data = Data("some.jsonl", 3, "a");
+  EXPECT_THAT(Refused({}), HasSubstr("give either --task"));
+  EXPECT_THAT(Refused({"--task", "add", "--data", data}), HasSubstr("give either --task"));
+  EXPECT_THAT(Refused({"--task", "ad"}), AllOf(HasSubstr("'ad'"), HasSubstr("add")));
+  EXPECT_THAT(Refused({"--task", "add", "--difficulty", "99"}), HasSubstr("no difficulty 99"));
+  EXPECT_THAT(Refused({"--task", "add", "--minibatches", "3"}),
+              HasSubstr("minibatches 3 of prompts_per_step 2: each needs a prompt"));
+  EXPECT_THAT(Refused({"--task", "add", "--overlong-buffer", "5"}),
+              HasSubstr("overlong_buffer 5 exceeds max_tokens 4"));
+  EXPECT_THAT(Refused({"--task", "add", "--objective", "grop"}),
+              AllOf(HasSubstr("no objective 'grop'"), HasSubstr("grpo")));
+  EXPECT_THAT(Refused({"--task", "add", "--group-size", "1"}), HasSubstr("group"));
+  EXPECT_THAT(Refused({"--task", "add", "--temperature", "0"}), HasSubstr("temperature"));
+  EXPECT_THAT(Refused({"--data", data, "--grader", "exakt"}), HasSubstr("exact"));
+  EXPECT_THAT(Refused({"--data", tmp_ / "none.jsonl"}), HasSubstr("none.jsonl"));
+  EXPECT_THAT(Refused({"--task", "add", "--target-modules", "knee_proj"}), HasSubstr("knee_proj"));
+}
+
+TEST_F(RlCommand, AModelWithoutAChatTemplateNeedsOne) {
+  WriteConfig("");
+  EXPECT_THAT(Refused({"--task", "add"}),
+              AllOf(HasSubstr("has no chat template"), HasSubstr("--chat-template")));
+  EXPECT_EQ(Run("given", {"--task", "add", "--chat-template", "chatml"}).error, "");
+  EXPECT_THAT(ReadFile(tmp_ / "given/chat_template.jinja"), HasSubstr("im_start"));
+}
+
+TEST_F(RlCommand, NothingThatStandsInTheOutputFolderIsLost) {
+  std::filesystem::create_directories(tmp_ / "out");
+  WriteFileAtomically(tmp_ / "out/diary.txt", "dear diary");
+  EXPECT_THAT(Run("out", {"--task", "add"}).error,
+              AllOf(HasSubstr("is not empty"), HasSubstr("--resume"), HasSubstr("--overwrite")));
+  EXPECT_EQ(Run("out", {"--task", "add", "--overwrite-output-dir"}).error, "");
+  EXPECT_EQ(ReadFile(tmp_ / "out/diary.txt"), "dear diary");
+  const std::string weights = ReadFile(File("model.safetensors"));
+  EXPECT_THAT(RunCommand(RunRl, {model_.path(), "--task", "add", "--overwrite", "--output-dir",
+                                 model_.path()})
+                  .error,
+              HasSubstr("what the run starts from"));
+  EXPECT_TRUE(ReadFile(File("model.safetensors")) == weights);
+}
+
+TEST_F(RlCommand, LeavesWhatThePageSays) {
+  const CommandOutcome outcome = Run("out", {"--task", "add,subtract", "--json"});
+  ASSERT_EQ(outcome.error, "");
+  EXPECT_EQ(outcome.status, 0);
+  for (const char* name :
+       {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json",
+        "tokenizer_config.json", "config.yaml", "metrics.jsonl", "train_summary.json",
+        "transcripts/step-000001.txt", "transcripts/step-000002.txt",
+        "checkpoint-2/adapter_model.safetensors", "checkpoint-2/training_state.safetensors",
+        "checkpoint-2/run_state.json", "checkpoint-2/tokenizer.json", "checkpoint-2/config.yaml"}) {
+    EXPECT_TRUE(std::filesystem::exists(tmp_ / ("out/" + std::string(name)))) << name;
+  }
+  EXPECT_EQ(ReadFile(tmp_ / "out/train_summary.json"), outcome.out);
+  const OrderedJson json = outcome.Json();
+  EXPECT_EQ(json["steps"], 2);
+  EXPECT_EQ(json["samples"], 8);
+  EXPECT_EQ(json["logp_difference_max"], 0);
+  EXPECT_FALSE(json["interrupted"].get<bool>());
+  EXPECT_EQ(json["learning_rate"], 1e-2);
+  for (const char* when : {"heldout_before", "heldout_after"}) {
+    EXPECT_TRUE(json[when].contains("accuracy") && json[when].contains("pass@2")) << json;
+  }
+  std::multiset<std::string> lines;  // of evaluations and of steps
+  std::istringstream metrics(ReadFile(tmp_ / "out/metrics.jsonl"));
+  for (std::string line; std::getline(metrics, line);) {
+    const OrderedJson each = ParseOrderedJson(line, "line");
+    lines.insert((each.contains("reward") ? "step " : "evaluation ") + each["step"].dump());
+  }
+  EXPECT_EQ(lines,
+            (std::multiset<std::string>{"evaluation 0", "evaluation 2", "step 1", "step 2"}));
+  EXPECT_THAT(ReadFile(tmp_ / "out/transcripts/step-000001.txt"),
+              AllOf(HasSubstr("=== add-42-"), HasSubstr("=== subtract-42-")));
+  // What was left open is said, so that the file makes the same run again.
+  const std::string config = ReadFile(tmp_ / "out/config.yaml");
+  EXPECT_THAT(config, AllOf(HasSubstr("learning_rate: 0.01"), HasSubstr("max_prompt_tokens: "),
+                            Not(HasSubstr("max_prompt_tokens: null"))));
+}
+
+TEST_F(RlCommand, GoesOnFromItsOwnConfig) {
+  ASSERT_EQ(Run("whole", {"--task", "add", "--max-steps", "4"}).error, "");
+  ASSERT_EQ(Run("cut", {"--task", "add"}).error, "");
+  const std::vector<std::string> resume = {"--config", tmp_ / "cut/config.yaml", "--resume"};
+  const CommandOutcome done = RunCommand(RunRl, resume);
+  EXPECT_EQ(done.error, "");
+  EXPECT_THAT(done.out, AllOf(HasSubstr("2 steps; reward"), HasSubstr("none of them now")));
+  std::vector<std::string> longer = resume;
+  longer.insert(longer.end(), {"--max-steps", "4"});
+  ASSERT_EQ(RunCommand(RunRl, longer).error, "");
+  EXPECT_TRUE(Result("cut") == Result("whole"));
+}
+
+// Later steps come to a problem that the first ones did not, and whose prompt is longer.
+TEST_F(RlCommand, ALongerRunKeepsTheLimitOfPrompts) {
+  std::string rows;
+  for (int i = 0; i < 20; ++i) {
+    const std::string prompt = i == 4 ? "say something longer" : "say " + std::string(1, 'a' + i);
+    rows += OrderedJson({{"prompt", prompt}, {"answer", "a"}}).dump() + "\n";
+  }
+  WriteFileAtomically(tmp_ / "rows.jsonl", rows);
+  const std::string data = tmp_ / "rows.jsonl";
+  ASSERT_EQ(Run("out", {"--data", data}).error, "");
+  const CommandOutcome longer =
+      Run("out", {"--data", data, "--max-steps", "10", "--resume", "--json"});
+  EXPECT_EQ(longer.error, "");
+  EXPECT_EQ(longer.Json()["skipped_problems"], 1);
+}
+
+TEST_F(RlCommand, AResumedRunIsTheSameRun) {
+  const std::string data = Data("some.jsonl", 5, "a");
+  ASSERT_EQ(Run("out", {"--data", data, "--eval-data", data}).error, "");
+  const auto error = [&](std::vector<std::string> more) {
+    more.push_back("--resume");
+    return Run("out", more).error;
+  };
+  EXPECT_EQ(error({"--data", data}), "");
+  // The same files by other names.
+  std::filesystem::copy(data, tmp_ / "copy.jsonl");
+  EXPECT_EQ(error({"--data", tmp_ / "copy.jsonl"}), "");
+  EXPECT_THAT(error({"--data", data, "--group-size", "3"}), HasSubstr("group_size was 2"));
+  EXPECT_THAT(error({"--data", data, "--lora-r", "2"}), HasSubstr("lora_r was 1"));
+  EXPECT_THAT(error({"--data", data, "--grader", "regex"}), HasSubstr("grader was"));
+  EXPECT_THAT(error({"--task", "add"}), HasSubstr("cannot resume"));
+  Data("some.jsonl", 5, "b");
+  EXPECT_THAT(error({"--data", data}), HasSubstr("data is not what it was"));
+  Data("some.jsonl", 5, "a");
+  WriteFileAtomically(tmp_ / "other.jinja", std::string(kChatMl) + "Well, ");
+  EXPECT_THAT(error({"--data", data, "--chat-template", tmp_ / "other.jinja"}),
+              HasSubstr("chat_template was"));
+  if (DefaultComputeDtype() == DType::kBF16) {
+    EXPECT_THAT(error({"--data", data, "--dtype", "bf16"}),
+                HasSubstr("dtype was \"f32\" and is \"bf16\" now"));
+  }
+}
+
+TEST_F(RlCommand, FullFineTuningWithAReference) {
+  const CommandOutcome outcome =
+      Run("full", {"--task", "add", "--method", "full", "--kl-coef", "0.1", "--objective", "grpo",
+                   "--minibatches", "2", "--json"});
+  ASSERT_EQ(outcome.error, "");
+  EXPECT_EQ(outcome.Json()["logp_difference_max"], 0);
+  EXPECT_TRUE(std::filesystem::exists(tmp_ / "full/model.safetensors"));
+  // The reference is the model as it was.
+  EXPECT_EQ(Steps("full").at(0)["kl"], 0);
+}
+
+TEST_F(RlCommand, HelpListsTasksAndObjectivesAndFitsTheWidth) {
+  const CommandOutcome outcome = RunCommand(RunRl, {"--help"});
+  EXPECT_EQ(outcome.status, 0);
+  std::istringstream lines(outcome.out);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100U) << line;
+  for (const Task& task : GeneratedTasks()) {
+    EXPECT_THAT(outcome.out, HasSubstr("\n  " + task.name + " "));
+  }
+  for (const Objective& objective : Objectives()) {
+    EXPECT_THAT(outcome.out, HasSubstr("\n  " + objective.name + " "));
+  }
+  EXPECT_THAT(outcome.out, HasSubstr("difficulty 1 to 18 [1]: digits of each number\n"));
+}
+
+}  // namespace
+}  // namespace lorikeet
