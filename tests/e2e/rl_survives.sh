@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# What must hold when a run of reinforcement learning is stopped: Ctrl-C and SIGTERM leave a checkpoint and exit 130
+# and 143, kill -9 loses at most the steps since the last one, and a resumed run ends with the same bytes as one that
+# was never stopped.
+#   rl_survives.sh LORIKEET GOLDEN_MODEL_DIR
+set -euo pipefail
+lorikeet=$1 golden=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export OMP_NUM_THREADS=2
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+# The tiny model as a chat model: a token each for letters, digits, the space (U+0120) and the line break (U+010A).
+mkdir "$work/model"
+cp "$golden/config.json" "$golden/model.safetensors" "$work/model"
+letters='a b c d e f g h i j k l m n o p q r s t u v w x y z 0 1 2 3 4 5 6 7 8 9 \u0120 \u010a'
+id=0
+vocab=$(for letter in $letters; do printf '"%s":%d,' "$letter" $((id++)); done)
+cat >"$work/model/tokenizer.json" <<END
+{"version":"1.0","truncation":null,"padding":null,"normalizer":null,"post_processor":null,
+ "added_tokens":[
+  {"id":38,"content":"<start>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},
+  {"id":39,"content":"<end>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}],
+ "pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true},
+ "decoder":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true},
+ "model":{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":null,"end_of_word_suffix":null,
+  "fuse_unk":false,"byte_fallback":false,"ignore_merges":false,"vocab":{${vocab%,}},"merges":[]}}
+END
+cat >"$work/model/tokenizer_config.json" <<'END'
+{"eos_token":"<end>","chat_template":"{% for m in messages %}{{ '<start>' + m['role'] + '\n' + m['content'] + '<end>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<start>assistant\n' }}{% endif %}"}
+END
+# Some prompts are too long and passed over.
+awk 'BEGIN { for (i = 0; i < 30; ++i) {
+  printf "{\"prompt\":\"say %d%s\",\"answer\":\"[a-h]\"}\n", i, i % 7 == 3 ? " or else something" : "" } }' \
+  >"$work/problems.jsonl"
+
+# run OUT ARG...: enough steps that a signal finds it training. Updates lag and groups without signal are replaced.
+run() {
+  local out=$1
+  shift
+  "$lorikeet" rl --model "$work/model" --data "$work/problems.jsonl" --grader regex --output-dir "$out" --lora-r 4 \
+    --prompts-per-step 4 --group-size 4 --max-tokens 3 --max-prompt-tokens 28 --max-rounds 2 --minibatches 2 \
+    --max-steps 200 --save-steps 20 --save-total-limit 2 --eval-data "$work/problems.jsonl" --eval-steps 80 \
+    --learning-rate 1e-2 --report-to none --quiet "$@"
+}
+
+steps_of() { cat "$1/metrics.jsonl" 2>/dev/null | grep -c '"reward"' || true; }
+
+# Waits until the run in $2 has made $1 steps; the run must still be going.
+wait_for_steps() {
+  for _ in $(seq 1200); do
+    [ "$(steps_of "$2")" -ge "$1" ] && return 0
+    sleep 0.05
+  done
+  fail "$2 never made $1 steps"
+}
+
+# All figures but the time that they took.
+figures() { sed -E 's/"[a-z_/]*_(seconds|per_second)":[^,}]*,?//g' "$1/metrics.jsonl"; }
+
+same_result() {
+  cmp "$work/whole/adapter_model.safetensors" "$1/adapter_model.safetensors" ||
+    fail "$1: the resumed adapter differs from the uninterrupted one"
+  diff <(figures "$work/whole") <(figures "$1") >&2 || fail "$1: the figures differ"
+  diff -r "$work/whole/transcripts" "$1/transcripts" >&2 || fail "$1: the transcripts differ"
+}
+
+run "$work/whole" >"$work/summary"
+[ "$(steps_of "$work/whole")" = 200 ] || fail "the whole run did not log 200 steps"
+grep -q '"sampling/rounds":2' "$work/whole/metrics.jsonl" || fail "no group was ever replaced"
+grep -q '"sampling/logp_difference_max":0,' "$work/whole/metrics.jsonl" || fail "the key has another name"
+if grep '"sampling/logp_difference_max"' "$work/whole/metrics.jsonl" | grep -v '"sampling/logp_difference_max":0,'; then
+  fail "sampler and trainer differ"
+fi
+
+for case in "INT 130" "TERM 143" "KILL 137"; do
+  set -- $case
+  signal=$1 expected=$2 out=$work/$1
+  run "$out" >"$work/$signal.summary" &
+  pid=$!
+  wait_for_steps 50 "$out"
+  pkill -"$signal" -P $pid 2>/dev/null || kill -"$signal" $pid
+  status=0
+  wait $pid || status=$?
+  [ "$status" = "$expected" ] || fail "SIG$signal: exit status $status, expected $expected"
+  ls -d "$out"/checkpoint-*/ >/dev/null || fail "SIG$signal left no checkpoint"
+  [ -f "$out/adapter_model.safetensors" ] && fail "SIG$signal left a result although the run was not done"
+  [ "$signal" = KILL ] || grep -q -- '--resume' "$work/$signal.summary" || fail "SIG$signal: it is not said how to go on"
+  run "$out" --resume >"$work/$signal.summary"
+  same_result "$out"
+  # The solved problems before the first step, not those before the resumed one.
+  diff <(grep '^held-out' "$work/summary") <(grep '^held-out' "$work/$signal.summary") >&2 ||
+    fail "SIG$signal: the summary differs"
+done
+# Killed before its first checkpoint, a run starts again from the beginning.
+mkdir -p "$work/early" && echo '{"step":1,"reward":1}' >"$work/early/metrics.jsonl"
+run "$work/early" --resume >/dev/null
+same_result "$work/early"
+echo "survived SIGINT, SIGTERM and SIGKILL with the same bytes"
