@@ -129,9 +129,6 @@ std::vector<Group> RlLoop::SampleRound(int64_t count, int64_t round) {
   const auto index = static_cast<uint64_t>(step_ * config_.max_rounds + round);
   rollouts.sampling.seed = RandomStream(config_.seed, "rl samples").Below(index, kSeeds);
   SampleRollouts(generator_, writer_, rollouts, hooks_.reward, groups);
-  if (config_.overlong_buffer > 0) {
-    AddOverlongPenalties(config_.max_tokens, config_.overlong_buffer, groups);
-  }
   return groups;
 }
 
@@ -153,6 +150,10 @@ std::vector<Group> RlLoop::Sample(StepReport* report, int64_t* to_learn) {
       groups.insert(at, std::move(group));
     }
     ++report->rounds;
+  }
+  // Only now: answers that are all wrong have no signal, however their lengths differ.
+  if (config_.overlong_buffer > 0) {
+    AddOverlongPenalties(config_.max_tokens, config_.overlong_buffer, groups);
   }
   return groups;
 }
