@@ -129,17 +129,19 @@ TEST(OnPolicy, TheSamplersLogprobsAreTheTrainers) {
 // However many sequences were sampled at once, and at temperatures other than 1.
 TEST(OnPolicy, BatchSizesAndTemperaturesDoNotMatter) {
   for (const DType dtype : {DType::kF32, DefaultComputeDtype()}) {
-    for (const int64_t slots : {1, 7, 64}) {
-      for (const double temperature : {1.0, 0.6}) {
-        const Toy toy("llama", dtype, 1, slots);
-        UpdateConfig config = {.objective = GetObjective("ppo"), .optim = {.learning_rate = 1e-2}};
+    for (const int rank : {1, 0}) {
+      for (const int64_t slots : {1, 7, 64}) {
+        const double temperature = slots == 7 ? 0.6 : 1.0;
+        const Toy toy("llama", dtype, rank, slots);
+        UpdateConfig config = {.objective = GetObjective("ppo"), .optim = {.learning_rate = 1e-3}};
         config.objective.loss.temperature = temperature;
         for (uint64_t step = 0; step < 2; ++step) {
-          const UpdateReport report =
-              toy.Learn(toy.Sample(step, 2, slots == 64 ? 32 : 6, temperature), config);
+          const int64_t size = slots == 64 ? 32 : 6;
+          const UpdateReport report = toy.Learn(toy.Sample(step, 2, size, temperature), config);
           ASSERT_EQ(report.updates, 1);
           EXPECT_EQ(report.first.logp_difference, 0)
-              << DTypeName(dtype) << ", " << slots << " slots, temperature " << temperature;
+              << DTypeName(dtype) << ", rank " << rank << ", " << slots << " slots, temperature "
+              << temperature;
         }
       }
     }
