@@ -57,9 +57,9 @@ std::vector<std::string> PeftTargets(const std::vector<std::string>& modules,
   return written;
 }
 
-void InitialiseA(const LoraPair& pair, uint64_t seed) {
+void InitialiseA(const LoraPair& pair, uint64_t seed, double init_a) {
   const RandomStream random(seed, "lora_a", pair.module);
-  const double bound = 1.0 / std::sqrt(static_cast<double>(pair.a.cols()));
+  const double bound = init_a / std::sqrt(static_cast<double>(pair.a.cols()));
   float* a = pair.a.as<float>();
   for (int64_t i = 0; i < pair.a.size(); ++i) {
     a[i] = static_cast<float>(bound * (2 * random.Uniform(static_cast<uint64_t>(i)) - 1));
@@ -124,7 +124,8 @@ void LoraAdapter::AddPair(const Linear& linear, int64_t r, float alpha) {
   pairs_.push_back(std::move(pair));
 }
 
-LoraAdapter LoraAdapter::Create(Model& model, const LoraConfig& config, uint64_t seed) {
+LoraAdapter LoraAdapter::Create(Model& model, const LoraConfig& config, uint64_t seed,
+                                double init_a) {
   if (config.r < 1)
     Fail(ErrorCode::kInvalidArgument, "lora_r is {}; it must be at least 1", config.r);
   LoraAdapter adapter(model, config);
@@ -133,8 +134,9 @@ LoraAdapter LoraAdapter::Create(Model& model, const LoraConfig& config, uint64_t
     if (std::find(targets.begin(), targets.end(), linear.name) == targets.end()) return;
     adapter.AddPair(linear, RankOf(config, linear.name), AlphaOf(config, linear.name));
   });
-  ParallelDynamic(static_cast<int64_t>(adapter.pairs_.size()),
-                  [&](int64_t i) { InitialiseA(adapter.pairs_[static_cast<size_t>(i)], seed); });
+  ParallelDynamic(static_cast<int64_t>(adapter.pairs_.size()), [&](int64_t i) {
+    InitialiseA(adapter.pairs_[static_cast<size_t>(i)], seed, init_a);
+  });
   adapter.config_.target_modules = PeftTargets(ModulesOf(model), targets);
   adapter.config_.target_regex.clear();
   adapter.config_.base_model_name_or_path = model.source().path();

@@ -12,11 +12,12 @@ namespace lorikeet {
 
 class LoraAdapter {
  public:
-  // A new adapter: A uniform in +-1/sqrt(in), keyed by (seed, module); B zero. Modules are those
-  // that config.target_modules / target_regex name: module names or suffixes, a regex for whole
-  // paths, or the sets "all-linear" (attention and MLP), "attention", "mlp". lm_head only when
-  // named. Throws Error when a target matches nothing.
-  static LoraAdapter Create(Model& model, const LoraConfig& config, uint64_t seed);
+  // A new adapter: A uniform in +-init_a/sqrt(in), keyed by (seed, module); B zero. Modules are
+  // those that config.target_modules / target_regex name: module names or suffixes, a regex for
+  // whole paths, or the sets "all-linear" (attention and MLP), "attention", "mlp". lm_head only
+  // when named. Throws Error when a target matches nothing.
+  static LoraAdapter Create(Model& model, const LoraConfig& config, uint64_t seed,
+                            double init_a = 1);
   // From a folder of peft or mlx-lm, or a GGUF file. Throws Error for a pair that has no module in
   // the model or does not fit it.
   static LoraAdapter Load(Model& model, const std::string& dir);

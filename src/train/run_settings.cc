@@ -24,17 +24,6 @@ class Fingerprint {
   uint64_t hash_ = 0xCBF29CE484222325;
 };
 
-std::string FingerprintOf(const std::vector<Example>& examples) {
-  Fingerprint print;
-  for (const Example& example : examples) {
-    print.Add(static_cast<uint32_t>(example.tokens.size()));
-    for (const int32_t id : example.tokens) print.Add(static_cast<uint32_t>(id));
-    for (const int32_t id : example.target_tokens) print.Add(static_cast<uint32_t>(id));
-    for (const float weight : example.weights) print.Add(std::bit_cast<uint32_t>(weight));
-  }
-  return print.Text();
-}
-
 std::string ScheduleName(ScheduleKind kind) {
   switch (kind) {
     case ScheduleKind::kLinear:
@@ -46,7 +35,28 @@ std::string ScheduleName(ScheduleKind kind) {
   }
 }
 
+// Only where they differ from 1, as in nearly every run.
+void AddFactorScales(const std::string& factor, const FactorScales& scales, Json* settings) {
+  const auto add = [&](const char* name, double value) {
+    if (value != 1) (*settings)[name + factor] = value;
+  };
+  add("learning_rate_", scales.learning_rate);
+  add("adam_epsilon_", scales.eps);
+  add("weight_decay_", scales.weight_decay);
+}
+
 }  // namespace
+
+std::string FingerprintOf(const std::vector<Example>& examples) {
+  Fingerprint print;
+  for (const Example& example : examples) {
+    print.Add(static_cast<uint32_t>(example.tokens.size()));
+    for (const int32_t id : example.tokens) print.Add(static_cast<uint32_t>(id));
+    for (const int32_t id : example.target_tokens) print.Add(static_cast<uint32_t>(id));
+    for (const float weight : example.weights) print.Add(std::bit_cast<uint32_t>(weight));
+  }
+  return print.Text();
+}
 
 // A sample of every matrix, so that no model is read as a whole.
 std::string FingerprintOf(const Model& model) {
@@ -108,6 +118,8 @@ Json SettingsOf(const TrainingRun& run, const std::vector<Example>& train, const
     settings["lora_alpha"] = lora.lora_alpha;
     settings["use_rslora"] = lora.use_rslora;
     settings["target_modules"] = lora.target_modules;
+    AddFactorScales("a", config.optim.a, &settings);
+    AddFactorScales("b", config.optim.b, &settings);
   }
   return settings;
 }
@@ -126,6 +138,13 @@ void RequireSameSettings(const Json& saved, const Json& here, const std::string&
          "cannot resume from {}: {} was {} and is {} now; give the same value, or start anew in "
          "another output_dir",
          checkpoint, key, found == saved.end() ? "not set" : found->dump(), value.dump());
+  }
+  for (const auto& [key, value] : saved.items()) {
+    if (here.contains(key) || value.is_null()) continue;
+    Fail(ErrorCode::kInvalidArgument,
+         "cannot resume from {}: {} was {} and is not set now; give the same value, or start anew "
+         "in another output_dir",
+         checkpoint, key, value.dump());
   }
 }
 

@@ -16,7 +16,9 @@ namespace lorikeet {
 Json SettingsOf(const TrainingRun& run, const std::vector<Example>& train, const SftConfig& config,
                 int64_t total_steps);
 
-// Short texts that differ where models or texts do. A model is told by a sample of every matrix.
+// Short texts that differ where data, models or texts do. A model is told by a sample of every
+// matrix.
+std::string FingerprintOf(const std::vector<Example>& examples);
 std::string FingerprintOf(const Model& model);
 std::string FingerprintOf(std::span<const std::string> texts);
 

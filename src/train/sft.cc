@@ -64,7 +64,8 @@ SftResult SftLoop::Run() {
     if (step_ >= total_steps_ || best_.ShouldStop()) break;
     if (!StopRequested()) Step();
   }
-  if (step_ > 0 && saved_step_ != step_) SaveCheckpoint();
+  const bool keep = config_.keep_result || result_.interrupted;
+  if (step_ > 0 && saved_step_ != step_ && keep) SaveCheckpoint();
   if (!result_.interrupted) FinishRun();
   result_.steps = step_;
   result_.best_step = best_.step();
@@ -149,13 +150,15 @@ void SftLoop::NoteTime() const {
 bool SftLoop::EvaluationDue() const {
   if (heldout_.empty() || evaluated_step_ == step_) return false;
   return step_ == 0 || step_ == total_steps_ ||
-         (config_.eval_steps > 0 && step_ % config_.eval_steps == 0);
+         (config_.eval_steps > 0 && step_ % config_.eval_steps == 0) ||
+         std::find(config_.eval_at.begin(), config_.eval_at.end(), step_) != config_.eval_at.end();
 }
 
 bool SftLoop::CheckpointDue() const {
   if (step_ == 0 || saved_step_ == step_) return false;
-  return best_is_new_ || step_ == total_steps_ ||
-         (config_.save_steps > 0 && step_ % config_.save_steps == 0);
+  const bool due = config_.save_steps > 0 && step_ % config_.save_steps == 0;
+  if (!config_.keep_result) return due && step_ < total_steps_;
+  return due || best_is_new_ || step_ == total_steps_;
 }
 
 void SftLoop::EvaluateHeldOut() {
@@ -167,12 +170,16 @@ void SftLoop::EvaluateHeldOut() {
   result_.after = evaluation;
   const bool better = best_.Add(step_, evaluation->nll);
   best_is_new_ = better && step_ > 0;
-  metrics_->Write(step_, {{"eval_loss", evaluation->nll},
-                          {"eval_perplexity", evaluation->Perplexity()},
-                          {"eval_bits_per_token", evaluation->BitsPerToken()},
-                          {"eval_num_tokens", static_cast<double>(evaluation->trained_tokens)},
-                          {"eval_runtime", evaluation->seconds},
-                          {"epoch", Epochs()}});
+  Metrics metrics = {{"eval_loss", evaluation->nll},
+                     {"eval_perplexity", evaluation->Perplexity()},
+                     {"eval_bits_per_token", evaluation->BitsPerToken()},
+                     {"eval_num_tokens", static_cast<double>(evaluation->trained_tokens)},
+                     {"eval_runtime", evaluation->seconds},
+                     {"epoch", Epochs()}};
+  if (hooks_.also_evaluated) {
+    for (auto& metric : hooks_.also_evaluated(run_)) metrics.push_back(std::move(metric));
+  }
+  metrics_->Write(step_, metrics);
   log_history_.push_back({{"step", step_}, {"epoch", Epochs()}, {"eval_loss", evaluation->nll}});
   Note(fmt::format("step {}: held-out loss {:.4f}, perplexity {:.3f}, {:.4f} bits per token ({}){}",
                    step_, evaluation->nll, evaluation->Perplexity(), evaluation->BitsPerToken(),
@@ -198,8 +205,10 @@ void SftLoop::FinishRun() {
                : fmt::format("{}: the best checkpoint is gone; the last state is kept", best_dir));
     }
   }
-  run_.SaveWeights(config_.output_dir);
-  if (hooks_.save_text_files) hooks_.save_text_files(config_.output_dir);
+  if (config_.keep_result) {
+    run_.SaveWeights(config_.output_dir);
+    if (hooks_.save_text_files) hooks_.save_text_files(config_.output_dir);
+  }
   metrics_->Sync();
 }
 

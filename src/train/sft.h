@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/metrics.h"
 #include "core/progress.h"
 #include "data/example.h"
 #include "train/evaluate.h"
@@ -30,10 +31,14 @@ struct SftConfig {
 
   int64_t eval_steps =
       0;  // evaluate every so many steps, besides the beginning and the end; 0: not
+  std::vector<int64_t> eval_at;         // and at these steps
   int64_t early_stopping_patience = 0;  // evaluations without a better loss; 0: never stop early
   bool load_best_model_at_end = false;  // the result is the best evaluated state, not the last
 
   std::string output_dir;
+  // False for a run that is only measured: no weights, and checkpoints only every save_steps and
+  // when stopped.
+  bool keep_result = true;
   std::string resume_from;  // a complete checkpoint; empty: a fresh run
   int64_t save_steps = 0;   // besides the end, the best and when stopped; 0: not
   int64_t save_total_limit = 2;
@@ -49,6 +54,7 @@ struct SftHooks {
   Progress* progress = nullptr;                                 // may be null
   std::function<void(const std::string& dir)> save_text_files;  // into checkpoints and the result
   std::function<bool()> stop_requested;                         // asked between steps
+  std::function<Metrics(const TrainingRun&)> also_evaluated;    // more to write at evaluations
 };
 
 struct SftResult {

@@ -24,6 +24,12 @@ TensorToWrite ToWrite(const std::string& name, const Tensor& t) {
   return {name, t.dtype, {t.shape.begin(), t.shape.begin() + t.rank}, t.data};
 }
 
+// Which of its own factors a parameter has.
+FactorScales ScalesOf(const std::string& name, const OptimParams& params) {
+  if (name.ends_with(".lora_A")) return params.a;
+  return name.ends_with(".lora_B") ? params.b : FactorScales();
+}
+
 }  // namespace
 
 TrainingRun::TrainingRun(Model& model, LoraAdapter adapter, const RunOptions& options)
@@ -119,16 +125,18 @@ OptimStepOutput TrainingRun::OptimStep(const OptimParams& params) {
   // torch.nn.utils.clip_grad_norm_: the coefficient has 1e-6 added to the norm.
   if (params.max_grad_norm > 0) scale *= std::min(1.0, params.max_grad_norm / (norm + 1e-6));
   AdamWParams adamw;
-  adamw.learning_rate = params.learning_rate;
   adamw.beta1 = params.beta1;
   adamw.beta2 = params.beta2;
-  adamw.eps = params.eps;
   adamw.step = ++optim_steps_;
   adamw.grad_scale = scale;
   for (size_t i = 0; i < params_.size(); ++i) {
     const Param& p = params_[i];
+    const FactorScales scales = ScalesOf(p.name, params);
+    adamw.learning_rate = params.learning_rate * scales.learning_rate;
+    adamw.eps = params.eps * scales.eps;
     const int64_t n = p.value.size();
     adamw.weight_decay = params.decay_matrices_only && p.value.rank < 2 ? 0 : params.weight_decay;
+    adamw.weight_decay *= scales.weight_decay;
     const auto flat = [n](const Tensor& t) { return Tensor(t.data, t.dtype, {n}); };
     AdamWUpdate(flat(p.value), flat(p.grad), m_[i], v_[i], adamw,
                 p.working ? flat(p.working) : Tensor());

@@ -34,6 +34,14 @@ struct ForwardBackwardOutput {
   double MeanLoss() const { return weight_sum > 0 ? loss_sum / weight_sum : 0; }
 };
 
+// What the A's, or the B's, of an adapter have in place of OptimParams' values: factors of them.
+// With init_a times p, alpha / (p q), a = {p, 1/p, 1/p} and b = {q, 1/q, 1/q} every run without
+// clipping gives the same model at every step: the invariance of "LoRA Without Regret".
+struct FactorScales {
+  double learning_rate = 1, eps = 1, weight_decay = 1;
+  bool operator==(const FactorScales&) const = default;
+};
+
 struct OptimParams {
   double learning_rate = 1e-4;
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
@@ -41,6 +49,7 @@ struct OptimParams {
   bool decay_matrices_only = false;  // no weight decay of norms and biases
   double max_grad_norm = 0;          // 0: no clipping
   double grad_divisor = 1;           // the global sum of weights: gradients are sums until here
+  FactorScales a, b;  // of an adapter's factors; other parameters take the values as given
 };
 
 struct OptimStepOutput {
