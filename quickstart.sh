@@ -96,7 +96,7 @@ number() { sed -n "s/.*\"$2\": *\([-+.0-9eE]*\).*/\1/p" "$1" | tail -n 1; }  # n
 
 begin "Debian packages"
 # shellcheck disable=SC2086  # a list of words
-install_packages "$out/logs/apt.log" $build_packages wordnet-base gnuplot-nox
+install_packages "$out/logs/apt.log" $build_packages $run_packages wordnet-base
 if [ -z "$model" ] && ! python3 -m pip --version >/dev/null 2>&1; then
   install_packages "$out/logs/apt.log" python3 python3-pip
 fi

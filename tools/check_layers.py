@@ -25,7 +25,7 @@ ROOMS = {
     "train": ["core", "kernels", "checkpoint", "distributed", "model", "data"],
     "rl": ["core", "tokenizer", "distributed", "model", "data", "sample", "train"],
     "serve": ["core", "checkpoint", "tokenizer", "model", "data", "sample", "train"],
-    "study": ["core", "data", "sample", "train", "rl"],
+    "study": ["core", "model", "data", "sample", "train", "rl"],
     "cli": ["core", "tokenizer", "distributed", "checkpoint", "model", "data", "sample", "train", "rl", "serve",
             "study"],
 }

@@ -2,6 +2,8 @@
 
 build_packages="g++ cmake ninja-build pkg-config libdnnl-dev libhwy-dev libcli11-dev libyaml-cpp-dev
   nlohmann-json3-dev libfmt-dev libpcre2-dev libutf8proc-dev libcpp-httplib-dev libssl-dev"
+# What it calls as programs: gnuplot draws the figures of a study.
+run_packages="gnuplot-nox"
 
 # Prints those of the packages that are not installed.
 missing_packages() {

@@ -1,0 +1,202 @@
+// lorikeet study: the experiments of "LoRA Without Regret" on one's own model and data.
+#include <fmt/format.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include "cli/commands.h"
+#include "cli/load.h"
+#include "cli/study_options.h"
+#include "core/args.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/parallel.h"
+#include "core/signals.h"
+#include "study/study.h"
+#include "train/run_settings.h"
+
+namespace lorikeet {
+namespace {
+
+const CommandHelp& Help() {
+  static const CommandHelp kHelp = [] {
+    CommandHelp help = {
+        .name = "study",
+        .summary =
+            "Finds out by experiment what \"LoRA Without Regret\" says, on a model and data of "
+            "one's own: plans a grid of runs, says what it costs, makes the runs, and writes a "
+            "report with figures, the numbers behind them, and conclusions with intervals over "
+            "seeds. Stopped or killed, the same command goes on where it was; finished runs are "
+            "never made twice."};
+    help.epilog = "Experiments:\n";
+    for (const Experiment& experiment : Experiments()) {
+      help.epilog += fmt::format("  {:<11} {}\n", experiment.name, experiment.summary);
+    }
+    help.epilog +=
+        "  report      writes the report of the folders given anew from their runs\n"
+        "  claims      prints the findings of the folders given as JSON, from their runs\n"
+        "\n"
+        "Examples:\n"
+        "  lorikeet study lr --model MODEL --data chats.jsonl --steps 300 --dry-run\n"
+        "  lorikeet study rank --model MODEL --data chats.jsonl --ranks 1,4,16,64 --jobs 2 \\\n"
+        "      --output-dir out/study\n"
+        "  lorikeet study claims out/study\n";
+    return help;
+  }();
+  return kHelp;
+}
+
+RenderConfig RenderConfigOf(const StudyOptions& options) {
+  RenderConfig config;
+  config.max_length = options.max_length;
+  config.chat_template = options.chat_template.value_or("");
+  config.train_on = options.train_on == "all"    ? TrainOn::kAll
+                    : options.train_on == "last" ? TrainOn::kLast
+                                                 : TrainOn::kAssistant;
+  return config;
+}
+
+StudyModel LoadStudyModel(const std::string& path, const StudyOptions& options) {
+  const DType compute = ParseComputeDtype(options.dtype);
+  LoadedModel loaded = LoadModel(path, compute);
+  const RenderConfig render = RenderConfigOf(options);
+  Dataset train = LoadExamples(options.data, loaded, render), heldout;
+  if (!options.eval_data.empty()) {
+    heldout = LoadExamples(options.eval_data, loaded, render);
+  } else {
+    constexpr uint64_t kSplitSeed = 42;  // the same examples are held out for every seed
+    std::tie(train, heldout) = SplitHeldOut(std::move(train), options.eval_split, kSplitSeed);
+  }
+  StudyModel model;
+  model.path = path;
+  model.train = std::move(train.examples);
+  model.heldout = std::move(heldout.examples);
+  const auto most = static_cast<size_t>(options.eval_examples);
+  if (most > 0 && model.heldout.size() > most) model.heldout.resize(most);
+  model.model_print = FingerprintOf(*loaded.model);
+  model.data_print = FingerprintOf(model.train) + "-" + FingerprintOf(model.heldout);
+  model.base = std::move(loaded.model);
+  model.reload = [path, compute] { return Model::Load(path, compute); };
+  return model;
+}
+
+void RequireInputs(const StudyOptions& options) {
+  if (options.model.empty()) Fail(ErrorCode::kInvalidArgument, "--model PATH is missing");
+  if (options.data.empty()) Fail(ErrorCode::kInvalidArgument, "--data FILE is missing");
+}
+
+// This very command in a process of its own, for the runs of a file.
+std::vector<std::string> WorkerCommand(const StudyOptions& options, int jobs,
+                                       const std::string& pending) {
+  StudyOptions worker = options;
+  worker.worker = pending;
+  worker.jobs = 1;
+  worker.common.threads = std::max(1, NumThreads() / jobs);
+  worker.common.quiet = true;
+  worker.common.verbose = false;
+  const std::string config = options.output_dir + "/worker.yaml";
+  WriteFileAtomically(config, ToYaml(OptionTable(worker)));
+  return {"lorikeet", "study", "--config", config};
+}
+
+int RunWorker(const StudyOptions& options, const Ledger& ledger, Executor& executor) {
+  prctl(PR_SET_PDEATHSIG, SIGTERM);  // the study ends with the process that leads it
+  Runner runner(ledger, executor,
+                {.save_steps = options.save_steps, .quiet = true, .stop = StopRequested});
+  runner.RunPendingFile(*options.worker);
+  return 0;
+}
+
+void PrintReport(const Report& report, const StudyOptions& options) {
+  const std::string text = options.json ? FindingsJson(report).dump(2) + "\n"
+                                        : ConclusionsText(report) + options.output_dir +
+                                              "/report.html has figures, tables and numbers\n";
+  std::fputs(text.c_str(), stdout);
+}
+
+int RunExperiment(const Experiment& experiment, const StudyOptions& options, const Ledger& ledger,
+                  Executor& executor) {
+  PlanContext context = {.settings = options.settings, .models = {}};
+  for (const std::string& path : options.model) context.models.push_back(&executor.ModelAt(path));
+  const StudyPlan plan = experiment.plan(context);
+  const SweepSettings sweep = SweepOf(options.settings);
+  const std::string cost = CostText(CostOf(plan, sweep, ledger, executor), options.jobs);
+  if (options.dry_run || !options.common.quiet) {
+    std::fputs(cost.c_str(), options.dry_run ? stdout : stderr);
+  }
+  if (options.dry_run) return 0;
+  if (!HaveGnuplot()) {
+    std::fputs(
+        "warning: gnuplot is not installed, so figures are not drawn; their numbers are "
+        "written (Debian: apt-get install gnuplot-nox, then `lorikeet study report`)\n",
+        stderr);
+  }
+  Runner runner(ledger, executor,
+                {.jobs = options.jobs,
+                 .save_steps = options.save_steps,
+                 .quiet = options.common.quiet,
+                 .alone = experiment.alone,
+                 .worker = [&options](const std::string& pending,
+                                      int jobs) { return WorkerCommand(options, jobs, pending); },
+                 .stop = StopRequested});
+  const bool complete = runner.RunPlan(plan, sweep);
+  ledger.WriteIndex();
+  if (!complete) {
+    std::fputs("stopped; the same command goes on where this one was\n", stderr);
+    return 0;
+  }
+  KeepPlan(experiment, options.settings, FinishedRuns(plan, ledger, sweep), ledger);
+  PrintReport(ReportFromRuns(experiment, options.settings, ledger), options);
+  return 0;
+}
+
+int RunReport(const StudyOptions& options) {
+  for (const std::string& dir : options.model) {
+    const auto experiments = ExperimentsIn(dir);
+    if (experiments.empty()) {
+      Fail(ErrorCode::kNotFound, "{}: holds no study; give the output_dir of `lorikeet study NAME`",
+           dir);
+    }
+    const Ledger ledger(dir);
+    StudyOptions here = options;
+    here.output_dir = dir;
+    for (const Experiment* experiment : experiments) {
+      PrintReport(ReportFromRuns(*experiment, SettingsIn(dir, *experiment), ledger), here);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+int RunStudy(int argc, char** argv) {
+  StudyOptions options;
+  if (!ParseCommandLine(Help(), argc, argv, options)) return 0;
+  options.common.Apply();
+  if (options.experiment == "report" || options.experiment == "claims") {
+    if (options.model.empty()) {
+      Fail(ErrorCode::kInvalidArgument, "study {}: give the folders of studies",
+           options.experiment);
+    }
+    if (options.experiment == "report") return RunReport(options);
+    std::fputs((ClaimsOf(options.model).dump(2) + "\n").c_str(), stdout);
+    return 0;
+  }
+  const Experiment& experiment = FindExperiment(options.experiment);
+  RequireInputs(options);
+  const Ledger ledger(options.output_dir);
+  std::error_code error;
+  std::filesystem::create_directories(options.output_dir, error);
+  if (error) {
+    Fail(ErrorCode::kIo, "output_dir {}: cannot create: {}", options.output_dir, error.message());
+  }
+  Executor executor(ledger,
+                    [&options](const std::string& path) { return LoadStudyModel(path, options); });
+  if (options.worker) return RunWorker(options, ledger, executor);
+  return RunExperiment(experiment, options, ledger, executor);
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,208 @@
+#include "study/comparison.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/format.h"
+
+namespace lorikeet {
+
+namespace {
+
+// The highest of the losses up to two rates beside the best one, but no worse than the untrained
+// model: what a figure has to show of a valley.
+double TopOfValley(const LossByRate& at, const LossByRate& untrained) {
+  if (at.means.empty()) return 0;
+  const auto best = std::min_element(at.means.begin(), at.means.end()) - at.means.begin();
+  const auto last = static_cast<int64_t>(at.means.size()) - 1;
+  double top = 0;
+  for (int64_t i = std::max<int64_t>(0, best - 2); i <= std::min<int64_t>(last, best + 2); ++i) {
+    top = std::max(top, at.means[static_cast<size_t>(i)]);
+  }
+  return std::min(top, untrained.means.front());
+}
+
+}  // namespace
+
+std::vector<double> Paired(std::span<const double> a, std::span<const double> b) {
+  std::vector<double> differences;
+  if (a.size() != b.size()) return differences;
+  for (size_t i = 0; i < a.size(); ++i) differences.push_back(a[i] - b[i]);
+  return differences;
+}
+
+Interval RateRatio(const Sweep& a, const Sweep& b, int64_t step) {
+  const Optimum of_a = OptimumAt(a, step), of_b = OptimumAt(b, step);
+  if (!of_a.bracketed || !of_b.bracketed || a.Seeds() != b.Seeds()) return {};
+  return FromLog10(MeanInterval(Paired(of_a.log_rates, of_b.log_rates)));
+}
+
+Interval LossGap(const Sweep& a, const Sweep& b, int64_t step) {
+  if (a.Seeds() != b.Seeds()) return {};
+  return MeanInterval(Paired(OptimumAt(a, step).losses, OptimumAt(b, step).losses));
+}
+
+const Sweep* FindFull(std::span<const Sweep> sweeps) {
+  for (const Sweep& sweep : sweeps) {
+    if (sweep.spec.full) return &sweep;
+  }
+  return nullptr;
+}
+
+std::vector<const Sweep*> FindLora(std::span<const Sweep> sweeps) {
+  std::vector<const Sweep*> lora;
+  for (const Sweep& sweep : sweeps) {
+    if (!sweep.spec.full) lora.push_back(&sweep);
+  }
+  std::stable_sort(lora.begin(), lora.end(),
+                   [](const Sweep* a, const Sweep* b) { return a->spec.lora_r < b->spec.lora_r; });
+  return lora;
+}
+
+std::string AgainstValue(const Interval& here, double value) {
+  if (!here.Known()) return "of unknown distance from";
+  if (here.low > value) return "above";
+  return here.high < value ? "below" : "not to be told from";
+}
+
+int ShadeOf(const Sweep& sweep, std::span<const Sweep* const> among) {
+  if (sweep.spec.full) return -2;
+  std::vector<int> ranks;
+  for (const Sweep* other : among) {
+    if (!other->spec.full) ranks.push_back(other->spec.lora_r);
+  }
+  std::sort(ranks.begin(), ranks.end());
+  // Conditions that the rank does not tell apart have colours of their own.
+  if (std::adjacent_find(ranks.begin(), ranks.end()) != ranks.end()) return -1;
+  const auto at = std::find(ranks.begin(), ranks.end(), sweep.spec.lora_r) - ranks.begin();
+  return ranks.size() < 2 ? 40
+                          : static_cast<int>(100 * at / static_cast<int64_t>(ranks.size() - 1));
+}
+
+Table OptimumTable(const std::string& name, std::span<const Sweep> sweeps, int64_t step) {
+  Table table = {.name = name,
+                 .title = fmt::format("Optima after {} steps", step),
+                 .header = {"condition", "parameters", "best learning rate", "times full",
+                            "lowest held-out loss", "sigma", "good rates", "runs", "diverged"}};
+  const Sweep* full = FindFull(sweeps);
+  for (const Sweep& sweep : sweeps) {
+    const Optimum optimum = OptimumAt(sweep, step);
+    const LossByRate losses = LossesAt(sweep, step);
+    const auto best = std::min_element(losses.means.begin(), losses.means.end(),
+                                       [](double a, double b) { return a < b || std::isnan(b); });
+    const double sigma = losses.deviations[static_cast<size_t>(best - losses.means.begin())];
+    int diverged = 0;
+    int64_t trainable = 0;
+    for (const auto& [rate, by_seed] : sweep.runs) {
+      for (const auto& [seed, run] : by_seed) {
+        diverged += run->diverged ? 1 : 0;
+        trainable = run->trainable;
+      }
+    }
+    std::string label = sweep.spec.MethodName();
+    if (sweep.spec.schedule != "constant") label += ", " + sweep.spec.schedule;
+    const bool compared = full != nullptr && full != &sweep;
+    table.rows.push_back(
+        {label, HumanCount(trainable),
+         optimum.bracketed ? RateText(optimum.rate) : "at the grid's edge",
+         compared ? RateRatio(sweep, *full, step).Text() : "",
+         fmt::format("{:.4f} ({:.4f} to {:.4f})", optimum.loss.value, optimum.loss.low,
+                     optimum.loss.high),
+         LossText(sigma),
+         fmt::format("{} to {}", RateText(optimum.low_rate), RateText(optimum.high_rate)),
+         std::to_string(sweep.NumRuns()), std::to_string(diverged)});
+  }
+  return table;
+}
+
+Figure LossByRateFigure(const std::string& name, std::span<const Sweep* const> sweeps,
+                        int64_t step) {
+  Figure figure = {.name = name,
+                   .title = step > 0 ? fmt::format("Held-out loss after {} steps", step)
+                                     : "Held-out loss at the end",
+                   .xlabel = "learning rate",
+                   .ylabel = "held-out loss, nats per token"};
+  figure.y_max = 0;
+  for (const Sweep* sweep : sweeps) {
+    const LossByRate at = LossesAt(*sweep, step > 0 ? step : sweep->spec.steps);
+    Series series = {.label = sweep->spec.MethodName(), .shade = ShadeOf(*sweep, sweeps)};
+    series.x = at.rates;
+    series.y = at.means;
+    for (size_t i = 0; i < at.rates.size(); ++i) {
+      series.low.push_back(at.means[i] - at.deviations[i]);
+      series.high.push_back(at.means[i] + at.deviations[i]);
+    }
+    figure.series.push_back(std::move(series));
+    figure.y_max = std::max(figure.y_max, TopOfValley(at, LossesAt(*sweep, 0)));
+  }
+  figure.caption =
+      "Mean over seeds and one standard deviation. Two rates to either side of every best one are "
+      "shown; what lies above the figure, diverged runs among it, is in the numbers.";
+  return figure;
+}
+
+std::vector<std::string> CommonNotes(const StudySettings& settings,
+                                     std::span<const RunRecord> records) {
+  std::vector<std::string> notes;
+  const RunRecord& first = records.front();
+  const auto diverged = std::count_if(records.begin(), records.end(),
+                                      [](const RunRecord& record) { return record.diverged; });
+  double flops = 0, seconds = 0;
+  for (const RunRecord& record : records) {
+    flops += record.flops_per_token * static_cast<double>(record.tokens);
+    seconds += record.TrainSeconds();
+  }
+  notes.push_back(fmt::format(
+      "Model {} ({} parameters, width {}), {} examples with {} trained tokens, computed in {}.",
+      first.spec.model, ShortCount(first.facts.value("parameters", 0.0)),
+      first.facts.value("hidden_size", 0),
+      HumanCount(first.facts.value("data_examples", int64_t{0})),
+      HumanCount(first.facts.value("data_trained_tokens", int64_t{0})), first.spec.dtype));
+  notes.push_back(fmt::format(
+      "{} runs, {} of them diverged and kept: they count with their last loss or the untrained "
+      "model's, whichever is higher. {}FLOP in {} of training.",
+      records.size(), diverged, ShortCount(flops), HumanDuration(seconds)));
+  notes.push_back(fmt::format(
+      "{} seed{}. A seed decides the order of the data and A's first values; every condition of a "
+      "seed sees the same data in the same order. AdamW (beta {} and {}, eps {:g}, weight decay "
+      "{:g}), gradients cut to norm {:g}, schedule {}, no warm-up.",
+      settings.seeds, settings.seeds == 1 ? "" : "s", settings.adam_beta1, settings.adam_beta2,
+      settings.adam_epsilon, settings.weight_decay, settings.max_grad_norm,
+      settings.schedules.empty() ? "constant" : settings.schedules.front()));
+  notes.push_back(fmt::format(
+      "Held-out loss is the mean over trained tokens, in nats. Learning rates stand {} to a factor "
+      "of ten; a grid whose best rate for any seed was at an edge was extended. The best rate is "
+      "the vertex of a parabola in the logarithm of the rate through the lowest point and its "
+      "neighbours, for each seed; intervals are 95 % t intervals over seeds, paired where two "
+      "conditions are compared. The lowest loss is the lowest one measured.",
+      settings.lr_per_decade));
+  return notes;
+}
+
+std::vector<std::string> EdgeNotes(std::span<const Sweep> sweeps, int64_t step) {
+  std::vector<std::string> notes;
+  for (const Sweep& sweep : sweeps) {
+    if (OptimumAt(sweep, step).bracketed) continue;
+    notes.push_back(
+        fmt::format("{}: a seed has its best rate after {} steps at the edge of the grid; no "
+                    "optimum is stated.",
+                    sweep.spec.MethodName(), step));
+  }
+  return notes;
+}
+
+int CountRuns(std::span<const Sweep* const> sweeps) {
+  int runs = 0;
+  for (const Sweep* sweep : sweeps) runs += sweep->NumRuns();
+  return runs;
+}
+
+void RequireRuns(std::span<const RunRecord> records, const char* experiment) {
+  if (!records.empty()) return;
+  Fail(ErrorCode::kInvalidArgument, "study {}: there is no finished run to look at", experiment);
+}
+
+}  // namespace lorikeet

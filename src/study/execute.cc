@@ -1,0 +1,244 @@
+#include "study/execute.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <set>
+
+#include "core/error.h"
+#include "core/machine.h"
+#include "core/random.h"
+#include "study/spectral_norms.h"
+#include "train/checkpoint.h"
+#include "train/run_settings.h"
+#include "train/sft.h"
+
+namespace lorikeet {
+namespace {
+
+constexpr int64_t kLabelsPerExample = 4;
+constexpr int64_t kLabelTokens = kLabelsPerExample + 1;  // of such an example: its key is two
+
+int64_t LabelExamples(int64_t labels) { return std::max<int64_t>(1, labels / kLabelsPerExample); }
+
+// What the arithmetic of a run depends on of its data.
+struct DataSize {
+  double examples = 0, tokens_per_example = 0, heldout_tokens = 0, trained_share = 0;
+};
+
+DataSize SizeOf(const RunSpec& spec, const StudyModel& model) {
+  if (spec.random_labels > 0) {
+    const auto examples = static_cast<double>(LabelExamples(spec.random_labels));
+    return {examples, kLabelTokens, examples * kLabelTokens,
+            static_cast<double>(kLabelsPerExample) / kLabelTokens};
+  }
+  return {static_cast<double>(model.train.size()), model.TokensPerExample(),
+          static_cast<double>(model.HeldOutTokens()), model.TrainedShare()};
+}
+
+SftConfig ConfigOf(const RunSpec& spec, const std::string& dir, int64_t save_steps) {
+  SftConfig config;
+  config.batch_size = spec.batch_size;
+  config.max_steps = spec.steps;
+  config.seed = spec.seed;
+  config.learning_rate = spec.learning_rate;
+  config.schedule = ParseScheduleKind(spec.schedule);
+  config.optim = spec.optim;
+  config.eval_at = spec.eval_at;
+  config.output_dir = dir;
+  config.keep_result = false;
+  config.save_steps = save_steps;
+  config.save_total_limit = 1;
+  config.tensorboard = false;
+  config.micro_batch_tokens = spec.micro_batch_tokens;
+  return config;
+}
+
+LoraAdapter NewAdapter(Model& model, const RunSpec& spec) {
+  LoraConfig lora;
+  lora.r = spec.lora_r;
+  lora.lora_alpha = static_cast<float>(spec.lora_alpha);
+  lora.target_modules = spec.target_modules;
+  return LoraAdapter::Create(model, lora, spec.seed, spec.init_a);
+}
+
+Json FactsOf(const StudyModel& model, const std::vector<Example>& train) {
+  int64_t tokens = 0, trained = 0;
+  for (const Example& example : train) {
+    tokens += example.num_tokens();
+    trained += std::count_if(example.weights.begin(), example.weights.end(),
+                             [](float weight) { return weight != 0; });
+  }
+  const ModelConfig& config = model.base->config();
+  return {{"model_type", config.model_type}, {"hidden_size", config.hidden_size},
+          {"vocab_size", config.vocab_size}, {"parameters", model.base->NumParameters()},
+          {"data_examples", train.size()},   {"data_tokens", tokens},
+          {"data_trained_tokens", trained}};
+}
+
+void RemoveCheckpoints(const std::string& dir) {
+  for (const CheckpointRef& checkpoint : ListCheckpoints(dir)) {
+    std::error_code ignored;
+    std::filesystem::remove_all(checkpoint.dir, ignored);
+  }
+}
+
+int64_t CountTokens(const std::vector<Example>& examples) {
+  int64_t tokens = 0;
+  for (const Example& example : examples) tokens += example.num_tokens();
+  return tokens;
+}
+
+}  // namespace
+
+int64_t StudyModel::LongestExample() const {
+  int64_t longest = 1;
+  for (const auto* examples : {&train, &heldout}) {
+    for (const Example& example : *examples) longest = std::max(longest, example.num_tokens());
+  }
+  return longest;
+}
+
+double StudyModel::TokensPerExample() const {
+  return static_cast<double>(CountTokens(train)) / static_cast<double>(train.size());
+}
+
+double StudyModel::TrainedShare() const {
+  int64_t trained = 0;
+  for (const Example& example : train) {
+    trained += std::count_if(example.weights.begin(), example.weights.end(),
+                             [](float weight) { return weight != 0; });
+  }
+  return static_cast<double>(trained) / static_cast<double>(CountTokens(train));
+}
+
+int64_t StudyModel::UsualLength() const {
+  double squares = 0, sum = 0;
+  for (const Example& example : train) {
+    const auto n = static_cast<double>(example.num_tokens());
+    squares += n * n;
+    sum += n;
+  }
+  return std::max<int64_t>(1, std::llround(squares / sum));
+}
+
+int64_t StudyModel::HeldOutTokens() const { return CountTokens(heldout); }
+
+TrainingShape ShapeOf(const RunSpec& spec, const StudyModel& model) {
+  TrainingShape shape;
+  shape.method = spec.full ? Method::kFull : Method::kLora;
+  shape.lora_r = spec.lora_r;
+  shape.target_modules = spec.target_modules;
+  shape.compute = model.base->compute();
+  shape.tokens_per_microbatch = spec.micro_batch_tokens;
+  shape.sequence_length = spec.random_labels > 0 ? kLabelTokens : model.UsualLength();
+  shape.longest_sequence = model.LongestExample();
+  return shape;
+}
+
+int64_t TrainableOf(const RunSpec& spec, const StudyModel& model) {
+  return CountTrainable(model.base->config(), ShapeOf(spec, model));
+}
+
+RunFlops FlopsOf(const RunSpec& spec, const StudyModel& model) {
+  const DataSize data = SizeOf(spec, model);
+  const FlopsPerToken flops =
+      TrainingFlops(model.base->config(), ShapeOf(spec, model), data.trained_share);
+  std::set<int64_t> evaluated(spec.eval_at.begin(), spec.eval_at.end());
+  evaluated.insert({0, spec.steps});
+  RunFlops run;
+  run.training = flops.total() * static_cast<double>(spec.steps) * data.tokens_per_example *
+                 std::min(static_cast<double>(spec.batch_size), data.examples);
+  // Forward is a third of attention's products.
+  run.evaluation = static_cast<double>(evaluated.size()) * data.heldout_tokens *
+                   (flops.forward + flops.attention / 3);
+  return run;
+}
+
+StudyModel& Executor::ModelAt(const std::string& path) {
+  const auto found = models_.find(path);
+  if (found != models_.end()) return found->second;
+  return models_.emplace(path, load_(path)).first->second;
+}
+
+bool Executor::Run(const RunSpec& spec, int64_t save_steps, const std::function<bool()>& stop) {
+  StudyModel& model = ModelAt(spec.model);
+  RunRecord record;
+  record.spec = spec;
+  record.id = RunId(spec);
+  const std::string dir = ledger_.RunDir(record.id);
+  ledger_.Begin(spec);
+  std::vector<Example> labels;
+  if (spec.random_labels > 0) {
+    labels = RandomLabels(spec.random_labels, model.base->config().vocab_size, spec.seed);
+  }
+  const std::vector<Example>& train = labels.empty() ? model.train : labels;
+  const std::vector<Example>& heldout = labels.empty() ? model.heldout : labels;
+  const RunOptions options = {.tokens_per_microbatch = spec.micro_batch_tokens};
+  std::unique_ptr<Model> own = spec.full ? model.reload() : nullptr;
+  std::unique_ptr<TrainingRun> run =
+      own ? std::make_unique<TrainingRun>(*own, options)
+          : std::make_unique<TrainingRun>(*model.base, NewAdapter(*model.base, spec), options);
+  SftConfig config = ConfigOf(spec, dir, save_steps);
+  CleanLeftovers(dir);
+  if (!ListCheckpoints(dir).empty()) config.resume_from = LatestCheckpoint(dir);
+  record.flops_per_token =
+      TrainingFlops(model.base->config(), ShapeOf(spec, model), SizeOf(spec, model).trained_share)
+          .total();
+  record.trainable = run->NumTrainable();
+  record.facts = FactsOf(model, train);
+  SftHooks hooks;
+  hooks.stop_requested = stop;
+  if (!spec.full) {
+    hooks.also_evaluated = [](const TrainingRun& now) { return AdapterNorms(*now.adapter()); };
+  }
+  try {
+    const SftResult result = TrainSft(*run, train, heldout, config, hooks);
+    if (result.interrupted) return false;
+    record.steps = result.steps;
+    record.tokens = result.tokens;
+    record.trained_tokens = result.trained_tokens;
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::kDiverged) throw;
+    record.diverged = true;
+    record.why = e.what();
+    record.steps = run->optim_steps();
+  }
+  record.peak_bytes = PeakResidentBytes();
+  ledger_.Finish(record);
+  RemoveCheckpoints(dir);
+  return true;
+}
+
+int64_t LabelChoices(int64_t vocab_size) { return std::min<int64_t>(vocab_size, 1024); }
+
+std::vector<Example> RandomLabels(int64_t labels, int64_t vocab_size, uint64_t seed) {
+  const int64_t count = LabelExamples(labels);
+  const RandomStream random(seed, "random_labels");
+  const auto choices = static_cast<uint64_t>(LabelChoices(vocab_size));
+  // Keys are numbers written with two tokens: no two examples share one.
+  const int64_t base = std::max<int64_t>(2, std::llround(std::ceil(std::sqrt(count))));
+  if (base > vocab_size) {
+    Fail(ErrorCode::kInvalidArgument,
+         "{} random labels need {} different tokens for their keys, and the vocabulary has {}; "
+         "take fewer",
+         labels, base, vocab_size);
+  }
+  std::vector<Example> examples;
+  for (int64_t i = 0; i < count; ++i) {
+    Example example;
+    example.tokens = {static_cast<int32_t>(i / base), static_cast<int32_t>(i % base)};
+    for (int64_t j = 0; j < kLabelsPerExample; ++j) {
+      const auto index = static_cast<uint64_t>(i * kLabelsPerExample + j);
+      example.tokens.push_back(static_cast<int32_t>(random.Below(index, choices)));
+    }
+    example.target_tokens.assign(example.tokens.begin() + 1, example.tokens.end());
+    example.tokens.pop_back();
+    example.weights.assign(example.tokens.size(), 1.0F);
+    example.weights.front() = 0;  // the key's second half
+    examples.push_back(std::move(example));
+  }
+  return examples;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,66 @@
+// Makes one run of a study, in this process.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/example.h"
+#include "model/memory_plan.h"
+#include "model/weights.h"
+#include "study/ledger.h"
+
+namespace lorikeet {
+
+// A model with the data that it learns, in its own tokens.
+struct StudyModel {
+  std::string path;
+  std::unique_ptr<Model> base;                     // never trained: the runs with adapters share it
+  std::function<std::unique_ptr<Model>()> reload;  // weights for a run that trains them all
+  std::vector<Example> train, heldout;
+  std::string model_print, data_print;
+
+  int64_t LongestExample() const;
+  double TokensPerExample() const;
+  double TrainedShare() const;  // of the tokens
+  int64_t UsualLength() const;  // mean length of the sequence that a token is in
+  int64_t HeldOutTokens() const;
+};
+
+// What memory and arithmetic of a run depend on.
+TrainingShape ShapeOf(const RunSpec& spec, const StudyModel& model);
+// Trained parameters of a run.
+int64_t TrainableOf(const RunSpec& spec, const StudyModel& model);
+
+struct RunFlops {
+  double training = 0, evaluation = 0;
+  double total() const { return training + evaluation; }
+};
+RunFlops FlopsOf(const RunSpec& spec, const StudyModel& model);
+
+class Executor {
+ public:
+  using Load = std::function<StudyModel(const std::string& path)>;
+  Executor(const Ledger& ledger, Load load) : ledger_(ledger), load_(std::move(load)) {}
+
+  // Loaded once and kept.
+  StudyModel& ModelAt(const std::string& path);
+  // Makes the run, from its last checkpoint if there is one, and writes its result. A run that
+  // diverges is finished too. Returns false when `stop` (may be empty) said so; the run can then be
+  // gone on with. save_steps: 0: a checkpoint only when stopped. Throws Error for anything else.
+  bool Run(const RunSpec& spec, int64_t save_steps, const std::function<bool()>& stop);
+
+ private:
+  const Ledger& ledger_;
+  Load load_;
+  std::map<std::string, StudyModel> models_;
+};
+
+// Examples whose labels are drawn at random, so that nothing but memory predicts them: `labels` of
+// them, four to an example after a key of two tokens that no other example has.
+std::vector<Example> RandomLabels(int64_t labels, int64_t vocab_size, uint64_t seed);
+// Each label is one of so many.
+int64_t LabelChoices(int64_t vocab_size);
+
+}  // namespace lorikeet

@@ -1,0 +1,121 @@
+#include "study/experiment.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/error.h"
+#include "core/nearest.h"
+#include "train/learning_rate.h"
+
+namespace lorikeet {
+
+std::span<const Experiment> Experiments() {
+  static constexpr std::array kExperiments = {
+      Experiment{.name = "lr",
+                 .summary = "final loss against learning rate, for every rank and for full",
+                 .plan = PlanLr,
+                 .analyse = AnalyseLr},
+      Experiment{.name = "rank",
+                 .summary = "at which step each rank leaves the common curve",
+                 .plan = PlanRank,
+                 .analyse = AnalyseRank},
+      Experiment{.name = "layers",
+                 .summary = "attention, MLP or all modules, at equal rank and at equal parameters",
+                 .plan = PlanLayers,
+                 .analyse = AnalyseLayers},
+      Experiment{.name = "batch",
+                 .summary = "what LoRA pays for large batches, the rate swept anew for each",
+                 .plan = PlanBatch,
+                 .analyse = AnalyseBatch},
+      Experiment{.name = "invariance",
+                 .summary = "which scales of alpha, A and B leave training as it is",
+                 .plan = PlanInvariance,
+                 .analyse = AnalyseInvariance},
+      Experiment{.name = "cost",
+                 .summary = "arithmetic, time and memory of a token, LoRA beside full",
+                 .plan = PlanCost,
+                 .analyse = AnalyseCost,
+                 .alone = true},
+      Experiment{.name = "capacity",
+                 .summary = "bits of random labels that a trained parameter comes to hold",
+                 .plan = PlanCapacity,
+                 .analyse = AnalyseCapacity},
+      Experiment{.name = "law",
+                 .summary = "best learning rates over several models: multiplier and powers",
+                 .plan = PlanLaw,
+                 .analyse = AnalyseLaw},
+      Experiment{
+          .name = "advise",
+          .summary = "rank, rate and batch for this model and data, from rules and short runs",
+          .plan = PlanAdvise,
+          .analyse = AnalyseAdvise},
+  };
+  return kExperiments;
+}
+
+const Experiment& FindExperiment(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Experiment& experiment : Experiments()) {
+    if (name == experiment.name) return experiment;
+    names.emplace_back(experiment.name);
+  }
+  Fail(ErrorCode::kInvalidArgument,
+       "study: there is no experiment '{}'{}; `lorikeet study --help` "
+       "lists them",
+       name, DidYouMean(name, names));
+}
+
+RunSpec BaseSpec(const StudySettings& settings, const StudyModel& model) {
+  RunSpec spec;
+  spec.model = model.path;
+  spec.model_print = model.model_print;
+  spec.data_print = model.data_print;
+  spec.dtype = DTypeName(model.base->compute());
+  spec.lora_alpha = settings.lora_alpha;
+  spec.target_modules = settings.target_modules;
+  spec.batch_size = settings.batch_size;
+  spec.steps = settings.steps;
+  constexpr int64_t kMicroBatch = 2048;
+  spec.micro_batch_tokens = std::max(model.LongestExample(), kMicroBatch);
+  spec.schedule = settings.schedules.empty() ? "constant" : settings.schedules.front();
+  spec.optim.beta1 = settings.adam_beta1;
+  spec.optim.beta2 = settings.adam_beta2;
+  spec.optim.eps = settings.adam_epsilon;
+  spec.optim.weight_decay = settings.weight_decay;
+  spec.optim.max_grad_norm = settings.max_grad_norm;
+  spec.eval_at = LogSpacedSteps(settings.steps, settings.eval_points);
+  for (const int64_t step : settings.ShortSteps()) spec.eval_at.push_back(step);
+  std::sort(spec.eval_at.begin(), spec.eval_at.end());
+  spec.eval_at.erase(std::unique(spec.eval_at.begin(), spec.eval_at.end()), spec.eval_at.end());
+  return spec;
+}
+
+double CentreOf(const StudySettings& settings, const StudyModel& model, const RunSpec& spec) {
+  const std::optional<double>& chosen =
+      spec.full ? settings.full_learning_rate : settings.learning_rate;
+  if (chosen) return *chosen;
+  return DefaultLearningRate({.model_type = model.base->config().model_type,
+                              .hidden_size = model.base->config().hidden_size,
+                              .lora = !spec.full,
+                              .rank = spec.lora_r,
+                              .planned_steps = spec.steps})
+      .value;
+}
+
+SweptCondition LoraCondition(const StudySettings& settings, const StudyModel& model, int rank) {
+  SweptCondition condition;
+  condition.spec = BaseSpec(settings, model);
+  condition.spec.lora_r = rank;
+  condition.centre = CentreOf(settings, model, condition.spec);
+  return condition;
+}
+
+SweptCondition FullCondition(const StudySettings& settings, const StudyModel& model) {
+  SweptCondition condition;
+  condition.spec = BaseSpec(settings, model);
+  condition.spec.full = true;
+  condition.centre = CentreOf(settings, model, condition.spec);
+  return condition;
+}
+
+}  // namespace lorikeet

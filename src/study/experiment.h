@@ -1,0 +1,60 @@
+// The experiments of "LoRA Without Regret" (Schulman and Thinking Machines Lab, 2025): each is a
+// plan of runs and an analysis of what they gave, in a file of its own (experiment_NAME.cc).
+#pragma once
+#include <span>
+#include <string>
+#include <vector>
+
+#include "study/report.h"
+#include "study/runner.h"
+#include "study/settings.h"
+#include "study/sweep.h"
+
+namespace lorikeet {
+
+struct PlanContext {
+  const StudySettings& settings;
+  std::vector<const StudyModel*> models;  // in order of settings.model
+};
+
+struct Experiment {
+  const char* name;
+  const char* summary;  // one line
+  StudyPlan (*plan)(const PlanContext& context);
+  // A pure function of finished runs. Throws Error(kInvalidArgument) when they do not suffice.
+  Report (*analyse)(const StudySettings& settings, std::span<const RunRecord> records);
+  bool alone = false;  // every run in a process of its own, so that its memory can be told
+};
+
+std::span<const Experiment> Experiments();
+// Throws Error(kInvalidArgument) naming the nearest.
+const Experiment& FindExperiment(const std::string& name);
+
+// What the plans are made of. A LoRA run with everything but rank, rate and seed.
+RunSpec BaseSpec(const StudySettings& settings, const StudyModel& model);
+SweptCondition LoraCondition(const StudySettings& settings, const StudyModel& model, int rank);
+SweptCondition FullCondition(const StudySettings& settings, const StudyModel& model);
+// The centre of a condition's grid, for its number of steps.
+double CentreOf(const StudySettings& settings, const StudyModel& model, const RunSpec& spec);
+
+// The plans and analyses themselves.
+StudyPlan PlanLr(const PlanContext& context);
+Report AnalyseLr(const StudySettings& settings, std::span<const RunRecord> records);
+StudyPlan PlanRank(const PlanContext& context);
+Report AnalyseRank(const StudySettings& settings, std::span<const RunRecord> records);
+StudyPlan PlanLayers(const PlanContext& context);
+Report AnalyseLayers(const StudySettings& settings, std::span<const RunRecord> records);
+StudyPlan PlanBatch(const PlanContext& context);
+Report AnalyseBatch(const StudySettings& settings, std::span<const RunRecord> records);
+StudyPlan PlanInvariance(const PlanContext& context);
+Report AnalyseInvariance(const StudySettings& settings, std::span<const RunRecord> records);
+StudyPlan PlanCost(const PlanContext& context);
+Report AnalyseCost(const StudySettings& settings, std::span<const RunRecord> records);
+StudyPlan PlanCapacity(const PlanContext& context);
+Report AnalyseCapacity(const StudySettings& settings, std::span<const RunRecord> records);
+StudyPlan PlanLaw(const PlanContext& context);
+Report AnalyseLaw(const StudySettings& settings, std::span<const RunRecord> records);
+StudyPlan PlanAdvise(const PlanContext& context);
+Report AnalyseAdvise(const StudySettings& settings, std::span<const RunRecord> records);
+
+}  // namespace lorikeet

@@ -1,0 +1,161 @@
+// How many bits a trained parameter can hold: labels drawn at random, which nothing but memory
+// predicts, learned by heart by adapters of several ranks.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/format.h"
+#include "study/comparison.h"
+#include "study/execute.h"
+#include "study/experiment.h"
+
+namespace lorikeet {
+namespace {
+
+constexpr double kBitsToTry = 4;  // per parameter of the largest adapter, unless chosen
+
+double BitsPerLabel(const RunRecord& record) {
+  const auto vocab = record.facts.value("vocab_size", int64_t{2});
+  return std::log2(static_cast<double>(LabelChoices(vocab)));
+}
+
+// What a run knows of its labels, in bits; the loss is that on the labels themselves.
+double BitsOf(const RunRecord& record) {
+  const double known = BitsPerLabel(record) - record.FinalLoss() / std::log(2.0);
+  return known * static_cast<double>(record.spec.random_labels);
+}
+
+struct Stored {
+  const Sweep* sweep = nullptr;
+  int64_t trainable = 0;
+  double offered = 0;        // bits
+  std::vector<double> bits;  // of each seed, at its best rate
+  std::vector<double> per_param;
+};
+
+std::vector<Stored> Arrange(const std::vector<Sweep>& sweeps) {
+  std::vector<Stored> result;
+  for (const Sweep* sweep : FindLora(sweeps)) {
+    Stored stored;
+    stored.sweep = sweep;
+    for (const uint64_t seed : sweep->Seeds()) {
+      double most = -std::numeric_limits<double>::infinity();
+      for (const auto& [rate, by_seed] : sweep->runs) {
+        const RunRecord& run = *by_seed.at(seed);
+        stored.trainable = run.trainable;
+        stored.offered = BitsPerLabel(run) * static_cast<double>(run.spec.random_labels);
+        if (std::isfinite(BitsOf(run))) most = std::max(most, BitsOf(run));
+      }
+      stored.bits.push_back(most);
+      stored.per_param.push_back(most / static_cast<double>(stored.trainable));
+    }
+    result.push_back(std::move(stored));
+  }
+  return result;
+}
+
+// Bits for every further parameter, of each seed.
+Interval SlopeOf(const std::vector<Stored>& stored) {
+  std::vector<double> slopes;
+  for (size_t s = 0; s < stored.front().bits.size(); ++s) {
+    std::vector<double> x, y;
+    for (const Stored& of_rank : stored) {
+      if (s >= of_rank.bits.size()) continue;
+      x.push_back(static_cast<double>(of_rank.trainable));
+      y.push_back(of_rank.bits[s]);
+    }
+    slopes.push_back(FitLine(x, y).slope);
+  }
+  return MeanInterval(slopes);
+}
+
+}  // namespace
+
+StudyPlan PlanCapacity(const PlanContext& context) {
+  const StudySettings& settings = context.settings;
+  const StudyModel& model = *context.models.front();
+  StudyPlan plan;
+  const int64_t largest =
+      TrainableOf(LoraCondition(settings, model, settings.Ranks().back()).spec, model);
+  const double bits = std::log2(static_cast<double>(LabelChoices(model.base->config().vocab_size)));
+  const auto offered = std::llround(kBitsToTry * static_cast<double>(largest) / bits);
+  const int64_t labels = settings.random_labels > 0 ? settings.random_labels : offered;
+  for (const int rank : settings.Ranks()) {
+    SweptCondition condition = LoraCondition(settings, model, rank);
+    condition.spec.random_labels = labels;
+    condition.spec.data_print = "random labels";
+    plan.swept.push_back(std::move(condition));
+  }
+  return plan;
+}
+
+Report AnalyseCapacity(const StudySettings& settings, std::span<const RunRecord> records) {
+  RequireRuns(records, "capacity");
+  const std::vector<Sweep> sweeps = GroupRuns(records);
+  const std::vector<Stored> stored = Arrange(sweeps);
+  const int64_t steps = sweeps.front().spec.steps;
+  Report report = {.experiment = "capacity",
+                   .title = "Capacity",
+                   .question =
+                       "How many bits of random labels does a trained parameter come to "
+                       "hold?"};
+  Series bits = {.label = "learned by heart"},
+         two = {.label = "2 bits a parameter", .points = false, .dashed = true, .shade = -2};
+  Series all = {.label = "offered", .points = false, .dashed = true};
+  Table table = {
+      .name = "capacity_bits",
+      .title = fmt::format("After {} steps", steps),
+      .header = {"condition", "parameters", "bits offered", "bits learned", "bits per parameter"}};
+  for (const Stored& of_rank : stored) {
+    const Interval learned = MeanInterval(of_rank.bits), each = MeanInterval(of_rank.per_param);
+    const auto parameters = static_cast<double>(of_rank.trainable);
+    bits.x.push_back(parameters);
+    bits.y.push_back(learned.value);
+    bits.low.push_back(learned.low);
+    bits.high.push_back(learned.high);
+    two.x.push_back(parameters);
+    two.y.push_back(2 * parameters);
+    all.x.push_back(parameters);
+    all.y.push_back(of_rank.offered);
+    table.rows.push_back({of_rank.sweep->spec.MethodName(), HumanCount(of_rank.trainable),
+                          ShortCount(of_rank.offered), learned.Text(), each.Text()});
+    const double share = learned.value / of_rank.offered;
+    report.conclusions.push_back(
+        fmt::format("{} came to hold {} bits, {} for each of its {} parameters ({:.0f} % of what "
+                    "was offered{}).",
+                    of_rank.sweep->spec.MethodName(), learned.Text(), each.Text(),
+                    HumanCount(of_rank.trainable), 100 * share,
+                    share > 0.9 ? ": there was hardly more to learn, so it could hold more" : ""));
+    report.findings.push_back({fmt::format("bits per parameter of {} after {} steps",
+                                           of_rank.sweep->spec.MethodName(), steps),
+                               "about 2 in the long limit", each, AgreesWith(each, 1, 4),
+                               of_rank.sweep->NumRuns()});
+  }
+  if (stored.size() >= 2) {
+    const Interval slope = SlopeOf(stored);
+    report.conclusions.push_back(
+        fmt::format("Every further parameter adds {} bits, {} the 2 bits that networks hold in the "
+                    "long limit.",
+                    slope.Text(), AgainstValue(slope, 2)));
+  }
+  report.figures.push_back({.name = "capacity_bits_by_parameters",
+                            .title = fmt::format("Bits learned by heart in {} steps", steps),
+                            .xlabel = "trained parameters",
+                            .ylabel = "bits",
+                            .caption = "At each seed's best rate; 95 % intervals over seeds. A run "
+                                       "of this length gives a lower bound.",
+                            .log_y = true,
+                            .series = {bits, two, all}});
+  report.figures.push_back(LossByRateFigure("capacity_loss", FindLora(sweeps), steps));
+  report.figures.back().ylabel = "loss on the labels, nats";
+  report.tables.push_back(std::move(table));
+  report.notes = CommonNotes(settings, records);
+  report.notes.push_back(
+      "Labels are drawn uniformly and independently, four to an example after a key of its own; "
+      "what a run knows is log2 of the choices less its loss on the labels, in bits, times their "
+      "number. Held-out loss does not exist for random labels.");
+  return report;
+}
+
+}  // namespace lorikeet

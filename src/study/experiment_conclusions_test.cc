@@ -1,0 +1,197 @@
+// The other experiments, on made-up runs of which the truth is known.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "study/experiment.h"
+#include "study/study.h"
+#include "study/study_testing.h"
+
+namespace lorikeet {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr double kBest = 1e-3;
+
+// A valley about `best`, `lift` above the common curve; seeds differ a little.
+double Valley(const RunSpec& spec, int64_t step, double best, double lift) {
+  const double jitter = 0.01 * (static_cast<double>(spec.seed) - 2);
+  const double off = std::log10(spec.learning_rate / best) + jitter;
+  const double gain = std::log1p(static_cast<double>(step)) * (0.4 - 0.05 * off * off);
+  return 4 + 0.1 * jitter - gain + (step > 0 ? lift : 0);
+}
+
+std::vector<RunRecord> Swept(const std::vector<RunSpec>& conditions, const MadeUpLoss& loss) {
+  std::vector<RunRecord> records;
+  for (RunSpec spec : conditions) {
+    for (spec.seed = 1; spec.seed <= 3; ++spec.seed) {
+      for (int k = -15; k <= -3; ++k) {
+        spec.learning_rate = GridRate(k, 3);
+        records.push_back(MakeRecord(spec, loss));
+      }
+    }
+  }
+  return records;
+}
+
+RunSpec On(const char* targets, int rank) {
+  RunSpec spec = MakeSpec(false, rank, 0, 0);
+  spec.target_modules = {targets};
+  return spec;
+}
+
+std::vector<RunRecord> LayerRuns(double attention_lift) {
+  StudySettings settings = DefaultSettings();
+  const int top = settings.Ranks().back();
+  return Swept({MakeSpec(true, 32, 0, 0), On("mlp", top), On("attention", top), On("attention", 90),
+                On("all-linear", top)},
+               [=](const RunSpec& spec, int64_t step) {
+                 const bool attention = !spec.full && spec.target_modules.front() == "attention";
+                 return Valley(spec, step, kBest, attention ? attention_lift : 0);
+               });
+}
+
+TEST(ExperimentLayers, SaysWhichModulesAreWorse) {
+  const StudySettings settings = DefaultSettings();
+  const Report worse = AnalyseLayers(settings, LayerRuns(0.1));
+  EXPECT_THAT(ConclusionsText(worse), HasSubstr("above LoRA rank 64 on mlp: worse"));
+  EXPECT_EQ(worse.findings[0].agrees, Agreement::kYes);
+  const Report better = AnalyseLayers(settings, LayerRuns(-0.1));
+  EXPECT_THAT(ConclusionsText(better), HasSubstr("above LoRA rank 64 on mlp: better"));
+  EXPECT_EQ(better.findings[0].agrees, Agreement::kNo);
+}
+
+std::vector<RunRecord> BatchRuns(double penalty_per_doubling) {
+  std::vector<RunSpec> conditions;
+  for (const int64_t batch : {8, 32, 128}) {
+    for (const int rank : {0, 16, 64}) {
+      conditions.push_back(MakeSpec(rank == 0, std::max(rank, 1), 0, 0, 4096 / batch));
+      conditions.back().batch_size = batch;
+    }
+  }
+  return Swept(conditions, [=](const RunSpec& spec, int64_t step) {
+    const double doublings = std::log2(static_cast<double>(spec.batch_size) / 8);
+    const double noise = 0.001 * static_cast<double>(spec.seed) * doublings;
+    return Valley(spec, step, kBest, spec.full ? 0 : penalty_per_doubling * doublings + noise);
+  });
+}
+
+TEST(ExperimentBatch, FindsThePenaltyOfLoraAndItsAbsence) {
+  const StudySettings settings = DefaultSettings();
+  const Report paid = AnalyseBatch(settings, BatchRuns(0.02));
+  EXPECT_THAT(ConclusionsText(paid), HasSubstr("pays more for larger batches"));
+  EXPECT_THAT(ConclusionsText(paid), HasSubstr("does not depend on rank"));
+  EXPECT_NEAR(paid.findings[0].here.value, 0.022, 1e-6);
+  const Report none = AnalyseBatch(settings, BatchRuns(-0.002));
+  EXPECT_THAT(ConclusionsText(none), HasSubstr("no growth is shown"));
+  EXPECT_NE(none.findings[0].agrees, Agreement::kYes);
+}
+
+// Losses that follow from what the article's invariance says; `broken` changes every second run.
+TEST(ExperimentInvariance, ComparesEveryVariantWithItsBase) {
+  StudySettings settings = DefaultSettings();
+  settings.seeds = 2;
+  RunSpec base = MakeSpec(false, 16, 1e-3, 1, 60);
+  std::vector<RunRecord> records;
+  for (const double p : {1.0, 8.0}) {
+    for (uint64_t seed = 1; seed <= 2; ++seed) {
+      RunSpec spec = base;
+      spec.optim.eps = 1e-4;
+      spec.optim.weight_decay = 0.1;
+      spec.optim.max_grad_norm = 0;
+      spec.seed = seed;
+      if (p != 1) {
+        const double q = 0.5;
+        spec.lora_alpha = settings.lora_alpha / (p * q);
+        spec.init_a = p;
+        spec.optim.a = {p, 1 / p, 1 / p};
+        spec.optim.b = {q, 1 / q, 1 / q};
+      }
+      records.push_back(MakeRecord(spec, [](const RunSpec&, int64_t) { return 2.0; }));
+    }
+  }
+  EXPECT_THAT(ConclusionsText(AnalyseInvariance(settings, records)),
+              HasSubstr("the same to the last bit"));
+  records.back().losses[3] += 1e-6;  // powers of two round nothing: any difference counts
+  const Report broken = AnalyseInvariance(settings, records);
+  EXPECT_THAT(ConclusionsText(broken), HasSubstr("not the same run, against"));
+  EXPECT_EQ(broken.findings[0].agrees, Agreement::kNo);
+}
+
+TEST(ExperimentCost, RatiosAreThoseOfTheRuns) {
+  std::vector<RunRecord> records;
+  for (const int rank : {0, 4}) {
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      RunRecord record = MakeRecord(MakeSpec(rank == 0, std::max(rank, 1), 1e-3, seed, 10),
+                                    [](const RunSpec&, int64_t) { return 2.0; });
+      record.flops_per_token = rank == 0 ? 300 : 210;
+      const double seconds = (rank == 0 ? 0.03 : 0.024) * (1 + 0.001 * static_cast<double>(seed));
+      record.step_seconds.assign(10, seconds);
+      record.step_seconds.front() = 9;  // prepares kernels
+      record.peak_bytes = rank == 0 ? 400 << 20 : 100 << 20;
+      records.push_back(std::move(record));
+    }
+  }
+  const Report report = AnalyseCost(DefaultSettings(), records);
+  EXPECT_NEAR(report.findings[0].here.value, 0.7, 1e-9);
+  EXPECT_EQ(report.findings[0].agrees, Agreement::kYes);
+  EXPECT_NEAR(report.findings[1].here.value, 0.8, 1e-3);
+  EXPECT_THAT(ConclusionsText(report), HasSubstr("0.25 times that of full"));
+}
+
+TEST(ExperimentCapacity, BitsPerParameterComeFromTheLoss) {
+  constexpr double kBits = 2, kLabels = 4000;  // what is put in: bits per parameter, labels
+  std::vector<RunSpec> conditions = {MakeSpec(false, 1, 0, 0), MakeSpec(false, 4, 0, 0)};
+  for (RunSpec& spec : conditions) spec.random_labels = kLabels;
+  const auto records = Swept(conditions, [](const RunSpec& spec, int64_t step) {
+    const double all = 8;  // bits of a label: 256 choices
+    const double known = step > 0 ? kBits * 1000 * spec.lora_r / kLabels : 0;
+    const double off = std::log10(spec.learning_rate / kBest);
+    return (all - known * (1 - 0.05 * off * off) + 1e-4 * static_cast<double>(spec.seed)) *
+           std::log(2.0);
+  });
+  const Report report = AnalyseCapacity(DefaultSettings(), records);
+  ASSERT_GE(report.findings.size(), 2);
+  for (const Finding& finding : report.findings) EXPECT_NEAR(finding.here.value, kBits, 0.01);
+  EXPECT_EQ(report.findings[0].agrees, Agreement::kYes);
+}
+
+TEST(ExperimentLaw, PowersAndMultiplierAreRecovered) {
+  std::vector<RunRecord> records;
+  for (const int64_t width : {64, 128, 256}) {
+    std::vector<RunSpec> conditions = {MakeSpec(true, 32, 0, 0), MakeSpec(false, 32, 0, 0)};
+    for (RunSpec& spec : conditions) spec.model_print = std::to_string(width);
+    auto of_model = Swept(conditions, [=](const RunSpec& spec, int64_t step) {
+      const double base = 1e-4 * std::pow(2000.0 / static_cast<double>(width), 0.5);
+      return Valley(spec, step, spec.full ? base : 8 * base, 0);
+    });
+    for (RunRecord& record : of_model) {
+      record.facts["hidden_size"] = width;
+      records.push_back(std::move(record));
+    }
+  }
+  const Report report = AnalyseLaw(DefaultSettings(), records);
+  ASSERT_EQ(report.findings.size(), 3);
+  EXPECT_NEAR(report.findings[0].here.value, 8, 0.01);
+  EXPECT_NEAR(report.findings[1].here.value, 0.5, 0.01);
+  EXPECT_NEAR(report.findings[2].here.value, 0, 0.01);
+}
+
+TEST(ExperimentAdvise, TakesTheLowestRankThatIsNotWorse) {
+  const auto advice = [](double lift_of_low_rank) {
+    const auto records = Swept({MakeSpec(false, 8, 0, 0), MakeSpec(false, 32, 0, 0)},
+                               [=](const RunSpec& spec, int64_t step) {
+                                 const double lift = spec.lora_r == 8 ? lift_of_low_rank : 0;
+                                 return Valley(spec, step, kBest, lift);
+                               });
+    return ConclusionsText(AnalyseAdvise(DefaultSettings(), records));
+  };
+  EXPECT_THAT(advice(0), HasSubstr("--lora-r 8"));
+  EXPECT_THAT(advice(0.2), HasSubstr("--lora-r 32"));
+  EXPECT_THAT(advice(0), HasSubstr("Expected regret"));
+}
+
+}  // namespace
+}  // namespace lorikeet

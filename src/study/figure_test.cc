@@ -1,0 +1,41 @@
+#include "study/figure.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "study/statistics.h"
+#include "study/study_testing.h"
+
+namespace lorikeet {
+namespace {
+
+using ::testing::HasSubstr;
+
+Figure Example() {
+  Figure figure = {.name = "f", .title = "a \"title\"", .xlabel = "x", .ylabel = "y"};
+  figure.series.push_back({.label = "one, two",
+                           .x = {1, 10},
+                           .y = {2, 3},
+                           .low = {1.5, kUnknown},
+                           .high = {2.5, kUnknown}});
+  figure.series.push_back({.label = "empty"});
+  return figure;
+}
+
+TEST(Figure, NumbersAreWrittenAsTheyAre) {
+  EXPECT_EQ(FigureCsv(Example()),
+            "series,x,y,low,high\n\"one, two\",1,2,1.5,2.5\n\"one, two\",10,3,,\n");
+}
+
+TEST(SlowFigure, GnuplotDraws) {
+  if (!HaveGnuplot()) GTEST_SKIP() << "gnuplot is not installed";
+  const StudyFolder folder;
+  EXPECT_THAT(DrawFigure(Example(), folder.path()), HasSubstr("<svg"));
+  EXPECT_THAT(ReadFile(folder.path() + "/f.png"), HasSubstr("PNG"));
+  Figure nothing = Example();
+  nothing.series.erase(nothing.series.begin());
+  EXPECT_EQ(DrawFigure(nothing, folder.path()), "");
+}
+
+}  // namespace
+}  // namespace lorikeet

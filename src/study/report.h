@@ -1,0 +1,54 @@
+// What a study found: conclusions in words, findings as numbers beside the article's, tables and
+// figures; as files and as one page of HTML.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "study/figure.h"
+#include "study/statistics.h"
+
+namespace lorikeet {
+
+enum class Agreement : uint8_t { kYes, kNo, kUndecided };
+
+// A claim of the article and what was measured here.
+struct Finding {
+  std::string claim;    // "best rate of LoRA over that of full fine-tuning, rank 64"
+  std::string article;  // what it says, with its numbers
+  Interval here;
+  Agreement agrees = Agreement::kUndecided;
+  int runs = 0;  // that it rests on
+};
+
+// Yes when the interval lies inside [from, to], no when outside, undecided when it reaches over a
+// bound or is not known.
+Agreement AgreesWith(const Interval& here, double from, double to);
+const char* AgreementName(Agreement agreement);
+
+struct Table {
+  std::string name, title;  // file, heading
+  std::vector<std::string> header;
+  std::vector<std::vector<std::string>> rows;
+};
+
+struct Report {
+  std::string experiment, title, question;
+  std::vector<std::string> conclusions;  // what follows from the data, a sentence or two each
+  std::vector<Finding> findings;
+  std::vector<Figure> figures;
+  std::vector<Table> tables;
+  std::vector<std::string> notes;  // how it was measured; what is to be held against it
+};
+
+Json FindingsJson(const Report& report);
+// dir/findings.json, TABLE.csv, FIGURE.csv, .svg, .png. Returns the section of the page.
+std::string WriteReport(const Report& report, const std::string& dir);
+// One page that needs no other file.
+std::string HtmlPage(const std::string& title, const std::vector<std::string>& sections);
+
+std::string RateText(double rate);               // "2.15e-3"
+std::string RateText(const Interval& interval);  // "2.2e-3 (1.8e-3 to 2.7e-3)"
+std::string LossText(double loss);               // "1.2345"
+
+}  // namespace lorikeet

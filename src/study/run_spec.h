@@ -1,0 +1,48 @@
+// One run of a study as its settings. What decides the numbers is in here and nothing else is, so
+// two runs of the same settings are the same run, whichever study asks for it.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "train/schedule.h"
+#include "train/training_run.h"
+
+namespace lorikeet {
+
+struct RunSpec {
+  // What is trained on what. The fingerprints count, the path does not.
+  std::string model;                    // path
+  std::string model_print, data_print;  // train/run_settings.h
+  std::string dtype = "f32";            // of products
+  int64_t random_labels = 0;            // > 0: learn so many random tokens instead of the data
+  // Method
+  bool full = false;
+  int lora_r = 32;
+  double lora_alpha = 32, init_a = 1;
+  std::vector<std::string> target_modules = {"all-linear"};
+  // Training
+  int64_t batch_size = 16, steps = 100, micro_batch_tokens = 2048;
+  uint64_t seed = 1;  // order of the data, first values of A
+  double learning_rate = 0;
+  std::string schedule = "constant";
+  OptimParams optim;             // but for learning_rate and grad_divisor
+  std::vector<int64_t> eval_at;  // besides the first and the last step
+
+  std::string MethodName() const;  // "full", "LoRA rank 4", "LoRA rank 4 on mlp"
+};
+
+Json ToJson(const RunSpec& spec);
+// Throws Error(kCorruptFile) naming `where`.
+RunSpec RunSpecFromJson(const Json& json, const std::string& where);
+
+// 16 hexadecimal digits over everything but the model's path.
+std::string RunId(const RunSpec& spec);
+// Equal for runs that differ in learning rate, seed or path only: one condition of a sweep.
+std::string ConditionKey(const RunSpec& spec);
+
+// 0, 1 and then about `points` steps in equal ratios up to `steps`.
+std::vector<int64_t> LogSpacedSteps(int64_t steps, int64_t points);
+
+}  // namespace lorikeet

@@ -1,0 +1,167 @@
+#include "study/runner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "model/random_model_for_test.h"
+#include "study/study_testing.h"
+
+namespace lorikeet {
+namespace {
+
+// Finishes the runs that are asked for with made-up losses, as a runner would.
+int FinishAll(const std::vector<RunSpec>& specs, const Ledger& ledger, const MadeUpLoss& loss) {
+  for (const RunSpec& spec : specs) WriteRecord(ledger, MakeRecord(spec, loss));
+  return static_cast<int>(specs.size());
+}
+
+TEST(Runner, AGridIsExtendedUntilTheOptimumIsInside) {
+  const StudyFolder folder;
+  const Ledger ledger(folder.path());
+  StudyPlan plan;
+  plan.swept.push_back({MakeSpec(false, 4, 0, 0), 4e-4});
+  const SweepSettings settings = {.points = 5, .per_decade = 3, .seeds = {1}};
+  const MadeUpLoss valley_at_1e_2 = [](const RunSpec& spec, int64_t step) {
+    const double off = std::log10(spec.learning_rate) + 2;
+    return 3 - 0.01 * static_cast<double>(step) * (1 - 0.1 * off * off);
+  };
+  EXPECT_EQ(FinishAll(FirstRuns(plan, settings), ledger, valley_at_1e_2), 5);
+  int rounds = 0;
+  while (true) {
+    const auto more = ExtensionRuns(plan.swept[0], {}, ledger, settings);
+    if (more.empty()) break;
+    EXPECT_EQ(FinishAll(more, ledger, valley_at_1e_2), 2);
+    ASSERT_LT(++rounds, 10);
+  }
+  EXPECT_EQ(rounds, 2);  // from 1e-3 up to 2.15e-2
+  std::vector<RunRecord> records = ledger.ReadAll();
+  const std::vector<Sweep> sweeps = GroupRuns(records);
+  EXPECT_TRUE(OptimumAt(sweeps[0], 100).bracketed);
+  EXPECT_NEAR(OptimumAt(sweeps[0], 100).rate.value, 1e-2, 1e-4);
+  EXPECT_EQ(FinishedRuns(plan, ledger, settings).size(), 9);
+  // A wider grid takes the finished runs as its own.
+  SweepSettings wider = settings;
+  wider.points = 7;
+  int missing = 0;
+  for (const RunSpec& spec : FirstRuns(plan, wider)) missing += ledger.Has(RunId(spec)) ? 0 : 1;
+  EXPECT_EQ(missing, 1);
+}
+
+TEST(Runner, AGridWithoutAnOptimumEnds) {
+  const StudyFolder folder;
+  const Ledger ledger(folder.path());
+  StudyPlan plan;
+  plan.swept.push_back({MakeSpec(false, 4, 0, 0), 1e-4});
+  const SweepSettings settings = {.points = 3, .per_decade = 2, .most_points = 9, .seeds = {1}};
+  const MadeUpLoss ever_lower = [](const RunSpec& spec, int64_t) {
+    return 3 - std::log10(spec.learning_rate);
+  };
+  FinishAll(FirstRuns(plan, settings), ledger, ever_lower);
+  int rounds = 0;
+  for (auto more = ExtensionRuns(plan.swept[0], {}, ledger, settings); !more.empty();
+       more = ExtensionRuns(plan.swept[0], {}, ledger, settings)) {
+    FinishAll(more, ledger, ever_lower);
+    ASSERT_LT(++rounds, 10);
+  }
+  EXPECT_EQ(rounds, 3);
+}
+
+class RunnerTraining : public ::testing::Test {
+ protected:
+  RunnerTraining() : model_({"llama", 32, 4, 2, 8, 48, 2, 64, true, false}, "study_runner") {}
+
+  StudyModel Load(const std::string& path) const {
+    StudyModel model;
+    model.path = path;
+    model.base = Model::Load(path, DType::kF32);
+    model.reload = [path] { return Model::Load(path, DType::kF32); };
+    for (int64_t i = 0; i < 24; ++i) {
+      Example example;
+      for (int64_t t = 0; t < 9; ++t) {
+        const auto next = static_cast<int32_t>((5 * i + 7 * t) % 64);
+        if (t > 0) example.target_tokens.push_back(next);
+        if (t < 8) example.tokens.push_back(next);
+      }
+      example.weights.assign(8, 1.0F);
+      (i < 20 ? model.train : model.heldout).push_back(std::move(example));
+    }
+    model.model_print = model.data_print = "test";
+    return model;
+  }
+
+  RunSpec Spec(bool full, double rate, int64_t steps = 6) const {
+    RunSpec spec = MakeSpec(full, 2, rate, 1, steps);
+    spec.model = model_.path();
+    spec.batch_size = 4;
+    spec.micro_batch_tokens = 64;
+    return spec;
+  }
+
+  StudyFolder folder_;
+  RandomModel model_;
+  Ledger ledger_{folder_.path()};
+  Executor executor_{ledger_, [this](const std::string& path) { return Load(path); }};
+};
+
+TEST_F(RunnerTraining, RunsAreMadeOnceAndFullRunsBeginAnew) {
+  Runner runner(ledger_, executor_, {.quiet = true});
+  const std::vector<RunSpec> specs = {Spec(true, 1e-2), Spec(false, 1e-2), Spec(true, 1e-3)};
+  ASSERT_TRUE(runner.RunAll(specs));
+  const auto first = ledger_.Read(RunId(specs[0])), third = ledger_.Read(RunId(specs[2]));
+  ASSERT_TRUE(first && third);
+  EXPECT_EQ(first->evals.front().loss, third->evals.front().loss);  // the same untrained model
+  EXPECT_NE(first->FinalLoss(), third->FinalLoss());
+  EXPECT_LT(first->FinalLoss(), first->evals.front().loss);
+  EXPECT_EQ(first->losses.size(), 6);
+  EXPECT_FALSE(std::filesystem::exists(ledger_.RunDir(first->id) + "/model.safetensors"));
+  // Again: nothing is made, so nothing is written.
+  const auto before = std::filesystem::last_write_time(ledger_.RunDir(first->id) + "/result.json");
+  ASSERT_TRUE(runner.RunAll(specs));
+  EXPECT_EQ(std::filesystem::last_write_time(ledger_.RunDir(first->id) + "/result.json"), before);
+}
+
+TEST_F(RunnerTraining, AStoppedStudyGoesOnBitForBit) {
+  const RunSpec spec = Spec(false, 1e-2);
+  int asked = 0;
+  Runner stopped(ledger_, executor_, {.quiet = true, .stop = [&asked] { return ++asked > 12; }});
+  EXPECT_FALSE(stopped.RunAll({spec}));
+  const std::string id = RunId(spec);
+  EXPECT_FALSE(ledger_.Has(id));
+  Runner again(ledger_, executor_, {.quiet = true});
+  ASSERT_TRUE(again.RunAll({spec}));
+  const auto resumed = ledger_.Read(id);
+  std::filesystem::remove_all(ledger_.RunDir(id));
+  ASSERT_TRUE(again.RunAll({spec}));
+  const auto whole = ledger_.Read(id);
+  EXPECT_EQ(resumed->losses, whole->losses);
+  EXPECT_EQ(resumed->FinalLoss(), whole->FinalLoss());
+}
+
+TEST_F(RunnerTraining, ADivergedRunIsAResult) {
+  Runner runner(ledger_, executor_, {.quiet = true});
+  const RunSpec spec = Spec(true, 1e6, 40);
+  ASSERT_TRUE(runner.RunAll({spec}));
+  const auto record = ledger_.Read(RunId(spec));
+  ASSERT_TRUE(record.has_value());
+  EXPECT_TRUE(record->diverged);
+  EXPECT_FALSE(record->why.empty());
+  EXPECT_GE(record->FinalLoss(), record->evals.front().loss);
+}
+
+TEST_F(RunnerTraining, RandomLabelsAreLearnedByHeartAlone) {
+  const std::vector<Example> labels = RandomLabels(40, 64, 1);
+  EXPECT_EQ(labels.size(), 10);
+  std::set<std::pair<int32_t, int32_t>> keys;
+  for (const Example& example : labels) {
+    keys.insert({example.tokens[0], example.tokens[1]});
+    EXPECT_EQ(example.weights, (std::vector<float>{0, 1, 1, 1, 1}));
+  }
+  EXPECT_EQ(keys.size(), 10);
+  EXPECT_NE(RandomLabels(40, 64, 2)[0].target_tokens, labels[0].target_tokens);
+}
+
+}  // namespace
+}  // namespace lorikeet

@@ -1,0 +1,205 @@
+#include "study/study.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+
+#include "core/args.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/format.h"
+
+namespace lorikeet {
+namespace {
+
+namespace fs = std::filesystem;
+
+// FLOP/s of what was trained already, evaluation left out.
+double RateOfFinished(const Ledger& ledger) {
+  double flops = 0, seconds = 0;
+  for (const RunRecord& record : ledger.ReadAll()) {
+    flops += record.flops_per_token * static_cast<double>(record.tokens);
+    seconds += record.TrainSeconds();
+  }
+  constexpr double kEnough = 2;  // seconds
+  return seconds > kEnough ? flops / seconds : 0;
+}
+
+// A run of a few steps in a ledger of its own.
+double ProbeRate(RunSpec spec, const std::string& dir, Executor& executor) {
+  constexpr int64_t kSteps = 4;
+  spec.steps = kSteps;
+  spec.eval_at.clear();
+  const std::string probe = dir + fmt::format("/probe-{}", getpid());
+  Ledger ledger(probe);
+  Executor borrowed(ledger, [&executor, &spec](const std::string&) {
+    StudyModel& model = executor.ModelAt(spec.model);
+    StudyModel copy;
+    copy.path = model.path;
+    copy.base = model.reload();
+    copy.reload = model.reload;
+    copy.train = model.train;
+    copy.heldout.assign(model.heldout.begin(), model.heldout.begin() + 1);
+    return copy;
+  });
+  borrowed.Run(spec, 0, {});
+  double rate = 0;
+  const auto record = ledger.Read(RunId(spec));
+  if (record && record->steps > 0) {
+    // The first step also prepares kernels; others may have been held up.
+    const double fastest =
+        *std::min_element(record->step_seconds.begin(), record->step_seconds.end());
+    rate = record->flops_per_token * static_cast<double>(record->tokens) /
+           static_cast<double>(record->steps) / fastest;
+  }
+  std::error_code ignored;
+  fs::remove_all(probe, ignored);
+  return rate;
+}
+
+std::string SectionPath(const std::string& dir, const Experiment& experiment) {
+  return dir + "/" + experiment.name;
+}
+
+std::vector<RunRecord> RunsIn(const Ledger& ledger, const Experiment& experiment) {
+  std::istringstream ids(ReadFile(SectionPath(ledger.dir(), experiment) + "/runs.txt"));
+  std::vector<RunRecord> records;
+  for (std::string id; std::getline(ids, id);) {
+    if (auto record = ledger.Read(id)) records.push_back(std::move(*record));
+  }
+  return records;
+}
+
+// The page is put together from the sections that the folder holds.
+void WritePage(const std::string& dir) {
+  std::vector<std::string> sections;
+  for (const Experiment* experiment : ExperimentsIn(dir)) {
+    const std::string path = SectionPath(dir, *experiment) + "/section.html";
+    std::error_code ignored;
+    if (fs::exists(path, ignored)) sections.push_back(ReadFile(path));
+  }
+  WriteFileAtomically(dir + "/report.html", HtmlPage("Lorikeet study", sections));
+}
+
+}  // namespace
+
+SweepSettings SweepOf(const StudySettings& settings) {
+  return {.points = settings.lr_points,
+          .per_decade = settings.lr_per_decade,
+          .seeds = settings.Seeds()};
+}
+
+PlannedCost CostOf(const StudyPlan& plan, const SweepSettings& sweep, const Ledger& ledger,
+                   Executor& executor) {
+  PlannedCost cost;
+  cost.conditions = static_cast<int>(plan.swept.size());
+  const std::vector<RunSpec> runs = FirstRuns(plan, sweep);
+  const RunSpec* largest = nullptr;
+  double most = 0;
+  for (const RunSpec& spec : runs) {
+    ++cost.runs;
+    if (ledger.Has(RunId(spec))) {
+      ++cost.finished;
+      continue;
+    }
+    const double flops = FlopsOf(spec, executor.ModelAt(spec.model)).total();
+    cost.flops += flops;
+    if (flops > most) largest = &spec;
+    most = std::max(most, flops);
+  }
+  cost.flops_per_second = RateOfFinished(ledger);
+  cost.measured = "measured in the finished runs";
+  if (cost.flops_per_second == 0 && largest != nullptr) {
+    cost.flops_per_second = ProbeRate(*largest, ledger.dir(), executor);
+    cost.measured = "measured in a few steps of the largest run";
+  }
+  return cost;
+}
+
+std::string CostText(const PlannedCost& cost, int jobs) {
+  std::string text = fmt::format("{} runs", cost.runs);
+  if (cost.conditions > 0) text += fmt::format(" of {} swept conditions", cost.conditions);
+  if (cost.finished > 0) text += fmt::format(", {} of them finished", cost.finished);
+  if (cost.flops > 0 && cost.flops_per_second > 0) {
+    text +=
+        fmt::format("; {}FLOP to come, about {} at {}FLOP/s a process ({}), {} process{}",
+                    ShortCount(cost.flops), HumanDuration(cost.Seconds(jobs)),
+                    ShortCount(cost.flops_per_second), cost.measured, jobs, jobs == 1 ? "" : "es");
+  }
+  if (cost.conditions > 0) text += "; grids are extended while an optimum lies at an edge";
+  return text + "\n";
+}
+
+void KeepPlan(const Experiment& experiment, const StudySettings& settings,
+              const std::vector<std::string>& run_ids, const Ledger& ledger) {
+  const std::string dir = SectionPath(ledger.dir(), experiment);
+  std::error_code error;
+  fs::create_directories(dir, error);
+  if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", dir, error.message());
+  StudySettings copy = settings;
+  WriteFileAtomically(dir + "/config.yaml", ToYaml(OptionTable(copy)));
+  std::string lines;
+  for (const std::string& id : run_ids) lines += id + "\n";
+  WriteFileAtomically(dir + "/runs.txt", lines);
+}
+
+Report ReportFromRuns(const Experiment& experiment, const StudySettings& settings,
+                      const Ledger& ledger) {
+  const std::string dir = SectionPath(ledger.dir(), experiment);
+  const std::vector<RunRecord> records = RunsIn(ledger, experiment);
+  Report report = experiment.analyse(settings, records);
+  WriteFileAtomically(dir + "/section.html", WriteReport(report, dir));
+  WritePage(ledger.dir());
+  WriteFileAtomically(ledger.dir() + "/claims.json", ClaimsOf({ledger.dir()}).dump(2) + "\n");
+  return report;
+}
+
+std::vector<const Experiment*> ExperimentsIn(const std::string& dir) {
+  std::vector<const Experiment*> found;
+  for (const Experiment& experiment : Experiments()) {
+    std::error_code ignored;
+    if (fs::exists(SectionPath(dir, experiment) + "/runs.txt", ignored)) {
+      found.push_back(&experiment);
+    }
+  }
+  return found;
+}
+
+StudySettings SettingsIn(const std::string& dir, const Experiment& experiment) {
+  StudySettings settings;
+  SetDefaults(settings);
+  ApplyYamlFile(OptionTable(settings), SectionPath(dir, experiment) + "/config.yaml");
+  return settings;
+}
+
+Json ClaimsOf(const std::vector<std::string>& dirs) {
+  Json claims = Json::array();
+  for (const std::string& dir : dirs) {
+    const auto experiments = ExperimentsIn(dir);
+    if (experiments.empty()) {
+      Fail(ErrorCode::kNotFound, "{}: holds no study; give the output_dir of `lorikeet study NAME`",
+           dir);
+    }
+    const Ledger ledger(dir);
+    for (const Experiment* experiment : experiments) {
+      const Report report =
+          experiment->analyse(SettingsIn(dir, *experiment), RunsIn(ledger, *experiment));
+      for (Json& finding : FindingsJson(report)) {
+        finding["study"] = dir;
+        claims.push_back(std::move(finding));
+      }
+    }
+  }
+  return claims;
+}
+
+std::string ConclusionsText(const Report& report) {
+  std::string text = report.title + "\n";
+  for (const std::string& sentence : report.conclusions) text += "  - " + sentence + "\n";
+  return text;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,101 @@
+// For tests: finished runs with made-up losses.
+#pragma once
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/args.h"
+#include "core/file.h"
+#include "core/metrics.h"
+#include "study/ledger.h"
+#include "study/settings.h"
+
+namespace lorikeet {
+
+// loss(rate, step, seed); not finite: the run had diverged before.
+using MadeUpLoss = std::function<double(const RunSpec& spec, int64_t step)>;
+
+inline RunRecord MakeRecord(const RunSpec& spec, const MadeUpLoss& loss) {
+  RunRecord record;
+  record.spec = spec;
+  record.id = RunId(spec);
+  record.steps = spec.steps;
+  for (const int64_t step : LogSpacedSteps(spec.steps, static_cast<int64_t>(spec.eval_at.size()))) {
+    const double value = loss(spec, step);
+    if (!std::isfinite(value)) {
+      record.diverged = true;
+      record.steps = step - 1;
+      break;
+    }
+    record.evals.push_back({.step = step, .loss = value});
+  }
+  record.losses.assign(static_cast<size_t>(record.steps), 1.0);
+  record.step_seconds.assign(static_cast<size_t>(record.steps), 0.01);
+  record.trainable = spec.full ? 1000000 : 1000 * spec.lora_r;
+  record.flops_per_token = 100;
+  record.tokens = 100 * record.steps;
+  record.facts = {{"model_type", "llama"},      {"hidden_size", 64},    {"vocab_size", 256},
+                  {"parameters", 100000},       {"data_examples", 100}, {"data_tokens", 10000},
+                  {"data_trained_tokens", 5000}};
+  return record;
+}
+
+inline RunSpec MakeSpec(bool full, int rank, double rate, uint64_t seed, int64_t steps = 100) {
+  RunSpec spec;
+  spec.model = "model";
+  spec.model_print = spec.data_print = "0";
+  spec.full = full;
+  spec.lora_r = rank;
+  spec.learning_rate = rate;
+  spec.seed = seed;
+  spec.steps = steps;
+  spec.eval_at = LogSpacedSteps(steps, 8);
+  return spec;
+}
+
+// As the runner leaves it on disk.
+inline void WriteRecord(const Ledger& ledger, const RunRecord& record) {
+  ledger.Begin(record.spec);
+  std::string lines;
+  for (const EvalPoint& point : record.evals) {
+    lines += MetricsLine(point.step, {{"eval_loss", point.loss}});
+  }
+  for (size_t i = 0; i < record.losses.size(); ++i) {
+    lines += MetricsLine(static_cast<int64_t>(i) + 1,
+                         {{"loss", record.losses[i]}, {"step_seconds", record.step_seconds[i]}});
+  }
+  WriteFileAtomically(ledger.RunDir(record.id) + "/metrics.jsonl", lines);
+  ledger.Finish(record);
+}
+
+inline StudySettings DefaultSettings() {
+  StudySettings settings;
+  SetDefaults(settings);
+  return settings;
+}
+
+class StudyFolder {
+ public:
+  StudyFolder() {
+    path_ = std::filesystem::temp_directory_path() / ("lorikeet_study_" + std::to_string(getpid()));
+    std::filesystem::remove_all(path_);
+    std::filesystem::create_directories(path_);
+  }
+  ~StudyFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  StudyFolder(const StudyFolder&) = delete;
+  StudyFolder& operator=(const StudyFolder&) = delete;
+  std::string path() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace lorikeet
