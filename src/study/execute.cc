@@ -16,7 +16,6 @@
 namespace lorikeet {
 namespace {
 
-constexpr int64_t kLabelsPerExample = 4;
 constexpr int64_t kLabelTokens = kLabelsPerExample + 1;  // of such an example: its key is two
 
 int64_t LabelExamples(int64_t labels) { return std::max<int64_t>(1, labels / kLabelsPerExample); }

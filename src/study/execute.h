@@ -57,8 +57,9 @@ class Executor {
   std::map<std::string, StudyModel> models_;
 };
 
+inline constexpr int64_t kLabelsPerExample = 4;
 // Examples whose labels are drawn at random, so that nothing but memory predicts them: `labels` of
-// them, four to an example after a key of two tokens that no other example has.
+// them, kLabelsPerExample to an example after a key of two tokens that no other example has.
 std::vector<Example> RandomLabels(int64_t labels, int64_t vocab_size, uint64_t seed);
 // Each label is one of so many.
 int64_t LabelChoices(int64_t vocab_size);

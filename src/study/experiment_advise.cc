@@ -91,7 +91,8 @@ const Probe* Choose(const std::vector<Probe>& probes) {
   for (const Probe& probe : probes) {
     if (best == nullptr || probe.sweep->spec.full || !probe.optimum.bracketed) continue;
     if (probe.sweep->spec.lora_r >= chosen->sweep->spec.lora_r) continue;
-    const Interval gap = LossGap(*probe.sweep, *best->sweep, probe.sweep->spec.steps);
+    // Each at its own end: the runs with half the batch have twice the steps.
+    const Interval gap = MeanInterval(Paired(probe.optimum.losses, best->optimum.losses));
     if (gap.Known() && gap.low <= 0) chosen = &probe;
   }
   return chosen;

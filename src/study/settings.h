@@ -41,8 +41,8 @@ struct StudySettings {
       "Schedules that `lr` compares; the first is what everything else is measured with.",
       {.choices = ScheduleNames()});
     v(random_labels, "random_labels", 0,
-      "Labels that `capacity` lets the adapters learn by heart; 0: as many as take four bits for "
-      "every parameter of the largest.",
+      "Labels that `capacity` lets the adapters learn by heart; 0: as many as a run sees fifty "
+      "times, up to four bits for every parameter of the largest.",
       {.min = 0});
     v(seeds, "seeds", 3, "Seeds: orders of the data and first values of A.",
       {.min = 1, .max = 100});
