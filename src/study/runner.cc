@@ -23,6 +23,7 @@ namespace {
 
 pid_t Spawn(std::vector<std::string> arguments) {
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   pid_t child = 0;
@@ -202,6 +203,7 @@ bool Runner::RunInProcesses(const std::vector<RunSpec>& pending, int jobs) {
   const std::string path = ledger_.dir() + "/pending.json";
   WriteFileAtomically(path, list.dump());
   std::vector<pid_t> children;
+  children.reserve(static_cast<size_t>(jobs));
   for (int i = 0; i < jobs; ++i) children.push_back(Spawn(settings_.worker(path, jobs)));
   Progress progress(
       {.mode = settings_.quiet ? Progress::Mode::kQuiet : Progress::Mode::kAuto,
