@@ -95,6 +95,63 @@ void Backward(const Tensor& dh, const Tensor& gate, const Tensor& up, const Tens
   range(dh, gate, up, dgate, dup, h, begin, n);
 }
 
+template <class C>
+void WeightedForwardRow(const C* gate, const C* up, float weight, int64_t n, C* h) {
+  ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
+    const Vec g = lanes.Load(gate + i);
+    const Vec plain = Activation(hn::Mul(g, SigmoidsOf(g).at), lanes.Load(up + i));
+    lanes.Store(hn::Mul(Set(weight), plain), h + i);
+  });
+}
+template <class C>
+void WeightedForwardOf(const Tensor& gate, const Tensor& up, const Tensor& weights, const Tensor& h,
+                       int64_t begin, int64_t end) {
+  const int64_t F = h.cols();
+  for (int64_t t = begin; t < end; ++t) {
+    WeightedForwardRow(gate.as<C>() + t * F, up.as<C>() + t * F, weights.as<float>()[t], F,
+                       h.as<C>() + t * F);
+  }
+}
+void WeightedForward(const Tensor& gate, const Tensor& up, const Tensor& weights, const Tensor& h,
+                     int64_t begin, int64_t end) {
+  const auto rows = h.dtype == DType::kF32 ? WeightedForwardOf<float> : WeightedForwardOf<bfloat16>;
+  rows(gate, up, weights, h, begin, end);
+}
+
+template <class C>
+float WeightedBackwardRow(const float* dh, const C* gate, const C* up, float weight, int64_t n,
+                          C* dgate, C* dup, C* h) {
+  return SumVectors(n, [=](auto lanes, int64_t i, Vec sum) HWY_ATTR {
+    const Vec d = lanes.Load(dh + i), g = lanes.Load(gate + i), u = lanes.Load(up + i);
+    const Sigmoids s = SigmoidsOf(g);
+    const Vec silu = hn::Mul(g, s.at), plain = Activation(silu, u);
+    const Vec slope = hn::MulAdd(silu, s.opposite, s.at), wd = hn::Mul(Set(weight), d);
+    lanes.Store(hn::Mul(Set(weight), plain), h + i);
+    lanes.Store(hn::Mul(hn::Mul(wd, u), slope), dgate + i);
+    lanes.Store(hn::Mul(wd, silu), dup + i);
+    return hn::MulAdd(d, plain, sum);
+  });
+}
+template <class C>
+void WeightedBackwardOf(const Tensor& dh, const Tensor& gate, const Tensor& up,
+                        const Tensor& weights, const Tensor& dgate, const Tensor& dup,
+                        const Tensor& h, const Tensor& dweights, int64_t begin, int64_t end) {
+  const int64_t F = h.cols();
+  for (int64_t t = begin; t < end; ++t) {
+    const int64_t at = t * F;
+    dweights.as<float>()[t] = WeightedBackwardRow(
+        dh.as<float>() + at, gate.as<C>() + at, up.as<C>() + at, weights.as<float>()[t], F,
+        dgate.as<C>() + at, dup.as<C>() + at, h.as<C>() + at);
+  }
+}
+void WeightedBackward(const Tensor& dh, const Tensor& gate, const Tensor& up, const Tensor& weights,
+                      const Tensor& dgate, const Tensor& dup, const Tensor& h,
+                      const Tensor& dweights, int64_t begin, int64_t end) {
+  const auto rows =
+      h.dtype == DType::kF32 ? WeightedBackwardOf<float> : WeightedBackwardOf<bfloat16>;
+  rows(dh, gate, up, weights, dgate, dup, h, dweights, begin, end);
+}
+
 }  // namespace
 }  // namespace lorikeet::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -105,6 +162,8 @@ namespace {
 HWY_EXPORT(Forward);
 HWY_EXPORT(Recompute);
 HWY_EXPORT(Backward);
+HWY_EXPORT(WeightedForward);
+HWY_EXPORT(WeightedBackward);
 
 // Whole rows to a thread, and the rows of a thread as one range: the op knows no rows.
 template <class Fn>
@@ -140,6 +199,29 @@ void SwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c, 
   CHECK(SameShape(dh, dup) && (!h || SameShape(dh, h)) && IsCompute(gate_c));
   OverRows(dh, [&](int64_t begin, int64_t n) {
     HWY_DYNAMIC_DISPATCH(Backward)(dh, gate_c, up_c, dgate, dup, h, begin, n);
+  });
+}
+
+void WeightedSwigluForward(const Tensor& gate_c, const Tensor& up_c, const Tensor& weights,
+                           const Tensor& h) {
+  const TimedPart timed("swiglu");
+  CHECK(SameShape(gate_c, up_c) && SameShape(gate_c, h) && IsCompute(h));
+  CHECK(weights.size() == h.rows());
+  ParallelRanges(h.rows(), RowGrain(h.cols()), [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(WeightedForward)(gate_c, up_c, weights, h, begin, end);
+  });
+}
+
+void WeightedSwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c,
+                            const Tensor& weights, const Tensor& dgate, const Tensor& dup,
+                            const Tensor& h, const Tensor& dweights) {
+  const TimedPart timed("swiglu");
+  CHECK(SameShape(dh, gate_c) && SameShape(dh, up_c) && SameShape(dh, dgate));
+  CHECK(SameShape(dh, dup) && SameShape(dh, h) && IsCompute(h));
+  CHECK(weights.size() == h.rows() && dweights.size() == h.rows());
+  ParallelRanges(h.rows(), RowGrain(h.cols()), [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(WeightedBackward)
+    (dh, gate_c, up_c, weights, dgate, dup, h, dweights, begin, end);
   });
 }
 

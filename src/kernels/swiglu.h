@@ -19,4 +19,14 @@ void SwigluRecompute(const Tensor& gate_c, const Tensor& up_c, const Tensor& h);
 void SwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c, const Tensor& dgate,
                     const Tensor& dup, const Tensor& h);
 
+// The same for rows that are weighted: h = C(weight * silu(gate_c) * up_c), weights (T) f32.
+void WeightedSwigluForward(const Tensor& gate_c, const Tensor& up_c, const Tensor& weights,
+                           const Tensor& h);
+
+// dgate, dup and h as SwigluBackward has them, with every row's weight; dweights (T) f32 = dh . (h
+// of weight 1).
+void WeightedSwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c,
+                            const Tensor& weights, const Tensor& dgate, const Tensor& dup,
+                            const Tensor& h, const Tensor& dweights);
+
 }  // namespace lorikeet

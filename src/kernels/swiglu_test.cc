@@ -80,6 +80,59 @@ TEST(Swiglu, BackwardIsTheComplexStep) {
   });
 }
 
+TEST(WeightedSwiglu, IsSwigluTimesTheRowsWeight) {
+  ForEachTarget([] {
+    for (const DType dtype : kComputeTypes) {
+      for (const int64_t F : kWidths) {
+        const Activation a(dtype, 3, F);
+        const TestTensor weights = TestTensor::Random(DType::kF32, {3}, "weights", 1.0);
+        const TestTensor h(dtype, {3, F});
+        WeightedSwigluForward(a.gate_c, a.up_c, weights, h);
+        for (int64_t i = 0; i < h.size(); ++i) {
+          const double expected =
+              weights.Get(i / F) * reference::Silu<double>(a.gate_c.Get(i)) * a.up_c.Get(i);
+          EXPECT_NEAR(h.Get(i), expected, RoundingOf(dtype) * std::abs(expected)) << i;
+        }
+      }
+    }
+  });
+}
+
+TEST(WeightedSwiglu, BackwardIsTheComplexStepAndRepeatsTheForward) {
+  ForEachTarget([] {
+    for (const DType dtype : kComputeTypes) {
+      for (const int64_t F : kWidths) {
+        const Activation a(dtype, 1, F);
+        const TestTensor dh = TestTensor::Random(DType::kF32, {1, F}, "dh");
+        const TestTensor weight = TestTensor::Random(DType::kF32, {1}, "weight");
+        const TestTensor dgate(dtype, {1, F}), dup(dtype, {1, F}), h(dtype, {1, F}),
+            again(dtype, {1, F}), dweight(DType::kF32, {1});
+        WeightedSwigluForward(a.gate_c, a.up_c, weight, h);
+        WeightedSwigluBackward(dh, a.gate_c, a.up_c, weight, dgate, dup, again, dweight);
+        EXPECT_TRUE(SameBits(h, again)) << F;
+        // All inputs in one row: gate, up, weight.
+        auto inputs = a.gate_c.Values();
+        const auto up = a.up_c.Values(), d = dh.Values();
+        inputs.insert(inputs.end(), up.begin(), up.end());
+        inputs.push_back(weight.Get(0));
+        const auto expected = reference::ComplexStep(inputs, [&](const auto& z) {
+          auto sum = 0.0 * z[0];
+          for (size_t i = 0; i < d.size(); ++i) {
+            sum += d[i] * z.back() * reference::Silu(z[i]) * z[d.size() + i];
+          }
+          return sum;
+        });
+        const auto part = [&](int64_t begin, int64_t n) {
+          return std::vector<double>(expected.begin() + begin, expected.begin() + begin + n);
+        };
+        EXPECT_LT(RelativeError(dgate.Values(), part(0, F)), Tolerance(dtype)) << F;
+        EXPECT_LT(RelativeError(dup.Values(), part(F, F)), Tolerance(dtype)) << F;
+        EXPECT_LT(RelativeError(dweight.Values(), part(2 * F, 1)), 1e-5) << F;
+      }
+    }
+  });
+}
+
 TEST(Swiglu, LargeGatesNeitherOverflowNorLoseNaN) {
   ForEachTarget([] {
     const TestTensor gate(DType::kF32, {1, 6}), up(DType::kF32, {1, 6}), h(DType::kF32, {1, 6});
