@@ -22,17 +22,9 @@ constexpr std::string_view kInert[] = {
     "loftq_config", "eva_config",     "corda_config",
 };
 constexpr std::string_view kRead[] = {
-    "peft_type",
-    "bias",
-    "init_lora_weights",
-    "r",
-    "lora_alpha",
-    "lora_dropout",
-    "use_rslora",
-    "target_modules",
-    "rank_pattern",
-    "alpha_pattern",
-    "base_model_name_or_path",
+    "peft_type",         "bias",         "init_lora_weights", "r",
+    "lora_alpha",        "lora_dropout", "use_rslora",        "target_modules",
+    "target_parameters", "rank_pattern", "alpha_pattern",     "base_model_name_or_path",
 };
 
 bool IsOff(const Json& value) {
@@ -110,17 +102,25 @@ class ConfigReader {
   }
 
   void ReadTargets(LoraConfig& config) const {
+    if (!IsOff(At("target_parameters"))) config.target_parameters = List("target_parameters");
     const Json& targets = At("target_modules");
     if (targets.is_string()) {
       config.target_regex = targets.get<std::string>();
-      return;
+    } else if (!targets.is_null() || config.target_parameters.empty()) {
+      config.target_modules = List("target_modules");
     }
-    if (!targets.is_array()) FailKey("target_modules", "a list of names, or one string");
-    for (const Json& target : targets) {
-      if (!target.is_string()) FailKey("target_modules", "a list of names, or one string");
-      config.target_modules.push_back(target.get<std::string>());
+  }
+
+  std::vector<std::string> List(const char* key) const {
+    const char* wanted = "a list of names, or one string";
+    if (!At(key).is_array()) FailKey(key, wanted);
+    std::vector<std::string> names;
+    for (const Json& name : At(key)) {
+      if (!name.is_string()) FailKey(key, wanted);
+      names.push_back(name.get<std::string>());
     }
-    std::ranges::sort(config.target_modules);
+    std::ranges::sort(names);
+    return names;
   }
 
   int Rank(std::string_view key, const Json& value) const {
@@ -188,15 +188,25 @@ LoraConfig ParseLoraConfig(const Json& json, const std::string& where) {
   return ConfigReader(json, where).Read();
 }
 
+namespace {
+bool NamesOne(const std::vector<std::string>& targets, const std::string& name) {
+  return std::ranges::any_of(targets, [&](const std::string& target) {
+    return name == target ||
+           (name.ends_with(target) && name[name.size() - target.size() - 1] == '.');
+  });
+}
+}  // namespace
+
+bool IsTargetParameter(const LoraConfig& config, const std::string& parameter) {
+  return NamesOne(config.target_parameters, parameter);
+}
+
 bool IsTarget(const LoraConfig& config, const std::string& module) {
   if (config.target_regex == "all-linear") return module != "lm_head";
   if (!config.target_regex.empty()) {
     return ModuleRegex(config.target_regex, "target_modules").FullMatch(module);
   }
-  return std::ranges::any_of(config.target_modules, [&](const std::string& target) {
-    return module == target ||
-           (module.ends_with(target) && module[module.size() - target.size() - 1] == '.');
-  });
+  return NamesOne(config.target_modules, module);
 }
 
 int RankOf(const LoraConfig& config, const std::string& module) {

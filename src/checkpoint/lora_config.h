@@ -10,10 +10,13 @@ namespace lorikeet {
 
 struct LoraConfig {
   int r = 32;
+  int expert_r = 0;           // rank of every expert in a new adapter; 0: r / active experts
+  bool shared_outer = false;  // in a new adapter: the experts of a layer share a factor
   float lora_alpha = 32;
   float lora_dropout = 0;
-  bool use_rslora = false;                  // scale alpha / sqrt(r) instead of alpha / r
-  std::vector<std::string> target_modules;  // names, or suffixes of names after a dot
+  bool use_rslora = false;                     // scale alpha / sqrt(r) instead of alpha / r
+  std::vector<std::string> target_modules;     // names, or suffixes of names after a dot
+  std::vector<std::string> target_parameters;  // likewise, of parameters that are no modules
   std::string target_regex;  // instead of the list: a regex for whole names, or "all-linear"
   std::map<std::string, int> rank_pattern;     // name, suffix or regex -> r
   std::map<std::string, float> alpha_pattern;  // likewise -> lora_alpha
@@ -27,6 +30,8 @@ LoraConfig ParseLoraConfig(const Json& json, const std::string& where);
 // Whether the config names this module as a target: by regex, name or suffix. "all-linear" names
 // every module, lm_head excepted.
 bool IsTarget(const LoraConfig& config, const std::string& module);
+// Whether it names this parameter ("model.layers.0.mlp.experts.down_proj") as a target.
+bool IsTargetParameter(const LoraConfig& config, const std::string& parameter);
 // The rank and alpha of one module: the first pattern that matches, else the config's own.
 int RankOf(const LoraConfig& config, const std::string& module);
 float AlphaOf(const LoraConfig& config, const std::string& module);

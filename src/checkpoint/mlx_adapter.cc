@@ -175,7 +175,15 @@ MlxWritten WriteMlxAdapter(const std::string& dir, const AdapterFile& adapter) {
   const FoldedAdapter folded = FoldScales(adapter, OneNumber::kScale);
   MlxWritten written = {.folded = folded.folded};
   int64_t rank = 0;
-  for (const auto& pair : folded.pairs) rank = std::max(rank, pair.a.rows());
+  for (const auto& pair : folded.pairs) {
+    if (pair.module.find(".experts.") != std::string::npos) {
+      Fail(ErrorCode::kUnsupported,
+           "{}: {}: mlx-lm keeps all experts in one tensor, for which no adapter is written here; "
+           "merge it into its base",
+           dir, Quote(pair.module));
+    }
+    rank = std::max(rank, pair.a.rows());
+  }
   std::vector<Buffer> storage;
   std::vector<TensorToWrite> tensors;
   for (const auto& [module, a, b] : folded.pairs) {

@@ -1,10 +1,12 @@
 #include "checkpoint/model_source.h"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <utility>
 
 #include "checkpoint/dequantise.h"
+#include "checkpoint/fused_experts.h"
 #include "checkpoint/gguf_model.h"
 #include "checkpoint/hub_cache.h"
 #include "checkpoint/quote.h"
@@ -178,7 +180,12 @@ ModelSource ModelSource::OpenFolder(const std::string& folder, const std::string
   }
   RefuseQuantised(source.config_, config_path);
   source.file_ = OpenSafetensors(weights);
-  for (const auto& [name, tensor] : source.file_->tensors()) source.AddEntry(name, tensor, 0);
+  const bool mixtral = source.config_.value("model_type", Json()) == "mixtral";
+  for (const NamedTensor& stored : source.file_->tensors()) {
+    for (const auto& [name, tensor] : SplitFusedExperts(stored, mixtral, weights)) {
+      source.AddEntry(name, tensor, 0);
+    }
+  }
   return source;
 }
 
@@ -188,6 +195,25 @@ void ModelSource::AddEntry(const std::string& name, const Tensor& tensor,
   entries_.push_back(
       {name, tensor.dtype, {tensor.shape.begin(), tensor.shape.begin() + tensor.rank}});
   stored_.push_back({tensor, interleaved_heads});
+}
+
+ModelSource ModelSource::Rebuilt(Json config, const std::vector<Part>& parts,
+                                 std::vector<Buffer> storage) const {
+  ModelSource source;
+  source.path_ = path_;
+  source.config_ = std::move(config);
+  source.file_ = file_;
+  source.storage_ = std::move(storage);
+  source.gguf_ = gguf_;
+  for (const Part& part : parts) {
+    if (part.made) {
+      source.AddEntry(part.name, part.made, 0);
+    } else {
+      const Stored& stored = Get(part.from);
+      source.AddEntry(part.name, stored.tensor, stored.interleaved_heads);
+    }
+  }
+  return source;
 }
 
 const ModelSource::Entry* ModelSource::Find(std::string_view name) const {
@@ -247,6 +273,10 @@ void ModelSource::ReadPart(const Stored& stored, int64_t begin, int64_t end, DTy
       ConvertRow(tensor.dtype, src + from * from_bytes, width, to, out + (row - begin) * to_bytes);
     }
   });
+  const bool in_file = std::none_of(storage_.begin(), storage_.end(), [&](const Buffer& buffer) {
+    return buffer.tensor().data == tensor.data;
+  });
+  if (!in_file) return;
   file_->Forget(
       Tensor(tensor.data, tensor.dtype, {tensor.size()}).Rows(begin * width, end * width));
 }

@@ -9,6 +9,7 @@
 
 #include "checkpoint/gguf.h"
 #include "checkpoint/safetensors.h"
+#include "core/arena.h"
 #include "core/json.h"
 #include "core/tensor.h"
 
@@ -43,6 +44,15 @@ class ModelSource {
   // The same for rows [begin, end) of a matrix.
   void ReadRows(std::string_view name, int64_t begin, int64_t end, DType to, void* dst) const;
 
+  // A source with other tensors and another config, of the same files: each part is a tensor of
+  // this source under another name, or memory of `storage`.
+  struct Part {
+    std::string name, from;
+    Tensor made;  // instead of `from`
+  };
+  ModelSource Rebuilt(Json config, const std::vector<Part>& parts,
+                      std::vector<Buffer> storage) const;
+
   // A file beside the weights ("tokenizer.json"), "" if absent; always "" for GGUF, see gguf().
   std::string TextFile(const std::string& name) const;
   bool IsGguf() const { return gguf_ != nullptr; }
@@ -62,7 +72,8 @@ class ModelSource {
 
   std::string path_;
   Json config_;
-  std::unique_ptr<TensorFile> file_;
+  std::shared_ptr<TensorFile> file_;
+  std::vector<Buffer> storage_;     // of tensors that no file has
   const GgufFile* gguf_ = nullptr;  // file_, when it is one
   std::vector<Entry> entries_;
   std::vector<Stored> stored_;  // parallel to entries_

@@ -1,9 +1,13 @@
 #include "checkpoint/peft.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <stdexcept>
 #include <string_view>
 #include <utility>
 
+#include "checkpoint/adapter_pairs.h"
+#include "checkpoint/fused_experts.h"
 #include "checkpoint/quote.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -35,6 +39,7 @@ class PairCollector {
       Finish(module, pair);
       adapter_.pairs.push_back(std::move(pair));
     }
+    SplitFused();
     if (adapter_.pairs.empty()) {
       Fail(ErrorCode::kCorruptFile, "{}: holds no LoRA factors", path_);
     }
@@ -81,17 +86,65 @@ class PairCollector {
   void Finish(const std::string& module, AdapterFile::Pair& pair) const {
     if (!pair.a) FailTensor(module, "has lora_B but no lora_A");
     if (!pair.b) FailTensor(module, "has lora_A but no lora_B");
-    if (!IsTarget(adapter_.config, module)) {
-      FailTensor(module, "is not among the config's target_modules");
-    }
+    const std::string target = TargetOf(module);
     pair.module = module;
-    pair.r = RankOf(adapter_.config, module);
-    pair.alpha = AlphaOf(adapter_.config, module);
+    pair.r = RankOf(adapter_.config, target);
+    pair.alpha = AlphaOf(adapter_.config, target);
+    if (IsFused(module)) return;  // split later
     if (pair.a.rows() != pair.r || pair.b.cols() != pair.r) {
       FailTensor(module, fmt::format("lora_A has {} rows and lora_B {} columns where the config "
                                      "gives rank {}",
                                      pair.a.rows(), pair.b.cols(), pair.r));
     }
+  }
+
+  // peft wraps the module of the experts, once for each of its parameters: gate_up_proj first.
+  static bool IsFused(std::string_view module) {
+    return module.ends_with(".experts") || module.ends_with(".experts.base_layer");
+  }
+
+  // What the config calls it: the module, or the parameter that was adapted.
+  std::string TargetOf(const std::string& module) const {
+    const LoraConfig& config = adapter_.config;
+    if (IsFused(module)) {
+      const std::string experts = module.substr(0, module.rfind(".experts") + 8);
+      const bool both = IsTargetParameter(config, experts + ".gate_up_proj") &&
+                        IsTargetParameter(config, experts + ".down_proj");
+      for (const char* parameter : {".gate_up_proj", ".down_proj"}) {
+        if (both && (parameter == std::string_view(".gate_up_proj")) != (module != experts))
+          continue;
+        if (IsTargetParameter(config, experts + parameter)) return experts + parameter;
+      }
+      FailTensor(module, "is not among the config's target_parameters");
+    }
+    if (IsTarget(config, module)) return module;
+    if (IsTargetParameter(config, module + ".weight")) return module + ".weight";
+    FailTensor(module, "is not among the config's target_modules");
+  }
+
+  void SplitFused() {
+    std::vector<AdapterFile::Pair> pairs;
+    for (AdapterFile::Pair& pair : adapter_.pairs) {
+      if (!IsFused(pair.module)) {
+        pairs.push_back(std::move(pair));
+        continue;
+      }
+      const std::string module = std::exchange(pair.module, TargetOf(pair.module));
+      try {
+        for (auto& one : SplitFusedPair(pair, adapter_.config.use_rslora, &adapter_.storage))
+          pairs.push_back(std::move(one));
+      } catch (const std::invalid_argument& e) {
+        FailTensor(module, e.what());
+      }
+    }
+    adapter_.pairs = std::move(pairs);
+    if (adapter_.config.target_parameters.empty()) return;
+    std::ranges::sort(adapter_.pairs, {}, &AdapterFile::Pair::module);
+    LoraConfig described = ConfigOfPairs(adapter_.pairs);
+    described.base_model_name_or_path = adapter_.config.base_model_name_or_path;
+    described.lora_dropout = adapter_.config.lora_dropout;
+    described.use_rslora = adapter_.config.use_rslora;
+    adapter_.config = described;
   }
 
   AdapterFile& adapter_;

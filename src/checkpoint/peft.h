@@ -30,8 +30,9 @@ struct AdapterFile {
   std::map<std::string, Tensor> base_copies;
 };
 
-// Every tensor of the file is in a pair, every pair is whole, and ranks agree with the config;
-// otherwise throws Error naming the file and the tensor.
+// Pairs of experts' fused parameters become pairs of every expert (fused_experts.h), and the config
+// one that says so, under the names of Qwen3-MoE. Every tensor of the file is in a pair, every pair
+// is whole, and ranks agree with the config; otherwise throws Error naming the file and the tensor.
 AdapterFile ReadAdapter(const std::string& dir);
 
 struct AdapterPairToWrite {
