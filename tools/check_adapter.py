@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from expert_adapters import split_fused
 from reference_model import load_model, logprobs_of, quiet, read_token_lines, sequence_logits, versions
 from reference_nll import write_token_lines
 
@@ -48,6 +49,10 @@ def require_all_loaded(model, adapter_dir):
 
     file = load_file(Path(adapter_dir) / "adapter_model.safetensors")
     state = get_peft_model_state_dict(model, save_embedding_layers=False)
+    if any(".experts.0." in name for name in file):  # which peft has fused
+        mixtral = any(".block_sparse_moe." in name for name in file)
+        names = ("w1", "w3", "w2") if mixtral else ("gate_proj", "up_proj", "down_proj")
+        state = split_fused(state, model.config.num_local_experts, names)
     if sorted(file) != sorted(state):
         sys.exit(f"{adapter_dir}: peft and the file differ in keys: {sorted(set(file) ^ set(state))[:6]}")
     changed = [name for name in file if not torch.equal(file[name].float(), state[name].float())]

@@ -16,14 +16,16 @@ import numpy as np
 import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from expert_adapters import keep_block_diagonal, split_fused, split_fused_weight
 from reference_model import load_model, logprobs_of, quiet, sequence_logits, versions
 
 # 7, 1: short ones beside a boundary; 70 and 131: across one and two attention blocks of 64.
 LENGTHS = (7, 70, 1, 131)
 STEPS = 10
 RANK, ALPHA = 4, 8
+DECIDED = 3.0
 LORA_LR, FULL_LR = 1e-3, 1e-4
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -36,6 +38,8 @@ class Family:
     config: dict
     extra_lora_runs: dict = field(default_factory=dict)
     extra_full_runs: dict = field(default_factory=dict)
+    expert_names: tuple = ()  # what the files call gate, up and down of an expert
+    fused_adapters: bool = False  # also as peft itself writes adapters of experts
 
 
 def base_config(architecture, model_type, **changes):
@@ -119,6 +123,41 @@ FAMILIES = {
         ),
         extra_lora_runs={"weight_decay": {"weight_decay": 0.1}},
     ),
+    # Layers 0 and 2 have experts, layer 1 is dense; weights of the two experts divided by their sum.
+    "qwen3_moe": Family(
+        20,
+        base_config(
+            "Qwen3MoeForCausalLM", "qwen3_moe", hidden_size=32, intermediate_size=48, head_dim=16,
+            attention_bias=False, rms_norm_eps=1e-6, num_hidden_layers=3, mlp_only_layers=[1], decoder_sparse_step=1,
+            num_experts=5, num_experts_per_tok=2, moe_intermediate_size=24, norm_topk_prob=True,
+            tie_word_embeddings=False, use_sliding_window=False, sliding_window=None, dtype="float32",
+            rope_parameters={"rope_theta": 1000000.0, "rope_type": "default"},
+        ),
+        expert_names=("gate_proj", "up_proj", "down_proj"),
+        fused_adapters=True,
+    ),
+    # Probabilities as they are, every second layer; three of six experts, tied.
+    "qwen3_moe_plain": Family(
+        18,
+        base_config(
+            "Qwen3MoeForCausalLM", "qwen3_moe", hidden_size=32, intermediate_size=48, head_dim=16,
+            attention_bias=False, rms_norm_eps=1e-6, decoder_sparse_step=2, mlp_only_layers=[],
+            num_experts=6, num_experts_per_tok=3, moe_intermediate_size=20, norm_topk_prob=False,
+            tie_word_embeddings=False, use_sliding_window=False, rope_theta=1000000.0, rope_scaling=None,
+            torch_dtype="float32",
+        ),
+        expert_names=("gate_proj", "up_proj", "down_proj"),
+    ),
+    # The same experts under Mixtral's names.
+    "mixtral": Family(
+        19,
+        base_config(
+            "MixtralForCausalLM", "mixtral", hidden_size=48, num_attention_heads=3, num_key_value_heads=1,
+            intermediate_size=32, num_local_experts=4, num_experts_per_tok=2, router_jitter_noise=0.0,
+            sliding_window=None, tie_word_embeddings=False, rope_theta=1000000.0, torch_dtype="float32",
+        ),
+        expert_names=("w1", "w3", "w2"),
+    ),
 }
 
 
@@ -126,6 +165,21 @@ def random_weight(name, shape, generator):
     """Far from every default, so that a forgotten norm weight or bias shows. Values that bf16 holds, as in real
     checkpoints: then a bf16 run differs by its arithmetic alone, not by the rounding of its weights."""
     return bf16_values(unrounded_weight(name, torch.randn(shape, generator=generator), shape))
+
+
+def decide_routers(family, model, generator):
+    """Every token's embedding leans towards k experts, and routers look there: random routers would have near ties, at
+    which bf16 chooses another expert than f32, rightly, and no comparison of numbers holds."""
+    experts, active = num_experts(family), family.config["num_experts_per_tok"]
+    embedding = model.get_input_embeddings().weight
+    directions, _ = torch.linalg.qr(torch.randn((embedding.shape[1], experts), generator=generator))
+    for row in embedding:
+        chosen = torch.randperm(experts, generator=generator)[:active]
+        row += DECIDED * directions[:, chosen].sum(1)
+    embedding.copy_(bf16_values(embedding))
+    for name, weight in model.named_parameters():
+        if name.endswith("mlp.gate.weight"):
+            weight.copy_(bf16_values(directions.T + 0.2 * weight))
 
 
 def bf16_values(tensor):
@@ -139,7 +193,7 @@ def unrounded_weight(name, noise, shape):
         return 0.2 * noise
     if name.endswith("embed_tokens.weight"):
         return 0.35 * noise
-    return 0.8 / shape[1] ** 0.5 * noise
+    return 0.8 / shape[-1] ** 0.5 * noise
 
 
 def write_base(family, folder):
@@ -152,6 +206,8 @@ def write_base(family, folder):
     with torch.no_grad():
         for name, weight in sorted(model.named_parameters()):  # a tied lm_head is listed once
             weight.copy_(random_weight(name, weight.shape, generator))
+        if family.expert_names:
+            decide_routers(family, model, generator)
     with tempfile.TemporaryDirectory() as scratch:
         model.save_pretrained(scratch)
         shutil.copy(Path(scratch) / "model.safetensors", folder / "model.safetensors")
@@ -160,8 +216,9 @@ def write_base(family, folder):
 def write_adapter(family, base_folder, folder):
     """A as peft draws it; B random, since peft's zero would leave half of the arithmetic untested."""
     torch.manual_seed(family.seed)
+    targets = ["q_proj", "k_proj", "v_proj", "o_proj"] if family.expert_names else TARGETS
     lora = LoraConfig(
-        r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=TARGETS, bias="none", task_type="CAUSAL_LM"
+        r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=targets, bias="none", task_type="CAUSAL_LM"
     )
     model = get_peft_model(load_model(base_folder), lora)
     with torch.no_grad():
@@ -176,7 +233,58 @@ def write_adapter(family, base_folder, folder):
     config = json.loads(config_file.read_text())
     config["base_model_name_or_path"] = None  # a path of this machine
     config["target_modules"] = sorted(config["target_modules"])  # a set: its order changes from run to run
+    if family.expert_names:
+        add_expert_pairs(family, base_folder, folder, config)
     config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def add_expert_pairs(family, base_folder, folder, config):
+    """One pair per expert and projection, under the names of the checkpoint, of rank RANK / active experts. peft fuses
+    them when it loads them, for which the config's own r must be theirs."""
+    rank = max(1, RANK // family.config["num_experts_per_tok"])
+    config["rank_pattern"] = {target: RANK for target in config["target_modules"]}
+    config["r"] = rank
+    config["target_modules"] = sorted([*config["target_modules"], *family.expert_names])
+    generator = torch.Generator().manual_seed(family.seed + 1)
+    weights, pairs = load_file(base_folder / "model.safetensors"), load_file(folder / "adapter_model.safetensors")
+    for name in sorted(weights):
+        if ".experts." not in name:
+            continue
+        (out, inputs), key = weights[name].shape, "base_model.model." + name.removesuffix(".weight")
+        uniform = 2 * torch.rand((rank, inputs), generator=generator) - 1
+        pairs[key + ".lora_A.weight"] = bf16_values(uniform / inputs**0.5)
+        pairs[key + ".lora_B.weight"] = bf16_values(0.1 * torch.randn((out, rank), generator=generator))
+    save_file(pairs, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+
+
+def save_by_peft(model, folder):
+    model.save_pretrained(folder, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)
+    config_file = folder / "adapter_config.json"
+    config = json.loads(config_file.read_text())
+    config["base_model_name_or_path"] = None
+    for key in ("target_modules", "target_parameters"):
+        config[key] = sorted(config[key])
+    config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+@torch.no_grad()
+def fused_tensors(family, folder, batch):
+    """Adapters of the experts' fused parameters: our pairs as peft saves them again, and one that peft made itself,
+    where gate and up have one A. Returns what the latter computes."""
+    save_by_peft(load_trainable(family, folder, folder / "adapter"), folder / "adapter_pairs_fused")
+    torch.manual_seed(family.seed + 2)
+    lora = LoraConfig(
+        r=3, lora_alpha=6, target_modules=["v_proj"], rank_pattern={"v_proj": 2, "down_proj": 4},
+        target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj", "mlp.gate.weight"], task_type="CAUSAL_LM",
+    )
+    model = get_peft_model(load_model(folder), lora)
+    for name, weight in model.named_parameters():
+        if ".lora_B." in name:
+            weight.copy_(0.1 * torch.randn(weight.shape))
+    model.eval()
+    save_by_peft(model, folder / "adapter_fused")
+    return {"fused_logprobs": weighted_loss(model, batch)[2]}
 
 
 def make_batch(family):
@@ -220,17 +328,23 @@ def train(model, batch, lr, weight_decay=0.0, max_norm=None):
     return losses, norms
 
 
-def load_trainable(base_folder, adapter_folder):
+def load_trainable(family, base_folder, adapter_folder):
     model = PeftModel.from_pretrained(load_model(base_folder), adapter_folder, is_trainable=True)
+    if family.expert_names:
+        keep_block_diagonal(model, num_experts(family))
     return model.eval()
 
 
-def lora_gradients(model):
+def num_experts(family):
+    return family.config.get("num_experts") or family.config["num_local_experts"]
+
+
+def lora_gradients(family, model):
     """Gradients under the keys of peft's own file: its state dict, with each weight replaced by its gradient."""
     gradients = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
     state = get_peft_model_state_dict(model, state_dict=gradients)
     assert len(state) == len(gradients)
-    return state
+    return split_fused(state, num_experts(family), family.expert_names) if family.expert_names else state
 
 
 def batch_tensors(batch):
@@ -244,21 +358,24 @@ def batch_tensors(batch):
     }
 
 
-def expected_tensors(folder, batch):
+def expected_tensors(family, folder, batch):
     tensors = batch_tensors(batch)
     model = load_model(folder)
     loss, tensors["logits"], tensors["logprobs"] = weighted_loss(model, batch)
     loss.backward()
     tensors["loss"] = loss.reshape(1)
     for name, weight in model.named_parameters():
-        tensors["grad." + name] = weight.grad
+        for part, gradient in split_fused_weight(name, weight.grad, family.expert_names):
+            tensors["grad." + part] = gradient
 
-    model = load_trainable(folder, folder / "adapter")
+    model = load_trainable(family, folder, folder / "adapter")
     loss, tensors["lora_logits"], tensors["lora_logprobs"] = weighted_loss(model, batch)
     loss.backward()
     tensors["lora_loss"] = loss.reshape(1)
-    for name, gradient in lora_gradients(model).items():
+    for name, gradient in lora_gradients(family, model).items():
         tensors["lora_grad." + name] = gradient
+    if family.fused_adapters:
+        tensors |= fused_tensors(family, folder, batch)
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
 
 
@@ -266,7 +383,7 @@ def training_runs(family, folder, batch):
     """{"lora_losses": [...], "lora_grad_norms": [...], "lora_losses_<variant>": ...} and the same for full."""
     adapter = folder / "adapter"
     methods = {
-        "lora": (LORA_LR, lambda: load_trainable(folder, adapter), {"": {}, **family.extra_lora_runs}),
+        "lora": (LORA_LR, lambda: load_trainable(family, folder, adapter), {"": {}, **family.extra_lora_runs}),
         "full": (FULL_LR, lambda: load_model(folder), {"": {}, **family.extra_full_runs}),
     }
     runs = {}
@@ -286,7 +403,7 @@ def make_family(name, folder):
     write_base(family, folder)
     write_adapter(family, folder, folder / "adapter")
     batch = make_batch(family)
-    tensors = expected_tensors(folder, batch)
+    tensors = expected_tensors(family, folder, batch)
     save_file(tensors, folder / "expected.safetensors")
     golden = {
         "family": name,

@@ -238,7 +238,7 @@ TEST_P(BitsTest, CachedEqualsWhole) {
 
 INSTANTIATE_TEST_SUITE_P(Families, BitsTest,
                          ::testing::Combine(::testing::Values("llama", "llama_bias", "qwen2",
-                                                              "qwen3"),
+                                                              "qwen3", "qwen3_moe", "mixtral"),
                                             ::testing::Values(DType::kF32, DType::kBF16)),
                          [](const auto& param) {
                            return std::get<0>(param.param) + "_" +

@@ -16,13 +16,19 @@ struct Family {
   bool qkv_bias;              // always there
   bool reads_attention_bias;  // `attention_bias` switches q, k, v and o
   bool qk_norm;
+  const ExpertNames* experts;  // null: dense
 };
 
-constexpr std::array<Family, 4> kFamilies = {{
-    {"llama", false, true, false},
-    {"mistral", false, false, false},
-    {"qwen2", true, false, false},
-    {"qwen3", false, true, true},
+constexpr ExpertNames kQwenExperts = {"mlp", "gate_proj", "up_proj", "down_proj"};
+constexpr ExpertNames kMixtralExperts = {"block_sparse_moe", "w1", "w3", "w2"};
+
+constexpr std::array<Family, 6> kFamilies = {{
+    {"llama", false, true, false, nullptr},
+    {"mistral", false, false, false, nullptr},
+    {"qwen2", true, false, false, nullptr},
+    {"qwen3", false, true, true, nullptr},
+    {"qwen3_moe", false, true, true, &kQwenExperts},
+    {"mixtral", false, false, false, &kMixtralExperts},
 }};
 
 // Reads keys of config.json with errors that name file and key.
@@ -118,11 +124,33 @@ void RefuseUnsupported(const Reader& reader, ModelConfig* config) {
     Fail(ErrorCode::kUnsupported, "{}: partial_rotary_factor is not supported", reader.where());
   }
   // A sliding window equals full attention as long as the context stays inside it.
-  const bool window = reader.Get<bool>("use_sliding_window", config->model_type == "mistral");
+  const bool by_default = config->model_type == "mistral" || config->model_type == "mixtral";
+  const bool window = reader.Get<bool>("use_sliding_window", by_default);
   if (window && reader.Has("sliding_window")) {
     config->max_position_embeddings =
         std::min(config->max_position_embeddings, reader.NeedSize("sliding_window"));
   }
+}
+
+// Keys and defaults of Qwen3MoeConfig and MixtralConfig.
+void ReadExperts(const Reader& reader, const ExpertNames* names, ModelConfig* config) {
+  if (names == nullptr) return;
+  const bool mixtral = names == &kMixtralExperts;
+  config->expert_names = names;
+  const char* count = reader.Has("num_local_experts") ? "num_local_experts" : "num_experts";
+  config->num_experts = reader.NeedSize(count);
+  config->num_experts_per_tok = reader.NeedSize("num_experts_per_tok");
+  config->moe_intermediate_size =
+      mixtral ? config->intermediate_size : reader.NeedSize("moe_intermediate_size");
+  config->norm_topk_prob = mixtral || reader.Get<bool>("norm_topk_prob", false);
+  if (config->num_experts_per_tok > config->num_experts) {
+    Fail(ErrorCode::kCorruptFile, "{}: num_experts_per_tok is {}, but there are {} experts",
+         reader.where(), config->num_experts_per_tok, config->num_experts);
+  }
+  if (mixtral) return;
+  config->decoder_sparse_step = reader.GetSize("decoder_sparse_step", 1);
+  config->mlp_only_layers =
+      reader.Get<std::vector<int64_t>>("mlp_only_layers", std::vector<int64_t>());
 }
 
 void CheckShapes(const ModelConfig& c, const std::string& where) {
@@ -141,6 +169,18 @@ void CheckShapes(const ModelConfig& c, const std::string& where) {
 }
 
 }  // namespace
+
+// As Qwen3MoeDecoderLayer decides.
+bool ModelConfig::has_experts(int64_t layer) const {
+  return num_experts > 0 && (layer + 1) % decoder_sparse_step == 0 &&
+         std::find(mlp_only_layers.begin(), mlp_only_layers.end(), layer) == mlp_only_layers.end();
+}
+
+int64_t ModelConfig::num_expert_layers() const {
+  int64_t count = 0;
+  for (int64_t l = 0; l < num_hidden_layers; ++l) count += has_experts(l) ? 1 : 0;
+  return count;
+}
 
 std::vector<std::string> SupportedModelTypes() {
   std::vector<std::string> types;
@@ -169,6 +209,7 @@ ModelConfig ReadModelConfig(const Json& json, const std::string& where) {
   config.o_bias = attention_bias;
   config.mlp_bias = reader.Get<bool>("mlp_bias", false);
   config.qk_norm = family.qk_norm;
+  ReadExperts(reader, family.experts, &config);
   ReadRope(reader, &config);
   RefuseUnsupported(reader, &config);
   CheckShapes(config, where);

@@ -10,8 +10,14 @@
 
 namespace lorikeet {
 
+// What a family calls the modules of its experts, below "model.layers.N.".
+struct ExpertNames {
+  const char* block;  // "mlp": holds `gate`, the router, and experts.0, experts.1, ...
+  const char *gate_proj, *up_proj, *down_proj;  // of an expert
+};
+
 struct ModelConfig {
-  std::string model_type;  // llama, mistral, qwen2, qwen3
+  std::string model_type;  // llama, mistral, qwen2, qwen3, qwen3_moe, mixtral
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
   int64_t num_hidden_layers = 0;
@@ -29,9 +35,20 @@ struct ModelConfig {
   bool mlp_bias = false;
   bool qk_norm = false;  // qwen3: RMS norm of every head's query and key
 
+  // Mixtures of experts; num_experts is 0 in dense models.
+  int64_t num_experts = 0;               // E; mixtral calls it num_local_experts
+  int64_t num_experts_per_tok = 0;       // k, active per token
+  int64_t moe_intermediate_size = 0;     // F of an expert; mixtral calls it intermediate_size
+  bool norm_topk_prob = false;           // the k probabilities are divided by their sum
+  int64_t decoder_sparse_step = 1;       // every so many layers have experts, the others one MLP
+  std::vector<int64_t> mlp_only_layers;  // layers without experts all the same
+  const ExpertNames* expert_names = nullptr;  // null in dense models
+
   int64_t group() const { return num_attention_heads / num_key_value_heads; }  // G
   int64_t q_size() const { return num_attention_heads * head_dim; }            // H * Dh
   int64_t kv_size() const { return num_key_value_heads * head_dim; }           // K * Dh
+  bool has_experts(int64_t layer) const;
+  int64_t num_expert_layers() const;
 };
 
 // `where` names the source in errors. Throws Error for an unknown family, a missing or impossible

@@ -14,6 +14,7 @@
 #include "kernels/cast.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/embedding.h"
+#include "kernels/expert_rows.h"
 #include "kernels/heads.h"
 #include "kernels/rms_norm.h"
 #include "kernels/swiglu.h"
@@ -59,6 +60,23 @@ Factors MakeFactors(Operands& memory, const ProductShape& p) {
   return {memory.Random(p.operands, {a_turned ? p.k : p.m, a_turned ? p.m : p.k}),
           memory.Random(p.operands, {b_turned ? p.n : p.k, b_turned ? p.k : p.n}),
           memory.Zero(p.result, {p.m, p.n})};
+}
+
+Routing MakeRouting(Operands& memory, const RouteShape& s) {
+  const int64_t T = s.tokens, E = s.experts, k = s.active;
+  return {memory.Zero(kF32, {T, E}),        memory.Zero(DType::kI32, {T, k}),
+          memory.Zero(kF32, {T * k}),       memory.Zero(DType::kI32, {T * k}),
+          memory.Zero(DType::kI32, {T, k}), memory.Zero(DType::kI32, {E + 1})};
+}
+std::string RouteText(const RouteShape& s) {
+  return fmt::format("{} to {} of {}", s.tokens, s.active, s.experts);
+}
+
+// n different ones of T tokens, evenly spread.
+std::vector<int32_t> Spread(int64_t T, int64_t n) {
+  std::vector<int32_t> tokens(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) tokens[static_cast<size_t>(i)] = static_cast<int32_t>(i * T / n);
+  return tokens;
 }
 
 // A packed batch's queries, keys and values.
@@ -322,6 +340,77 @@ KernelCall SwigluBackwardCall(int64_t T, int64_t F, DType C) {
     const Tensor dgate = memory.Zero(C, {T, F}), dup = memory.Zero(C, {T, F});
     const Tensor h = memory.Zero(C, {T, F});
     return [=] { SwigluBackward(dh, gate, up, dgate, dup, h); };
+  };
+  return call;
+}
+
+KernelCall WeightedSwigluForwardCall(int64_t T, int64_t F, DType C) {
+  KernelCall call =
+      Call("WeightedSwigluForward", Shape(T, F), 5 * T * F, 3 * Width(C) * T * F + kF32Bytes * T);
+  call.prepare = [=](Operands& memory) -> Run {
+    const Tensor gate = memory.Random(C, {T, F}), up = memory.Random(C, {T, F});
+    const Tensor weights = memory.Random(kF32, {T}), h = memory.Zero(C, {T, F});
+    return [=] { WeightedSwigluForward(gate, up, weights, h); };
+  };
+  return call;
+}
+
+KernelCall WeightedSwigluBackwardCall(int64_t T, int64_t F, DType C) {
+  KernelCall call = Call("WeightedSwigluBackward", Shape(T, F), 15 * T * F,
+                         kF32Bytes * (T * F + 2 * T) + 5 * Width(C) * T * F);
+  call.prepare = [=](Operands& memory) -> Run {
+    const Tensor dh = memory.Random(kF32, {T, F}), weights = memory.Random(kF32, {T});
+    const Tensor gate = memory.Random(C, {T, F}), up = memory.Random(C, {T, F});
+    const Tensor dgate = memory.Zero(C, {T, F}), dup = memory.Zero(C, {T, F});
+    const Tensor h = memory.Zero(C, {T, F}), dweights = memory.Zero(kF32, {T});
+    return [=] { WeightedSwigluBackward(dh, gate, up, weights, dgate, dup, h, dweights); };
+  };
+  return call;
+}
+
+KernelCall RouteForwardCall(const RouteShape& s) {
+  const int64_t T = s.tokens, E = s.experts, k = s.active;
+  KernelCall call = Call("RouteForward", RouteText(s), (4 + k) * T * E,
+                         kF32Bytes * (2 * T * E + 4 * T * k + E + 1));
+  call.prepare = [=](Operands& memory) -> Run {
+    const Tensor logits = memory.Random(kF32, {T, E});
+    const Routing routing = MakeRouting(memory, s);
+    return [=] { RouteForward(logits, true, routing); };
+  };
+  return call;
+}
+
+KernelCall RouteBackwardCall(const RouteShape& s, DType C) {
+  const int64_t T = s.tokens, E = s.experts, k = s.active;
+  KernelCall call = Call("RouteBackward", RouteText(s), T * E + 4 * T * k,
+                         kF32Bytes * (T * E + 4 * T * k) + Width(C) * T * E);
+  call.prepare = [=](Operands& memory) -> Run {
+    const Tensor logits = memory.Random(kF32, {T, E}), dweights = memory.Random(kF32, {T * k});
+    const Tensor dlogits = memory.Zero(C, {T, E});
+    const Routing routing = MakeRouting(memory, s);
+    RouteForward(logits, true, routing);
+    return [=] { RouteBackward(routing, dweights, true, dlogits); };
+  };
+  return call;
+}
+
+KernelCall GatherRowsCall(int64_t T, int64_t n, int64_t D, DType from, DType to) {
+  KernelCall call = Call("GatherRows", fmt::format("{} x {} of {}", n, D, T), 0,
+                         kF32Bytes * n + (Width(from) + Width(to)) * n * D);
+  if (from != to) call.kernel += " to " + std::string(DTypeName(to));
+  call.prepare = [=](Operands& memory) -> Run {
+    const Tensor x = memory.Random(from, {T, D}), out = memory.Zero(to, {n, D});
+    return [=, tokens = Spread(T, n)] { GatherRows(x, tokens, out); };
+  };
+  return call;
+}
+
+KernelCall AddToRowsCall(int64_t T, int64_t n, int64_t D) {
+  KernelCall call =
+      Call("AddToRows", fmt::format("{} x {} of {}", n, D, T), n * D, kF32Bytes * (n + 3 * n * D));
+  call.prepare = [=](Operands& memory) -> Run {
+    const Tensor rows = memory.Random(kF32, {n, D}), sums = memory.Zero(kF32, {T, D});
+    return [=, tokens = Spread(T, n)] { AddToRows(rows, tokens, sums); };
   };
   return call;
 }

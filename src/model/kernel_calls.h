@@ -75,6 +75,18 @@ KernelCall RmsNormBackwardCall(int64_t T, int64_t D, DType C, bool with_dw);
 KernelCall SwigluForwardCall(int64_t T, int64_t F, DType C);
 KernelCall SwigluRecomputeCall(int64_t T, int64_t F, DType C);
 KernelCall SwigluBackwardCall(int64_t T, int64_t F, DType C);
+KernelCall WeightedSwigluForwardCall(int64_t T, int64_t F, DType C);
+KernelCall WeightedSwigluBackwardCall(int64_t T, int64_t F, DType C);
+
+// T tokens to k of E experts; n of T rows of D.
+struct RouteShape {
+  int64_t tokens = 0, experts = 0, active = 0;
+};
+KernelCall RouteForwardCall(const RouteShape& s);
+KernelCall RouteBackwardCall(const RouteShape& s, DType C);
+KernelCall GatherRowsCall(int64_t T, int64_t n, int64_t D, DType from, DType to);
+KernelCall AddToRowsCall(int64_t T, int64_t n, int64_t D);
+
 KernelCall TargetLogprobsCall(int64_t rows, int64_t V);
 KernelCall LogprobBackwardCall(int64_t rows, int64_t V, DType C);
 KernelCall ConvertCall(int64_t T, int64_t D, DType C);

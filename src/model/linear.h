@@ -31,6 +31,8 @@ struct LoraPair {
   Tensor a, bt;      // (R, in), (R, out) f32: master copies
   Tensor da, dbt;    // their gradients; empty when not trained
   Tensor a_c, bt_c;  // in C, what products read; the masters themselves when C is f32
+  // Experts may share a factor: then the tensors above are those of an earlier pair of the adapter.
+  bool borrows_a = false, borrows_b = false;
 };
 
 // What LinearForward keeps for the backward: s (x A^T) transposed, (R, T) C.

@@ -3,23 +3,46 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "model/memory_plan.h"
 
 namespace lorikeet {
 
 struct LinearShape {
-  std::string name;  // module path; the layers' under that of layer 0
+  std::string name;  // module path; the layers' under that of the first layer that has it
   int64_t in, out;
   int64_t r = 0;  // rank of its adapter, 0: none
 };
 
 struct LinearShapes {
-  std::array<LinearShape, kLinearsPerLayer> layer;  // by LinearIndex, every layer alike
+  // By LinearIndex, alike in every layer that has them: attention in all, the MLP in dense ones.
+  std::array<LinearShape, kLinearsPerLayer> layer;
+  // Of layers with experts: the router, and gate, up and down of each expert.
+  LinearShape router;
+  std::array<LinearShape, 3> expert;
   LinearShape head;
 };
 
 LinearShapes PlainShapes(const ModelConfig& config);
+
+// Those that the model has.
+std::vector<const LinearShape*> ShapesOf(const ModelConfig& config, const LinearShapes& shapes);
+
+// fn(linear, how many there are in all layers, how many of them meet a token); without the head.
+template <class Fn>
+void ForEachShape(const ModelConfig& c, const LinearShapes& shapes, const Fn& fn) {
+  const int64_t L = c.num_hidden_layers, experts = c.num_expert_layers();
+  for (size_t i = 0; i < kLinearsPerLayer; ++i) {
+    const int64_t count = i < kGate ? L : L - experts;
+    if (count > 0) fn(shapes.layer[i], count, count);
+  }
+  if (experts == 0) return;
+  fn(shapes.router, experts, experts);
+  for (const LinearShape& linear : shapes.expert) {
+    fn(linear, experts * c.num_experts, experts * c.num_experts_per_tok);
+  }
+}
 
 // With the adapters of a run; a target for single layers counts for all. Throws Error for a target
 // that matches nothing.

@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <tuple>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "checkpoint/adapter_formats.h"
+#include "checkpoint/adapter_pairs.h"
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/random.h"
@@ -15,8 +20,11 @@ namespace {
 // The named sets, as the module names that peft knows.
 const std::vector<std::string>* SetNamed(const std::string& name) {
   static const std::vector<std::string> attention = {"q_proj", "k_proj", "v_proj", "o_proj"};
-  static const std::vector<std::string> mlp = {"gate_proj", "up_proj", "down_proj"};
+  static const std::vector<std::string> mlp = {"gate_proj", "up_proj", "down_proj",
+                                               "w1",        "w3",      "w2"};
+  static const std::vector<std::string> router = {"gate"};
   if (name == "attention" || name == "attn") return &attention;
+  if (name == "router") return &router;
   return name == "mlp" ? &mlp : nullptr;
 }
 
@@ -27,6 +35,8 @@ LoraConfig ForTarget(const std::string& target) {
     config.target_modules = *set;
   } else if (target == "all-linear") {
     config.target_regex = target;
+  } else if (target == "experts") {
+    config.target_regex = ".*[.]experts[.].*";
   } else {
     config.target_modules = {target};
   }
@@ -39,25 +49,29 @@ std::vector<std::string> ModulesOf(Model& model) {
   return modules;
 }
 
+std::string LastPart(const std::string& module) { return module.substr(module.rfind('.') + 1); }
+bool IsExpert(const std::string& module) { return module.find(".experts.") != std::string::npos; }
+bool IsRouter(const std::string& module) { return LastPart(module) == "gate"; }
+
 // What adapter_config.json lists, since peft knows no set names: the last part of a path where
 // every module of that name is adapted, else the whole path.
 std::vector<std::string> PeftTargets(const std::vector<std::string>& modules,
                                      const std::vector<std::string>& targets) {
+  std::unordered_map<std::string, int64_t> left;  // modules of a name that are not adapted
+  for (const std::string& module : modules) ++left[LastPart(module)];
+  for (const std::string& target : targets) --left[LastPart(target)];
   std::vector<std::string> written;
+  std::unordered_set<std::string> known;
   for (const std::string& target : targets) {
-    const std::string name = target.substr(target.rfind('.') + 1);
-    const LoraConfig by_name = ForTarget(name);
-    const auto count = [&](const std::vector<std::string>& in) {
-      return std::count_if(in.begin(), in.end(),
-                           [&](const std::string& module) { return IsTarget(by_name, module); });
-    };
-    const std::string& entry = count(targets) == count(modules) ? name : target;
-    if (std::find(written.begin(), written.end(), entry) == written.end()) written.push_back(entry);
+    const std::string name = LastPart(target);
+    const std::string& entry = left[name] == 0 ? name : target;
+    if (known.insert(entry).second) written.push_back(entry);
   }
   return written;
 }
 
 void InitialiseA(const LoraPair& pair, uint64_t seed, double init_a) {
+  if (pair.borrows_a) return;
   const RandomStream random(seed, "lora_a", pair.module);
   const double bound = init_a / std::sqrt(static_cast<double>(pair.a.cols()));
   float* a = pair.a.as<float>();
@@ -65,6 +79,70 @@ void InitialiseA(const LoraPair& pair, uint64_t seed, double init_a) {
     a[i] = static_cast<float>(bound * (2 * random.Uniform(static_cast<uint64_t>(i)) - 1));
   }
 }
+
+// Of an expert's modules gate and up read the hidden state and down writes it.
+bool HiddenSideIsB(const Linear& linear) {
+  const std::string name = LastPart(linear.name);
+  return name == "down_proj" || name == "w2";
+}
+
+// What Qwen3-MoE calls a module of Mixtral's experts; others as they are called.
+std::string CommonName(const std::string& module) {
+  const std::string block = ".block_sparse_moe.";
+  const size_t at = module.find(block);
+  if (at == std::string::npos) return module;
+  std::string common = module.substr(0, at) + ".mlp." + module.substr(at + block.size());
+  const std::string last = LastPart(common);
+  const char* name = last == "w1" ? "gate_proj" : last == "w3" ? "up_proj" : "down_proj";
+  if (IsExpert(common)) common.replace(common.size() - last.size(), last.size(), name);
+  return common;
+}
+
+// "model.layers.0.mlp.experts.3.up_proj" -> "model.layers.0.mlp.experts.up_proj".
+std::string WithoutExpert(const std::string& module) {
+  const std::string experts = ".experts.";
+  const size_t at = module.find(experts) + experts.size();
+  return module.substr(0, at) + LastPart(module);
+}
+
+bool SameValues(const Tensor& a, const Tensor& b) {
+  return a.dtype == b.dtype && a.size() == b.size() &&
+         std::memcmp(a.data, b.data, static_cast<size_t>(a.bytes())) == 0;
+}
+
+// Which layers' experts share their factors on the hidden side, by what a file holds. A file has no
+// word for it; but only shared factors of gate and up are equal in all experts.
+class Sharing {
+ public:
+  explicit Sharing(const std::unordered_map<std::string, const AdapterFile::Pair*>& pairs) {
+    std::unordered_map<std::string, const AdapterFile::Pair*> first;
+    std::unordered_map<std::string, bool> equal;
+    for (const auto& [module, pair] : pairs) {
+      if (!IsExpert(module)) continue;
+      const std::string name = WithoutExpert(module), last = LastPart(module);
+      const bool down = last == "down_proj" || last == "w2";
+      const auto [at, is_first] = first.emplace(name, pair);
+      const AdapterFile::Pair& other = *at->second;
+      const bool same =
+          is_first || (SameValues(down ? pair->b : pair->a, down ? other.b : other.a));
+      const std::string experts = name.substr(0, name.rfind('.'));
+      equal.try_emplace(experts, true);
+      equal[experts] = equal[experts] && same;
+      if (!down && !is_first) reads_.insert(experts);
+    }
+    for (const auto& [experts, all] : equal) {
+      if (!all) reads_.erase(experts);
+    }
+  }
+  bool In(const std::string& module) const {
+    if (!IsExpert(module)) return false;
+    const std::string name = WithoutExpert(module);
+    return reads_.contains(name.substr(0, name.rfind('.')));
+  }
+
+ private:
+  std::unordered_set<std::string> reads_;  // with equal factors of gate or up
+};
 
 }  // namespace
 
@@ -78,14 +156,16 @@ std::vector<std::string> MatchTargets(const std::vector<std::string>& modules,
     bool any = false;
     for (size_t i = 0; i < modules.size(); ++i) {
       if (!IsTarget(by, modules[i])) continue;
+      if (target == "all-linear" && IsRouter(modules[i])) continue;
       chosen[i] = any = true;
     }
     if (!any) {
-      Fail(
-          ErrorCode::kInvalidArgument,
-          "target_modules: '{}' matches no module; use all-linear, attention, mlp, lm_head, module "
-          "names such as q_proj, or a regular expression for whole paths such as {}",
-          target, modules.front());
+      Fail(ErrorCode::kInvalidArgument,
+           "target_modules: '{}' matches no module; use all-linear, attention, mlp, experts, "
+           "router, "
+           "lm_head, module names such as q_proj, or a regular expression for whole paths such as "
+           "{}",
+           target, modules.front());
     }
   };
   if (!config.target_regex.empty()) choose(config, config.target_regex);
@@ -97,9 +177,14 @@ std::vector<std::string> MatchTargets(const std::vector<std::string>& modules,
   return result;
 }
 
+int ExpertRank(const LoraConfig& config, const ModelConfig& model) {
+  if (config.expert_r > 0) return config.expert_r;
+  return std::max(1, config.r / static_cast<int>(model.num_experts_per_tok));
+}
+
 LoraAdapter::LoraAdapter(Model& model, LoraConfig config)
     : config_(std::move(config)), compute_(model.compute()) {
-  slots_.assign(static_cast<size_t>(7 * model.config().num_hidden_layers + 1), -1);
+  slots_.assign(ModulesOf(model).size(), -1);
 }
 
 Tensor LoraAdapter::Own(DType dtype, int64_t rows, int64_t cols) {
@@ -108,20 +193,69 @@ Tensor LoraAdapter::Own(DType dtype, int64_t rows, int64_t cols) {
   return tensor;
 }
 
-void LoraAdapter::AddPair(const Linear& linear, int64_t r, float alpha) {
+// lender: an earlier pair whose factor on the hidden side is this one's too; null: none.
+LoraPair& LoraAdapter::AddPair(const Linear& linear, int64_t r, float alpha,
+                               const LoraPair* lender) {
   LoraPair pair;
   pair.module = linear.name;
   pair.r = r;
   pair.alpha = alpha;
   const auto rank = static_cast<float>(r);
   pair.scale = alpha / (config_.use_rslora ? std::sqrt(rank) : rank);
-  pair.a = Own(DType::kF32, r, linear.in_features());
-  pair.bt = Own(DType::kF32, r, linear.out_features());
+  const bool down = HiddenSideIsB(linear);
+  pair.borrows_a = lender != nullptr && !down;
+  pair.borrows_b = lender != nullptr && down;
   const bool copies = compute_ != DType::kF32;
-  pair.a_c = copies ? Own(compute_, r, linear.in_features()) : pair.a;
-  pair.bt_c = copies ? Own(compute_, r, linear.out_features()) : pair.bt;
+  const auto factor = [&](bool borrows, int64_t width, const Tensor& a, const Tensor& a_c) {
+    if (borrows) return std::pair(a, a_c);
+    const Tensor master = Own(DType::kF32, r, width);
+    return std::pair(master, copies ? Own(compute_, r, width) : master);
+  };
+  const LoraPair none;
+  const LoraPair& from = lender == nullptr ? none : *lender;
+  std::tie(pair.a, pair.a_c) = factor(pair.borrows_a, linear.in_features(), from.a, from.a_c);
+  std::tie(pair.bt, pair.bt_c) = factor(pair.borrows_b, linear.out_features(), from.bt, from.bt_c);
   slots_[static_cast<size_t>(linear.lora_slot)] = static_cast<int>(pairs_.size());
   pairs_.push_back(std::move(pair));
+  return pairs_.back();
+}
+
+// What peft's file says of this adapter. When peft fuses the pairs of experts it takes the config's
+// own r for their rank, so theirs stands there, and those of other modules in rank_pattern.
+void LoraAdapter::Describe(const std::vector<std::string>& modules,
+                           const std::vector<std::string>& targets) {
+  const int r = config_.r;
+  config_.target_modules = PeftTargets(modules, targets);
+  config_.target_regex.clear();
+  config_.expert_r = 0;
+  config_.shared_outer = false;
+  std::unordered_set<std::string> expert_names;
+  for (const LoraPair& pair : pairs_) {
+    if (!IsExpert(pair.module)) continue;
+    expert_names.insert(LastPart(pair.module));
+    config_.r = static_cast<int>(pair.r);
+  }
+  if (config_.r == r) return;
+  for (const LoraPair& pair : pairs_) {
+    if (IsExpert(pair.module) || pair.r == config_.r) continue;
+    const std::string name = LastPart(pair.module);
+    const std::string& key = expert_names.contains(name) ? pair.module : name;
+    config_.rank_pattern[key] = static_cast<int>(pair.r);
+    // peft sees a router as a parameter of this name.
+    if (IsRouter(pair.module)) config_.rank_pattern[name + ".weight"] = static_cast<int>(pair.r);
+  }
+}
+
+void LoraAdapter::Redescribe() {
+  std::vector<AdapterFile::Pair> described;
+  for (const LoraPair& pair : pairs_) {
+    described.push_back({pair.module, {}, {}, pair.alpha, static_cast<int>(pair.r)});
+  }
+  LoraConfig config = ConfigOfPairs(described);
+  config.base_model_name_or_path = config_.base_model_name_or_path;
+  config.lora_dropout = config_.lora_dropout;
+  config.use_rslora = config_.use_rslora;
+  config_ = std::move(config);
 }
 
 LoraAdapter LoraAdapter::Create(Model& model, const LoraConfig& config, uint64_t seed,
@@ -129,16 +263,25 @@ LoraAdapter LoraAdapter::Create(Model& model, const LoraConfig& config, uint64_t
   if (config.r < 1)
     Fail(ErrorCode::kInvalidArgument, "lora_r is {}; it must be at least 1", config.r);
   LoraAdapter adapter(model, config);
-  const std::vector<std::string> targets = MatchTargets(ModulesOf(model), config);
+  const std::vector<std::string> modules = ModulesOf(model);
+  const std::vector<std::string> targets = MatchTargets(modules, config);
+  const std::unordered_set<std::string> chosen(targets.begin(), targets.end());
+  adapter.pairs_.reserve(targets.size());  // lenders stay where they are
+  std::unordered_map<std::string, const LoraPair*> lenders;
   ForEachLinear(model.weights(), [&](Linear& linear) {
-    if (std::find(targets.begin(), targets.end(), linear.name) == targets.end()) return;
-    adapter.AddPair(linear, RankOf(config, linear.name), AlphaOf(config, linear.name));
+    if (!chosen.contains(linear.name)) return;
+    const bool expert = IsExpert(linear.name);
+    const int r = expert ? ExpertRank(config, model.config()) : RankOf(config, linear.name);
+    const LoraPair** lender =
+        expert && config.shared_outer ? &lenders[WithoutExpert(linear.name)] : nullptr;
+    const LoraPair& pair = adapter.AddPair(linear, r, AlphaOf(config, linear.name),
+                                           lender == nullptr ? nullptr : *lender);
+    if (lender != nullptr && *lender == nullptr) *lender = &pair;
   });
   ParallelDynamic(static_cast<int64_t>(adapter.pairs_.size()), [&](int64_t i) {
     InitialiseA(adapter.pairs_[static_cast<size_t>(i)], seed, init_a);
   });
-  adapter.config_.target_modules = PeftTargets(ModulesOf(model), targets);
-  adapter.config_.target_regex.clear();
+  adapter.Describe(modules, targets);
   adapter.config_.base_model_name_or_path = model.source().path();
   adapter.RefreshWorkingCopies();
   return adapter;
@@ -151,53 +294,69 @@ LoraAdapter LoraAdapter::Load(Model& model, const std::string& dir) {
   LoraAdapter adapter(model, file.config);
   std::string& base = adapter.config_.base_model_name_or_path;
   if (base.empty()) base = model.source().path();
-  size_t used = 0;
+  std::unordered_map<std::string, const AdapterFile::Pair*> found;
+  for (const auto& pair : file.pairs) found[CommonName(pair.module)] = &pair;
+  const Sharing sharing(found);
+  bool renamed = false;  // the file calls experts otherwise than the model does
+  adapter.pairs_.reserve(file.pairs.size());
+  std::unordered_map<std::string, const LoraPair*> lenders;
   ForEachLinear(model.weights(), [&](Linear& linear) {
-    const auto found = std::find_if(file.pairs.begin(), file.pairs.end(),
-                                    [&](const auto& pair) { return pair.module == linear.name; });
-    if (found == file.pairs.end()) return;
-    if (found->a.cols() != linear.in_features() || found->b.rows() != linear.out_features()) {
+    const auto at = found.find(CommonName(linear.name));
+    if (at == found.end()) return;
+    const AdapterFile::Pair& stored = *at->second;
+    found.erase(at);
+    if (stored.a.cols() != linear.in_features() || stored.b.rows() != linear.out_features()) {
       Fail(ErrorCode::kInvalidArgument,
            "{}: adapter of {} is for a {} x {} layer, the model's is {} x {}; was it trained on "
            "another model? (its base: {})",
-           dir, linear.name, found->b.rows(), found->a.cols(), linear.out_features(),
+           dir, linear.name, stored.b.rows(), stored.a.cols(), linear.out_features(),
            linear.in_features(), file.config.base_model_name_or_path);
     }
-    adapter.AddPair(linear, found->r, found->alpha);
-    const LoraPair& pair = adapter.pairs_.back();
-    Convert(found->a, pair.a);
-    const Buffer b(DType::kF32, {found->b.rows(), found->b.cols()});
-    Convert(found->b, b.tensor());
+    renamed = renamed || stored.module != linear.name;
+    const LoraPair** lender =
+        sharing.In(CommonName(linear.name)) ? &lenders[WithoutExpert(linear.name)] : nullptr;
+    const LoraPair& pair =
+        adapter.AddPair(linear, stored.r, stored.alpha, lender == nullptr ? nullptr : *lender);
+    if (lender != nullptr && *lender == nullptr) *lender = &pair;
+    Convert(stored.a, pair.a);
+    const Buffer b(DType::kF32, {stored.b.rows(), stored.b.cols()});
+    Convert(stored.b, b.tensor());
     Transpose(b.tensor(), pair.bt);
-    ++used;
   });
-  if (used != file.pairs.size()) {
-    const std::vector<std::string> modules = ModulesOf(model);
-    for (const auto& pair : file.pairs) {
-      if (std::find(modules.begin(), modules.end(), pair.module) != modules.end()) continue;
-      Fail(ErrorCode::kInvalidArgument, "{}: the adapter has '{}', which the model {} has not", dir,
-           pair.module, model.source().path());
-    }
+  for (const auto& pair : file.pairs) {
+    if (!found.contains(CommonName(pair.module))) continue;
+    Fail(ErrorCode::kInvalidArgument, "{}: the adapter has '{}', which the model {} has not", dir,
+         pair.module, model.source().path());
   }
+  if (renamed) adapter.Redescribe();
   adapter.RefreshWorkingCopies();
   return adapter;
 }
 
 int64_t LoraAdapter::NumParameters() const {
   int64_t count = 0;
-  for (const LoraPair& pair : pairs_) count += pair.a.size() + pair.bt.size();
+  for (const LoraPair& pair : pairs_) {
+    count += (pair.borrows_a ? 0 : pair.a.size()) + (pair.borrows_b ? 0 : pair.bt.size());
+  }
   return count;
 }
 
 std::vector<Param> LoraAdapter::MakeTrainable() {
   std::vector<Param> params;
+  const bool copies = compute_ != DType::kF32;
+  std::unordered_map<const void*, Tensor> gradients;  // by master: borrowers add to the lender's
+  const auto add = [&](const std::string& name, const Tensor& master, const Tensor& copy) {
+    Tensor& gradient = gradients[master.data];
+    if (!gradient) {
+      gradient = Own(DType::kF32, master.rows(), master.cols());
+      params.push_back({name, master, gradient, copies ? copy : Tensor()});
+    }
+    return gradient;
+  };
   for (LoraPair& pair : pairs_) {
     CHECK(!pair.da);
-    pair.da = Own(DType::kF32, pair.r, pair.a.cols());
-    pair.dbt = Own(DType::kF32, pair.r, pair.bt.cols());
-    const bool copies = compute_ != DType::kF32;
-    params.push_back({pair.module + ".lora_A", pair.a, pair.da, copies ? pair.a_c : Tensor()});
-    params.push_back({pair.module + ".lora_B", pair.bt, pair.dbt, copies ? pair.bt_c : Tensor()});
+    pair.da = add(pair.module + ".lora_A", pair.a, pair.a_c);
+    pair.dbt = add(pair.module + ".lora_B", pair.bt, pair.bt_c);
   }
   return params;
 }
@@ -206,8 +365,8 @@ void LoraAdapter::RefreshWorkingCopies() {
   if (compute_ == DType::kF32) return;
   ParallelDynamic(static_cast<int64_t>(pairs_.size()), [&](int64_t i) {
     const LoraPair& pair = pairs_[static_cast<size_t>(i)];
-    Convert(pair.a, pair.a_c);
-    Convert(pair.bt, pair.bt_c);
+    if (!pair.borrows_a) Convert(pair.a, pair.a_c);
+    if (!pair.borrows_b) Convert(pair.bt, pair.bt_c);
   });
 }
 

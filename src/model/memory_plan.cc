@@ -7,6 +7,7 @@
 #include "kernels/attention.h"
 #include "model/linear_shapes.h"
 #include "model/loss_head.h"
+#include "model/moe.h"
 
 namespace lorikeet {
 namespace {
@@ -26,9 +27,28 @@ class Counter {
 
 constexpr DType kF32 = DType::kF32;
 
-// Mirrors TakeLayerActivations.
-size_t LayerBytes(const ModelConfig& c, const std::array<LinearShape, kLinearsPerLayer>& linears,
-                  DType C, int64_t T) {
+int64_t LargestRank(const std::array<LinearShape, 3>& expert) {
+  return std::max({expert[0].r, expert[1].r, expert[2].r});
+}
+
+// Mirrors TakeExpertActivations.
+size_t ExpertActivationBytes(const ModelConfig& c, const LinearShapes& shapes, DType C, int64_t T) {
+  Counter n;
+  const int64_t N = T * c.num_experts_per_tok;
+  n.Add(kF32, T * c.num_experts);
+  for (int i = 0; i < 4; ++i) n.Add(kF32, N);  // experts, weights, tokens and rows
+  n.Add(kF32, c.num_experts + 1);
+  for (int i = 0; i < 2; ++i) n.Add(C, N * c.moe_intermediate_size);
+  if (shapes.router.r > 0) n.Add(C, shapes.router.r * T);
+  for (const LinearShape& linear : shapes.expert) {
+    if (linear.r > 0) n.Add(C, N * ExpertLowRankWidth(linear.r));
+  }
+  return n.bytes();
+}
+
+// Mirrors TakeLayerActivations, of a dense layer or one with experts.
+size_t LayerBytes(const ModelConfig& c, const LinearShapes& shapes, DType C, int64_t T,
+                  bool experts) {
   Counter n;
   const int64_t D = c.hidden_size, K = c.num_key_value_heads;
   n.Add(C, T * D);  // xhat1, xhat2
@@ -42,11 +62,12 @@ size_t LayerBytes(const ModelConfig& c, const std::array<LinearShape, kLinearsPe
     n.Add(C, T * c.kv_size());
     n.Add(kF32, T * K);
   }
-  n.Add(kF32, T * c.num_attention_heads);                         // lse
-  for (int i = 0; i < 2; ++i) n.Add(C, T * c.intermediate_size);  // gate, up
-  for (const LinearShape& linear : linears) {
-    if (linear.r > 0) n.Add(C, linear.r * T);
+  n.Add(kF32, T * c.num_attention_heads);                                         // lse
+  for (int i = 0; i < (experts ? 0 : 2); ++i) n.Add(C, T * c.intermediate_size);  // gate, up
+  for (size_t i = 0; i < (experts ? kGate : kLinearsPerLayer); ++i) {
+    if (shapes.layer[i].r > 0) n.Add(C, shapes.layer[i].r * T);
   }
+  if (experts) n.Add(ExpertActivationBytes(c, shapes, C, T));
   return n.bytes();
 }
 
@@ -58,14 +79,6 @@ int64_t LargestRank(const std::array<LinearShape, kLinearsPerLayer>& linears, Li
   return r;
 }
 
-// Largest ranks of a layer's two parts.
-struct Ranks {
-  int64_t attention, mlp;
-};
-Ranks RanksOf(const std::array<LinearShape, kLinearsPerLayer>& linears) {
-  return {LargestRank(linears, kQ, kGate), LargestRank(linears, kGate, kLinearsPerLayer)};
-}
-
 // Scratch of one low-rank product: (T, R) in f32 and in C.
 size_t LowRankScratch(int64_t T, int64_t r, DType C) {
   Counter n;
@@ -75,36 +88,81 @@ size_t LowRankScratch(int64_t T, int64_t r, DType C) {
   return n.bytes();
 }
 
-size_t ForwardScratch(const ModelConfig& c, int64_t T, const Ranks& ranks, DType C) {
-  Counter attention, mlp;
-  attention.Add(C, T * c.hidden_size);
-  attention.Add(kF32, T * c.q_size());
-  mlp.Add(C, T * c.hidden_size);
-  mlp.Add(C, T * c.intermediate_size);
-  // Gate and up, where a bias is added in f32.
-  for (int i = 0; i < (c.mlp_bias ? 2 : 0); ++i) mlp.Add(kF32, T * c.intermediate_size);
-  return std::max(attention.bytes() + LowRankScratch(T, ranks.attention, C),
-                  mlp.bytes() + LowRankScratch(T, ranks.mlp, C));
+size_t AttentionForwardScratch(const ModelConfig& c, const LinearShapes& shapes, int64_t T,
+                               DType C) {
+  Counter n;
+  n.Add(C, T * c.hidden_size);
+  n.Add(kF32, T * c.q_size());
+  return n.bytes() + LowRankScratch(T, LargestRank(shapes.layer, kQ, kGate), C);
 }
 
-// Mirrors MlpPartBackward and AttentionPartBackward.
-size_t BackwardScratch(const ModelConfig& c, int64_t T, const Ranks& ranks, DType C) {
-  Counter attention, mlp;
-  mlp.Add(C, T * c.hidden_size);
-  mlp.Add(kF32, T * c.intermediate_size);
-  for (int i = 0; i < 3; ++i) mlp.Add(C, T * c.intermediate_size);  // dgate, dup, h
-  for (int i = 0; i < 3 && ranks.mlp > 0; ++i) mlp.Add(C, ranks.mlp * T);
-  mlp.Add(kF32, T * c.hidden_size);
-  attention.Add(C, T * c.hidden_size);
-  attention.Add(kF32, T * c.q_size());
-  if (ranks.attention > 0) attention.Add(C, ranks.attention * T);
-  attention.Add(kF32, T * c.q_size());
-  for (int i = 0; i < 2; ++i) attention.Add(kF32, T * c.kv_size());
-  attention.Add(kF32, T * c.hidden_size);
-  attention.Add(C, T * c.q_size());
-  if (ranks.attention > 0) attention.Add(C, ranks.attention * T);
-  return std::max(attention.bytes() + LowRankScratch(T, ranks.attention, C),
-                  mlp.bytes() + LowRankScratch(T, ranks.mlp, C));
+size_t MlpForwardScratch(const ModelConfig& c, const LinearShapes& shapes, int64_t T, DType C) {
+  Counter n;
+  n.Add(C, T * c.hidden_size);
+  n.Add(C, T * c.intermediate_size);
+  // Gate and up, where a bias is added in f32.
+  for (int i = 0; i < (c.mlp_bias ? 2 : 0); ++i) n.Add(kF32, T * c.intermediate_size);
+  return n.bytes() + LowRankScratch(T, LargestRank(shapes.layer, kGate, kLinearsPerLayer), C);
+}
+
+// Mirrors ExpertsForward, whatever the router says: an expert may have every token.
+size_t ExpertForwardScratch(const ModelConfig& c, const LinearShapes& shapes, int64_t T, DType C) {
+  Counter n, expert;
+  n.Add(C, T * c.hidden_size);
+  n.Add(kF32, T * c.num_experts);
+  expert.Add(C, T * c.hidden_size);
+  expert.Add(C, T * c.moe_intermediate_size);
+  expert.Add(kF32, T * c.hidden_size);
+  return n.bytes() + std::max(expert.bytes() + LowRankScratch(T, LargestRank(shapes.expert), C),
+                              LowRankScratch(T, shapes.router.r, C));
+}
+
+// Mirrors AttentionPartBackward.
+size_t AttentionBackwardScratch(const ModelConfig& c, const LinearShapes& shapes, int64_t T,
+                                DType C) {
+  Counter n;
+  const int64_t r = LargestRank(shapes.layer, kQ, kGate);
+  n.Add(C, T * c.hidden_size);
+  n.Add(kF32, T * c.q_size());
+  if (r > 0) n.Add(C, r * T);
+  n.Add(kF32, T * c.q_size());
+  for (int i = 0; i < 2; ++i) n.Add(kF32, T * c.kv_size());
+  n.Add(kF32, T * c.hidden_size);
+  n.Add(C, T * c.q_size());
+  if (r > 0) n.Add(C, r * T);
+  return n.bytes() + LowRankScratch(T, r, C);
+}
+
+// Mirrors MlpPartBackward.
+size_t MlpBackwardScratch(const ModelConfig& c, const LinearShapes& shapes, int64_t T, DType C) {
+  Counter n;
+  const int64_t r = LargestRank(shapes.layer, kGate, kLinearsPerLayer);
+  n.Add(C, T * c.hidden_size);
+  n.Add(kF32, T * c.intermediate_size);
+  for (int i = 0; i < 3; ++i) n.Add(C, T * c.intermediate_size);  // dgate, dup, h
+  for (int i = 0; i < 3 && r > 0; ++i) n.Add(C, r * T);
+  n.Add(kF32, T * c.hidden_size);
+  return n.bytes() + LowRankScratch(T, r, C);
+}
+
+// Mirrors ExpertPartBackward and ExpertsBackward.
+size_t ExpertBackwardScratch(const ModelConfig& c, const LinearShapes& shapes, int64_t T, DType C) {
+  Counter n, router;
+  const int64_t F = c.moe_intermediate_size;
+  n.Add(C, T * c.hidden_size);
+  n.Add(kF32, T * c.hidden_size);
+  n.Add(C, T * c.hidden_size);
+  for (int i = 0; i < 3; ++i) n.Add(C, T * F);  // dgate, dup, h
+  n.Add(kF32, T * F);
+  n.Add(kF32, T * c.hidden_size);
+  n.Add(kF32, T * c.num_experts_per_tok);
+  for (const LinearShape& linear : shapes.expert) {
+    if (linear.r > 0) n.Add(C, linear.r * T);
+  }
+  router.Add(C, T * c.num_experts);
+  if (shapes.router.r > 0) router.Add(C, shapes.router.r * T);
+  return n.bytes() + std::max(LowRankScratch(T, LargestRank(shapes.expert), C),
+                              router.bytes() + LowRankScratch(T, shapes.router.r, C));
 }
 
 size_t HeadBytes(const ModelConfig& c, int64_t T, int64_t r, DType C, bool backward) {
@@ -126,34 +184,61 @@ size_t HeadBytes(const ModelConfig& c, int64_t T, int64_t r, DType C, bool backw
   return n.bytes() + LowRankScratch(rows, r, C);
 }
 
+// Dense layers and layers of experts: how many, and what one of them takes.
+struct LayerKind {
+  int64_t count;
+  size_t activations, forward, backward;  // the latter two: scratch
+};
+
+std::vector<LayerKind> LayerKinds(const ModelConfig& c, const LinearShapes& shapes, DType C,
+                                  int64_t T) {
+  const int64_t expert_layers = c.num_expert_layers();
+  const size_t forward = AttentionForwardScratch(c, shapes, T, C);
+  const size_t backward = AttentionBackwardScratch(c, shapes, T, C);
+  std::vector<LayerKind> kinds;
+  if (expert_layers < c.num_hidden_layers) {
+    kinds.push_back({c.num_hidden_layers - expert_layers, LayerBytes(c, shapes, C, T, false),
+                     std::max(forward, MlpForwardScratch(c, shapes, T, C)),
+                     std::max(backward, MlpBackwardScratch(c, shapes, T, C))});
+  }
+  if (expert_layers > 0) {
+    kinds.push_back({expert_layers, LayerBytes(c, shapes, C, T, true),
+                     std::max(forward, ExpertForwardScratch(c, shapes, T, C)),
+                     std::max(backward, ExpertBackwardScratch(c, shapes, T, C))});
+  }
+  return kinds;
+}
+
 size_t ArenaBytesOf(const ModelConfig& c, const LinearShapes& shapes, Recompute recompute, DType C,
                     int64_t T, bool backward) {
   Counter n;
   n.Add(kF32, T * c.hidden_size);  // the residual
-  const size_t layer = LayerBytes(c, shapes.layer, C, T);
-  const int64_t L = c.num_hidden_layers;
-  const Ranks ranks = RanksOf(shapes.layer);
   Counter rope;
   rope.Add(kF32, T * c.head_dim / 2);
   rope.Add(kF32, T * c.head_dim / 2);
-  const size_t forward = ForwardScratch(c, T, ranks, C) + rope.bytes();
+  const std::vector<LayerKind> kinds = LayerKinds(c, shapes, C, T);
   if (!backward) {
-    return n.bytes() + std::max(layer + forward, HeadBytes(c, T, shapes.head.r, C, false));
+    size_t layers = 0;
+    for (const LayerKind& kind : kinds) layers = std::max(layers, kind.activations + kind.forward);
+    return n.bytes() + std::max(layers + rope.bytes(), HeadBytes(c, T, shapes.head.r, C, false));
   }
-  Counter kept;
-  size_t again = 0;  // what the backward of one layer takes besides its scratch
-  if (recompute == Recompute::kNone) {
-    for (int64_t l = 0; l < L; ++l) kept.Add(layer);
-  } else {
-    for (int64_t l = 0; l < L; ++l) kept.Add(kF32, T * c.hidden_size);
-    again = layer;
+  Counter kept, dhidden;
+  size_t up = 0, down = 0;  // what the pass through one layer takes
+  for (const LayerKind& kind : kinds) {
+    if (recompute == Recompute::kNone) {
+      for (int64_t l = 0; l < kind.count; ++l) kept.Add(kind.activations);
+      up = std::max(up, kind.forward);
+      down = std::max(down, kind.backward);
+    } else {
+      for (int64_t l = 0; l < kind.count; ++l) kept.Add(kF32, T * c.hidden_size);
+      up = std::max(up, kind.activations + kind.forward);
+      down = std::max(down, kind.activations + std::max(kind.backward, kind.forward));
+    }
   }
-  Counter dhidden;
   dhidden.Add(kF32, T * c.hidden_size);
-  const size_t down = dhidden.bytes() + rope.bytes() + again +
-                      std::max(BackwardScratch(c, T, ranks, C), again > 0 ? forward : 0);
   const size_t head = dhidden.bytes() + HeadBytes(c, T, shapes.head.r, C, true);
-  return n.bytes() + kept.bytes() + std::max({again + forward, head, down});
+  return n.bytes() + kept.bytes() +
+         std::max({up + rope.bytes(), head, dhidden.bytes() + rope.bytes() + down});
 }
 
 // Measured (docs/performance.md, "Memory"): what a run of a model of a few kilobytes holds in code,
@@ -189,10 +274,28 @@ int64_t BiasParameters(const ModelConfig& c) {
 }
 
 int64_t MatrixParameters(const ModelConfig& c) {
-  int64_t layer = 0;
-  for (const LinearShape& linear : PlainShapes(c).layer) layer += linear.in * linear.out;
-  return c.num_hidden_layers * layer +
-         (c.tie_word_embeddings ? 1 : 2) * c.vocab_size * c.hidden_size;
+  int64_t layers = 0;
+  ForEachShape(c, PlainShapes(c), [&](const LinearShape& linear, int64_t count, int64_t) {
+    layers += count * linear.in * linear.out;
+  });
+  return layers + (c.tie_word_embeddings ? 1 : 2) * c.vocab_size * c.hidden_size;
+}
+
+// Of ranks that differ between layers, the largest of each kind of linear stands for all.
+void SetRanks(const LayerWeights& w, const LoraAdapter& adapter, LinearShapes* shapes) {
+  const auto set = [&](LinearShape* shape, const Linear& linear) {
+    const LoraPair* pair = adapter.Find(linear);
+    if (pair != nullptr) shape->r = std::max(shape->r, pair->r);
+  };
+  const std::vector<const Linear*> linears = LinearsOf(w);
+  const size_t here = w.experts.empty() ? kLinearsPerLayer : kGate;
+  for (size_t i = 0; i < here; ++i) set(&shapes->layer[i], *linears[i]);
+  if (!w.experts.empty()) set(&shapes->router, w.router);
+  for (const ExpertWeights& expert : w.experts) {
+    set(&shapes->expert[0], expert.gate_proj);
+    set(&shapes->expert[1], expert.up_proj);
+    set(&shapes->expert[2], expert.down_proj);
+  }
 }
 
 }  // namespace
@@ -200,15 +303,8 @@ int64_t MatrixParameters(const ModelConfig& c) {
 size_t ArenaBytes(const Model& model, const LoraAdapter* adapter, Recompute recompute, int64_t T,
                   bool backward) {
   LinearShapes shapes = PlainShapes(model.config());
-  if (adapter != nullptr) {  // the largest rank of each kind of linear stands for all layers
-    for (const LayerWeights& w : model.weights().layers) {
-      const std::array<const Linear*, kLinearsPerLayer> linears = {
-          &w.q_proj, &w.k_proj, &w.v_proj, &w.o_proj, &w.gate_proj, &w.up_proj, &w.down_proj};
-      for (size_t i = 0; i < linears.size(); ++i) {
-        const LoraPair* pair = adapter->Find(*linears[i]);
-        if (pair != nullptr) shapes.layer[i].r = std::max(shapes.layer[i].r, pair->r);
-      }
-    }
+  if (adapter != nullptr) {
+    for (const LayerWeights& w : model.weights().layers) SetRanks(w, *adapter, &shapes);
     const LoraPair* head = adapter->Find(model.weights().lm_head);
     if (head != nullptr) shapes.head.r = head->r;
   }
@@ -262,8 +358,9 @@ FlopsPerToken TrainingFlops(const ModelConfig& c, const TrainingShape& shape,
     // dx, and for full fine-tuning dW; of an adapter: g and dx through it, dA and dB.
     flops.backward += times * (2 * n + (full ? 2 * n : 4 * low_rank));
   };
-  for (const LinearShape& linear : shapes.layer)
-    add(linear, static_cast<double>(c.num_hidden_layers));
+  ForEachShape(c, shapes, [&](const LinearShape& linear, int64_t, int64_t active) {
+    add(linear, static_cast<double>(active));
+  });
   add(shapes.head, trained_fraction);
   // Scores and values: 2 products forward and 4 backward (scores computed again are not counted),
   // over the causal half.
@@ -279,9 +376,16 @@ int64_t CountParameters(const ModelConfig& c) {
 int64_t CountTrainable(const ModelConfig& c, const TrainingShape& shape) {
   if (shape.method == Method::kFull) return CountParameters(c);
   const LinearShapes shapes = AdaptedShapes(c, shape);
-  int64_t layer = 0;
-  for (const LinearShape& linear : shapes.layer) layer += linear.r * (linear.in + linear.out);
-  return c.num_hidden_layers * layer + shapes.head.r * (shapes.head.in + shapes.head.out);
+  int64_t layers = 0;
+  ForEachShape(c, shapes, [&](const LinearShape& linear, int64_t count, int64_t) {
+    layers += count * linear.r * (linear.in + linear.out);
+  });
+  if (shape.lora_shared_outer) {  // one factor on the hidden side where there were E
+    for (const LinearShape& linear : shapes.expert) {
+      layers -= c.num_expert_layers() * (c.num_experts - 1) * linear.r * c.hidden_size;
+    }
+  }
+  return layers + shapes.head.r * (shapes.head.in + shapes.head.out);
 }
 
 }  // namespace lorikeet

@@ -28,6 +28,8 @@ inline constexpr const char* kProgramPart = "program and tokenizer";
 struct TrainingShape {
   Method method = Method::kLora;
   int lora_r = 32;
+  int lora_expert_rank = 0;        // of every expert; 0: lora_r / active experts
+  bool lora_shared_outer = false;  // the experts of a layer share their factor on the hidden side
   std::vector<std::string> target_modules = {"all-linear"};
   DType compute = DType::kBF16;
   Recompute recompute = Recompute::kNone;

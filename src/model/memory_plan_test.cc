@@ -20,15 +20,19 @@ struct Case {
   int64_t r;  // 0: full fine-tuning
   std::vector<std::string> targets;
   std::vector<int64_t> lengths;  // of the batch's sequences
+  bool shared_outer = false;
 };
 
 //                                         D  H  K  Dh   F  L   V   tied biases
-constexpr Architecture kGrouped = {"llama", 96, 6, 2, 16, 256, 3, 500, true, false};
-constexpr Architecture kMultiHead = {"llama", 64, 4, 4, 16, 176, 4, 300, false, true};
-constexpr Architecture kQwen2 = {"qwen2", 64, 8, 1, 8, 128, 2, 1000, true, false};
-constexpr Architecture kQwen3 = {"qwen3", 48, 3, 3, 32, 80, 2, 400, true, false};
-constexpr Architecture kDeep = {"llama", 32, 2, 2, 16, 64, 12, 64, false, false};
-constexpr Architecture kHeadHeavy = {"llama", 32, 2, 1, 16, 48, 1, 4000, true, false};
+const Architecture kGrouped = {"llama", 96, 6, 2, 16, 256, 3, 500, true, false};
+const Architecture kMultiHead = {"llama", 64, 4, 4, 16, 176, 4, 300, false, true};
+const Architecture kQwen2 = {"qwen2", 64, 8, 1, 8, 128, 2, 1000, true, false};
+const Architecture kQwen3 = {"qwen3", 48, 3, 3, 32, 80, 2, 400, true, false};
+const Architecture kExperts = {"qwen3_moe", 48, 3, 3, 32, 80, 2, 200, true, false, 7, 2, 40};
+const Architecture kMixedExperts = {"qwen3_moe", 64,    4,     2, 16, 160, 3,
+                                    300,         false, false, 4, 4,  48,  {1}};
+const Architecture kDeep = {"llama", 32, 2, 2, 16, 64, 12, 64, false, false};
+const Architecture kHeadHeavy = {"llama", 32, 2, 1, 16, 48, 1, 4000, true, false};
 
 std::vector<Case> Cases() {
   const std::vector<std::string> all = {"all-linear"}, with_head = {"all-linear", "lm_head"};
@@ -40,6 +44,13 @@ std::vector<Case> Cases() {
           {"qwen2_attention_only", kQwen2, 8, {"attention"}, {64, 64, 64, 64}},
           {"qwen3_norms_mlp_only", kQwen3, 4, {"mlp"}, {200}},
           {"qwen3_norms_full", kQwen3, 0, {}, {77}},
+          {"experts", kExperts, 4, all, {200, 56}},
+          {"experts_and_router", kExperts, 3, {"all-linear", "router"}, {128}},
+          {"experts_shared_outer", kExperts, 8, all, {128}, true},
+          {"experts_attention_only", kExperts, 8, {"attention"}, {128}},
+          {"experts_full", kExperts, 0, {}, {99}},
+          {"mixed_experts", kMixedExperts, 16, with_head, {256}},
+          {"mixed_experts_full", kMixedExperts, 0, {}, {64, 64}},
           {"deep_one_module", kDeep, 32, {"v_proj"}, {128}},
           {"head_heavy", kHeadHeavy, 4, with_head, {512}},
           {"head_heavy_full", kHeadHeavy, 0, {}, {64}}};
@@ -84,6 +95,7 @@ TEST_P(PlanTest, IsTheArenasHighMark) {
     LoraConfig config;
     config.r = static_cast<int>(c.r);
     config.target_modules = c.targets;
+    config.shared_outer = c.shared_outer;
     adapter.emplace(LoraAdapter::Create(*model, config, 1));
     adapter->MakeTrainable();
   }
@@ -93,6 +105,7 @@ TEST_P(PlanTest, IsTheArenasHighMark) {
   const int64_t T = random.batch.num_tokens();
   const TrainingShape shape = {.method = full ? Method::kFull : Method::kLora,
                                .lora_r = static_cast<int>(c.r),
+                               .lora_shared_outer = c.shared_outer,
                                .target_modules = c.targets,
                                .compute = dtype,
                                .recompute = recompute,
@@ -126,11 +139,13 @@ TEST_P(PlanTest, KnowsWeightsAndAdapter) {
   }
   shape.lora_r = static_cast<int>(c.r);
   shape.target_modules = c.targets;
+  shape.lora_shared_outer = c.shared_outer;
   const auto parts = PlanTrainingMemory(model->config(), shape, DType::kF32);
   EXPECT_EQ(Part(parts, "base weights"), model->OwnedBytes() + model->MappedBytes());
   LoraConfig config;
   config.r = shape.lora_r;
   config.target_modules = shape.target_modules;
+  config.shared_outer = c.shared_outer;
   LoraAdapter adapter = LoraAdapter::Create(*model, config, 1);
   EXPECT_EQ(Part(parts, "adapter"), adapter.Bytes());
   adapter.MakeTrainable();
@@ -150,7 +165,8 @@ INSTANTIATE_TEST_SUITE_P(Cases, PlanTest,
                          });
 
 TEST(MemoryPlan, CountsWhatTheModelHas) {
-  for (const std::string family : {"llama", "llama3", "llama_bias", "qwen2", "qwen3"}) {
+  for (const std::string family : {"llama", "llama3", "llama_bias", "qwen2", "qwen3", "qwen3_moe",
+                                   "qwen3_moe_plain", "mixtral"}) {
     const auto model = Model::Load(GoldenDir(family), DType::kF32);
     EXPECT_EQ(CountParameters(model->config()), model->NumParameters()) << family;
     TrainingShape shape;

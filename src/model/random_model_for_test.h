@@ -19,6 +19,8 @@ struct Architecture {
   const char* model_type;  // llama, qwen2 (biases of q, k, v), qwen3 (norms of q and k)
   int64_t hidden, heads, kv_heads, head_dim, intermediate, layers, vocab;
   bool tied, biases;
+  int64_t experts = 0, active = 0, expert_intermediate = 0;  // qwen3_moe
+  std::vector<int64_t> mlp_only_layers = {};
 };
 
 // A folder with a random model of that architecture, stored as f32; removed with the object.
@@ -29,17 +31,24 @@ class RandomModel {
       : folder_(std::filesystem::temp_directory_path() /
                 ("lorikeet_model_" + std::to_string(getpid()) + "_" + name)) {
     std::filesystem::create_directories(folder_);
-    const Json config = {{"model_type", a.model_type},
-                         {"hidden_size", a.hidden},
-                         {"num_attention_heads", a.heads},
-                         {"num_key_value_heads", a.kv_heads},
-                         {"head_dim", a.head_dim},
-                         {"intermediate_size", a.intermediate},
-                         {"num_hidden_layers", a.layers},
-                         {"vocab_size", a.vocab},
-                         {"tie_word_embeddings", a.tied},
-                         {"attention_bias", a.biases},
-                         {"mlp_bias", a.biases}};
+    Json config = {{"model_type", a.model_type},
+                   {"hidden_size", a.hidden},
+                   {"num_attention_heads", a.heads},
+                   {"num_key_value_heads", a.kv_heads},
+                   {"head_dim", a.head_dim},
+                   {"intermediate_size", a.intermediate},
+                   {"num_hidden_layers", a.layers},
+                   {"vocab_size", a.vocab},
+                   {"tie_word_embeddings", a.tied},
+                   {"attention_bias", a.biases},
+                   {"mlp_bias", a.biases}};
+    if (a.experts > 0) {
+      config["num_experts"] = a.experts;
+      config["num_experts_per_tok"] = a.active;
+      config["moe_intermediate_size"] = a.expert_intermediate;
+      config["mlp_only_layers"] = a.mlp_only_layers;
+      config["norm_topk_prob"] = true;
+    }
     WriteFileAtomically((folder_ / "config.json").string(), config.dump());
     AddTensors(ReadModelConfig(config, "test"));
     std::vector<TensorToWrite> tensors;
@@ -76,6 +85,11 @@ class RandomModel {
     Add(name + ".weight", {out, in});
     if (bias) Add(name + ".bias", {out});
   }
+  void AddMlp(const std::string& prefix, int64_t F, int64_t D, bool bias) {
+    AddLinear(prefix + ".gate_proj", F, D, bias);
+    AddLinear(prefix + ".up_proj", F, D, bias);
+    AddLinear(prefix + ".down_proj", D, F, bias);
+  }
   void AddTensors(const ModelConfig& c) {
     const int64_t D = c.hidden_size, F = c.intermediate_size;
     Add("model.embed_tokens.weight", {c.vocab_size, D});
@@ -91,9 +105,14 @@ class RandomModel {
       AddLinear(prefix + "self_attn.k_proj", c.kv_size(), D, c.qkv_bias);
       AddLinear(prefix + "self_attn.v_proj", c.kv_size(), D, c.qkv_bias);
       AddLinear(prefix + "self_attn.o_proj", D, c.q_size(), c.o_bias);
-      AddLinear(prefix + "mlp.gate_proj", F, D, c.mlp_bias);
-      AddLinear(prefix + "mlp.up_proj", F, D, c.mlp_bias);
-      AddLinear(prefix + "mlp.down_proj", D, F, c.mlp_bias);
+      if (c.has_experts(l)) {
+        AddLinear(prefix + "mlp.gate", c.num_experts, D, false);
+        for (int64_t e = 0; e < c.num_experts; ++e) {
+          AddMlp(prefix + "mlp.experts." + std::to_string(e), c.moe_intermediate_size, D, false);
+        }
+      } else {
+        AddMlp(prefix + "mlp", F, D, c.mlp_bias);
+      }
     }
     Add("model.norm.weight", {D});
     if (!c.tie_word_embeddings) Add("lm_head.weight", {c.vocab_size, D});

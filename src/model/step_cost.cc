@@ -39,6 +39,7 @@ class StepLister {
         C_(shape.compute),
         S_(shape.sequence_length),
         full_(shape.method == Method::kFull),
+        shared_outer_(shape.lora_shared_outer),
         linears_(AdaptedShapes(config, shape)) {}
 
   // Forward and backward over T tokens, `count` times.
@@ -61,6 +62,7 @@ class StepLister {
   void Heads(const char* module, const HeadsShape& heads, double count);
   void Attention(int64_t T, double count);
   void Mlp(int64_t T, double count);
+  void Experts(int64_t T, double count);
   void Head(int64_t rows, double count);
   void Update(int64_t size, bool matrix, double count);
   void UpdateWeights();
@@ -69,7 +71,7 @@ class StepLister {
   const ModelConfig& c_;
   const DType C_;
   const int64_t S_;
-  const bool full_;
+  const bool full_, shared_outer_;
   const LinearShapes linears_;
   std::vector<StepCall> calls_;
 };
@@ -157,6 +159,26 @@ void StepLister::Mlp(int64_t T, double count) {
   Add("swiglu", "", "backward", SwigluBackwardCall(T, F, C_), count);
 }
 
+// Mirrors model/moe.cc.
+void StepLister::Experts(int64_t T, double count) {
+  const int64_t D = c_.hidden_size, F = c_.moe_intermediate_size, E = c_.num_experts;
+  const int64_t k = c_.num_experts_per_tok, rows = std::max<int64_t>(1, T * k / E);
+  const double runs = count * static_cast<double>(T * k) / static_cast<double>(rows);
+  Norm("post_attention_layernorm", T, count);
+  Add("norms", "post_attention_layernorm", "again", RmsNormScaleCall(T, D, C_), count);
+  Linear(linears_.router, {.adds_dx = true}, T, count);
+  Add("routing", "", "choose", RouteForwardCall({T, E, k}), count);
+  Add("routing", "", "choose backward", RouteBackwardCall({T, E, k}, C_), count);
+  Add("routing", "", "x", GatherRowsCall(T, rows, D, C_, C_), 2 * runs);
+  Add("routing", "", "dy", GatherRowsCall(T, rows, D, kF32, C_), runs);
+  Add("routing", "", "y, dx", AddToRowsCall(T, rows, D), 2 * runs);
+  Linear(linears_.expert[0], {.y = C_}, rows, runs);
+  Linear(linears_.expert[1], {.adds_dx = true, .y = C_}, rows, runs);
+  Linear(linears_.expert[2], {}, rows, runs);
+  Add("swiglu", "", "forward", WeightedSwigluForwardCall(rows, F, C_), runs);
+  Add("swiglu", "", "backward", WeightedSwigluBackwardCall(rows, F, C_), runs);
+}
+
 void StepLister::Head(int64_t rows, double count) {
   Norm("norm", rows, count);
   Linear(linears_.head, {}, rows, count);
@@ -166,10 +188,12 @@ void StepLister::Head(int64_t rows, double count) {
 
 void StepLister::ForwardBackward(int64_t T, double count) {
   const auto layers = static_cast<double>(c_.num_hidden_layers);
+  const auto expert_layers = static_cast<double>(c_.num_expert_layers());
   Add("embedding", "", "forward", EmbeddingForwardCall(T, c_.vocab_size, c_.hidden_size, C_),
       count);
   Attention(T, layers * count);
-  Mlp(T, layers * count);
+  if (expert_layers < layers) Mlp(T, (layers - expert_layers) * count);
+  if (expert_layers > 0) Experts(T, expert_layers * count);
   const int64_t chunk = std::min(T, HeadChunkRows(c_)), chunks = T / chunk;
   Head(chunk, static_cast<double>(chunks) * count);
   if (T % chunk > 0) Head(T % chunk, count);
@@ -186,14 +210,17 @@ void StepLister::Update(int64_t size, bool matrix, double count) {
 }
 
 void StepLister::Optimizer() {
-  const auto layers = static_cast<double>(c_.num_hidden_layers);
-  const auto low_rank = [&](const LinearShape& linear, double count) {
-    if (linear.r == 0) return;
-    Update(linear.r * linear.in, true, count);
-    Update(linear.r * linear.out, true, count);
+  const auto low_rank = [&](int64_t r, int64_t width, int64_t count) {
+    if (r > 0) Update(r * width, true, static_cast<double>(count));
   };
-  for (const LinearShape& linear : linears_.layer) low_rank(linear, layers);
-  low_rank(linears_.head, 1);
+  ForEachShape(c_, linears_, [&](const LinearShape& linear, int64_t count, int64_t active) {
+    const bool shares = shared_outer_ && count != active;
+    const bool down = &linear == &linears_.expert[2];
+    low_rank(linear.r, linear.in, shares && !down ? c_.num_expert_layers() : count);
+    low_rank(linear.r, linear.out, shares && down ? c_.num_expert_layers() : count);
+  });
+  low_rank(linears_.head.r, linears_.head.in, 1);
+  low_rank(linears_.head.r, linears_.head.out, 1);
   if (!full_) return;
   UpdateWeights();
   UpdateBiases();
@@ -202,7 +229,9 @@ void StepLister::Optimizer() {
 void StepLister::UpdateWeights() {
   const auto layers = static_cast<double>(c_.num_hidden_layers);
   Update(c_.vocab_size * c_.hidden_size, true, c_.tie_word_embeddings ? 1 : 2);
-  for (const LinearShape& linear : linears_.layer) Update(linear.in * linear.out, true, layers);
+  ForEachShape(c_, linears_, [&](const LinearShape& linear, int64_t count, int64_t) {
+    Update(linear.in * linear.out, true, static_cast<double>(count));
+  });
   Update(c_.hidden_size, false, 2 * layers + 1);
   if (c_.qk_norm) Update(c_.head_dim, false, 2 * layers);
 }

@@ -29,7 +29,7 @@ bool SameCall(const StepCall& a, const StepCall& b);
 // alike, the lowest one too, and what is recomputed is not counted: over whole sequences the FLOPs
 // of all products are TrainingFlops(config, shape).total() * tokens. What no part of the profile
 // times (biases, tables of rope, zeroing) is left out. Throws Error for a target that matches
-// nothing.
+// nothing. Experts are taken to have equally many rows.
 std::vector<StepCall> StepCalls(const ModelConfig& config, const TrainingShape& shape,
                                 int64_t tokens);
 

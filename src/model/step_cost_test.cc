@@ -102,12 +102,13 @@ TEST(StepCost, OfAFullStepCountedByHand) {
 }
 
 TEST(StepCost, ProductsAddUpToTrainingFlops) {
-  for (const char* family : {"llama", "qwen2", "qwen3", "llama_bias"}) {
+  for (const char* family : {"llama", "qwen2", "qwen3", "llama_bias", "qwen3_moe", "mixtral"}) {
     const ModelConfig config = Model::Load(GoldenDir(family), DType::kF32)->config();
     for (const Method method : {Method::kLora, Method::kFull}) {
       for (const int64_t micro_batch : {16, 48, 160}) {
         TrainingShape shape = TinyShape(method);
-        shape.target_modules = {"attention", "up_proj", "lm_head"};
+        const bool mixtral = config.model_type == "mixtral";
+        shape.target_modules = {"attention", mixtral ? "w3" : "up_proj", "lm_head"};
         shape.sequence_length = 16;
         shape.tokens_per_microbatch = micro_batch;
         auto cost = CostByPart(config, shape, 160);

@@ -1,5 +1,6 @@
 #include "model/transformer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -9,6 +10,7 @@
 #include "kernels/heads.h"
 #include "kernels/rms_norm.h"
 #include "kernels/swiglu.h"
+#include "model/moe.h"
 
 namespace lorikeet {
 namespace {
@@ -140,6 +142,10 @@ void AttentionPartForward(const Pass& pass, int64_t l, const Tensor& residual,
   Project(pass, w.o_proj, a.attention, residual, true, a.low_rank_t[kO]);
 }
 
+ExpertLayer ExpertsOf(const Pass& pass, const LayerWeights& weights) {
+  return {pass.config(), weights, pass.adapter, pass.compute(), pass.T(), pass.arena};
+}
+
 void MlpPartForward(const Pass& pass, int64_t l, const Tensor& residual,
                     const LayerActivations& a) {
   const ModelConfig& c = pass.config();
@@ -148,6 +154,10 @@ void MlpPartForward(const Pass& pass, int64_t l, const Tensor& residual,
   const int64_t T = pass.T(), D = c.hidden_size, F = c.intermediate_size;
   const Tensor y = pass.arena.Take("normed input", pass.compute(), {T, D});
   RmsNormForward(residual, w.post_attention_layernorm.weight, c.rms_norm_eps, a.xhat2, y, a.rstd2);
+  if (!w.experts.empty()) {
+    ExpertsForward(ExpertsOf(pass, w), y, a.experts, residual);
+    return;
+  }
   const Tensor h = pass.arena.Take("swiglu", pass.compute(), {T, F});
   if (c.mlp_bias) {  // which is added in f32
     const Tensor gate = pass.arena.Take("projection", DType::kF32, {T, F});
@@ -169,9 +179,11 @@ void LayerForward(const Pass& pass, int64_t l, const Tensor& residual, const Lay
 }
 
 LayerActivations TakeLayer(const Pass& pass, int64_t l) {
-  return TakeLayerActivations(pass.config(), pass.model.weights().layers[static_cast<size_t>(l)],
-                              pass.adapter, pass.compute(), pass.T(), pass.cache == nullptr,
-                              pass.arena);
+  const LayerWeights& w = pass.model.weights().layers[static_cast<size_t>(l)];
+  LayerActivations a = TakeLayerActivations(pass.config(), w, pass.adapter, pass.compute(),
+                                            pass.T(), pass.cache == nullptr, pass.arena);
+  if (!w.experts.empty()) a.experts = TakeExpertActivations(ExpertsOf(pass, w));
+  return a;
 }
 
 // Backward through one linear: dx (if wanted), then the gradients of its weights from x.
@@ -204,14 +216,27 @@ struct Extent {
   bool attention, mlp;
 };
 Extent ExtentOf(const Pass& pass, const LayerWeights& w) {
-  const auto any = [&](std::initializer_list<const Linear*> linears) {
-    for (const Linear* linear : linears) {
-      if (IsTrained(pass, *linear)) return true;
-    }
-    return false;
+  const std::vector<const Linear*> linears = LinearsOf(w);
+  const auto any = [&](size_t begin, size_t end) {
+    return std::any_of(linears.begin() + static_cast<int64_t>(begin),
+                       linears.begin() + static_cast<int64_t>(end),
+                       [&](const Linear* linear) { return IsTrained(pass, *linear); });
   };
-  return {any({&w.q_proj, &w.k_proj, &w.v_proj, &w.o_proj}),
-          any({&w.gate_proj, &w.up_proj, &w.down_proj})};
+  return {any(0, kGate), any(kGate, linears.size())};
+}
+
+// MlpPartBackward of a layer of experts.
+void ExpertPartBackward(const Pass& pass, const LayerWeights& w, const LayerActivations& a,
+                        const Tensor& dresidual, bool below) {
+  const ArenaScope scope(pass.arena);
+  const int64_t T = pass.T(), D = pass.config().hidden_size;
+  const Tensor x = pass.arena.Take("normed input", pass.compute(), {T, D});
+  const Tensor dx = below ? pass.arena.Take("gradient", DType::kF32, {T, D}) : Tensor();
+  RmsNormScale(a.xhat2, w.post_attention_layernorm.weight, x);
+  ExpertsBackward(ExpertsOf(pass, w), a.experts, x, dresidual, dx);
+  if (!below) return;
+  RmsNormBackward(dx, a.xhat2, w.post_attention_layernorm.weight, a.rstd2, dresidual,
+                  w.post_attention_layernorm.dweight);
 }
 
 // dresidual += gradient through the MLP's branch, when `below` wants it.
@@ -219,6 +244,10 @@ void MlpPartBackward(const Pass& pass, int64_t l, const LayerActivations& a,
                      const Tensor& dresidual, bool below) {
   const ModelConfig& c = pass.config();
   const LayerWeights& w = pass.model.weights().layers[static_cast<size_t>(l)];
+  if (!w.experts.empty()) {
+    ExpertPartBackward(pass, w, a, dresidual, below);
+    return;
+  }
   const ArenaScope scope(pass.arena);
   const Differentiated d{pass};
   const int64_t T = pass.T(), D = c.hidden_size, F = c.intermediate_size;
@@ -345,13 +374,14 @@ LayerActivations TakeLayerActivations(const ModelConfig& c, const LayerWeights& 
   a.lse = take(DType::kF32, {K, T, c.group()});
   a.xhat2 = take(compute, {T, D});
   a.rstd2 = take(DType::kF32, {T});
-  a.gate = take(compute, {T, F});
-  a.up = take(compute, {T, F});
+  if (layer.experts.empty()) {
+    a.gate = take(compute, {T, F});
+    a.up = take(compute, {T, F});
+  }
   if (adapter == nullptr) return a;
-  const std::array<const Linear*, kLinearsPerLayer> linears = {
-      &layer.q_proj,    &layer.k_proj,  &layer.v_proj,   &layer.o_proj,
-      &layer.gate_proj, &layer.up_proj, &layer.down_proj};
-  for (size_t i = 0; i < linears.size(); ++i) {
+  const std::vector<const Linear*> linears = LinearsOf(layer);
+  const size_t here = layer.experts.empty() ? kLinearsPerLayer : kGate;  // experts keep their own
+  for (size_t i = 0; i < here; ++i) {
     const LoraPair* pair = adapter->Find(*linears[i]);
     if (pair != nullptr) a.low_rank_t[i] = take(compute, {pair->r, T});
   }

@@ -20,12 +20,22 @@ struct Norm {
   Tensor dweight;    // f32; empty when frozen
 };
 
+struct ExpertWeights {
+  Linear gate_proj, up_proj, down_proj;
+};
+
 struct LayerWeights {
   Norm input_layernorm, post_attention_layernorm;  // (D)
   Norm q_norm, k_norm;                             // (Dh), qwen3; else empty
   Linear q_proj, k_proj, v_proj, o_proj;
-  Linear gate_proj, up_proj, down_proj;
+  Linear gate_proj, up_proj, down_proj;  // nameless and empty in a layer of experts, which has
+  Linear router;                         // (E, D); `gate` in files
+  std::vector<ExpertWeights> experts;    // E
 };
+
+// Those that the layer has, in order: attention, then the MLP or the router and the experts.
+std::vector<Linear*> LinearsOf(LayerWeights& layer);
+std::vector<const Linear*> LinearsOf(const LayerWeights& layer);
 
 struct Weights {
   Tensor embed_tokens;   // (V, D) C
@@ -35,7 +45,7 @@ struct Weights {
   Linear lm_head;  // (V, D); embed_tokens itself when tied
 };
 
-// In order of lora_slot: the layers' seven linears each, then lm_head.
+// In order of lora_slot: the layers' linears, then lm_head.
 void ForEachLinear(Weights& weights, const std::function<void(Linear&)>& fn);
 void ForEachNorm(Weights& weights, const std::function<void(Norm&)>& fn);
 
@@ -77,6 +87,8 @@ class Model {
   Tensor LoadMatrix(const std::string& name, int64_t rows, int64_t cols);
   Tensor LoadVector(const std::string& name, int64_t size);
   void LoadLinear(Linear* linear, int64_t out, int64_t in, bool bias);
+  void LoadLayer(int64_t index);
+  void LoadExperts(const std::string& prefix, LayerWeights* layer);
   void CheckShape(const std::string& name, const std::vector<int64_t>& expected) const;
   void RefuseUnknownTensors() const;
   Tensor Own(DType dtype, std::initializer_list<int64_t> shape);

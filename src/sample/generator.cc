@@ -24,6 +24,13 @@ int64_t HeadRows(const Model& model, const GeneratorLimits& limits) {
   return std::min(limits.slots, HeadChunkRows(model.config()));
 }
 
+// A token's share of a layer of experts (model/moe.h), which has none of a dense MLP's.
+int64_t ExpertRow(const ModelConfig& c, int64_t ranks) {
+  if (c.num_experts == 0) return 0;
+  const int64_t kept = 2 * c.moe_intermediate_size + ranks + 4;
+  return c.num_experts_per_tok * kept + 3 * c.num_experts + c.moe_intermediate_size + 1;
+}
+
 // An upper bound of a step's arena, every number taken as f32: the residual, one layer at a time,
 // and a chunk of the head. Beyond what is used it costs address space only.
 size_t StepBytes(const Model& model, const LoraAdapter* adapter, const GeneratorLimits& limits) {
@@ -38,7 +45,7 @@ size_t StepBytes(const Model& model, const LoraAdapter* adapter, const Generator
   }
   const int64_t norms = 4 + c.num_attention_heads * 2 + c.num_key_value_heads;
   const int64_t row = c.hidden_size * 6 + c.q_size() * 4 + c.kv_size() * 4 +
-                      c.intermediate_size * 6 + c.head_dim + norms + ranks;
+                      c.intermediate_size * 6 + c.head_dim + norms + ranks + ExpertRow(c, ranks);
   const int64_t head_row = c.vocab_size + c.hidden_size * 3 + 1 + 2 * head_rank;
   const int64_t floats = limits.tokens_per_step * row + HeadRows(model, limits) * head_row;
   constexpr int64_t kAlignment = 64 * 64;  // of about as many blocks

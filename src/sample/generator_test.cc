@@ -210,12 +210,15 @@ INSTANTIATE_TEST_SUITE_P(Families, BitsTest,
                          ::testing::Values(BitsCase{"llama", DType::kF32, true},
                                            BitsCase{"llama", DType::kBF16, true},
                                            BitsCase{"qwen2", DType::kBF16, false},
-                                           BitsCase{"qwen3", DType::kF32, false}),
+                                           BitsCase{"qwen3", DType::kF32, false},
+                                           BitsCase{"qwen3_moe", DType::kF32, true},
+                                           BitsCase{"qwen3_moe", DType::kBF16, true}),
                          CaseName);
 
 std::vector<BitsCase> EveryCase() {
   std::vector<BitsCase> cases;
-  for (const char* family : {"llama", "llama3", "llama_bias", "qwen2", "qwen3"}) {
+  for (const char* family : {"llama", "llama3", "llama_bias", "qwen2", "qwen3", "qwen3_moe",
+                             "mixtral"}) {
     for (const DType dtype : {DType::kF32, DType::kBF16}) {
       for (const bool with_adapter : {false, true}) {
         cases.push_back({family, dtype, with_adapter, true});

@@ -81,7 +81,8 @@ TEST_P(GoldenStepsVariants, Losses) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, GoldenSteps,
-                         ::testing::Values("llama", "llama3", "llama_bias", "qwen2", "qwen3"));
+                         ::testing::Values("llama", "llama3", "llama_bias", "qwen2", "qwen3",
+                                           "qwen3_moe", "qwen3_moe_plain", "mixtral"));
 
 // The families that have them, see tools/README.md.
 INSTANTIATE_TEST_SUITE_P(Families, GoldenStepsVariants, ::testing::Values("llama", "qwen3"));

@@ -70,10 +70,7 @@ std::string FingerprintOf(const Model& model) {
   };
   add(model.weights().embed_tokens);
   for (const LayerWeights& layer : model.weights().layers) {
-    for (const Linear* linear : {&layer.q_proj, &layer.k_proj, &layer.v_proj, &layer.o_proj,
-                                 &layer.gate_proj, &layer.up_proj, &layer.down_proj}) {
-      add(linear->weight);
-    }
+    for (const Linear* linear : LinearsOf(layer)) add(linear->weight);
   }
   add(model.weights().lm_head.weight);
   return print.Text();
@@ -120,6 +117,10 @@ Json SettingsOf(const TrainingRun& run, const std::vector<Example>& train, const
     settings["target_modules"] = lora.target_modules;
     AddFactorScales("a", config.optim.a, &settings);
     AddFactorScales("b", config.optim.b, &settings);
+    if (run.model().config().num_experts > 0) {
+      settings["rank_pattern"] = lora.rank_pattern;
+      settings["lora_parameters"] = adapter->NumParameters();  // fewer where experts share factors
+    }
   }
   return settings;
 }

@@ -1,0 +1,304 @@
+// Mixtures of experts beyond the goldens: other layouts of the same weights, experts that share a
+// factor, routers that learn, and dense models turned into mixtures.
+#include "model/moe.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <map>
+
+#include "checkpoint/upcycle.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "model/export.h"
+#include "model/model_testing.h"
+
+namespace lorikeet {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Folder {
+ public:
+  explicit Folder(const std::string& name)
+      : path_(std::filesystem::temp_directory_path() /
+              ("lorikeet_moe_" + std::to_string(getpid()) + "_" + name)) {
+    std::filesystem::create_directories(path_);
+  }
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  std::string path() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+LoraConfig Config(std::vector<std::string> targets, int r, bool shared_outer = false) {
+  LoraConfig config;
+  config.r = r;
+  config.target_modules = std::move(targets);
+  config.shared_outer = shared_outer;
+  return config;
+}
+
+std::vector<float> Logprobs(const Model& model, const LoraAdapter* adapter = nullptr) {
+  Arena arena(size_t{256} << 20);
+  return RunBatch(model, adapter, RandomBatch({40, 9, 77}, model.config().vocab_size),
+                  Recompute::kNone, false, arena);
+}
+
+double LargestDifference(const std::vector<float>& a, const std::vector<float>& b) {
+  double largest = a.size() == b.size() ? 0 : INFINITY;
+  for (size_t i = 0; i < a.size(); ++i) {
+    largest = std::max(largest, static_cast<double>(std::abs(a[i] - b[i])));
+  }
+  return largest;
+}
+
+// The golden folder with its experts in one tensor each, as a state dict of transformers has them.
+void WriteFused(const std::string& family, const Folder& to) {
+  const auto file = OpenSafetensors(GoldenDir(family));
+  const bool mixtral = family == "mixtral";
+  std::map<std::string, std::vector<float>> fused;
+  std::map<std::string, std::vector<int64_t>> shapes;
+  const Json config = ParseJson(ReadFile(GoldenDir(family) + "/config.json"), "config");
+  const int64_t E = config.value(mixtral ? "num_local_experts" : "num_experts", 0);
+  const std::string block = mixtral ? "block_sparse_moe" : "mlp";
+  for (const NamedTensor& t : file->tensors()) {
+    std::string name = t.name;
+    const size_t at = name.find(block + ".");
+    if (at != std::string::npos) name.replace(at, block.size(), "mlp");
+    if (name.find(".experts.") != std::string::npos) continue;
+    fused[name].assign(t.tensor.as<float>(), t.tensor.as<float>() + t.tensor.size());
+    shapes[name] = {t.tensor.shape.begin(), t.tensor.shape.begin() + t.tensor.rank};
+  }
+  const std::vector<std::string> names =
+      mixtral ? std::vector<std::string>{"w1", "w3", "w2"}
+              : std::vector<std::string>{"gate_proj", "up_proj", "down_proj"};
+  for (int64_t l = 0; l < 3; ++l) {
+    const std::string layer = "model.layers." + std::to_string(l) + ".";
+    const auto append = [&](const std::string& to_name, int64_t e, size_t part) {
+      const Tensor t = file->Find(layer + block + ".experts." + std::to_string(e) + "." +
+                                  names[part] + ".weight");
+      if (!t) return;
+      auto& values = fused[layer + "mlp.experts." + to_name];
+      values.insert(values.end(), t.as<float>(), t.as<float>() + t.size());
+      shapes[layer + "mlp.experts." + to_name] = {E, t.rows() * (part < 2 ? 2 : 1), t.cols()};
+    };
+    for (int64_t e = 0; e < E; ++e) {
+      append("gate_up_proj", e, 0);
+      append("gate_up_proj", e, 1);
+      append("down_proj", e, 2);
+    }
+  }
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [name, values] : fused) {
+    tensors.push_back({name, DType::kF32, shapes[name], values.data()});
+  }
+  WriteSafetensors(to / "model.safetensors", tensors, {});
+  WriteFileAtomically(to / "config.json", config.dump());
+}
+
+TEST(Experts, FusedTensorsAreTheSameModel) {
+  for (const char* family : {"qwen3_moe", "mixtral"}) {
+    const Folder folder(std::string("fused_") + family);
+    WriteFused(family, folder);
+    const auto fused = Model::Load(folder.path(), DType::kF32);
+    const auto plain = Model::Load(GoldenDir(family), DType::kF32);
+    EXPECT_EQ(Logprobs(*fused), Logprobs(*plain)) << family;
+    EXPECT_EQ(fused->NumParameters(), plain->NumParameters());
+  }
+}
+
+TEST(Experts, RanksAreTheTotalOverTheActiveOnes) {
+  const auto model = Model::Load(GoldenDir("qwen3_moe"), DType::kF32);  // 2 of 5 active
+  const auto rank_of = [&](const LoraConfig& config, const std::string& module) {
+    const LoraAdapter adapter = LoraAdapter::Create(*model, config, 1);
+    for (const LoraPair& pair : adapter.pairs()) {
+      if (pair.module == module) return std::pair(pair.r, pair.scale);
+    }
+    return std::pair(int64_t{0}, 0.0F);
+  };
+  const std::string expert = "model.layers.2.mlp.experts.4.down_proj";
+  LoraConfig config = Config({"all-linear"}, 8);
+  EXPECT_EQ(rank_of(config, expert), std::pair(int64_t{4}, 8.0F));  // alpha 32 / its own rank
+  EXPECT_EQ(rank_of(config, "model.layers.2.self_attn.q_proj"), std::pair(int64_t{8}, 4.0F));
+  EXPECT_EQ(rank_of(config, "model.layers.1.mlp.down_proj"), std::pair(int64_t{8}, 4.0F));
+  EXPECT_EQ(rank_of(config, "model.layers.2.mlp.gate").first, 0);  // routers only when named
+  EXPECT_EQ(rank_of(Config({"router"}, 8), "model.layers.2.mlp.gate").first, 8);
+  EXPECT_EQ(rank_of(Config({"experts"}, 1), expert).first, 1);
+  EXPECT_EQ(rank_of(Config({"experts"}, 1), "model.layers.1.mlp.down_proj").first, 0);
+  config.expert_r = 3;
+  EXPECT_EQ(rank_of(config, expert).first, 3);
+}
+
+TEST(Experts, AdaptersComeBackFromTheirFolder) {
+  for (const char* family : {"qwen3_moe", "mixtral"}) {
+    for (const bool shared_outer : {false, true}) {
+      const Folder folder(std::string("adapter_") + family);
+      const auto model = Model::Load(GoldenDir(family), DType::kF32);
+      const LoraAdapter adapter = LoraAdapter::Create(
+          *model, Config({"all-linear", "router", "lm_head"}, 6, shared_outer), 1);
+      for (const LoraPair& pair : adapter.pairs()) {
+        const RandomStream random(3, "b", pair.module.substr(0, 24));
+        for (int64_t i = 0; i < pair.bt.size(); ++i) {
+          pair.bt.as<float>()[i] =
+              static_cast<float>(0.2 * random.Uniform(static_cast<uint64_t>(i)) - 0.1);
+        }
+      }
+      adapter.Save(folder.path());
+      const LoraAdapter again = LoraAdapter::Load(*model, folder.path());
+      EXPECT_EQ(again.NumParameters(), adapter.NumParameters()) << family << shared_outer;
+      EXPECT_EQ(Logprobs(*model, &again), Logprobs(*model, &adapter)) << family;
+      EXPECT_NE(Logprobs(*model, &again), Logprobs(*model));
+    }
+  }
+}
+
+// A batch of the golden's own, and what the model says of its targets.
+std::vector<float> GoldenLogprobs(const Model& model, const LoraAdapter& adapter,
+                                  const TensorFile& golden) {
+  const auto ints = [&](const char* name) {
+    const Tensor t = golden.Find(name);
+    return std::vector<int32_t>(t.as<int32_t>(), t.as<int32_t>() + t.size());
+  };
+  RandomBatch batch({}, model.config().vocab_size);
+  batch.batch.tokens = ints("tokens");
+  batch.batch.cu_seqlens = ints("offsets");
+  batch.targets = ints("targets");
+  batch.weights.assign(batch.targets.size(), 1.0F);
+  for (int64_t s = 0; s < batch.batch.num_sequences(); ++s) {
+    const auto begin = static_cast<size_t>(s);
+    const int32_t length = batch.batch.cu_seqlens[begin + 1] - batch.batch.cu_seqlens[begin];
+    for (int32_t i = 0; i < length; ++i) batch.batch.positions.push_back(i);
+  }
+  Arena arena(size_t{256} << 20);
+  return RunBatch(model, &adapter, batch, Recompute::kNone, false, arena);
+}
+
+// tools/make_goldens.py: what peft writes of experts' fused parameters.
+TEST(Experts, FusedAdaptersOfPeftAreRead) {
+  const std::string dir = GoldenDir("qwen3_moe");
+  const auto model = Model::Load(dir, DType::kF32);
+  const auto golden = OpenSafetensors(dir + "/expected.safetensors");
+  // The pairs that peft fused are the pairs that they were.
+  const LoraAdapter pairs = LoraAdapter::Load(*model, dir + "/adapter");
+  const LoraAdapter fused = LoraAdapter::Load(*model, dir + "/adapter_pairs_fused");
+  EXPECT_EQ(fused.NumParameters(), pairs.NumParameters());
+  EXPECT_EQ(GoldenLogprobs(*model, fused, *golden), GoldenLogprobs(*model, pairs, *golden));
+  // And one where gate and up have the same A, and the router is adapted.
+  const Folder folder("peft_fused");
+  const Tensor expected = golden->Find("fused_logprobs");
+  const LoraAdapter native = LoraAdapter::Load(*model, dir + "/adapter_fused");
+  native.Save(folder.path());
+  const LoraAdapter again = LoraAdapter::Load(*model, folder.path());
+  for (const LoraAdapter* adapter : {&native, &again}) {
+    EXPECT_LT(LargestDifference(GoldenLogprobs(*model, *adapter, *golden),
+                                {expected.as<float>(), expected.as<float>() + expected.size()}),
+              2e-5);
+  }
+}
+
+// Their gradients are the sums of those that the experts would have had alone.
+TEST(Experts, SharedFactorsCollectTheGradientsOfAll) {
+  const auto model = Model::Load(GoldenDir("qwen3_moe"), DType::kF32);
+  const RandomBatch random({60, 33}, model->config().vocab_size);
+  Arena arena(size_t{256} << 20);
+  LoraAdapter shared = LoraAdapter::Create(*model, Config({"all-linear"}, 8, true), 1);
+  LoraAdapter apart = LoraAdapter::Create(*model, Config({"all-linear"}, 8), 1);
+  EXPECT_LT(shared.NumParameters(), apart.NumParameters());
+  for (size_t i = 0; i < shared.pairs().size(); ++i) {
+    const LoraPair &from = shared.pairs()[i], &to = apart.pairs()[i];
+    if (!from.borrows_b) {
+      const RandomStream b(5, "b", from.module);
+      for (int64_t k = 0; k < from.bt.size(); ++k) {
+        from.bt.as<float>()[k] =
+            static_cast<float>(0.2 * b.Uniform(static_cast<uint64_t>(k)) - 0.1);
+      }
+    }
+    std::memcpy(to.a.data, from.a.data, static_cast<size_t>(to.a.bytes()));
+    std::memcpy(to.bt.data, from.bt.data, static_cast<size_t>(to.bt.bytes()));
+  }
+  shared.MakeTrainable();
+  apart.MakeTrainable();
+  EXPECT_EQ(RunBatch(*model, &shared, random, Recompute::kNone, true, arena),
+            RunBatch(*model, &apart, random, Recompute::kNone, true, arena));
+  std::map<const float*, std::vector<double>> sums;  // by the shared gradient
+  const auto add = [&](const Tensor& to, const Tensor& from) {
+    std::vector<double>& sum = sums[to.as<float>()];
+    sum.resize(static_cast<size_t>(to.size()));
+    for (size_t i = 0; i < sum.size(); ++i) sum[i] += from.as<float>()[i];
+  };
+  for (size_t i = 0; i < shared.pairs().size(); ++i) {
+    add(shared.pairs()[i].da, apart.pairs()[i].da);
+    add(shared.pairs()[i].dbt, apart.pairs()[i].dbt);
+  }
+  for (const auto& [gradient, sum] : sums) {
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < sum.size(); ++i) {
+      difference += std::pow(gradient[i] - sum[i], 2);
+      norm += std::pow(sum[i], 2);
+    }
+    EXPECT_LE(difference, 1e-10 * norm);
+  }
+}
+
+TEST(Experts, AnAdaptedRouterLearns) {
+  const auto model = Model::Load(GoldenDir("qwen3_moe"), DType::kF32);
+  LoraAdapter adapter = LoraAdapter::Create(*model, Config({"router"}, 4), 1);
+  const std::vector<Param> params = adapter.MakeTrainable();
+  ASSERT_EQ(params.size(), 4U);
+  Arena arena(size_t{256} << 20);
+  RunBatch(*model, &adapter, RandomBatch({60}, model->config().vocab_size), Recompute::kNone, true,
+           arena);
+  for (const Param& param : params) {
+    double norm = 0;
+    for (int64_t i = 0; i < param.grad.size(); ++i) norm += std::pow(param.grad.as<float>()[i], 2);
+    EXPECT_EQ(norm > 0, param.name.ends_with("lora_B")) << param.name;  // B is still 0
+  }
+}
+
+class Upcycled : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Upcycled, ComputesWhatTheDenseModelDoes) {
+  const Folder folder(std::string("upcycled_") + GetParam());
+  const ModelSource source = ModelSource::Open(GoldenDir(GetParam()));
+  WriteModel(Upcycle(source, {.experts = 4, .active = 2, .seed = 7}), DType::kF32, {},
+             folder.path());
+  const auto dense = Model::Load(GoldenDir(GetParam()), DType::kF32);
+  const auto mixture = Model::Load(folder.path(), DType::kF32);
+  EXPECT_EQ(mixture->config().num_experts, 4);
+  EXPECT_TRUE(mixture->config().norm_topk_prob);
+  EXPECT_LT(LargestDifference(Logprobs(*mixture), Logprobs(*dense)), 2e-5);
+}
+INSTANTIATE_TEST_SUITE_P(Families, Upcycled, ::testing::Values("llama", "llama3", "qwen3"));
+
+TEST(Upcycle, RefusesWhatNoMixtureCanHold) {
+  const auto refusal = [](const std::string& family) {
+    try {
+      Upcycle(ModelSource::Open(GoldenDir(family)), {.experts = 4, .active = 2});
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(refusal("llama_bias"), HasSubstr("attention_bias is set"));
+  EXPECT_THAT(refusal("qwen2"), HasSubstr("no mixture of experts to become"));
+  EXPECT_THAT(refusal("qwen3_moe"), HasSubstr("no mixture of experts to become"));
+  EXPECT_THROW(ParseUpcycling("8", 0), Error);
+  EXPECT_THROW(ParseUpcycling("2:3", 0), Error);
+  EXPECT_THROW(ParseUpcycling("1:1", 0), Error);
+  EXPECT_EQ(ParseUpcycling("8:2", 0).active, 2);
+}
+
+}  // namespace
+}  // namespace lorikeet
