@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "checkpoint/upcycle.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/convert_adapter.h"
@@ -18,6 +19,8 @@ namespace {
 struct ConvertOptions {
   std::string model, output_dir, dtype;
   std::optional<std::string> to, base;
+  std::optional<std::string> upcycle;
+  int seed;
   bool overwrite, json;
   CommonOptions common;
 
@@ -36,6 +39,12 @@ struct ConvertOptions {
     v(dtype, "dtype", "auto",
       "What to store weights in; auto: as they are, bf16 where they are quantised.",
       {.aliases = {"torch_dtype"}, .choices = {"auto", "bf16", "f32", "f16"}});
+    v(upcycle, "upcycle", std::nullopt,
+      "Make a mixture of experts of a dense model: experts:active, such as 8:2. Every expert "
+      "begins "
+      "as the model's MLP (docs/moe.md).",
+      {.metavar = "E:K"});
+    v(seed, "seed", 0, "Seed of the routers of --upcycle.", {.min = 0, .max = 2147483647});
     v(overwrite, "overwrite", false, "Replace an existing model folder or adapter.");
     v(to, "to", std::nullopt, "Format to write an adapter in: that of PEFT, mlx-lm or llama.cpp.",
       {.group = "Adapters", .choices = {"peft", "mlx", "gguf"}});
@@ -52,7 +61,8 @@ constexpr const char* kSummary =
     "Writes a model as a Hugging Face folder: config.json, model.safetensors (sharded above 4 "
     "GiB), tokenizer, chat template and generation_config.json. Reads GGUF files (F32, F16, BF16, "
     "Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K to Q6_K; llama, qwen2 and qwen3), whose weights it "
-    "dequantises, and folders, whose dtype it may change. With --to: writes an adapter of PEFT, "
+    "dequantises, and folders, whose dtype it may change. With --upcycle: a mixture of experts out "
+    "of a dense model. With --to: writes an adapter of PEFT, "
     "mlx-lm "
     "or llama.cpp in the format of another; GGUF in f32, or f16 with --dtype. What is written "
     "appears "
@@ -62,6 +72,7 @@ constexpr const char* kEpilog =
     "Examples:\n"
     "  lorikeet convert SmolLM2-135M-Instruct.Q4_1.gguf smollm2\n"
     "  lorikeet convert Qwen/Qwen3-0.6B qwen3-f32 --dtype f32\n"
+    "  lorikeet convert SmolLM2-135M-Instruct smollm2-4x --upcycle 4:2\n"
     "  lorikeet convert out/run adapter.gguf --to gguf\n"
     "  lorikeet convert adapter.gguf out/peft --to peft\n";
 
@@ -122,13 +133,19 @@ int RunConvert(int argc, char** argv) {
   const CommandHelp help = {.name = "convert", .summary = kSummary, .epilog = kEpilog};
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
   options.common.Apply();
+  if (options.to && options.upcycle) {
+    Fail(ErrorCode::kInvalidArgument, "--upcycle makes models, --to converts adapters; give one");
+  }
   if (options.to) return RunConvertAdapter(options);
   if (const auto format = AdapterFormatOf(options.model)) {
     Fail(ErrorCode::kInvalidArgument,
          "{}: an adapter ({}); say what to write it as: --to peft, mlx or gguf", options.model,
          AdapterFormatName(*format));
   }
-  const ModelSource source = ModelSource::Open(options.model);
+  ModelSource source = ModelSource::Open(options.model);
+  if (options.upcycle) {
+    source = Upcycle(source, ParseUpcycling(*options.upcycle, static_cast<uint64_t>(options.seed)));
+  }
   CheckOutputFolder(options.output_dir, options.overwrite, {source.path()});
   const DType dtype = ParseStoredDtype(options.dtype, source);
   const FolderFacts facts = WriteModelFolder(

@@ -22,6 +22,8 @@ struct EstimateOptions {
   std::optional<std::string> data;
   std::optional<int64_t> trained_tokens;
   int lora_r, max_length, batch_size, micro_batch_tokens, sequences;
+  std::optional<int> lora_expert_rank;
+  bool lora_shared_outer;
   std::vector<std::string> target_modules;
   double num_train_epochs, utilization;
   std::optional<double> peak_gflops;
@@ -47,6 +49,12 @@ struct EstimateOptions {
        .metavar = "PATH"});
     v(lora_r, "lora_r", 32, "Rank.",
       {.aliases = {"r", "lora_rank", "rank"}, .min = 1, .max = 65536});
+    v(lora_expert_rank, "lora_expert_rank", std::nullopt,
+      "Rank of each expert's adapters in a mixture of experts; if not given, lora_r / the experts "
+      "that are active per token.",
+      {.min = 1, .max = 65536});
+    v(lora_shared_outer, "lora_shared_outer", false,
+      "The experts of a layer share the adapters' factor on the hidden side.");
     v(target_modules, "target_modules", {"all-linear"},
       "What gets adapters: all-linear, attention, mlp, or names such as q_proj, lm_head.",
       {.aliases = {"lora_target_modules", "lora_target"}});
@@ -155,6 +163,8 @@ EstimateQuery QueryOf(const EstimateOptions& options) {
   query.stored = model.stored;
   query.shape = {.method = Method::kLora,
                  .lora_r = options.lora_r,
+                 .lora_expert_rank = options.lora_expert_rank.value_or(0),
+                 .lora_shared_outer = options.lora_shared_outer,
                  .target_modules = options.target_modules,
                  .compute = ComputeDtype(options),
                  .tokens_per_microbatch = MicroBatchTokens(options),

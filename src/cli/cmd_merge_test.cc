@@ -87,6 +87,23 @@ TEST(Convert, NothingThatStandsThereIsLost) {
   EXPECT_FALSE(std::filesystem::exists(tmp / "x"));
 }
 
+TEST(Convert, UpcyclingMakesAMixtureThatIsRead) {
+  const TemporaryFolder tmp;
+  const std::string dense = GoldenModel("qwen3");
+  const CommandOutcome outcome =
+      RunCommand(RunConvert, {dense, tmp / "out", "--upcycle", "4:2", "--seed", "3", "--json"});
+  ASSERT_EQ(outcome.error, "");
+  const OrderedJson facts = RunCommand(RunInspect, {tmp / "out", "--json"}).Json();
+  EXPECT_EQ(facts["model_type"], "qwen3_moe");
+  EXPECT_EQ(facts["config"]["num_experts"], 4);
+  EXPECT_EQ(facts["config"]["num_experts_per_tok"], 2);
+  EXPECT_THAT(RunCommand(RunConvert, {dense, tmp / "x", "--upcycle", "2:4"}).error,
+              HasSubstr("give experts:active, such as 8:2"));
+  EXPECT_THAT(
+      RunCommand(RunConvert, {GoldenModel("llama_bias"), tmp / "x", "--upcycle", "4:2"}).error,
+      HasSubstr("attention_bias is set"));
+}
+
 class MergeFamily : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(MergeFamily, TheFolderSaysWhatBaseAndAdapterSay) {
@@ -106,7 +123,8 @@ TEST_P(MergeFamily, TheFolderSaysWhatBaseAndAdapterSay) {
   EXPECT_GT(verify["base_without_adapter"]["relative_difference"].get<double>(), 0.01);
 }
 INSTANTIATE_TEST_SUITE_P(Families, MergeFamily,
-                         ::testing::Values("llama", "llama3", "llama_bias", "qwen2", "qwen3"));
+                         ::testing::Values("llama", "llama3", "llama_bias", "qwen2", "qwen3",
+                                           "qwen3_moe", "mixtral"));
 
 TEST(Merge, RoundingIsToldApartFromArithmetic) {
   const TemporaryFolder tmp;

@@ -52,6 +52,7 @@ std::string BeginningText(const RlJob& job, const RlOptions& options) {
       DTypeName(job.loaded.model->compute()), options.prompts_per_step, options.group_size,
       options.max_steps, options.objective);
   text += fmt::format("rewards: {}\n", fmt::join(options.rewards, " + "));
+  for (const std::string& note : job.expert_notes) text += note + "\n";
   text += fmt::format("learning rate {:g}{}{}\n", job.config.learning_rate,
                       job.learning_rate_reason.empty() ? "" : ": ", job.learning_rate_reason);
   for (const std::string& note : job.notes) text += note + "\n";

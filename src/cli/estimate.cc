@@ -64,6 +64,8 @@ std::vector<MemoryPart> SamplingMemory(const EstimateQuery& query) {
   shape.tokens_per_microbatch = std::max<int64_t>(512, query.sequences);
   ModelConfig one_layer = query.config;
   one_layer.num_hidden_layers = 1;
+  one_layer.decoder_sparse_step = 1;  // one of experts, where there are any
+  one_layer.mlp_only_layers.clear();
   const auto training = PlanTrainingMemory(query.config, shape, query.stored);
   std::vector<MemoryPart> parts;
   for (const MemoryPart& part : training) {
@@ -79,15 +81,18 @@ std::vector<MemoryPart> SamplingMemory(const EstimateQuery& query) {
 }
 
 Capacity CapacityOf(const EstimateQuery& query, int64_t trained_tokens, int64_t trainable) {
+  // A rank that every expert has a whole part of: parameters are in proportion to it.
+  const int64_t unit = std::max<int64_t>(1, query.config.num_experts_per_tok);
   TrainingShape one = query.shape;
-  one.lora_r = 1;
-  const int64_t per_rank = CountTrainable(query.config, one);
+  one.lora_r = static_cast<int>(unit);
+  one.lora_expert_rank = 0;
+  const int64_t per_unit = CountTrainable(query.config, one);
   Capacity c;
   c.trained_tokens = trained_tokens;
   c.data_bits = kBitsPerToken * static_cast<double>(c.trained_tokens);
   c.adapter_bits = kBitsPerParameter * static_cast<double>(trainable);
   c.parameters_cover_tokens = trainable >= c.trained_tokens;
-  c.smallest_rank = std::max<int64_t>(1, (c.trained_tokens + per_rank - 1) / per_rank);
+  c.smallest_rank = std::max<int64_t>(1, (c.trained_tokens + per_unit - 1) / per_unit) * unit;
   return c;
 }
 
@@ -96,10 +101,15 @@ std::vector<EqualRank> EqualRanks(const EstimateQuery& query, int64_t trainable)
   for (const char* modules : {"attention", "mlp", "all-linear"}) {
     TrainingShape shape = query.shape;
     shape.target_modules = {modules};
-    shape.lora_r = 1;
-    const int64_t per_rank = CountTrainable(query.config, shape);
-    const int64_t r = std::max<int64_t>(1, (trainable + per_rank / 2) / per_rank);
-    ranks.push_back({modules, r, r * per_rank});
+    const int64_t unit =
+        modules == std::string("attention")
+            ? 1
+            : std::max<int64_t>(1, query.config.num_experts_per_tok);  // as in CapacityOf
+    shape.lora_r = static_cast<int>(unit);
+    shape.lora_expert_rank = 0;
+    const int64_t per_unit = CountTrainable(query.config, shape);
+    const int64_t units = std::max<int64_t>(1, (trainable + per_unit / 2) / per_unit);
+    ranks.push_back({modules, units * unit, units * per_unit});
   }
   return ranks;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cli/estimate.h"
+#include "cli/expert_notes.h"
 #include "core/format.h"
 
 namespace lorikeet {
@@ -177,6 +178,7 @@ std::string EstimateText(const Estimate& e) {
                         Percent(static_cast<double>(q.data->trained_tokens) /
                                 std::max(1.0, static_cast<double>(q.data->tokens))));
   }
+  for (const std::string& note : ExpertNotes(q.config, q.shape)) text += "experts  " + note + "\n";
   text += "\n" + Line("", fmt::format("LoRA r={}", q.shape.lora_r), "full",
                       fmt::format("sampling {} x {}", q.sequences, q.max_length));
   text += Line("trained parameters", HumanCount(e.lora.trainable), HumanCount(e.full.trainable));

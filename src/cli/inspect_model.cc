@@ -20,6 +20,8 @@ bool Contains(const std::string& text, const char* part) {
 const char* PartOf(const std::string& name) {
   if (Contains(name, "norm")) return "norms";
   if (Contains(name, "self_attn")) return "attention";
+  if (Contains(name, ".experts.")) return "experts";
+  if (Contains(name, ".mlp.gate.") || Contains(name, ".block_sparse_moe.gate.")) return "router";
   if (Contains(name, "mlp")) return "mlp";
   if (Contains(name, "embed_tokens")) return "embedding";
   if (Contains(name, "lm_head")) return "head";
@@ -86,6 +88,12 @@ std::string ConfigText(const ModelConfig& c) {
   std::string text;
   text += Row("layers", fmt::format("{}", c.num_hidden_layers));
   text += Row("hidden", fmt::format("{}, intermediate {}", c.hidden_size, c.intermediate_size));
+  if (c.num_experts > 0) {
+    text += Row("experts", fmt::format("{} in {} layers, {} active per token{}, intermediate {}",
+                                       c.num_experts, c.num_expert_layers(), c.num_experts_per_tok,
+                                       c.norm_topk_prob ? " with weights that sum to 1" : "",
+                                       c.moe_intermediate_size));
+  }
   text += Row("heads",
               fmt::format("{} query, {} key/value, {} dimensions each{}", c.num_attention_heads,
                           c.num_key_value_heads, c.head_dim, c.qk_norm ? ", normed" : ""));
@@ -126,22 +134,29 @@ OrderedJson PartsJson(const std::vector<ModelFacts::Part>& parts) {
 }
 
 OrderedJson ConfigJson(const ModelConfig& c) {
-  return {{"hidden_size", c.hidden_size},
-          {"intermediate_size", c.intermediate_size},
-          {"num_hidden_layers", c.num_hidden_layers},
-          {"vocab_size", c.vocab_size},
-          {"num_attention_heads", c.num_attention_heads},
-          {"num_key_value_heads", c.num_key_value_heads},
-          {"head_dim", c.head_dim},
-          {"max_position_embeddings", c.max_position_embeddings},
-          {"rope_theta", c.rope_theta},
-          {"rope_type", c.rope_scaling.type},
-          {"rope_factor", c.rope_scaling.factor},
-          {"tie_word_embeddings", c.tie_word_embeddings},
-          {"qkv_bias", c.qkv_bias},
-          {"o_bias", c.o_bias},
-          {"mlp_bias", c.mlp_bias},
-          {"qk_norm", c.qk_norm}};
+  OrderedJson json = {{"hidden_size", c.hidden_size},
+                      {"intermediate_size", c.intermediate_size},
+                      {"num_hidden_layers", c.num_hidden_layers},
+                      {"vocab_size", c.vocab_size},
+                      {"num_attention_heads", c.num_attention_heads},
+                      {"num_key_value_heads", c.num_key_value_heads},
+                      {"head_dim", c.head_dim},
+                      {"max_position_embeddings", c.max_position_embeddings},
+                      {"rope_theta", c.rope_theta},
+                      {"rope_type", c.rope_scaling.type},
+                      {"rope_factor", c.rope_scaling.factor},
+                      {"tie_word_embeddings", c.tie_word_embeddings},
+                      {"qkv_bias", c.qkv_bias},
+                      {"o_bias", c.o_bias},
+                      {"mlp_bias", c.mlp_bias},
+                      {"qk_norm", c.qk_norm}};
+  if (c.num_experts == 0) return json;
+  json["num_experts"] = c.num_experts;
+  json["num_experts_per_tok"] = c.num_experts_per_tok;
+  json["num_expert_layers"] = c.num_expert_layers();
+  json["moe_intermediate_size"] = c.moe_intermediate_size;
+  json["norm_topk_prob"] = c.norm_topk_prob;
+  return json;
 }
 
 OrderedJson TokenizerJson(const ModelFacts& facts) {

@@ -39,7 +39,8 @@ DType DtypeOfConfig(const Json& config) {
 // Without weights nothing bounds what config.json says; sizes are multiplied later.
 void RefuseImpossibleSizes(const ModelConfig& c, const std::string& where) {
   const auto width =
-      static_cast<double>(c.hidden_size + c.q_size() + 2 * c.kv_size() + c.intermediate_size);
+      static_cast<double>(c.hidden_size + c.q_size() + 2 * c.kv_size() + c.intermediate_size) +
+      static_cast<double>(c.num_experts) * static_cast<double>(c.moe_intermediate_size + 1);
   const auto layers = static_cast<double>(c.num_hidden_layers);
   const auto hidden = static_cast<double>(c.hidden_size);
   const double weights =

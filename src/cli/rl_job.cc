@@ -6,6 +6,7 @@
 #include <array>
 #include <filesystem>
 
+#include "cli/expert_notes.h"
 #include "cli/read_model.h"
 #include "cli/recompute.h"
 #include "cli/rl_rewards.h"
@@ -158,6 +159,8 @@ RlConfig ConfigOf(const RlOptions& options) {
   config.tensorboard = options.report_to == "tensorboard";
   config.settings = {{"method", options.method},
                      {"lora_r", options.lora_r},
+                     {"lora_expert_rank", options.lora_expert_rank.value_or(0)},
+                     {"lora_shared_outer", options.lora_shared_outer},
                      {"lora_alpha", options.lora_alpha},
                      {"target_modules", options.target_modules},
                      {"task", options.task},
@@ -278,6 +281,8 @@ void MakeRun(const RlOptions& options, int64_t longest, RlJob* job) {
   TrainingShape shape;
   shape.method = options.method == "full" ? Method::kFull : Method::kLora;
   shape.lora_r = options.lora_r;
+  shape.lora_expert_rank = options.lora_expert_rank.value_or(0);
+  shape.lora_shared_outer = options.lora_shared_outer;
   shape.target_modules = options.target_modules;
   shape.compute = model.compute();
   shape.tokens_per_microbatch = std::max<int64_t>(options.micro_batch_tokens, longest);
@@ -310,6 +315,9 @@ void MakeRun(const RlOptions& options, int64_t longest, RlJob* job) {
   } else {
     LoraConfig lora;
     lora.r = options.lora_r;
+    lora.expert_r = options.lora_expert_rank.value_or(0);
+    lora.shared_outer = options.lora_shared_outer;
+    job->expert_notes = ExpertNotes(model.config(), shape);
     lora.lora_alpha = static_cast<float>(options.lora_alpha);
     lora.target_modules = options.target_modules;
     job->run = std::make_unique<TrainingRun>(

@@ -22,8 +22,9 @@ struct RlJob {
   RlConfig config;
   RlHooks hooks;  // problems and rewards
   std::string learning_rate_reason, recompute_reason;
-  std::vector<std::string> notes;  // what a person should know before the run
-  int64_t planned_bytes = 0;       // training and sampling
+  std::vector<std::string> expert_notes;  // cli/expert_notes.h
+  std::vector<std::string> notes;         // what a person should know before the run
+  int64_t planned_bytes = 0;              // training and sampling
 };
 
 // Loads the model and the tasks, chooses what the options leave open and writes it into them, and

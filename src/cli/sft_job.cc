@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include "cli/expert_notes.h"
 #include "cli/read_model.h"
 #include "core/args.h"
 #include "core/error.h"
@@ -63,22 +64,30 @@ TrainingShape ShapeOf(const SftOptions& options, DType compute) {
   TrainingShape shape;
   shape.method = options.method == "full" ? Method::kFull : Method::kLora;
   shape.lora_r = options.lora_r;
+  shape.lora_expert_rank = options.lora_expert_rank.value_or(0);
+  shape.lora_shared_outer = options.lora_shared_outer;
   shape.compute = compute;
   const LoraConfig lora = LoraConfigOf(options);
   if (lora.target_regex.empty()) shape.target_modules = lora.target_modules;
   return shape;
 }
 
-// What the adapter has: the last parts of its modules' names, and its largest rank.
+// What the adapter has: the last parts of its modules' names, and its largest ranks.
 void TakeShapeOf(const LoraAdapter& adapter, TrainingShape* shape) {
   shape->target_modules.clear();
-  shape->lora_r = 1;
+  int r = 0, expert_r = 0;
+  bool shared = false;
   for (const LoraPair& pair : adapter.pairs()) {
     const std::string name = pair.module.substr(pair.module.rfind('.') + 1);
     auto& names = shape->target_modules;
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-    shape->lora_r = std::max(shape->lora_r, static_cast<int>(pair.r));
+    int& largest = pair.module.find(".experts.") == std::string::npos ? r : expert_r;
+    largest = std::max(largest, static_cast<int>(pair.r));
+    shared = shared || pair.borrows_a || pair.borrows_b;
   }
+  shape->lora_expert_rank = expert_r;
+  shape->lora_r = r > 0 ? r : std::max(shape->lora_r, 1);
+  shape->lora_shared_outer = shared;
 }
 
 // Before the weights are read: a model that cannot be trained here in the smallest pieces is
@@ -270,6 +279,8 @@ void CollectFiles(const SftOptions& options, SftJob* job) {
 LoraConfig LoraConfigOf(const SftOptions& options) {
   LoraConfig config;
   config.r = options.lora_r;
+  config.expert_r = options.lora_expert_rank.value_or(0);
+  config.shared_outer = options.lora_shared_outer;
   config.lora_alpha = static_cast<float>(options.lora_alpha);
   const std::vector<std::string>& targets = options.target_modules;
   if (targets.size() == 1 && LooksLikeRegex(targets[0])) {
@@ -364,7 +375,11 @@ SftJob PrepareSft(SftOptions& options, const ReshapeData& reshape) {
         LoraAdapter::Create(model, LoraConfigOf(options), static_cast<uint64_t>(options.seed));
   }
   if (adapter) {
+    const int expert_rank = job.plan.shape.lora_expert_rank;
     TakeShapeOf(*adapter, &job.plan.shape);
+    // A new adapter's experts have the rank that lora_r makes, unless the person names another.
+    if (!options.adapter) job.plan.shape.lora_expert_rank = expert_rank;
+    job.plan.expert_notes = ExpertNotes(model.config(), job.plan.shape);
     job.plan.lora_alpha = adapter->config().lora_alpha;
     job.plan.adapted_modules = static_cast<int64_t>(adapter->pairs().size());
   }

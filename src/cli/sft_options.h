@@ -28,6 +28,8 @@ struct SftOptions {
   // Adapter
   std::string method;
   int lora_r;
+  std::optional<int> lora_expert_rank;
+  bool lora_shared_outer;
   double lora_alpha;
   std::vector<std::string> target_modules;
   // Training
@@ -132,15 +134,21 @@ struct SftOptions {
        .refused = {{"use_peft", "write method: lora or method: full"}}});
     v(lora_r, "lora_r", 32, "Rank.",
       {.aliases = {"r", "lora_rank", "rank"}, .min = 1, .max = 65536});
+    v(lora_expert_rank, "lora_expert_rank", std::nullopt,
+      "Rank of each expert's adapters in a mixture of experts; if not given, lora_r / the experts "
+      "that are active per token.",
+      {.min = 1, .max = 65536});
+    v(lora_shared_outer, "lora_shared_outer", false,
+      "The experts of a layer share the adapters' factor on the hidden side.");
     v(lora_alpha, "lora_alpha", 32.0, "The adapters' product is scaled by lora_alpha / lora_r.",
       {.aliases = {"alpha"},
        .above = 0,
        .refused = {{"scale", "write lora_alpha = scale * lora_r"},
                    {"lora_dropout", "adapters train without dropout; delete the line"}}});
     v(target_modules, "target_modules", {"all-linear"},
-      "What gets adapters: all-linear (attention and MLP), attention, mlp, module names, or one "
-      "regular expression. "
-      "lm_head only if named.",
+      "What gets adapters: all-linear (attention and MLP), attention, mlp, experts, module names, "
+      "or "
+      "one regular expression. lm_head and router only if named.",
       {.aliases = {"lora_target_modules", "lora_target", "keys"},
        .refused = {{"lora_target_linear", "write target_modules: all-linear"}}});
   }

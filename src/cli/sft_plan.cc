@@ -79,6 +79,7 @@ void WriteModelLines(Out out, const SftPlan& plan) {
     fmt::format_to(out, "trains    LoRA of rank {}, alpha {}, on {} modules ({})\n",
                    plan.shape.lora_r, plan.lora_alpha, plan.adapted_modules,
                    fmt::join(plan.shape.target_modules, ", "));
+    for (const std::string& note : plan.expert_notes) fmt::format_to(out, "          {}\n", note);
   } else {
     fmt::format_to(out, "trains    every weight\n");
   }

@@ -23,6 +23,7 @@ struct SftPlan {
   TrainingShape shape;
   float lora_alpha = 0;
   int64_t trainable = 0, adapted_modules = 0;
+  std::vector<std::string> expert_notes;  // cli/expert_notes.h
   // Data
   DataStats data;
   int64_t heldout_examples = 0, heldout_tokens = 0, heldout_trained_tokens = 0;
