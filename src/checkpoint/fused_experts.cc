@@ -129,7 +129,7 @@ std::vector<NamedTensor> SplitFusedExperts(const NamedTensor& whole, bool mixtra
   const bool gate_up = name.ends_with(kGateUp), down = name.ends_with(kDown);
   if (!gate_up && !down) return {whole};
   const Tensor& stacked = whole.tensor;
-  if (stacked.rank != 3 || (gate_up && stacked.shape[1] % 2 != 0)) {
+  if (stacked.rank != 3 || stacked.size() == 0 || (gate_up && stacked.shape[1] % 2 != 0)) {
     Fail(ErrorCode::kUnsupported,
          "{}: tensor {} is not a stack of the experts' matrices (experts, out, in)", where,
          Quote(whole.name));

@@ -149,8 +149,14 @@ void ReadExperts(const Reader& reader, const ExpertNames* names, ModelConfig* co
   }
   if (mixtral) return;
   config->decoder_sparse_step = reader.GetSize("decoder_sparse_step", 1);
-  config->mlp_only_layers =
-      reader.Get<std::vector<int64_t>>("mlp_only_layers", std::vector<int64_t>());
+  std::vector<int64_t>& dense = config->mlp_only_layers;
+  dense = reader.Get<std::vector<int64_t>>("mlp_only_layers", {});
+  std::sort(dense.begin(), dense.end());
+  dense.erase(std::unique(dense.begin(), dense.end()), dense.end());
+  if (!dense.empty() && (dense.front() < 0 || dense.back() >= config->num_hidden_layers)) {
+    Fail(ErrorCode::kCorruptFile, "{}: mlp_only_layers names layers beyond the {} that there are",
+         reader.where(), config->num_hidden_layers);
+  }
 }
 
 void CheckShapes(const ModelConfig& c, const std::string& where) {
@@ -173,13 +179,14 @@ void CheckShapes(const ModelConfig& c, const std::string& where) {
 // As Qwen3MoeDecoderLayer decides.
 bool ModelConfig::has_experts(int64_t layer) const {
   return num_experts > 0 && (layer + 1) % decoder_sparse_step == 0 &&
-         std::find(mlp_only_layers.begin(), mlp_only_layers.end(), layer) == mlp_only_layers.end();
+         !std::binary_search(mlp_only_layers.begin(), mlp_only_layers.end(), layer);
 }
 
 int64_t ModelConfig::num_expert_layers() const {
-  int64_t count = 0;
-  for (int64_t l = 0; l < num_hidden_layers; ++l) count += has_experts(l) ? 1 : 0;
-  return count;
+  if (num_experts == 0) return 0;
+  const auto excepted = std::count_if(mlp_only_layers.begin(), mlp_only_layers.end(),
+                                      [&](auto l) { return (l + 1) % decoder_sparse_step == 0; });
+  return num_hidden_layers / decoder_sparse_step - excepted;
 }
 
 std::vector<std::string> SupportedModelTypes() {

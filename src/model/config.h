@@ -41,7 +41,7 @@ struct ModelConfig {
   int64_t moe_intermediate_size = 0;     // F of an expert; mixtral calls it intermediate_size
   bool norm_topk_prob = false;           // the k probabilities are divided by their sum
   int64_t decoder_sparse_step = 1;       // every so many layers have experts, the others one MLP
-  std::vector<int64_t> mlp_only_layers;  // layers without experts all the same
+  std::vector<int64_t> mlp_only_layers;  // layers without experts all the same, ascending
   const ExpertNames* expert_names = nullptr;  // null in dense models
 
   int64_t group() const { return num_attention_heads / num_key_value_heads; }  // G

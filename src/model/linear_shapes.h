@@ -26,9 +26,6 @@ struct LinearShapes {
 
 LinearShapes PlainShapes(const ModelConfig& config);
 
-// Those that the model has.
-std::vector<const LinearShape*> ShapesOf(const ModelConfig& config, const LinearShapes& shapes);
-
 // fn(linear, how many there are in all layers, how many of them meet a token); without the head.
 template <class Fn>
 void ForEachShape(const ModelConfig& c, const LinearShapes& shapes, const Fn& fn) {

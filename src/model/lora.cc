@@ -163,8 +163,7 @@ std::vector<std::string> MatchTargets(const std::vector<std::string>& modules,
       Fail(ErrorCode::kInvalidArgument,
            "target_modules: '{}' matches no module; use all-linear, attention, mlp, experts, "
            "router, "
-           "lm_head, module names such as q_proj, or a regular expression for whole paths such as "
-           "{}",
+           "lm_head, names such as q_proj, or a regular expression for whole paths such as {}",
            target, modules.front());
     }
   };

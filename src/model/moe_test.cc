@@ -267,6 +267,34 @@ TEST(Experts, AnAdaptedRouterLearns) {
   }
 }
 
+TEST(ExpertConfig, SaysWhichLayersHaveExpertsAndRefusesWhatCannotBe) {
+  const std::string dir = GoldenDir("qwen3_moe");
+  const Json good = ParseJson(ReadFile(dir + "/config.json"), dir);
+  const auto with = [&](const char* key, const Json& value) {
+    Json json = good;
+    json[key] = value;
+    return json;
+  };
+  const auto layers = [](const Json& json) {
+    const ModelConfig c = ReadModelConfig(json, "test");
+    std::vector<int64_t> found;
+    for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
+      if (c.has_experts(l)) found.push_back(l);
+    }
+    EXPECT_EQ(static_cast<int64_t>(found.size()), c.num_expert_layers());
+    return found;
+  };
+  EXPECT_THAT(layers(good), ::testing::ElementsAre(0, 2));
+  EXPECT_THAT(layers(with("mlp_only_layers", {2, 0, 2})), ::testing::ElementsAre(1));
+  Json every_second = with("decoder_sparse_step", 2);
+  EXPECT_THAT(layers(every_second), ::testing::IsEmpty());  // layer 1 is in mlp_only_layers
+  every_second["mlp_only_layers"] = nullptr;
+  EXPECT_THAT(layers(every_second), ::testing::ElementsAre(1));
+  EXPECT_THROW(ReadModelConfig(with("mlp_only_layers", {3}), "test"), Error);
+  EXPECT_THROW(ReadModelConfig(with("num_experts_per_tok", 6), "test"), Error);
+  EXPECT_THROW(ReadModelConfig(with("num_experts", 0), "test"), Error);
+}
+
 class Upcycled : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Upcycled, ComputesWhatTheDenseModelDoes) {

@@ -213,8 +213,8 @@ void StepLister::Optimizer() {
   const auto low_rank = [&](int64_t r, int64_t width, int64_t count) {
     if (r > 0) Update(r * width, true, static_cast<double>(count));
   };
-  ForEachShape(c_, linears_, [&](const LinearShape& linear, int64_t count, int64_t active) {
-    const bool shares = shared_outer_ && count != active;
+  ForEachShape(c_, linears_, [&](const LinearShape& linear, int64_t count, int64_t) {
+    const bool shares = shared_outer_ && linear.name.find(".experts.") != std::string::npos;
     const bool down = &linear == &linears_.expert[2];
     low_rank(linear.r, linear.in, shares && !down ? c_.num_expert_layers() : count);
     low_rank(linear.r, linear.out, shares && down ? c_.num_expert_layers() : count);
