@@ -214,7 +214,8 @@ ModelConfig ReadModelConfig(const Json& json, const std::string& where) {
       family.reads_attention_bias && reader.Get<bool>("attention_bias", false);
   config.qkv_bias = family.qkv_bias || attention_bias;
   config.o_bias = attention_bias;
-  config.mlp_bias = reader.Get<bool>("mlp_bias", false);
+  // Experts have none, nor the dense layers beside them.
+  config.mlp_bias = family.experts == nullptr && reader.Get<bool>("mlp_bias", false);
   config.qk_norm = family.qk_norm;
   ReadExperts(reader, family.experts, &config);
   ReadRope(reader, &config);

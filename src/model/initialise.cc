@@ -22,7 +22,9 @@ class TensorList {
     const ModelConfig& c = config_;
     Matrix("model.embed_tokens", c.vocab_size, c.hidden_size, std_);
     for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
-      AddLayer("model.layers." + std::to_string(l) + ".");
+      const std::string prefix = "model.layers." + std::to_string(l) + ".";
+      AddAttention(prefix);
+      AddMlp(prefix, c.has_experts(l));
     }
     Ones("model.norm", c.hidden_size);
     if (!c.tie_word_embeddings) Matrix("lm_head", c.vocab_size, c.hidden_size, std_);
@@ -30,23 +32,44 @@ class TensorList {
   }
 
  private:
-  void AddLayer(const std::string& prefix) {
+  double ResidualStd() const {
+    return std_ / std::sqrt(2.0 * static_cast<double>(config_.num_hidden_layers));
+  }
+  void AddAttention(const std::string& prefix) {
     const ModelConfig& c = config_;
-    const int64_t D = c.hidden_size, F = c.intermediate_size;
-    const double residual = std_ / std::sqrt(2.0 * static_cast<double>(c.num_hidden_layers));
+    const int64_t D = c.hidden_size;
     Ones(prefix + "input_layernorm", D);
     LinearLayer(prefix + "self_attn.q_proj", c.q_size(), D, std_, c.qkv_bias);
     LinearLayer(prefix + "self_attn.k_proj", c.kv_size(), D, std_, c.qkv_bias);
     LinearLayer(prefix + "self_attn.v_proj", c.kv_size(), D, std_, c.qkv_bias);
-    LinearLayer(prefix + "self_attn.o_proj", D, c.q_size(), residual, c.o_bias);
+    LinearLayer(prefix + "self_attn.o_proj", D, c.q_size(), ResidualStd(), c.o_bias);
     if (c.qk_norm) {
       Ones(prefix + "self_attn.q_norm", c.head_dim);
       Ones(prefix + "self_attn.k_norm", c.head_dim);
     }
     Ones(prefix + "post_attention_layernorm", D);
+  }
+  void AddMlp(const std::string& prefix, bool experts) {
+    const ModelConfig& c = config_;
+    const int64_t D = c.hidden_size, F = c.intermediate_size;
+    if (experts) {
+      AddExperts(prefix + c.expert_names->block + ".");
+      return;
+    }
     LinearLayer(prefix + "mlp.gate_proj", F, D, std_, c.mlp_bias);
     LinearLayer(prefix + "mlp.up_proj", F, D, std_, c.mlp_bias);
-    LinearLayer(prefix + "mlp.down_proj", D, F, residual, c.mlp_bias);
+    LinearLayer(prefix + "mlp.down_proj", D, F, ResidualStd(), c.mlp_bias);
+  }
+  void AddExperts(const std::string& block) {
+    const ModelConfig& c = config_;
+    const int64_t D = c.hidden_size, F = c.moe_intermediate_size;
+    Matrix(block + "gate", c.num_experts, D, std_);
+    for (int64_t e = 0; e < c.num_experts; ++e) {
+      const std::string expert = block + "experts." + std::to_string(e) + ".";
+      Matrix(expert + c.expert_names->gate_proj, F, D, std_);
+      Matrix(expert + c.expert_names->up_proj, F, D, std_);
+      Matrix(expert + c.expert_names->down_proj, D, F, ResidualStd());
+    }
   }
   void LinearLayer(const std::string& name, int64_t out, int64_t in, double std, bool bias) {
     Matrix(name, out, in, std);
@@ -117,6 +140,8 @@ const char* ArchitectureOf(const std::string& model_type) {
   if (model_type == "mistral") return "MistralForCausalLM";
   if (model_type == "qwen2") return "Qwen2ForCausalLM";
   if (model_type == "qwen3") return "Qwen3ForCausalLM";
+  if (model_type == "qwen3_moe") return "Qwen3MoeForCausalLM";
+  if (model_type == "mixtral") return "MixtralForCausalLM";
   return "LlamaForCausalLM";
 }
 

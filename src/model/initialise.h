@@ -16,9 +16,9 @@ struct InitialTensor {
 };
 
 // Every tensor of a model, a tied head left out. Matrices are normal with standard deviation `std`;
-// those that write into the residual stream (o_proj, down_proj) with std / sqrt(2L), so that L
-// layers leave its variance as it was (Radford et al., 2019, "Language Models are Unsupervised
-// Multitask Learners", 2.3); norms are 1, biases 0.
+// those that write into the residual stream (o_proj, down_proj, experts' too) with std / sqrt(2L),
+// so that L layers leave its variance as it was (Radford et al., 2019, "Language Models are
+// Unsupervised Multitask Learners", 2.3); norms are 1, biases 0.
 std::vector<InitialTensor> InitialTensors(const ModelConfig& config, double std);
 
 // Writes config.json and model.safetensors (f32) into an existing folder. `config` is a config.json

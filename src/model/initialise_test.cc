@@ -27,6 +27,15 @@ Json SmallConfig(const char* model_type) {
           {"head_dim", 16},           {"vocab_size", 300},        {"tie_word_embeddings", true}};
 }
 
+// With a dense layer among those of experts, where the family can have one.
+Json WithExperts(Json config) {
+  config.update({{"num_experts", 4},
+                 {"num_experts_per_tok", 2},
+                 {"moe_intermediate_size", 96},
+                 {"mlp_only_layers", {1}}});
+  return config;
+}
+
 struct Moments {
   double mean = 0, std = 0, within_one = 0;  // share of values within one standard deviation
 };
@@ -60,7 +69,7 @@ class Initialise : public ::testing::Test {
 TEST_F(Initialise, EveryFamilyLoadsWithNothingMissingAndNothingLeft) {
   for (const std::string& family : SupportedModelTypes()) {
     for (const bool tied : {true, false}) {
-      Json config = SmallConfig(family.c_str());
+      Json config = WithExperts(SmallConfig(family.c_str()));  // which dense families do not read
       config["tie_word_embeddings"] = tied;
       config["attention_bias"] = config["mlp_bias"] = true;
       Write(config, 1);
@@ -101,6 +110,18 @@ TEST_F(Initialise, MatricesAreNormalAndWhatWritesTheResidualStreamIsSmaller) {
   EXPECT_EQ(MomentsOf(file->Find("model.layers.2.self_attn.k_proj.bias")).mean, 0);
 }
 
+TEST_F(Initialise, EveryExpertAndTheRouterAreDrawnAndDownProjectionsAreSmaller) {
+  Write(WithExperts(SmallConfig("qwen3_moe")), 3);
+  const auto file = OpenSafetensors(dir_.string());
+  const std::string mlp = "model.layers.3.mlp.";
+  EXPECT_NEAR(MomentsOf(file->Find(mlp + "gate.weight")).std, 0.02, 0.004);
+  EXPECT_NEAR(MomentsOf(file->Find(mlp + "experts.3.up_proj.weight")).std, 0.02, 0.001);
+  EXPECT_NEAR(MomentsOf(file->Find(mlp + "experts.3.down_proj.weight")).std, 0.005, 0.0003);
+  EXPECT_NE(file->Find(mlp + "experts.0.up_proj.weight").as<float>()[0],
+            file->Find(mlp + "experts.1.up_proj.weight").as<float>()[0]);
+  EXPECT_EQ(file->Find("model.layers.1.mlp.up_proj.weight").rows(), 160);
+}
+
 TEST_F(Initialise, InitializerRangeIsTheStandardDeviation) {
   Json config = SmallConfig("llama");
   config["initializer_range"] = 0.1;
@@ -121,6 +142,9 @@ TEST_F(Initialise, TheConfigSaysWhatTransformersWantsToKnow) {
   const Json written = ParseJson(ReadFile((dir_ / "config.json").string()), "config.json");
   EXPECT_EQ(written["architectures"], Json({"Qwen3ForCausalLM"}));
   EXPECT_EQ(written["torch_dtype"], "float32");
+  Write(WithExperts(SmallConfig("mixtral")), 3);
+  const Json mixture = ParseJson(ReadFile((dir_ / "config.json").string()), "config.json");
+  EXPECT_EQ(mixture["architectures"], Json({"MixtralForCausalLM"}));
 }
 
 }  // namespace
