@@ -192,7 +192,8 @@ TEST_F(RolloutTest, RewardsGetEveryTextInOrderAndEachGradeFindsItsWay) {
 }
 
 TEST_F(RolloutTest, WithoutARewardProblemsAreGradedByTheirOwnGraders) {
-  for (const Rollout& rollout : Sample({"hello"})[0].rollouts) {
+  const std::vector<Group> groups = Sample({"hello"});
+  for (const Rollout& rollout : groups[0].rollouts) {
     EXPECT_EQ(rollout.grade.verdict, Verdict::kCorrect) << rollout.text << rollout.grade.reason;
   }
 }
