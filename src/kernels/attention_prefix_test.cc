@@ -13,6 +13,7 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "kernels/attention.h"
+#include "kernels/kernel_testing.h"
 #include "kernels/matmul.h"
 
 namespace lorikeet {
@@ -84,16 +85,6 @@ struct Layout {
       sequence.k = At(k, sequence.q_begin * s.head_dim);
       sequence.v = At(v, sequence.q_begin * s.head_dim);
       sequence.head_stride = (T() + kAttentionPadding) * s.head_dim;
-    }
-  }
-  static std::byte* At(const Buffer& b, int64_t element) {
-    return static_cast<std::byte*>(b.tensor().data) + DTypeBytes(b.tensor().dtype, element);
-  }
-  static void Put(const Buffer& b, int64_t i, float x) {
-    if (b.tensor().dtype == DType::kF32) {
-      b.tensor().as<float>()[i] = x;
-    } else {
-      b.tensor().as<bfloat16>()[i] = ToBfloat16(x);
     }
   }
   // By the row's name. A prefix that lies once gets what its copies get together from above; halves
@@ -183,13 +174,13 @@ TEST_F(AttentionPrefixTest, ForwardHasTheBitsOfWholeSequences) {
     for (int64_t t = 0; t < whole.T(); ++t) {
       const RowName& name = whole.rows[static_cast<size_t>(t)];
       const int64_t s = at.at(name);
-      ASSERT_EQ(std::memcmp(Layout::At(whole.out, t * kWidth), Layout::At(shared.out, s * kWidth),
+      ASSERT_EQ(std::memcmp(At(whole.out, t * kWidth), At(shared.out, s * kWidth),
                             static_cast<size_t>(DTypeBytes(dtype, kWidth))),
                 0)
           << DTypeName(dtype) << " family " << name.family << " position " << name.position;
       for (int64_t h = 0; h < kShape.kv_heads; ++h) {
-        ASSERT_EQ(std::memcmp(Layout::At(whole.lse, (h * whole.T() + t) * kShape.group),
-                              Layout::At(shared.lse, (h * shared.T() + s) * kShape.group),
+        ASSERT_EQ(std::memcmp(At(whole.lse, (h * whole.T() + t) * kShape.group),
+                              At(shared.lse, (h * shared.T() + s) * kShape.group),
                               static_cast<size_t>(kShape.group) * 4),
                   0);
       }

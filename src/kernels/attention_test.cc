@@ -10,6 +10,7 @@
 #include "core/arena.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "kernels/kernel_testing.h"
 #include "kernels/matmul.h"
 
 namespace lorikeet {
@@ -49,16 +50,6 @@ struct Problem {
     }
   }
 
-  static void* At(const Buffer& b, int64_t element) {
-    return static_cast<std::byte*>(b.tensor().data) + DTypeBytes(b.tensor().dtype, element);
-  }
-  static void Put(const Buffer& b, int64_t i, float x) {
-    if (b.tensor().dtype == DType::kF32) {
-      b.tensor().as<float>()[i] = x;
-    } else {
-      b.tensor().as<bfloat16>()[i] = ToBfloat16(x);
-    }
-  }
   static double Get(const Buffer& b, int64_t i) {
     return b.tensor().dtype == DType::kF32 ? b.tensor().as<float>()[i]
                                            : ToFloat(b.tensor().as<bfloat16>()[i]);
@@ -134,7 +125,7 @@ Head HeadOf(const Problem& p, size_t s, int64_t h, int64_t g) {
   return head;
 }
 
-double Tolerance(DType dtype) { return dtype == DType::kF32 ? 2e-5 : 3e-2; }
+double AttentionTolerance(DType dtype) { return dtype == DType::kF32 ? 2e-5 : 3e-2; }
 
 class AttentionTest : public ::testing::Test {
  protected:
@@ -160,7 +151,7 @@ TEST_F(AttentionTest, ForwardEqualsTheDefinition) {
                   (((p.begins[s] + t) * kShape.kv_heads + h) * kShape.group + g) * kShape.head_dim +
                   d;
               ASSERT_NEAR(Problem::Get(p.out, at), expected[t * kShape.head_dim + d].real(),
-                          Tolerance(dtype));
+                          AttentionTolerance(dtype));
             }
           }
         }
@@ -241,17 +232,16 @@ TEST_F(AttentionTest, PackedEqualsOneByOneBitForBit) {
       alone.Forward();
       alone.Backward();
       const int64_t width = kShape.kv_heads * kShape.group * kShape.head_dim;
-      EXPECT_TRUE(SameBits(Problem::At(packed.out, packed.begins[s] * width),
-                           alone.out.tensor().data, alone.out.tensor().bytes()))
+      EXPECT_TRUE(SameBits(At(packed.out, packed.begins[s] * width), alone.out.tensor().data,
+                           alone.out.tensor().bytes()))
           << DTypeName(dtype) << " " << s;
       for (int64_t h = 0; h < kShape.kv_heads; ++h) {
         const int64_t row = kShape.head_dim, n = lengths[s];
-        EXPECT_TRUE(SameBits(Problem::At(packed.dk, (h * packed.T + packed.begins[s]) * row),
-                             Problem::At(alone.dk, h * n * row), n * row * 4))
+        EXPECT_TRUE(SameBits(At(packed.dk, (h * packed.T + packed.begins[s]) * row),
+                             At(alone.dk, h * n * row), n * row * 4))
             << DTypeName(dtype) << " " << s;
-        EXPECT_TRUE(SameBits(
-            Problem::At(packed.dq, (h * packed.T + packed.begins[s]) * row * kShape.group),
-            Problem::At(alone.dq, h * n * row * kShape.group), n * row * kShape.group * 4));
+        EXPECT_TRUE(SameBits(At(packed.dq, (h * packed.T + packed.begins[s]) * row * kShape.group),
+                             At(alone.dq, h * n * row * kShape.group), n * row * kShape.group * 4));
       }
     }
   }
@@ -269,14 +259,14 @@ TEST_F(AttentionTest, CachedEqualsWholeBitForBit) {
       const Buffer out(dtype, {step, s.kv_heads * s.group * s.head_dim});
       for (int64_t h = 0; h < s.kv_heads; ++h) {
         const int64_t row = s.group * s.head_dim;
-        std::memcpy(Problem::At(q, h * step * row), Problem::At(whole.q, (h * n + at) * row),
+        std::memcpy(At(q, h * step * row), At(whole.q, (h * n + at) * row),
                     static_cast<size_t>(DTypeBytes(dtype, step * row)));
       }
       AttentionSequence cached = whole.sequences[0];
       cached.q_len = step;
       cached.kv_len = at + step;
       AttentionForward(s, q.tensor(), {&cached, 1}, out.tensor(), Tensor());
-      ASSERT_TRUE(SameBits(out.tensor().data, Problem::At(whole.out, at * out.tensor().cols()),
+      ASSERT_TRUE(SameBits(out.tensor().data, At(whole.out, at * out.tensor().cols()),
                            out.tensor().bytes()))
           << DTypeName(dtype) << " at " << at;
     }

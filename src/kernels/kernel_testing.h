@@ -12,11 +12,24 @@
 #include <string>
 #include <vector>
 
+#include "core/arena.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "core/tensor.h"
 
 namespace lorikeet {
+
+inline std::byte* At(const Buffer& b, int64_t element) {
+  return static_cast<std::byte*>(b.tensor().data) + DTypeBytes(b.tensor().dtype, element);
+}
+// b: f32|bf16.
+inline void Put(const Buffer& b, int64_t i, float x) {
+  if (b.tensor().dtype == DType::kF32) {
+    b.tensor().as<float>()[i] = x;
+  } else {
+    b.tensor().as<bfloat16>()[i] = ToBfloat16(x);
+  }
+}
 
 // A tensor on the heap that begins off the alignment of vectors and ends where its block ends, so
 // that a sanitizer sees every step outside.
