@@ -193,9 +193,7 @@ MlxWritten WriteMlxAdapter(const std::string& dir, const AdapterFile& adapter) {
     tensors.push_back({module + ".lora_a", at.dtype, {at.rows(), at.cols()}, at.data});
     tensors.push_back({module + ".lora_b", bt.dtype, {bt.rows(), bt.cols()}, bt.data});
   }
-  std::error_code error;
-  fs::create_directories(dir, error);
-  if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", dir, error.message());
+  CreateFolders(dir);
   WriteSafetensors(WeightsPath(dir), tensors, {{"format", "mlx"}});
   const OrderedJson json = ConfigJson(adapter, static_cast<int>(rank), folded.number);
   WriteFileAtomically(ConfigPath(dir),

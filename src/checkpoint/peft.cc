@@ -192,9 +192,7 @@ void WriteAdapter(const std::string& dir, const LoraConfig& config,
     tensors.push_back(Named(module, kSuffixA, a));
     tensors.push_back(Named(module, kSuffixB, b));
   }
-  std::error_code error;
-  fs::create_directories(dir, error);
-  if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", dir, error.message());
+  CreateFolders(dir);
   const std::string path = (fs::path(dir) / kWeightsName).string();
   if (make) {
     WriteSafetensors(path, tensors, {{"format", "pt"}}, make);

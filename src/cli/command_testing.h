@@ -1,15 +1,14 @@
 // For tests: a command run as it is from the shell, and a folder to run it in.
 #pragma once
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "core/error.h"
 #include "core/json.h"
+#include "core/temporary_folder_for_test.h"
 
 namespace lorikeet {
 
@@ -38,25 +37,6 @@ inline CommandOutcome RunCommand(int (*command)(int, char**), std::vector<std::s
   outcome.err = ::testing::internal::GetCapturedStderr();
   return outcome;
 }
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    path_ = std::filesystem::temp_directory_path() / ("lorikeet_cli_" + std::to_string(getpid()));
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline std::string GoldenModel(const std::string& family) {
   return std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/model/" + family;

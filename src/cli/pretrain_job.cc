@@ -21,9 +21,7 @@ class ScratchFolder {
  public:
   ScratchFolder()
       : path_(fs::temp_directory_path() / ("lorikeet_pretrain_" + std::to_string(getpid()))) {
-    std::error_code error;
-    fs::create_directories(path_, error);
-    if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", path_.string(), error.message());
+    CreateFolders(path_.string());
   }
   ~ScratchFolder() {
     std::error_code ignored;

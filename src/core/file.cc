@@ -118,15 +118,19 @@ void WriteFileAtomically(const std::string& path, std::string_view content) {
   WriteFileAtomically(path, [&](int fd) { WriteAll(fd, content.data(), content.size(), path); });
 }
 
+void CreateFolders(const std::string& dir, std::string_view what) {
+  std::error_code error;
+  std::filesystem::create_directories(dir, error);
+  if (error) Fail(ErrorCode::kIo, "{}{}: cannot create: {}", what, dir, error.message());
+}
+
 void WriteFolderAtomically(const std::string& dir,
                            const std::function<void(const std::string&)>& fill) {
   namespace fs = std::filesystem;
   const std::string tmp = dir + ".tmp", old = dir + ".old";
   std::error_code ignored;
   fs::remove_all(tmp, ignored);
-  std::error_code error;
-  fs::create_directories(tmp, error);
-  if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", tmp, error.message());
+  CreateFolders(tmp);
   fill(tmp);
   for (const auto& entry : fs::recursive_directory_iterator(tmp)) SyncPath(entry.path().string());
   SyncPath(tmp);

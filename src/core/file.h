@@ -29,6 +29,9 @@ class MappedFile {
 };
 
 std::string ReadFile(const std::string& path);
+// A folder and those it lies in, where they are not there yet. Throws Error(kIo): "DIR: cannot
+// create: why", with `what` in front of it ("output_dir ").
+void CreateFolders(const std::string& dir, std::string_view what = {});
 // Writes `path`.tmp, fsyncs, renames, fsyncs the folder: readers see the old file or the new one.
 void WriteFileAtomically(const std::string& path, std::string_view content);
 // As above for content that is streamed: `write` gets a file descriptor open for writing.

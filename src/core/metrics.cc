@@ -58,9 +58,7 @@ std::string TensorBoardTag(const std::string& name) {
 }
 
 MetricsWriter::MetricsWriter(const Settings& settings) : path_(settings.dir + "/metrics.jsonl") {
-  std::error_code error;
-  std::filesystem::create_directories(settings.dir, error);
-  if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", settings.dir, error.message());
+  CreateFolders(settings.dir);
   const bool resumed = settings.steps_done > 0;
   if (resumed && std::filesystem::exists(path_)) {
     WriteFileAtomically(path_, KeptLines(ReadFile(path_), settings.steps_done));

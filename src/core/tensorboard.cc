@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <filesystem>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -111,9 +110,7 @@ uint32_t MaskedCrc32c(std::string_view bytes) {
 }
 
 TensorBoardWriter::TensorBoardWriter(const std::string& dir, int64_t first_step) {
-  std::error_code error;
-  std::filesystem::create_directories(dir, error);
-  if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", dir, error.message());
+  CreateFolders(dir);
   path_ = dir + "/" + EventFileName();
   fd_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd_ < 0) Fail(ErrorCode::kIo, "{}: cannot create: {}", path_, std::strerror(errno));

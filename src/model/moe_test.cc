@@ -4,16 +4,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 #include <map>
 
 #include "checkpoint/upcycle.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/temporary_folder_for_test.h"
 #include "model/export.h"
 #include "model/model_testing.h"
 
@@ -21,26 +20,6 @@ namespace lorikeet {
 namespace {
 
 using ::testing::HasSubstr;
-
-class Folder {
- public:
-  explicit Folder(const std::string& name)
-      : path_(std::filesystem::temp_directory_path() /
-              ("lorikeet_moe_" + std::to_string(getpid()) + "_" + name)) {
-    std::filesystem::create_directories(path_);
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::string path() const { return path_.string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 LoraConfig Config(std::vector<std::string> targets, int r, bool shared_outer = false) {
   LoraConfig config;
@@ -65,7 +44,7 @@ double LargestDifference(const std::vector<float>& a, const std::vector<float>& 
 }
 
 // The golden folder with its experts in one tensor each, as a state dict of transformers has them.
-void WriteFused(const std::string& family, const Folder& to) {
+void WriteFused(const std::string& family, const TemporaryFolder& to) {
   const auto file = OpenSafetensors(GoldenDir(family));
   const bool mixtral = family == "mixtral";
   std::map<std::string, std::vector<float>> fused;
@@ -110,7 +89,7 @@ void WriteFused(const std::string& family, const Folder& to) {
 
 TEST(Experts, FusedTensorsAreTheSameModel) {
   for (const char* family : {"qwen3_moe", "mixtral"}) {
-    const Folder folder(std::string("fused_") + family);
+    const TemporaryFolder folder(std::string("fused_") + family);
     WriteFused(family, folder);
     const auto fused = Model::Load(folder.path(), DType::kF32);
     const auto plain = Model::Load(GoldenDir(family), DType::kF32);
@@ -144,7 +123,7 @@ TEST(Experts, RanksAreTheTotalOverTheActiveOnes) {
 TEST(Experts, AdaptersComeBackFromTheirFolder) {
   for (const char* family : {"qwen3_moe", "mixtral"}) {
     for (const bool shared_outer : {false, true}) {
-      const Folder folder(std::string("adapter_") + family);
+      const TemporaryFolder folder(std::string("adapter_") + family);
       const auto model = Model::Load(GoldenDir(family), DType::kF32);
       const LoraAdapter adapter = LoraAdapter::Create(
           *model, Config({"all-linear", "router", "lm_head"}, 6, shared_outer), 1);
@@ -196,7 +175,7 @@ TEST(Experts, FusedAdaptersOfPeftAreRead) {
   EXPECT_EQ(fused.NumParameters(), pairs.NumParameters());
   EXPECT_EQ(GoldenLogprobs(*model, fused, *golden), GoldenLogprobs(*model, pairs, *golden));
   // And one where gate and up have the same A, and the router is adapted.
-  const Folder folder("peft_fused");
+  const TemporaryFolder folder("peft_fused");
   const Tensor expected = golden->Find("fused_logprobs");
   const LoraAdapter native = LoraAdapter::Load(*model, dir + "/adapter_fused");
   native.Save(folder.path());
@@ -298,7 +277,7 @@ TEST(ExpertConfig, SaysWhichLayersHaveExpertsAndRefusesWhatCannotBe) {
 class Upcycled : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Upcycled, ComputesWhatTheDenseModelDoes) {
-  const Folder folder(std::string("upcycled_") + GetParam());
+  const TemporaryFolder folder(std::string("upcycled_") + GetParam());
   const ModelSource source = ModelSource::Open(GoldenDir(GetParam()));
   WriteModel(Upcycle(source, {.experts = 4, .active = 2, .seed = 7}), DType::kF32, {},
              folder.path());

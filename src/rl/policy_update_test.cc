@@ -8,15 +8,12 @@
 
 #include "core/parallel.h"
 #include "core/random.h"
+#include "model/model_testing.h"
 #include "model/weights.h"
 #include "sample/generator.h"
 
 namespace lorikeet {
 namespace {
-
-std::string GoldenDir(const std::string& family) {
-  return std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/model/" + family;
-}
 
 // A toy task: the share of even tokens in a completion.
 void RewardEvenTokens(std::span<Group> groups) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -92,9 +91,7 @@ RlResult RlLoop::Run() {
 }
 
 void RlLoop::Begin() {
-  std::error_code error;
-  std::filesystem::create_directories(config_.output_dir + "/transcripts", error);
-  if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", config_.output_dir, error.message());
+  CreateFolders(config_.output_dir + "/transcripts");
   CleanLeftovers(config_.output_dir);
   if (!config_.resume_from.empty()) Resume();
   metrics_.emplace(MetricsWriter::Settings{

@@ -4,7 +4,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -17,6 +16,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/parallel.h"
+#include "core/temporary_folder_for_test.h"
 #include "rl/tiny_policy_for_test.h"
 #include "train/checkpoint.h"
 
@@ -33,11 +33,6 @@ class Rl : public ::testing::Test {
   void SetUp() override {
     // A team of threads would only wait for itself in a model this small.
     SetNumThreads(1);
-    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    std::string name = std::string(info->test_suite_name()) + "_" + info->name();
-    std::replace(name.begin(), name.end(), '/', '_');
-    root_ = fs::temp_directory_path() / ("lorikeet_" + name + "_" + std::to_string(getpid()));
-    fs::remove_all(root_);
     config_.update.objective = GetObjective("importance_sampling");
     config_.groups_per_step = 4;
     config_.group_size = 4;
@@ -50,11 +45,8 @@ class Rl : public ::testing::Test {
     hooks_.problem = [](int64_t index) { return TinyProblem(index); };
     hooks_.reward = RewardAscii;
   }
-  void TearDown() override {
-    fs::remove_all(root_);
-    SetNumThreads(threads_);
-  }
-  std::string Dir(const char* name) const { return (root_ / name).string(); }
+  void TearDown() override { SetNumThreads(threads_); }
+  std::string Dir(const char* name) const { return root_ / name; }
   RlResult Train(Method method = Method::kLora) {
     TinyPolicy policy(method);
     config_.stop_tokens = policy.stop_tokens();
@@ -107,7 +99,7 @@ class Rl : public ::testing::Test {
     hooks_.stop_requested = [left = steps]() mutable { return left-- <= 0; };
   }
 
-  fs::path root_;
+  TemporaryFolder root_{"rl_loop_test"};
   RlConfig config_;
   RlHooks hooks_;
   ErrorCode code_ = ErrorCode::kIo;

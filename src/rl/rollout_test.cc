@@ -7,7 +7,7 @@
 #include <cstring>
 #include <map>
 
-#include "core/parallel.h"
+#include "core/threads_scope_for_test.h"
 #include "data/render.h"
 #include "data/tiny_bundle.h"
 #include "model/random_model_for_test.h"
@@ -31,15 +31,6 @@ Problem Ask(const std::string& text) {
   problem.messages = {{.role = "user", .content = text, .fields = OrderedJson::object()}};
   return problem;
 }
-
-class ThreadsScope {
- public:
-  explicit ThreadsScope(int threads) : before_(NumThreads()) { SetNumThreads(threads); }
-  ~ThreadsScope() { SetNumThreads(before_); }
-
- private:
-  int before_;
-};
 
 class RolloutTest : public ::testing::Test {
  protected:

@@ -14,18 +14,15 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/parallel.h"
 #include "core/random.h"
+#include "core/threads_scope_for_test.h"
 #include "kernels/matmul.h"
 #include "model/loss_head.h"
+#include "model/model_testing.h"
 #include "model/transformer.h"
 
 namespace lorikeet {
 namespace {
-
-std::string GoldenDir(const std::string& family) {
-  return std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/model/" + family;
-}
 
 std::vector<int32_t> RandomPrompt(int64_t length, uint64_t key, int64_t vocab_size) {
   const RandomStream random(17, "prompt", {}, key);
@@ -94,15 +91,6 @@ std::vector<std::vector<float>> TrainingLogprobs(const Model& model, const LoraA
   }
   return logprobs;
 }
-
-class ThreadsScope {
- public:
-  explicit ThreadsScope(int threads) : before_(NumThreads()) { SetNumThreads(threads); }
-  ~ThreadsScope() { SetNumThreads(before_); }
-
- private:
-  int before_;
-};
 
 struct BitsCase {
   std::string family;

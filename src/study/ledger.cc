@@ -126,9 +126,7 @@ std::vector<RunRecord> Ledger::ReadAll() const {
 
 void Ledger::Begin(const RunSpec& spec) const {
   const std::string dir = RunDir(RunId(spec));
-  std::error_code error;
-  fs::create_directories(dir, error);
-  if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", dir, error.message());
+  CreateFolders(dir);
   WriteFileAtomically(dir + "/run.json", ToJson(spec).dump(2) + "\n");
 }
 

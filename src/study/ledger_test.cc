@@ -32,7 +32,7 @@ TEST(Ledger, ARunIsItsSettings) {
 }
 
 TEST(Ledger, FinishedRunsComeBack) {
-  const StudyFolder folder;
+  const TemporaryFolder folder("study");
   const Ledger ledger(folder.path());
   const RunRecord record = MakeRecord(MakeSpec(false, 4, 1e-3, 1), Falling);
   EXPECT_FALSE(ledger.Has(record.id));
@@ -60,7 +60,7 @@ TEST(Ledger, DivergedRunsCountWithTheUntrainedLoss) {
 }
 
 TEST(Ledger, ABrokenFileIsNamed) {
-  const StudyFolder folder;
+  const TemporaryFolder folder("study");
   const Ledger ledger(folder.path());
   const RunRecord record = MakeRecord(MakeSpec(false, 4, 1e-3, 1), Falling);
   WriteRecord(ledger, record);
@@ -74,7 +74,7 @@ TEST(Ledger, ABrokenFileIsNamed) {
 }
 
 TEST(Ledger, OneProcessHoldsARun) {
-  const StudyFolder folder;
+  const TemporaryFolder folder("study");
   const Ledger ledger(folder.path());
   const RunLock first(ledger, "a");
   EXPECT_TRUE(first.held());

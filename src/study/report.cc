@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <filesystem>
 
-#include "core/error.h"
 #include "core/file.h"
 
 namespace lorikeet {
@@ -144,9 +142,7 @@ Json FindingsJson(const Report& report) {
 }
 
 std::string WriteReport(const Report& report, const std::string& dir) {
-  std::error_code error;
-  std::filesystem::create_directories(dir, error);
-  if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", dir, error.message());
+  CreateFolders(dir);
   WriteFileAtomically(dir + "/findings.json", FindingsJson(report).dump(2) + "\n");
   std::string html =
       fmt::format("<h2 id=\"{}\">{}</h2>\n<p class=\"question\">{}</p>\n", report.experiment,

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "core/format.h"
 #include "train/checkpoint.h"
 #include "train/run_settings.h"
@@ -73,11 +74,7 @@ SftResult SftLoop::Run() {
 }
 
 void SftLoop::Begin() {
-  std::error_code error;
-  std::filesystem::create_directories(config_.output_dir, error);
-  if (error) {
-    Fail(ErrorCode::kIo, "{}: cannot create: {}", config_.output_dir, error.message());
-  }
+  CreateFolders(config_.output_dir);
   CleanLeftovers(config_.output_dir);
   if (!config_.resume_from.empty()) Resume();
   metrics_.emplace(MetricsWriter::Settings{
