@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <filesystem>
 
 #include "cli/commands.h"
 #include "cli/load.h"
@@ -156,10 +155,6 @@ int RunExperiment(const Experiment& experiment, const StudyOptions& options, con
 int RunReport(const StudyOptions& options) {
   for (const std::string& dir : options.model) {
     const auto experiments = ExperimentsIn(dir);
-    if (experiments.empty()) {
-      Fail(ErrorCode::kNotFound, "{}: holds no study; give the output_dir of `lorikeet study NAME`",
-           dir);
-    }
     const Ledger ledger(dir);
     StudyOptions here = options;
     here.output_dir = dir;
@@ -188,11 +183,7 @@ int RunStudy(int argc, char** argv) {
   const Experiment& experiment = FindExperiment(options.experiment);
   RequireInputs(options);
   const Ledger ledger(options.output_dir);
-  std::error_code error;
-  std::filesystem::create_directories(options.output_dir, error);
-  if (error) {
-    Fail(ErrorCode::kIo, "output_dir {}: cannot create: {}", options.output_dir, error.message());
-  }
+  CreateFolders(options.output_dir, "output_dir ");
   Executor executor(ledger,
                     [&options](const std::string& path) { return LoadStudyModel(path, options); });
   if (options.worker) return RunWorker(options, ledger, executor);

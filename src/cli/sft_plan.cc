@@ -207,16 +207,6 @@ OrderedJson PlanJson(const SftPlan& plan) {
           {"estimated_seconds", plan.EstimatedSeconds()}};
 }
 
-int64_t UsualLength(const std::vector<Example>& examples) {
-  double squares = 0, sum = 0;
-  for (const Example& example : examples) {
-    const auto n = static_cast<double>(example.num_tokens());
-    squares += n * n;
-    sum += n;
-  }
-  return sum > 0 ? static_cast<int64_t>(squares / sum + 0.5) : 1;
-}
-
 MicroBatchChoice ChooseMicroBatch(const ModelConfig& config, TrainingShape shape, DType stored,
                                   const MicroBatchQuery& query) {
   const std::vector<int64_t> sizes = SizesToTry(query);

@@ -49,9 +49,6 @@ struct SftPlan {
 std::string PlanText(const SftPlan& plan);
 OrderedJson PlanJson(const SftPlan& plan);
 
-// Attention's share of the work depends on how long examples are: the mean length over tokens.
-int64_t UsualLength(const std::vector<Example>& examples);
-
 struct MicroBatchQuery {
   int64_t longest = 0;                                    // example
   int64_t batch_tokens = 0;                               // of a whole step, at most

@@ -321,15 +321,36 @@ LengthHistogram CountLengths(const std::vector<Example>& examples) {
 
 }  // namespace
 
+int64_t CountTokens(const std::vector<Example>& examples) {
+  int64_t tokens = 0;
+  for (const Example& example : examples) tokens += example.num_tokens();
+  return tokens;
+}
+
+int64_t CountTrainedTokens(const std::vector<Example>& examples) {
+  int64_t trained = 0;
+  for (const Example& example : examples) {
+    trained += std::count_if(example.weights.begin(), example.weights.end(),
+                             [](float weight) { return weight > 0; });
+  }
+  return trained;
+}
+
+int64_t UsualLength(const std::vector<Example>& examples) {
+  double squares = 0, sum = 0;
+  for (const Example& example : examples) {
+    const auto n = static_cast<double>(example.num_tokens());
+    squares += n * n;
+    sum += n;
+  }
+  return sum > 0 ? static_cast<int64_t>(squares / sum + 0.5) : 1;
+}
+
 void CountExamples(Dataset& dataset) {
   DataStats& stats = dataset.stats;
   stats.examples = static_cast<int64_t>(dataset.examples.size());
-  stats.tokens = stats.trained_tokens = 0;
-  for (const Example& example : dataset.examples) {
-    stats.tokens += example.num_tokens();
-    stats.trained_tokens += std::count_if(example.weights.begin(), example.weights.end(),
-                                          [](float weight) { return weight > 0; });
-  }
+  stats.tokens = CountTokens(dataset.examples);
+  stats.trained_tokens = CountTrainedTokens(dataset.examples);
   stats.lengths = CountLengths(dataset.examples);
 }
 

@@ -55,6 +55,11 @@ struct Dataset {
 Dataset LoadDataset(const std::string& path, const TokenizerBundle& bundle,
                     const RenderConfig& config);
 
+int64_t CountTokens(const std::vector<Example>& examples);         // inputs
+int64_t CountTrainedTokens(const std::vector<Example>& examples);  // targets of weight above 0
+// Attention's share of the work depends on how long examples are: the mean length over tokens.
+int64_t UsualLength(const std::vector<Example>& examples);
+
 // Recomputes what the stats say of the examples kept.
 void CountExamples(Dataset& dataset);
 

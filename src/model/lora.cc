@@ -81,8 +81,8 @@ void InitialiseA(const LoraPair& pair, uint64_t seed, double init_a) {
 }
 
 // Of an expert's modules gate and up read the hidden state and down writes it.
-bool HiddenSideIsB(const Linear& linear) {
-  const std::string name = LastPart(linear.name);
+bool HiddenSideIsB(const std::string& module) {
+  const std::string name = LastPart(module);
   return name == "down_proj" || name == "w2";
 }
 
@@ -119,8 +119,8 @@ class Sharing {
     std::unordered_map<std::string, bool> equal;
     for (const auto& [module, pair] : pairs) {
       if (!IsExpert(module)) continue;
-      const std::string name = WithoutExpert(module), last = LastPart(module);
-      const bool down = last == "down_proj" || last == "w2";
+      const std::string name = WithoutExpert(module);
+      const bool down = HiddenSideIsB(module);
       const auto [at, is_first] = first.emplace(name, pair);
       const AdapterFile::Pair& other = *at->second;
       const bool same =
@@ -201,7 +201,7 @@ LoraPair& LoraAdapter::AddPair(const Linear& linear, int64_t r, float alpha,
   pair.alpha = alpha;
   const auto rank = static_cast<float>(r);
   pair.scale = alpha / (config_.use_rslora ? std::sqrt(rank) : rank);
-  const bool down = HiddenSideIsB(linear);
+  const bool down = HiddenSideIsB(linear.name);
   pair.borrows_a = lender != nullptr && !down;
   pair.borrows_b = lender != nullptr && down;
   const bool copies = compute_ != DType::kF32;

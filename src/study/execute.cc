@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/machine.h"
 #include "core/random.h"
+#include "data/dataset.h"
 #include "study/spectral_norms.h"
 #include "train/checkpoint.h"
 #include "train/run_settings.h"
@@ -32,7 +33,7 @@ DataSize SizeOf(const RunSpec& spec, const StudyModel& model) {
             static_cast<double>(kLabelsPerExample) / kLabelTokens};
   }
   return {static_cast<double>(model.train.size()), model.TokensPerExample(),
-          static_cast<double>(model.HeldOutTokens()), model.TrainedShare()};
+          static_cast<double>(CountTokens(model.heldout)), model.TrainedShare()};
 }
 
 SftConfig ConfigOf(const RunSpec& spec, const std::string& dir, int64_t save_steps) {
@@ -62,17 +63,14 @@ LoraAdapter NewAdapter(Model& model, const RunSpec& spec) {
 }
 
 Json FactsOf(const StudyModel& model, const std::vector<Example>& train) {
-  int64_t tokens = 0, trained = 0;
-  for (const Example& example : train) {
-    tokens += example.num_tokens();
-    trained += std::count_if(example.weights.begin(), example.weights.end(),
-                             [](float weight) { return weight != 0; });
-  }
   const ModelConfig& config = model.base->config();
-  return {{"model_type", config.model_type}, {"hidden_size", config.hidden_size},
-          {"vocab_size", config.vocab_size}, {"parameters", model.base->NumParameters()},
-          {"data_examples", train.size()},   {"data_tokens", tokens},
-          {"data_trained_tokens", trained}};
+  return {{"model_type", config.model_type},
+          {"hidden_size", config.hidden_size},
+          {"vocab_size", config.vocab_size},
+          {"parameters", model.base->NumParameters()},
+          {"data_examples", train.size()},
+          {"data_tokens", CountTokens(train)},
+          {"data_trained_tokens", CountTrainedTokens(train)}};
 }
 
 void RemoveCheckpoints(const std::string& dir) {
@@ -80,12 +78,6 @@ void RemoveCheckpoints(const std::string& dir) {
     std::error_code ignored;
     std::filesystem::remove_all(checkpoint.dir, ignored);
   }
-}
-
-int64_t CountTokens(const std::vector<Example>& examples) {
-  int64_t tokens = 0;
-  for (const Example& example : examples) tokens += example.num_tokens();
-  return tokens;
 }
 
 }  // namespace
@@ -103,25 +95,8 @@ double StudyModel::TokensPerExample() const {
 }
 
 double StudyModel::TrainedShare() const {
-  int64_t trained = 0;
-  for (const Example& example : train) {
-    trained += std::count_if(example.weights.begin(), example.weights.end(),
-                             [](float weight) { return weight != 0; });
-  }
-  return static_cast<double>(trained) / static_cast<double>(CountTokens(train));
+  return static_cast<double>(CountTrainedTokens(train)) / static_cast<double>(CountTokens(train));
 }
-
-int64_t StudyModel::UsualLength() const {
-  double squares = 0, sum = 0;
-  for (const Example& example : train) {
-    const auto n = static_cast<double>(example.num_tokens());
-    squares += n * n;
-    sum += n;
-  }
-  return std::max<int64_t>(1, std::llround(squares / sum));
-}
-
-int64_t StudyModel::HeldOutTokens() const { return CountTokens(heldout); }
 
 TrainingShape ShapeOf(const RunSpec& spec, const StudyModel& model) {
   TrainingShape shape;
@@ -130,7 +105,7 @@ TrainingShape ShapeOf(const RunSpec& spec, const StudyModel& model) {
   shape.target_modules = spec.target_modules;
   shape.compute = model.base->compute();
   shape.tokens_per_microbatch = spec.micro_batch_tokens;
-  shape.sequence_length = spec.random_labels > 0 ? kLabelTokens : model.UsualLength();
+  shape.sequence_length = spec.random_labels > 0 ? kLabelTokens : UsualLength(model.train);
   shape.longest_sequence = model.LongestExample();
   return shape;
 }

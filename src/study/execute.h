@@ -24,8 +24,6 @@ struct StudyModel {
   int64_t LongestExample() const;
   double TokensPerExample() const;
   double TrainedShare() const;  // of the tokens
-  int64_t UsualLength() const;  // mean length of the sequence that a token is in
-  int64_t HeldOutTokens() const;
 };
 
 // What memory and arithmetic of a run depend on.

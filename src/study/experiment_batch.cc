@@ -62,10 +62,7 @@ Series LossSeries(const std::string& label, const std::map<int64_t, const Sweep*
   Series series = {.label = label};
   for (const auto& [batch, sweep] : row) {
     const Optimum optimum = Final(*sweep);
-    series.x.push_back(static_cast<double>(batch));
-    series.y.push_back(optimum.loss.value);
-    series.low.push_back(optimum.loss.low);
-    series.high.push_back(optimum.loss.high);
+    series.Add(static_cast<double>(batch), optimum.loss);
   }
   return series;
 }
@@ -98,10 +95,7 @@ Figure PenaltyFigure(const BatchData& data) {
       const auto full = data.full.find(batch);
       if (full == data.full.end()) continue;
       const Interval gap = MeanInterval(Gaps(*sweep, *full->second));
-      series.x.push_back(static_cast<double>(batch));
-      series.y.push_back(gap.value);
-      series.low.push_back(gap.low);
-      series.high.push_back(gap.high);
+      series.Add(static_cast<double>(batch), gap);
     }
     figure.series.push_back(std::move(series));
   }
@@ -120,10 +114,7 @@ Figure RateFigure(const BatchData& data) {
     for (const auto& [batch, sweep] : row) {
       const Optimum optimum = Final(*sweep);
       if (!optimum.bracketed) continue;
-      series.x.push_back(static_cast<double>(batch));
-      series.y.push_back(optimum.rate.value);
-      series.low.push_back(optimum.rate.low);
-      series.high.push_back(optimum.rate.high);
+      series.Add(static_cast<double>(batch), optimum.rate);
     }
     figure.series.push_back(std::move(series));
   };

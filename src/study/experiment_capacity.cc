@@ -123,14 +123,9 @@ Report AnalyseCapacity(const StudySettings& settings, std::span<const RunRecord>
   for (const Stored& of_rank : stored) {
     const Interval learned = MeanInterval(of_rank.bits), each = MeanInterval(of_rank.per_param);
     const auto parameters = static_cast<double>(of_rank.trainable);
-    bits.x.push_back(parameters);
-    bits.y.push_back(learned.value);
-    bits.low.push_back(learned.low);
-    bits.high.push_back(learned.high);
-    two.x.push_back(parameters);
-    two.y.push_back(2 * parameters);
-    all.x.push_back(parameters);
-    all.y.push_back(of_rank.offered);
+    bits.Add(parameters, learned);
+    two.Add(parameters, 2 * parameters);
+    all.Add(parameters, of_rank.offered);
     table.rows.push_back({of_rank.sweep->spec.MethodName(), HumanCount(of_rank.trainable),
                           ShortCount(of_rank.offered), learned.Text(), each.Text()});
     const double share = learned.value / of_rank.offered;

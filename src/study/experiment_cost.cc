@@ -128,14 +128,9 @@ Report AnalyseCost(const StudySettings& settings, std::span<const RunRecord> rec
     if (cost.full || !full.full) continue;
     Conclude(cost, full, &report);
     const double rank = cost.rank;
-    flops.x.push_back(rank);
-    flops.y.push_back(cost.flops / full.flops);
-    time.x.push_back(rank);
-    time.y.push_back(ratio.value);
-    time.low.push_back(ratio.low);
-    time.high.push_back(ratio.high);
-    memory.x.push_back(rank);
-    memory.y.push_back(bytes / Mean(full.bytes));
+    flops.Add(rank, cost.flops / full.flops);
+    time.Add(rank, ratio);
+    memory.Add(rank, bytes / Mean(full.bytes));
   }
   report.figures.push_back({.name = "cost_by_rank",
                             .title = "Cost of LoRA over that of full fine-tuning",

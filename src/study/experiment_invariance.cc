@@ -178,10 +178,8 @@ Figure EarlyFigure(const StudySettings& settings, const RunSpec& base, const Run
       }
       const Interval spread = MeanInterval(spreads);
       if (!std::isfinite(spread.value) || spread.value <= 0) continue;
-      series.x.push_back(static_cast<double>(step));
-      series.y.push_back(spread.value);
-      series.low.push_back(std::max(spread.low, spread.value / 10));
-      series.high.push_back(spread.high);
+      series.Add(static_cast<double>(step),
+                 {spread.value, std::max(spread.low, spread.value / 10), spread.high});
     }
     figure.series.push_back(std::move(series));
   }

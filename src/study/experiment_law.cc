@@ -93,10 +93,7 @@ Figure RateFigure(const std::vector<OfModel>& models) {
       if (sweep == nullptr) continue;
       const Optimum optimum = OptimumAt(*sweep, sweep->spec.steps);
       if (!optimum.bracketed) continue;
-      series->x.push_back(model.hidden_size);
-      series->y.push_back(optimum.rate.value);
-      series->low.push_back(optimum.rate.low);
-      series->high.push_back(optimum.rate.high);
+      series->Add(model.hidden_size, optimum.rate);
     }
   }
   if (models.front().lora != nullptr) lora.label = models.front().lora->spec.MethodName();

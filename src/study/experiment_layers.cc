@@ -62,8 +62,7 @@ Figure CurvesFigure(const std::vector<Sweep>& sweeps) {
       if (steps[i] == 0) continue;
       std::vector<double> values;
       for (const auto& curve : curves) values.push_back(curve[i]);
-      series.x.push_back(static_cast<double>(steps[i]));
-      series.y.push_back(Mean(values));
+      series.Add(static_cast<double>(steps[i]), Mean(values));
     }
     figure.series.push_back(std::move(series));
   }
@@ -87,10 +86,7 @@ Figure LossByParameters(const std::vector<Sweep>& sweeps, int64_t steps) {
       found = figure.series.end() - 1;
       if (sweep.spec.full) found->shade = -2;
     }
-    found->x.push_back(static_cast<double>(TrainableOfSweep(sweep)));
-    found->y.push_back(optimum.loss.value);
-    found->low.push_back(optimum.loss.low);
-    found->high.push_back(optimum.loss.high);
+    found->Add(static_cast<double>(TrainableOfSweep(sweep)), optimum.loss);
   }
   for (Series& series : figure.series) series.line = series.x.size() > 1;
   return figure;

@@ -50,19 +50,13 @@ Figure OptimumByRank(const LrData& data) {
   for (const Sweep* sweep : data.lora) {
     const Optimum optimum = OptimumAt(*sweep, data.steps);
     if (!optimum.bracketed) continue;
-    lora.x.push_back(sweep->spec.lora_r);
-    lora.y.push_back(optimum.rate.value);
-    lora.low.push_back(optimum.rate.low);
-    lora.high.push_back(optimum.rate.high);
+    lora.Add(sweep->spec.lora_r, optimum.rate);
   }
   if (data.full != nullptr && !lora.x.empty()) {
     const Optimum optimum = OptimumAt(*data.full, data.steps);
     Series full = {.label = "full", .points = false, .shade = -2};
     for (const double x : {lora.x.front(), lora.x.back()}) {
-      full.x.push_back(x);
-      full.y.push_back(optimum.rate.value);
-      full.low.push_back(optimum.rate.low);
-      full.high.push_back(optimum.rate.high);
+      full.Add(x, optimum.rate);
     }
     figure.series.push_back(std::move(full));
   }
@@ -85,8 +79,7 @@ Figure RatioByLength(const LrData& data) {
       if (step == 0) continue;
       const Interval ratio = RateRatio(*sweep, *data.full, step);
       if (!std::isfinite(ratio.value)) continue;
-      series.x.push_back(static_cast<double>(step));
-      series.y.push_back(ratio.value);
+      series.Add(static_cast<double>(step), ratio.value);
     }
     figure.series.push_back(std::move(series));
   }
@@ -143,8 +136,7 @@ Figure NormsFigure(const LrData& data) {
     if (of_a.empty()) continue;
     for (const auto& [series, values] :
          {std::pair(&a, &of_a), std::pair(&b, &of_b), std::pair(&update, &of_update)}) {
-      series->x.push_back(static_cast<double>(step));
-      series->y.push_back(Mean(*values));
+      series->Add(static_cast<double>(step), Mean(*values));
     }
   }
   figure.series = {a, b, update};

@@ -96,10 +96,7 @@ Series CurveSeries(const std::string& label, const std::vector<int64_t>& steps,
     std::vector<double> values;
     for (const auto& curve : curves) values.push_back(curve[i]);
     const double mean = Mean(values), sigma = StandardDeviation(values);
-    series.x.push_back(static_cast<double>(steps[i]));
-    series.y.push_back(mean);
-    series.low.push_back(mean - sigma);
-    series.high.push_back(mean + sigma);
+    series.Add(static_cast<double>(steps[i]), {mean, mean - sigma, mean + sigma});
   }
   return series;
 }
@@ -176,10 +173,7 @@ Figure DepartureFigure(const RankData& data) {
   Series series = {.label = "departure"};
   for (const RankCurves& rank : data.ranks) {
     if (rank.departure.departed == 0) continue;
-    series.x.push_back(rank.sweep->spec.lora_r);
-    series.y.push_back(rank.departure.step.value);
-    series.low.push_back(rank.departure.step.low);
-    series.high.push_back(rank.departure.step.high);
+    series.Add(rank.sweep->spec.lora_r, rank.departure.step);
   }
   figure.series.push_back(std::move(series));
   return figure;

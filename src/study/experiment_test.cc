@@ -159,7 +159,7 @@ class WithoutPrograms {
 };
 
 TEST(Experiment, ReportIsWrittenFromTheRunsAlone) {
-  const StudyFolder folder;
+  const TemporaryFolder folder("study");
   const WithoutPrograms no_gnuplot;
   const Ledger ledger(folder.path());
   std::vector<std::string> ids;

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "study/statistics.h"
+
 namespace lorikeet {
 
 struct Series {
@@ -13,6 +15,16 @@ struct Series {
   bool line = true, points = true;
   bool dashed = false;
   int shade = -1;  // 0 to 100: colour by order (rank); -1: a colour of its own; -2: black
+
+  void Add(double at, double value) {
+    x.push_back(at);
+    y.push_back(value);
+  }
+  void Add(double at, const Interval& value) {
+    Add(at, value.value);
+    low.push_back(value.low);
+    high.push_back(value.high);
+  }
 };
 
 struct Figure {

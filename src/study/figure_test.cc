@@ -29,7 +29,7 @@ TEST(Figure, NumbersAreWrittenAsTheyAre) {
 
 TEST(SlowFigure, GnuplotDraws) {
   if (!HaveGnuplot()) GTEST_SKIP() << "gnuplot is not installed";
-  const StudyFolder folder;
+  const TemporaryFolder folder("study");
   EXPECT_THAT(DrawFigure(Example(), folder.path()), HasSubstr("<svg"));
   EXPECT_THAT(ReadFile(folder.path() + "/f.png"), HasSubstr("PNG"));
   Figure nothing = Example();

@@ -50,7 +50,27 @@ std::vector<RunSpec> Unfinished(const std::vector<RunSpec>& specs, const Ledger&
   return pending;
 }
 
-double Lower(double a, double b) { return b < a || std::isnan(a) ? b : a; }
+// The line that tells how many of the pending runs are done, and the lowest loss among them.
+class RunProgress {
+ public:
+  RunProgress(bool quiet, int64_t total)
+      : total_(total),
+        progress_({.mode = quiet ? Progress::Mode::kQuiet : Progress::Mode::kAuto,
+                   .logging_steps = std::max<int64_t>(1, total / 20),
+                   .figure = "lowest held-out loss"}) {}
+  void Finished(const RunRecord& record) {
+    const double loss = record.FinalLoss();
+    if (loss < lowest_ || std::isnan(lowest_)) lowest_ = loss;
+  }
+  void Show(int64_t done) {
+    progress_.Update({.step = done, .total = total_, .loss = lowest_, .learning_rate = -1});
+  }
+
+ private:
+  int64_t total_;
+  double lowest_ = kUnknown;
+  Progress progress_;
+};
 
 RunSpec With(RunSpec spec, double learning_rate, uint64_t seed) {
   spec.learning_rate = learning_rate;
@@ -167,12 +187,8 @@ bool Runner::RunPlan(const StudyPlan& plan, const SweepSettings& sweep) {
 }
 
 bool Runner::RunHere(const std::vector<RunSpec>& pending) {
-  Progress progress(
-      {.mode = settings_.quiet ? Progress::Mode::kQuiet : Progress::Mode::kAuto,
-       .logging_steps = std::max<int64_t>(1, static_cast<int64_t>(pending.size()) / 20),
-       .figure = "lowest held-out loss"});
+  RunProgress progress(settings_.quiet, std::ssize(pending));
   int64_t done = 0;
-  double lowest = kUnknown;
   for (const RunSpec& spec : pending) {
     if (Stopped()) return false;
     const std::string id = RunId(spec);
@@ -180,11 +196,8 @@ bool Runner::RunHere(const std::vector<RunSpec>& pending) {
     const RunLock lock(ledger_, id);
     if (!lock.held() || ledger_.Has(id)) continue;  // another process has it
     if (!executor_.Run(spec, settings_.save_steps, settings_.stop)) return false;
-    lowest = Lower(lowest, ledger_.Read(id)->FinalLoss());
-    progress.Update({.step = done,
-                     .total = static_cast<int64_t>(pending.size()),
-                     .loss = lowest,
-                     .learning_rate = -1});
+    progress.Finished(*ledger_.Read(id));
+    progress.Show(done);
   }
   return true;
 }
@@ -205,14 +218,10 @@ bool Runner::RunInProcesses(const std::vector<RunSpec>& pending, int jobs) {
   std::vector<pid_t> children;
   children.reserve(static_cast<size_t>(jobs));
   for (int i = 0; i < jobs; ++i) children.push_back(Spawn(settings_.worker(path, jobs)));
-  Progress progress(
-      {.mode = settings_.quiet ? Progress::Mode::kQuiet : Progress::Mode::kAuto,
-       .logging_steps = std::max<int64_t>(1, static_cast<int64_t>(pending.size()) / 20),
-       .figure = "lowest held-out loss"});
+  RunProgress progress(settings_.quiet, std::ssize(pending));
   int failed = 0;
   bool told = false;
   std::set<std::string> done;
-  double lowest = kUnknown;
   while (!children.empty()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     if (Stopped() && !told) {
@@ -230,13 +239,9 @@ bool Runner::RunInProcesses(const std::vector<RunSpec>& pending, int jobs) {
       const std::string id = RunId(spec);
       if (done.contains(id) || !ledger_.Has(id)) continue;
       done.insert(id);
-      lowest = Lower(lowest, ledger_.Read(id)->FinalLoss());
+      progress.Finished(*ledger_.Read(id));
     }
-    if (done.size() == before) continue;
-    progress.Update({.step = static_cast<int64_t>(done.size()),
-                     .total = static_cast<int64_t>(pending.size()),
-                     .loss = lowest,
-                     .learning_rate = -1});
+    if (done.size() != before) progress.Show(std::ssize(done));
   }
   std::error_code ignored;
   std::filesystem::remove(path, ignored);

@@ -19,7 +19,7 @@ int FinishAll(const std::vector<RunSpec>& specs, const Ledger& ledger, const Mad
 }
 
 TEST(Runner, AGridIsExtendedUntilTheOptimumIsInside) {
-  const StudyFolder folder;
+  const TemporaryFolder folder("study");
   const Ledger ledger(folder.path());
   StudyPlan plan;
   plan.swept.push_back({MakeSpec(false, 4, 0, 0), 4e-4});
@@ -51,7 +51,7 @@ TEST(Runner, AGridIsExtendedUntilTheOptimumIsInside) {
 }
 
 TEST(Runner, AGridWithoutAnOptimumEnds) {
-  const StudyFolder folder;
+  const TemporaryFolder folder("study");
   const Ledger ledger(folder.path());
   StudyPlan plan;
   plan.swept.push_back({MakeSpec(false, 4, 0, 0), 1e-4});
@@ -100,7 +100,7 @@ class RunnerTraining : public ::testing::Test {
     return spec;
   }
 
-  StudyFolder folder_;
+  TemporaryFolder folder_{"study"};
   RandomModel model_;
   Ledger ledger_{folder_.path()};
   Executor executor_{ledger_, [this](const std::string& path) { return Load(path); }};

@@ -136,9 +136,7 @@ std::string CostText(const PlannedCost& cost, int jobs) {
 void KeepPlan(const Experiment& experiment, const StudySettings& settings,
               const std::vector<std::string>& run_ids, const Ledger& ledger) {
   const std::string dir = SectionPath(ledger.dir(), experiment);
-  std::error_code error;
-  fs::create_directories(dir, error);
-  if (error) Fail(ErrorCode::kIo, "{}: cannot create: {}", dir, error.message());
+  CreateFolders(dir);
   StudySettings copy = settings;
   WriteFileAtomically(dir + "/config.yaml", ToYaml(OptionTable(copy)));
   std::string lines;
@@ -165,6 +163,10 @@ std::vector<const Experiment*> ExperimentsIn(const std::string& dir) {
       found.push_back(&experiment);
     }
   }
+  if (found.empty()) {
+    Fail(ErrorCode::kNotFound, "{}: holds no study; give the output_dir of `lorikeet study NAME`",
+         dir);
+  }
   return found;
 }
 
@@ -178,13 +180,8 @@ StudySettings SettingsIn(const std::string& dir, const Experiment& experiment) {
 Json ClaimsOf(const std::vector<std::string>& dirs) {
   Json claims = Json::array();
   for (const std::string& dir : dirs) {
-    const auto experiments = ExperimentsIn(dir);
-    if (experiments.empty()) {
-      Fail(ErrorCode::kNotFound, "{}: holds no study; give the output_dir of `lorikeet study NAME`",
-           dir);
-    }
     const Ledger ledger(dir);
-    for (const Experiment* experiment : experiments) {
+    for (const Experiment* experiment : ExperimentsIn(dir)) {
       const Report report =
           experiment->analyse(SettingsIn(dir, *experiment), RunsIn(ledger, *experiment));
       for (Json& finding : FindingsJson(report)) {

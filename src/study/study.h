@@ -38,7 +38,7 @@ Report ReportFromRuns(const Experiment& experiment, const StudySettings& setting
 // Names the runs of an experiment and keeps its settings.
 void KeepPlan(const Experiment& experiment, const StudySettings& settings,
               const std::vector<std::string>& run_ids, const Ledger& ledger);
-// The experiments that DIR holds.
+// The experiments that DIR holds. Throws Error(kNotFound) if there is none.
 std::vector<const Experiment*> ExperimentsIn(const std::string& dir);
 // As they were kept in DIR/NAME/config.yaml.
 StudySettings SettingsIn(const std::string& dir, const Experiment& experiment);

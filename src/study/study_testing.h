@@ -1,10 +1,8 @@
 // For tests: finished runs with made-up losses.
 #pragma once
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -12,6 +10,7 @@
 #include "core/args.h"
 #include "core/file.h"
 #include "core/metrics.h"
+#include "core/temporary_folder_for_test.h"
 #include "study/ledger.h"
 #include "study/settings.h"
 
@@ -78,24 +77,5 @@ inline StudySettings DefaultSettings() {
   SetDefaults(settings);
   return settings;
 }
-
-class StudyFolder {
- public:
-  StudyFolder() {
-    path_ = std::filesystem::temp_directory_path() / ("lorikeet_study_" + std::to_string(getpid()));
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
-  }
-  ~StudyFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  StudyFolder(const StudyFolder&) = delete;
-  StudyFolder& operator=(const StudyFolder&) = delete;
-  std::string path() const { return path_.string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace lorikeet
