@@ -9,7 +9,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export OMP_NUM_THREADS=2
 
-fail() { echo "FAILED: $*" >&2; exit 1; }
+. "$(dirname "$0")/survive.sh"
 
 # The tiny model as a chat model: a token each for letters, digits, the space (U+0120) and the line break (U+010A).
 mkdir "$work/model"
@@ -45,17 +45,6 @@ run() {
     --learning-rate 1e-2 --report-to none --quiet "$@"
 }
 
-steps_of() { cat "$1/metrics.jsonl" 2>/dev/null | grep -c '"reward"' || true; }
-
-# Waits until the run in $2 has made $1 steps; the run must still be going.
-wait_for_steps() {
-  for _ in $(seq 1200); do
-    [ "$(steps_of "$2")" -ge "$1" ] && return 0
-    sleep 0.05
-  done
-  fail "$2 never made $1 steps"
-}
-
 # All figures but the time that they took.
 figures() { sed -E 's/"[a-z_/]*_(seconds|per_second)":[^,}]*,?//g' "$1/metrics.jsonl"; }
 
@@ -67,7 +56,7 @@ same_result() {
 }
 
 run "$work/whole" >"$work/summary"
-[ "$(steps_of "$work/whole")" = 200 ] || fail "the whole run did not log 200 steps"
+[ "$(steps_of "$work/whole" reward)" = 200 ] || fail "the whole run did not log 200 steps"
 grep -q '"sampling/rounds":2' "$work/whole/metrics.jsonl" || fail "no group was ever replaced"
 grep -q '"sampling/logp_difference_max":0,' "$work/whole/metrics.jsonl" || fail "the key has another name"
 if grep '"sampling/logp_difference_max"' "$work/whole/metrics.jsonl" | grep -v '"sampling/logp_difference_max":0,'; then
@@ -79,11 +68,8 @@ for case in "INT 130" "TERM 143" "KILL 137"; do
   signal=$1 expected=$2 out=$work/$1
   run "$out" >"$work/$signal.summary" &
   pid=$!
-  wait_for_steps 50 "$out"
-  pkill -"$signal" -P $pid 2>/dev/null || kill -"$signal" $pid
-  status=0
-  wait $pid || status=$?
-  [ "$status" = "$expected" ] || fail "SIG$signal: exit status $status, expected $expected"
+  wait_for 50 "steps of $out" steps_of "$out" reward
+  stop "$signal" "$expected" $pid
   ls -d "$out"/checkpoint-*/ >/dev/null || fail "SIG$signal left no checkpoint"
   [ -f "$out/adapter_model.safetensors" ] && fail "SIG$signal left a result although the run was not done"
   [ "$signal" = KILL ] || grep -q -- '--resume' "$work/$signal.summary" || fail "SIG$signal: it is not said how to go on"

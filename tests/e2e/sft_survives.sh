@@ -8,7 +8,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export OMP_NUM_THREADS=2
 
-fail() { echo "FAILED: $*" >&2; exit 1; }
+. "$(dirname "$0")/survive.sh"
 
 awk 'BEGIN { srand(1); for (i = 0; i < 40; ++i) { printf "{\"tokens\":["; n = 8 + int(rand() * 60)
   for (j = 0; j < n; ++j) printf "%s%d", j ? "," : "", int(rand() * 90); print "]}" } }' >"$work/data.jsonl"
@@ -21,17 +21,6 @@ run() {
     --max-steps 400 --save-steps 20 --save-total-limit 2 --learning-rate 1e-3 --report-to none --quiet "$@"
 }
 
-steps_of() { cat "$1/metrics.jsonl" 2>/dev/null | grep -c '"loss"' || true; }
-
-# Waits until the run in $2 has made $1 steps; the run must still be going.
-wait_for_steps() {
-  for _ in $(seq 1200); do
-    [ "$(steps_of "$2")" -ge "$1" ] && return 0
-    sleep 0.05
-  done
-  fail "$2 never made $1 steps"
-}
-
 same_result() {
   cmp "$work/whole/adapter_model.safetensors" "$1/adapter_model.safetensors" ||
     fail "$1: the resumed adapter differs from the uninterrupted one"
@@ -40,18 +29,15 @@ same_result() {
 }
 
 run "$work/whole"
-[ "$(steps_of "$work/whole")" = 400 ] || fail "the whole run did not log 400 steps"
+[ "$(steps_of "$work/whole" loss)" = 400 ] || fail "the whole run did not log 400 steps"
 
 for case in "INT 130" "TERM 143" "KILL 137"; do
   set -- $case
   signal=$1 expected=$2 out=$work/$1
   run "$out" &
   pid=$!
-  wait_for_steps 50 "$out"
-  pkill -"$signal" -P $pid 2>/dev/null || kill -"$signal" $pid
-  status=0
-  wait $pid || status=$?
-  [ "$status" = "$expected" ] || fail "SIG$signal: exit status $status, expected $expected"
+  wait_for 50 "steps of $out" steps_of "$out" loss
+  stop "$signal" "$expected" $pid
   ls -d "$out"/checkpoint-*/ >/dev/null || fail "SIG$signal left no checkpoint"
   [ -f "$out/adapter_model.safetensors" ] && fail "SIG$signal left a result although the run was not done"
   run "$out" --resume

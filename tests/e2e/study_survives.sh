@@ -5,10 +5,10 @@
 set -euo pipefail
 lorikeet=$1 model=$2
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'status=$?; [ $status = 0 ] || cat "$work"/*.log >&2; rm -rf "$work"' EXIT  # what the studies said
 export OMP_NUM_THREADS=1  # processes share the machine with other tests
 
-fail() { echo "FAILED: $*" >&2; exit 1; }
+. "$(dirname "$0")/survive.sh"
 
 # Sequences that can be learned: counting on from a start, by a step.
 awk 'BEGIN { srand(1); for (i = 0; i < 60; ++i) { printf "{\"tokens\":["; a = int(rand() * 90); n = 8 + int(rand() * 24)
@@ -23,16 +23,6 @@ run() {
 
 finished() { find "$1/runs" -name result.json 2>/dev/null | wc -l; }
 
-# Waits until the study in $2 has finished $1 runs; it must still be going.
-wait_for_runs() {
-  for _ in $(seq 2400); do
-    [ "$(finished "$2")" -ge "$1" ] && return 0
-    sleep 0.05
-  done
-  cat "$2.log" >&2
-  fail "$2 never finished $1 runs"
-}
-
 # What decides numbers: losses of every step and evaluation.
 numbers() { (cd "$1/runs" && grep -o '"step":[^,]*\|"loss":[^,}]*\|"eval_loss":[^,}]*' -r . --include metrics.jsonl | sort); }
 findings() { sed 's/"study":.*//' "$1/claims.json"; }
@@ -43,7 +33,7 @@ same_study() {
     fail "$1: findings differ"
 }
 
-run "$work/whole" || { cat "$work/whole.log" >&2; fail "the whole study"; }
+run "$work/whole" || fail "the whole study"
 [ "$(finished "$work/whole")" -ge 12 ] || fail "the whole study has too few runs"
 for file in report.html claims.json runs.jsonl lr/findings.json lr/lr_loss.csv; do
   [ -s "$work/whole/$file" ] || fail "$file is missing"
@@ -54,13 +44,10 @@ for case in "TERM 143 1" "TERM 143 2" "KILL 137 2"; do
   signal=$1 expected=$2 jobs=$3 out=$work/$1$3
   run "$out" --jobs "$jobs" &
   pid=$!
-  wait_for_runs 3 "$out"
-  pkill -"$signal" -P $pid 2>/dev/null || kill -"$signal" $pid
-  status=0
-  wait $pid || status=$?
-  [ "$status" = "$expected" ] || fail "SIG$signal, $jobs jobs: exit status $status, expected $expected"
+  wait_for 3 "finished runs of $out" finished "$out"
+  stop "$signal" "$expected" $pid
   [ -e "$out/report.html" ] && fail "SIG$signal left a report although the study was not done"
-  run "$out" --jobs "$jobs" || { cat "$out.log" >&2; fail "SIG$signal: it did not go on"; }
+  run "$out" --jobs "$jobs" || fail "SIG$signal: it did not go on"
   same_study "$out"
 done
 
