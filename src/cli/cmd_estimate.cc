@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/estimate.h"
+#include "cli/expert_options.h"
 #include "cli/load.h"
 #include "cli/read_model.h"
 #include "cli/recompute.h"
@@ -22,8 +23,7 @@ struct EstimateOptions {
   std::optional<std::string> data;
   std::optional<int64_t> trained_tokens;
   int lora_r, max_length, batch_size, micro_batch_tokens, sequences;
-  std::optional<int> lora_expert_rank;
-  bool lora_shared_outer;
+  ExpertOptions experts;
   std::vector<std::string> target_modules;
   double num_train_epochs, utilization;
   std::optional<double> peak_gflops;
@@ -49,12 +49,7 @@ struct EstimateOptions {
        .metavar = "PATH"});
     v(lora_r, "lora_r", 32, "Rank.",
       {.aliases = {"r", "lora_rank", "rank"}, .min = 1, .max = 65536});
-    v(lora_expert_rank, "lora_expert_rank", std::nullopt,
-      "Rank of each expert's adapters in a mixture of experts; if not given, lora_r / the experts "
-      "that are active per token.",
-      {.min = 1, .max = 65536});
-    v(lora_shared_outer, "lora_shared_outer", false,
-      "The experts of a layer share the adapters' factor on the hidden side.");
+    experts.ForEach(v);
     v(target_modules, "target_modules", {"all-linear"},
       "What gets adapters: all-linear, attention, mlp, or names such as q_proj, lm_head.",
       {.aliases = {"lora_target_modules", "lora_target"}});
@@ -163,8 +158,8 @@ EstimateQuery QueryOf(const EstimateOptions& options) {
   query.stored = model.stored;
   query.shape = {.method = Method::kLora,
                  .lora_r = options.lora_r,
-                 .lora_expert_rank = options.lora_expert_rank.value_or(0),
-                 .lora_shared_outer = options.lora_shared_outer,
+                 .lora_expert_rank = options.experts.Rank(),
+                 .lora_shared_outer = options.experts.lora_shared_outer,
                  .target_modules = options.target_modules,
                  .compute = ComputeDtype(options),
                  .tokens_per_microbatch = MicroBatchTokens(options),

@@ -18,12 +18,12 @@ const CommandHelp& Help() {
           "Small base models for experiments; the loop is that of lorikeet sft.",
       .epilog =
           "Examples:\n"
-          "  lorikeet pretrain --config_name examples/pretrain/tiny.json --tokenizer_name "
-          "TOKENIZER "
-          "\\\n      --data train.jsonl --eval_data heldout.jsonl --output_dir out/base/tiny\n"
-          "  lorikeet pretrain --config examples/pretrain/tiny.yaml --seed 1 --output_dir "
-          "out/tiny-1\n"
-          "  lorikeet pretrain --config out/base/tiny/config.yaml --resume\n"
+          "  lorikeet pretrain --config_name examples/pretrain/w128.json \\\n"
+          "      --tokenizer_name examples/pretrain/tokenizer --data train.jsonl \\\n"
+          "      --eval_data heldout.jsonl --output_dir out/base/w128\n"
+          "  lorikeet pretrain --config examples/pretrain/base.yaml \\\n"
+          "      --config_name examples/pretrain/w64.json --seed 1 --output_dir out/w64-1\n"
+          "  lorikeet pretrain --config out/base/w128/config.yaml --resume\n"
           "\n"
           "output_dir then holds a Hugging Face folder with the tokenizer, checkpoint-N/,\n"
           "metrics.jsonl, runs/ for TensorBoard, config.yaml as resolved and "

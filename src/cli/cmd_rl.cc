@@ -3,14 +3,12 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 
 #include "cli/commands.h"
 #include "cli/rl_job.h"
 #include "cli/sft_job.h"
 #include "core/args.h"
 #include "core/args_help.h"
-#include "core/error.h"
 #include "core/file.h"
 #include "core/format.h"
 #include "core/machine.h"
@@ -124,18 +122,6 @@ std::string SummaryText(const RlOptions& options, const RlResult& r) {
                                    options.output_dir));
 }
 
-void WriteBeginning(const RlJob& job, const RlOptions& options) {
-  if (options.overwrite_output_dir && job.config.resume_from.empty()) {
-    RemoveEarlierRun(options.output_dir);
-  }
-  std::error_code error;
-  std::filesystem::create_directories(options.output_dir, error);
-  if (error) {
-    Fail(ErrorCode::kIo, "output_dir {}: cannot create: {}", options.output_dir, error.message());
-  }
-  WriteTextFiles({job.text_files.back()}, options.output_dir);  // config.yaml
-}
-
 }  // namespace
 
 int RunRl(int argc, char** argv) {
@@ -152,10 +138,14 @@ int RunRl(int argc, char** argv) {
   options.common.Apply();
   RlJob job = PrepareRl(options);
   if (!options.common.quiet) std::fputs(BeginningText(job, options).c_str(), stderr);
-  WriteBeginning(job, options);
+  // What a run left that ended before its first checkpoint is nothing to go on from.
+  const bool may_begin_anew = options.overwrite_output_dir || options.resume;
+  BeginOutputDir(options.output_dir, may_begin_anew && job.config.resume_from.empty(),
+                 job.text_files.back());  // config.yaml
   Progress progress({.mode = options.common.quiet ? Progress::Mode::kQuiet : Progress::Mode::kAuto,
                      .logging_steps = options.logging_steps,
-                     .figure = "reward"});
+                     .figure = "reward",
+                     .first_step = job.steps_done});
   job.hooks.progress = &progress;
   job.hooks.save_text_files = [&](const std::string& dir) { WriteTextFiles(job.text_files, dir); };
   job.hooks.stop_requested = StopRequested;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
+#include <memory>
 
 #include "cli/expert_notes.h"
 #include "cli/read_model.h"
@@ -38,7 +38,6 @@ class GeneratedProblems {
       tasks_.emplace_back(&task, options.difficulty.value_or(task.usual));
     }
   }
-  bool empty() const { return tasks_.empty(); }
   Problem At(int64_t index) const {
     const auto n = static_cast<int64_t>(tasks_.size());
     const auto& [task, difficulty] = tasks_[static_cast<size_t>(index % n)];
@@ -75,12 +74,26 @@ std::vector<Problem> LoadFiles(const std::vector<std::string>& files, const RlOp
   return problems;
 }
 
-// The problem of an index, epoch by epoch in an order of the seed's.
-Problem FromFile(const std::vector<Problem>& problems, uint64_t seed, int64_t index) {
-  const auto n = static_cast<int64_t>(problems.size());
-  const std::vector<int64_t> order = EpochOrder(n, seed, index / n);
-  return problems[static_cast<size_t>(order[static_cast<size_t>(index % n)])];
-}
+// Problems of files, epoch by epoch in an order of the seed's.
+class FileProblems {
+ public:
+  FileProblems(std::vector<Problem> problems, uint64_t seed)
+      : problems_(std::move(problems)), seed_(seed) {}
+  const Problem& At(int64_t index) {
+    const auto n = static_cast<int64_t>(problems_.size());
+    if (epoch_ != index / n) {
+      epoch_ = index / n;
+      order_ = EpochOrder(n, seed_, epoch_);
+    }
+    return problems_[static_cast<size_t>(order_[static_cast<size_t>(index % n)])];
+  }
+
+ private:
+  std::vector<Problem> problems_;
+  uint64_t seed_;
+  int64_t epoch_ = -1;
+  std::vector<int64_t> order_;  // of epoch_
+};
 
 void ChooseProblems(const RlOptions& options, RlHooks* hooks) {
   if (options.task.empty() == options.data.empty()) {
@@ -90,11 +103,9 @@ void ChooseProblems(const RlOptions& options, RlHooks* hooks) {
   }
   if (!options.data.empty()) {
     CheckGrader(options.grader);
-    std::vector<Problem> problems = LoadFiles(options.data, options);
-    const auto seed = static_cast<uint64_t>(options.seed);
-    hooks->problem = [problems = std::move(problems), seed](int64_t index) {
-      return FromFile(problems, seed, index);
-    };
+    const auto problems = std::make_shared<FileProblems>(LoadFiles(options.data, options),
+                                                         static_cast<uint64_t>(options.seed));
+    hooks->problem = [problems](int64_t index) { return problems->At(index); };
   } else {
     const GeneratedProblems generated(options);
     hooks->problem = [generated](int64_t index) { return generated.At(index); };
@@ -159,8 +170,8 @@ RlConfig ConfigOf(const RlOptions& options) {
   config.tensorboard = options.report_to == "tensorboard";
   config.settings = {{"method", options.method},
                      {"lora_r", options.lora_r},
-                     {"lora_expert_rank", options.lora_expert_rank.value_or(0)},
-                     {"lora_shared_outer", options.lora_shared_outer},
+                     {"lora_expert_rank", options.experts.Rank()},
+                     {"lora_shared_outer", options.experts.lora_shared_outer},
                      {"lora_alpha", options.lora_alpha},
                      {"target_modules", options.target_modules},
                      {"task", options.task},
@@ -182,9 +193,12 @@ void AddFingerprints(const RlOptions& options, RlJob* job) {
   settings["dtype"] = DTypeName(job->loaded.model->compute());
 }
 
-std::string ResumeFrom(const RlOptions& options) {
-  if (!options.resume || ListCheckpoints(options.output_dir).empty()) return "";
-  return LatestCheckpoint(options.output_dir);
+void ChooseCheckpoint(const RlOptions& options, RlJob* job) {
+  if (!options.resume) return;
+  const std::vector<CheckpointRef> checkpoints = ListCheckpoints(options.output_dir);
+  if (checkpoints.empty()) return;
+  job->config.resume_from = checkpoints.back().dir;
+  job->steps_done = checkpoints.back().step;
 }
 
 // How problems are put to the model and what ends its answers.
@@ -259,10 +273,8 @@ int64_t LongestSequence(RlOptions& options, const PromptWriter& writer, RlJob* j
 }
 
 // Full fine-tuning moves its base: the KL to it needs a second copy.
-void LoadReference(const RlOptions& options, RlJob* job) {
-  const bool wanted = options.kl_coef > 0 || job->config.base_kl_steps > 0;
-  if (options.method != "full" || !wanted) return;
-  job->reference = LoadModel(options.model, ParseComputeDtype(options.dtype));
+bool NeedsReference(const RlOptions& options, const RlConfig& config) {
+  return options.method == "full" && (options.kl_coef > 0 || config.base_kl_steps > 0);
 }
 
 void CheckBits(RlJob* job) {
@@ -281,8 +293,8 @@ void MakeRun(const RlOptions& options, int64_t longest, RlJob* job) {
   TrainingShape shape;
   shape.method = options.method == "full" ? Method::kFull : Method::kLora;
   shape.lora_r = options.lora_r;
-  shape.lora_expert_rank = options.lora_expert_rank.value_or(0);
-  shape.lora_shared_outer = options.lora_shared_outer;
+  shape.lora_expert_rank = options.experts.Rank();
+  shape.lora_shared_outer = options.experts.lora_shared_outer;
   shape.target_modules = options.target_modules;
   shape.compute = model.compute();
   shape.tokens_per_microbatch = std::max<int64_t>(options.micro_batch_tokens, longest);
@@ -300,7 +312,8 @@ void MakeRun(const RlOptions& options, int64_t longest, RlJob* job) {
   job->recompute_reason = recompute.reason;
   std::vector<MemoryPart> parts = PlanTrainingMemory(model.config(), shape, stored);
   parts.push_back({"sampling", Generator::Bytes(model, nullptr, limits)});
-  if (job->reference) parts.push_back({"the base, for its KL", model.OwnedBytes()});
+  const bool needs_reference = NeedsReference(options, job->config);
+  if (needs_reference) parts.push_back({"the base, for its KL", model.OwnedBytes()});
   job->planned_bytes = static_cast<int64_t>(TotalBytes(parts));
   if (!memory.Holds(parts)) {
     Fail(ErrorCode::kOutOfMemory,
@@ -315,15 +328,18 @@ void MakeRun(const RlOptions& options, int64_t longest, RlJob* job) {
   } else {
     LoraConfig lora;
     lora.r = options.lora_r;
-    lora.expert_r = options.lora_expert_rank.value_or(0);
-    lora.shared_outer = options.lora_shared_outer;
+    lora.expert_r = options.experts.Rank();
+    lora.shared_outer = options.experts.lora_shared_outer;
     job->expert_notes = ExpertNotes(model.config(), shape);
     lora.lora_alpha = static_cast<float>(options.lora_alpha);
     lora.target_modules = options.target_modules;
     job->run = std::make_unique<TrainingRun>(
         model, LoraAdapter::Create(model, lora, static_cast<uint64_t>(options.seed)), run);
   }
-  if (job->reference) job->run->SetReference(job->reference->model.get());
+  if (needs_reference) {
+    job->reference = LoadModel(options.model, ParseComputeDtype(options.dtype));
+    job->run->SetReference(job->reference->model.get());
+  }
   job->generator = std::make_unique<Generator>(model, job->run->adapter(), limits);
 }
 
@@ -345,14 +361,13 @@ RlJob PrepareRl(RlOptions& options) {
   ChooseProblems(options, &job.hooks);
   job.hooks.reward = MakeReward(options);
   job.config = ConfigOf(options);
-  job.config.resume_from = ResumeFrom(options);
+  ChooseCheckpoint(options, &job);
   job.loaded = LoadModel(options.model, ParseComputeDtype(options.dtype));
   ChooseText(options, &job);
   AddFingerprints(options, &job);
   ChooseLearningRate(*job.loaded.model, options, &job);
   const PromptWriter writer{job.loaded.Text(), *job.chat_template};
   const int64_t longest = LongestSequence(options, writer, &job);
-  LoadReference(options, &job);
   CheckBits(&job);
   MakeRun(options, longest, &job);
   CollectFiles(options, &job);

@@ -25,6 +25,7 @@ struct RlJob {
   std::vector<std::string> expert_notes;  // cli/expert_notes.h
   std::vector<std::string> notes;         // what a person should know before the run
   int64_t planned_bytes = 0;              // training and sampling
+  int64_t steps_done = 0;                 // of the checkpoint that is resumed from
 };
 
 // Loads the model and the tasks, chooses what the options leave open and writes it into them, and

@@ -64,8 +64,8 @@ TrainingShape ShapeOf(const SftOptions& options, DType compute) {
   TrainingShape shape;
   shape.method = options.method == "full" ? Method::kFull : Method::kLora;
   shape.lora_r = options.lora_r;
-  shape.lora_expert_rank = options.lora_expert_rank.value_or(0);
-  shape.lora_shared_outer = options.lora_shared_outer;
+  shape.lora_expert_rank = options.experts.Rank();
+  shape.lora_shared_outer = options.experts.lora_shared_outer;
   shape.compute = compute;
   const LoraConfig lora = LoraConfigOf(options);
   if (lora.target_regex.empty()) shape.target_modules = lora.target_modules;
@@ -279,8 +279,8 @@ void CollectFiles(const SftOptions& options, SftJob* job) {
 LoraConfig LoraConfigOf(const SftOptions& options) {
   LoraConfig config;
   config.r = options.lora_r;
-  config.expert_r = options.lora_expert_rank.value_or(0);
-  config.shared_outer = options.lora_shared_outer;
+  config.expert_r = options.experts.Rank();
+  config.shared_outer = options.experts.lora_shared_outer;
   config.lora_alpha = static_cast<float>(options.lora_alpha);
   const std::vector<std::string>& targets = options.target_modules;
   if (targets.size() == 1 && LooksLikeRegex(targets[0])) {
@@ -342,6 +342,12 @@ void RemoveEarlierRun(const std::string& output_dir) {
     fs::remove_all(path, error);
     if (error) Fail(ErrorCode::kIo, "{}: cannot remove: {}", path.string(), error.message());
   }
+}
+
+void BeginOutputDir(const std::string& output_dir, bool begins_anew, const TextFile& settings) {
+  if (begins_anew) RemoveEarlierRun(output_dir);
+  CreateFolders(output_dir, "output_dir ");
+  WriteTextFiles({settings}, output_dir);
 }
 
 SftJob PrepareSft(SftOptions& options, const ReshapeData& reshape) {

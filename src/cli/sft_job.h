@@ -37,5 +37,8 @@ void CheckOutputDir(const std::string& dir, const std::vector<std::string>& inpu
                     bool may_hold_a_run);
 // Removes what an earlier run wrote into output_dir, and nothing else.
 void RemoveEarlierRun(const std::string& output_dir);
+// The folder, with the settings in it, before the first step; begins_anew: without what an earlier
+// run left. Throws Error(kIo).
+void BeginOutputDir(const std::string& output_dir, bool begins_anew, const TextFile& settings);
 
 }  // namespace lorikeet

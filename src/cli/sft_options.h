@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/common_options.h"
+#include "cli/expert_options.h"
 #include "cli/recompute.h"
 #include "train/schedule.h"
 
@@ -28,8 +29,7 @@ struct SftOptions {
   // Adapter
   std::string method;
   int lora_r;
-  std::optional<int> lora_expert_rank;
-  bool lora_shared_outer;
+  ExpertOptions experts;
   double lora_alpha;
   std::vector<std::string> target_modules;
   // Training
@@ -134,12 +134,7 @@ struct SftOptions {
        .refused = {{"use_peft", "write method: lora or method: full"}}});
     v(lora_r, "lora_r", 32, "Rank.",
       {.aliases = {"r", "lora_rank", "rank"}, .min = 1, .max = 65536});
-    v(lora_expert_rank, "lora_expert_rank", std::nullopt,
-      "Rank of each expert's adapters in a mixture of experts; if not given, lora_r / the experts "
-      "that are active per token.",
-      {.min = 1, .max = 65536});
-    v(lora_shared_outer, "lora_shared_outer", false,
-      "The experts of a layer share the adapters' factor on the hidden side.");
+    experts.ForEach(v);
     v(lora_alpha, "lora_alpha", 32.0, "The adapters' product is scaled by lora_alpha / lora_r.",
       {.aliases = {"alpha"},
        .above = 0,

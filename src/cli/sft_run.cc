@@ -3,11 +3,9 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <numbers>
 #include <optional>
 
-#include "core/error.h"
 #include "core/file.h"
 #include "core/format.h"
 #include "core/machine.h"
@@ -104,18 +102,6 @@ std::string SummaryText(const SftJob& job, const SftOptions& options, const SftR
   return text;
 }
 
-void WriteBeginning(const SftJob& job, const SftOptions& options) {
-  if ((options.overwrite_output_dir || options.resume) && job.config.resume_from.empty()) {
-    RemoveEarlierRun(options.output_dir);
-  }
-  std::error_code error;
-  std::filesystem::create_directories(options.output_dir, error);
-  if (error) {
-    Fail(ErrorCode::kIo, "output_dir {}: cannot create: {}", options.output_dir, error.message());
-  }
-  WriteTextFiles({job.text_files.back()}, options.output_dir);  // config.yaml
-}
-
 SftResult Train(const SftJob& job, const SftOptions& options) {
   Progress progress({.mode = options.common.quiet ? Progress::Mode::kQuiet : Progress::Mode::kAuto,
                      .logging_steps = options.logging_steps,
@@ -131,7 +117,10 @@ SftResult Train(const SftJob& job, const SftOptions& options) {
 
 void RunSftJob(const SftJob& job, const SftOptions& options, const std::string& command) {
   if (!options.common.quiet) std::fputs((PlanText(job.plan) + "\n").c_str(), stderr);
-  WriteBeginning(job, options);
+  // What a run left that ended before its first checkpoint is nothing to go on from.
+  const bool may_begin_anew = options.overwrite_output_dir || options.resume;
+  BeginOutputDir(options.output_dir, may_begin_anew && job.config.resume_from.empty(),
+                 job.text_files.back());  // config.yaml
   const SftResult result = Train(job, options);
   const std::string json = SummaryJson(job, options, result).dump(2) + "\n";
   WriteFileAtomically(options.output_dir + "/train_summary.json", json);
