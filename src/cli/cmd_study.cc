@@ -8,10 +8,13 @@
 
 #include "cli/commands.h"
 #include "cli/load.h"
+#include "cli/read_model.h"
 #include "cli/study_options.h"
 #include "core/args.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/format.h"
+#include "core/machine.h"
 #include "core/parallel.h"
 #include "core/signals.h"
 #include "study/study.h"
@@ -77,6 +80,7 @@ StudyModel LoadStudyModel(const std::string& path, const StudyOptions& options) 
   if (most > 0 && model.heldout.size() > most) model.heldout.resize(most);
   model.model_print = FingerprintOf(*loaded.model);
   model.data_print = FingerprintOf(model.train) + "-" + FingerprintOf(model.heldout);
+  model.stored = MatrixDtype(loaded.model->source());
   model.base = std::move(loaded.model);
   model.reload = [path, compute] { return Model::Load(path, compute); };
   return model;
@@ -120,8 +124,17 @@ int RunExperiment(const Experiment& experiment, const StudyOptions& options, con
                   Executor& executor) {
   PlanContext context = {.settings = options.settings, .models = {}};
   for (const std::string& path : options.model) context.models.push_back(&executor.ModelAt(path));
+  context.memory = (ReadMemory().available + ResidentBytes()) / options.jobs;
   const StudyPlan plan = experiment.plan(context);
   const SweepSettings sweep = SweepOf(options.settings);
+  const int64_t needed = MemoryOf(plan, sweep, ledger, executor);
+  if (needed > context.memory) {
+    Fail(ErrorCode::kOutOfMemory,
+         "the largest run needs {}, and {} are there for each of {} process{}; lower --jobs, the "
+         "ranks or --max-length, or take a smaller model",
+         HumanBytes(needed), HumanBytes(context.memory), options.jobs,
+         options.jobs == 1 ? "" : "es");
+  }
   const std::string cost = CostText(CostOf(plan, sweep, ledger, executor), options.jobs);
   if (options.dry_run || !options.common.quiet) {
     std::fputs(cost.c_str(), options.dry_run ? stdout : stderr);

@@ -110,6 +110,11 @@ TrainingShape ShapeOf(const RunSpec& spec, const StudyModel& model) {
   return shape;
 }
 
+int64_t MemoryOf(const RunSpec& spec, const StudyModel& model) {
+  return static_cast<int64_t>(
+      TotalBytes(PlanTrainingMemory(model.base->config(), ShapeOf(spec, model), model.stored)));
+}
+
 int64_t TrainableOf(const RunSpec& spec, const StudyModel& model) {
   return CountTrainable(model.base->config(), ShapeOf(spec, model));
 }

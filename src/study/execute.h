@@ -18,6 +18,7 @@ struct StudyModel {
   std::string path;
   std::unique_ptr<Model> base;                     // never trained: the runs with adapters share it
   std::function<std::unique_ptr<Model>()> reload;  // weights for a run that trains them all
+  DType stored = DType::kBF16;                     // of its matrices on disk
   std::vector<Example> train, heldout;
   std::string model_print, data_print;
 
@@ -28,6 +29,8 @@ struct StudyModel {
 
 // What memory and arithmetic of a run depend on.
 TrainingShape ShapeOf(const RunSpec& spec, const StudyModel& model);
+// Bytes that a process holds for the run, its model included.
+int64_t MemoryOf(const RunSpec& spec, const StudyModel& model);
 // Trained parameters of a run.
 int64_t TrainableOf(const RunSpec& spec, const StudyModel& model);
 

@@ -1,6 +1,8 @@
 // The experiments of "LoRA Without Regret" (Schulman and Thinking Machines Lab, 2025): each is a
 // plan of runs and an analysis of what they gave, in a file of its own (experiment_NAME.cc).
 #pragma once
+#include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,6 +17,8 @@ namespace lorikeet {
 struct PlanContext {
   const StudySettings& settings;
   std::vector<const StudyModel*> models;  // in order of settings.model
+  // Bytes that a run may hold.
+  int64_t memory = std::numeric_limits<int64_t>::max();
 };
 
 struct Experiment {

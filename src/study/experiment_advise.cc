@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/format.h"
+#include "data/dataset.h"
 #include "study/comparison.h"
 #include "study/experiment.h"
 #include "train/learning_rate.h"
@@ -16,15 +17,8 @@ namespace {
 constexpr double kBitsPerParameter = 2, kBitsPerToken = 1;
 constexpr int kLowestRank = 4, kHighestRank = 256;
 constexpr int64_t kMostProbeSteps = 120;
-
-int64_t TrainedTokens(const StudyModel& model) {
-  int64_t trained = 0;
-  for (const Example& example : model.train) {
-    trained += std::count_if(example.weights.begin(), example.weights.end(),
-                             [](float weight) { return weight != 0; });
-  }
-  return trained;
-}
+// Little data: an epoch has at least so many steps, and a probe is at most so many epochs.
+constexpr int64_t kStepsPerEpoch = 16, kEpochs = 4;
 
 // The lowest power of two whose parameters are at least as many as the trained tokens.
 int RankByCapacity(int64_t trained_tokens, int64_t parameters_per_rank) {
@@ -38,16 +32,33 @@ double LengthFactor(int rank, int64_t planned, int64_t probed) {
   return LoraMultiplier(rank, planned) / LoraMultiplier(rank, probed);
 }
 
+// Batch and length of the probes, so that few examples are not passed over in a step or two, nor
+// learned by heart.
+void FitToData(int64_t examples, StudySettings* settings) {
+  settings->batch_size = std::clamp<int64_t>(examples / kStepsPerEpoch, 1, settings->batch_size);
+  const int64_t epoch = (examples + settings->batch_size - 1) / settings->batch_size;
+  settings->steps = std::min({settings->steps, kMostProbeSteps, kEpochs * epoch});
+  settings->steps = std::max<int64_t>(settings->steps, 2);
+  settings->short_steps.clear();
+  for (const int64_t part : {2, 1}) {
+    settings->short_steps.push_back(std::to_string(std::max<int64_t>(1, settings->steps / part)));
+  }
+}
+
+// A condition at the length at which its mean lowest loss is least: more steps than that learn the
+// examples by heart.
 struct Probe {
   const Sweep* sweep = nullptr;
-  Optimum optimum;
+  int64_t step = 0;
+  Optimum optimum;  // there
+  bool at_end() const { return step == sweep->spec.steps; }
 };
 
 // Loss at a rate between those of the grid, by straight lines in the logarithm of the rate.
-double LossAtRate(const Sweep& sweep, uint64_t seed, double log_rate) {
+double LossAtRate(const Sweep& sweep, uint64_t seed, int64_t step, double log_rate) {
   std::vector<std::pair<double, double>> points;
   for (const auto& [rate, by_seed] : sweep.runs) {
-    points.emplace_back(std::log10(rate), by_seed.at(seed)->FinalLoss());
+    points.emplace_back(std::log10(rate), by_seed.at(seed)->LossAt(step));
   }
   for (size_t i = 1; i < points.size(); ++i) {
     const auto& [x0, y0] = points[i - 1];
@@ -69,14 +80,26 @@ std::vector<double> Regrets(const Probe& probe) {
     others /= static_cast<double>(seeds.size() - 1);
     const double untrained = probe.sweep->runs.begin()->second.at(seeds[s])->LossAt(0);
     const double best = probe.optimum.losses[s];
-    regrets.push_back((LossAtRate(*probe.sweep, seeds[s], others) - best) / (untrained - best));
+    regrets.push_back((LossAtRate(*probe.sweep, seeds[s], probe.step, others) - best) /
+                      (untrained - best));
   }
   return regrets;
 }
 
+Probe ProbeOf(const Sweep& sweep) {
+  Probe probe = {&sweep, sweep.spec.steps, OptimumAt(sweep, sweep.spec.steps)};
+  for (const int64_t step : sweep.Steps()) {
+    const Optimum optimum = OptimumAt(sweep, step);
+    if (step > 0 && optimum.bracketed && optimum.loss.value < probe.optimum.loss.value) {
+      probe = {&sweep, step, optimum};
+    }
+  }
+  return probe;
+}
+
 std::vector<Probe> Probes(const std::vector<Sweep>& sweeps) {
   std::vector<Probe> probes;
-  for (const Sweep& sweep : sweeps) probes.push_back({&sweep, OptimumAt(sweep, sweep.spec.steps)});
+  for (const Sweep& sweep : sweeps) probes.push_back(ProbeOf(sweep));
   return probes;
 }
 
@@ -112,39 +135,112 @@ void ConcludeCapacity(const RunRecord& run, int64_t parameters, int rank, Report
             "in a long run"));
 }
 
-void Recommend(const StudySettings& settings, const Probe& chosen, const RunRecord& run,
-               Report* report) {
+// What to train with.
+struct Advice {
+  int rank = 0;
+  int64_t batch = 0, steps = 0;
+  Interval rate;
+  double length_factor = 1;  // of the rate, from the probes' length to `steps`
+};
+
+Advice AdviceOf(const StudySettings& settings, const Probe& chosen) {
   const RunSpec& spec = chosen.sweep->spec;
-  const int64_t batch = spec.batch_size;
+  const RunRecord& run = *chosen.sweep->runs.begin()->second.begin()->second;
+  Advice advice = {.rank = spec.lora_r,
+                   .batch = spec.batch_size,
+                   .steps = chosen.step,
+                   .rate = chosen.optimum.rate};
+  if (!chosen.at_end()) return advice;
+  // Held-out loss still fell: a longer run is worth its time, one pass at least.
   const auto examples = run.facts.value("data_examples", int64_t{1});
-  const int64_t planned = std::max(settings.steps, (examples + batch - 1) / batch);
-  const double factor = LengthFactor(spec.lora_r, planned, spec.steps);
-  Interval rate = chosen.optimum.rate;
-  for (double* x : {&rate.value, &rate.low, &rate.high}) *x *= factor;
+  const int64_t pass = (examples + advice.batch - 1) / advice.batch;
+  advice.steps = std::max({settings.steps, pass, chosen.step});
+  advice.length_factor = LengthFactor(advice.rank, advice.steps, chosen.step);
+  for (double* x : {&advice.rate.value, &advice.rate.low, &advice.rate.high}) {
+    *x *= advice.length_factor;
+  }
+  return advice;
+}
+
+void Recommend(const Advice& advice, const Probe& chosen, Report* report) {
+  const RunSpec& spec = chosen.sweep->spec;
+  report->conclusions.push_back(fmt::format(
+      "Recommended: --lora-r {} --target-modules {} --batch-size {} --learning-rate {} "
+      "--max-steps {}, constant; advise/sft.yaml holds that for `lorikeet sft --config`.",
+      advice.rank, fmt::join(spec.target_modules, ","), advice.batch, RateText(advice.rate.value),
+      advice.steps));
+  report->conclusions.push_back(
+      chosen.at_end()
+          ? fmt::format("Held-out loss still fell after {} steps. There the best rate was {}; the "
+                        "article's rule for LoRA multiplies by {:.2f} for {} steps.",
+                        chosen.step, RateText(chosen.optimum.rate), advice.length_factor,
+                        advice.steps)
+          : fmt::format("Held-out loss is lowest after {} of {} steps, at rate {}, and rises "
+                        "afterwards: more steps learn these examples by heart.",
+                        chosen.step, spec.steps, RateText(chosen.optimum.rate)));
+  const RunRecord& run = *chosen.sweep->runs.begin()->second.begin()->second;
   const LearningRateAdvice rule =
       DefaultLearningRate({.model_type = run.facts.value("model_type", std::string()),
                            .hidden_size = run.facts.value("hidden_size", int64_t{1}),
                            .rank = spec.lora_r,
-                           .planned_steps = spec.steps});
+                           .planned_steps = chosen.step});
   report->conclusions.push_back(fmt::format(
-      "Recommended: --lora-r {} --target-modules {} --batch-size {} --learning-rate {} for {} "
-      "steps, constant. In runs of {} steps the best rate was {}; the article's rule for LoRA "
-      "multiplies by {:.2f} for the longer run.",
-      spec.lora_r, fmt::join(spec.target_modules, ","), batch, RateText(rate), planned, spec.steps,
-      RateText(chosen.optimum.rate), factor));
-  const double off = chosen.optimum.rate.value / rule.value;
-  report->conclusions.push_back(fmt::format(
-      "The rule alone says {} for these short runs; what was measured is {:.2f} times that. Why: "
-      "{}.",
-      RateText(rule.value), off, rule.reason));
+      "The rule alone says {} for so short a run; what was measured is {:.2f} times that. Why: {}.",
+      RateText(rule.value), chosen.optimum.rate.value / rule.value, rule.reason));
+}
+
+// What the advice may cost: beside full fine-tuning at its own best, and beside the best rate.
+void ConcludeRegret(const Probe& chosen, const Probe* full, Report* report) {
+  if (full == nullptr) {
+    report->conclusions.push_back(
+        "Full fine-tuning was not tried: it does not fit into this machine's memory. What LoRA "
+        "loses beside it is not known.");
+  } else {
+    const Interval gap = MeanInterval(Paired(chosen.optimum.losses, full->optimum.losses));
+    const std::vector<const Sweep*> pair = {chosen.sweep, full->sweep};
+    const double learned = LossesAt(*full->sweep, 0).means.front() - full->optimum.loss.value;
+    report->conclusions.push_back(fmt::format(
+        "Expected regret: {} ends {} nats above full fine-tuning, each at its own best rate and "
+        "length: {} 0.",
+        chosen.sweep->spec.MethodName(), gap.Text(), AgainstValue(gap, 0)));
+    report->findings.push_back({"lowest loss as advised less that of full fine-tuning, nats",
+                                "about 0 where capacity suffices", gap,
+                                AgreesWith(gap, -0.02 * learned, 0.02 * learned), CountRuns(pair)});
+  }
   const Interval regret = MeanInterval(Regrets(chosen));
   report->conclusions.push_back(fmt::format(
-      "Expected regret of the rate, of what these runs learn: {} (every seed judged at the rate "
-      "that the others recommend).",
+      "Regret of the rate, of what these runs learn: {} (every seed judged at the rate that the "
+      "others recommend).",
       regret.Text()));
   report->findings.push_back({"regret of the recommended rate, share of what is learned",
                               "below 0.005 of the loss for its rule against whole sweeps", regret,
                               AgreesWith(regret, -1, 0.01), chosen.sweep->NumRuns()});
+}
+
+std::string SftYaml(const Advice& advice, const RunSpec& spec) {
+  return fmt::format(
+      "# lorikeet sft --config sft.yaml MODEL --data FILE --output_dir DIR\n"
+      "method: lora\nlora_r: {}\nlora_alpha: {:g}\ntarget_modules: [{}]\nbatch_size: {}\n"
+      "learning_rate: {:.3g}\nlr_scheduler_type: {}\nmax_steps: {}\n",
+      advice.rank, spec.lora_alpha, fmt::join(spec.target_modules, ", "), advice.batch,
+      advice.rate.value, spec.schedule, advice.steps);
+}
+
+Table ProbeTable(const std::vector<Probe>& probes) {
+  Table table = {
+      .name = "advise_probes",
+      .title = "Short runs",
+      .header = {"condition", "batch", "steps", "best after", "best learning rate", "lowest loss"}};
+  for (const Probe& probe : probes) {
+    const RunSpec& spec = probe.sweep->spec;
+    table.rows.push_back(
+        {spec.MethodName(), std::to_string(spec.batch_size), std::to_string(spec.steps),
+         std::to_string(probe.step),
+         probe.optimum.bracketed ? RateText(probe.optimum.rate) : "at the grid's edge",
+         fmt::format("{:.4f} ({:.4f} to {:.4f})", probe.optimum.loss.value, probe.optimum.loss.low,
+                     probe.optimum.loss.high)});
+  }
+  return table;
 }
 
 }  // namespace
@@ -152,20 +248,23 @@ void Recommend(const StudySettings& settings, const Probe& chosen, const RunReco
 StudyPlan PlanAdvise(const PlanContext& context) {
   const StudyModel& model = *context.models.front();
   StudySettings settings = context.settings;
-  const int64_t tokens = TrainedTokens(model);
-  settings.steps = std::min(settings.steps, kMostProbeSteps);
-  settings.short_steps = {std::to_string(settings.steps)};
+  const int64_t tokens = CountTrainedTokens(model.train);
+  FitToData(std::ssize(model.train), &settings);
   const int64_t per_rank = TrainableOf(LoraCondition(settings, model, 1).spec, model);
   const int rank = RankByCapacity(tokens, per_rank);
   StudyPlan plan;
   for (const int r : {rank, std::max(1, rank / 4)}) {
     plan.swept.push_back(LoraCondition(settings, model, r));
   }
-  SweptCondition half = plan.swept.front();  // whether smaller batches learn more of the same data
-  half.spec.batch_size = std::max<int64_t>(1, settings.batch_size / 2);
-  half.spec.steps = 2 * settings.steps;
-  half.spec.eval_at = LogSpacedSteps(half.spec.steps, settings.eval_points);
-  plan.swept.push_back(std::move(half));
+  if (settings.batch_size > 1) {  // whether smaller batches learn more of the same data
+    SweptCondition half = plan.swept.front();
+    half.spec.batch_size = settings.batch_size / 2;
+    half.spec.steps = 2 * settings.steps;
+    half.spec.eval_at = LogSpacedSteps(half.spec.steps, settings.eval_points);
+    plan.swept.push_back(std::move(half));
+  }
+  SweptCondition full = FullCondition(settings, model);
+  if (MemoryOf(full.spec, model) <= context.memory) plan.swept.push_back(std::move(full));
   return plan;
 }
 
@@ -178,33 +277,25 @@ Report AnalyseAdvise(const StudySettings& settings, std::span<const RunRecord> r
                    .question =
                        "Which rank, modules, learning rate and batch suit this model and "
                        "this data?"};
-  const RunRecord& run = records.front();
-  const Probe* chosen = Choose(probes);
-  if (chosen == nullptr) {
-    report.conclusions.push_back(
-        "No condition has its best rate inside its grid: nothing is recommended.");
-  } else {
-    const RunRecord& of_chosen = *chosen->sweep->runs.begin()->second.begin()->second;
-    ConcludeCapacity(run, of_chosen.trainable, chosen->sweep->spec.lora_r, &report);
-    Recommend(settings, *chosen, run, &report);
+  if (const Probe* chosen = Choose(probes)) {
+    const RunRecord& run = *chosen->sweep->runs.begin()->second.begin()->second;
+    const Advice advice = AdviceOf(settings, *chosen);
+    Recommend(advice, *chosen, &report);
+    ConcludeCapacity(run, run.trainable, advice.rank, &report);
+    const auto full = std::find_if(probes.begin(), probes.end(),
+                                   [](const Probe& probe) { return probe.sweep->spec.full; });
+    ConcludeRegret(*chosen, full == probes.end() ? nullptr : &*full, &report);
     report.conclusions.push_back(
         "Modules: all linear ones. The article finds attention alone clearly worse, even at equal "
         "parameters; `study layers` tries it on this data.");
+    report.files.push_back({"sft.yaml", SftYaml(advice, chosen->sweep->spec)});
+  } else {
+    report.conclusions.push_back(
+        "No condition has its best rate inside its grid: nothing is recommended.");
   }
   std::vector<const Sweep*> all;
   for (const Sweep& sweep : sweeps) all.push_back(&sweep);
-  Table table = {.name = "advise_probes",
-                 .title = "Short runs",
-                 .header = {"condition", "batch", "steps", "best learning rate", "lowest loss"}};
-  for (const Probe& probe : probes) {
-    const RunSpec& spec = probe.sweep->spec;
-    table.rows.push_back(
-        {spec.MethodName(), std::to_string(spec.batch_size), std::to_string(spec.steps),
-         probe.optimum.bracketed ? RateText(probe.optimum.rate) : "at the grid's edge",
-         fmt::format("{:.4f} ({:.4f} to {:.4f})", probe.optimum.loss.value, probe.optimum.loss.low,
-                     probe.optimum.loss.high)});
-  }
-  report.tables.push_back(std::move(table));
+  report.tables.push_back(ProbeTable(probes));
   report.figures.push_back(LossByRateFigure("advise_loss", all, 0));
   for (size_t i = 0; i < all.size(); ++i) {
     report.figures.back().series[i].label += fmt::format(", batch {}", all[i]->spec.batch_size);

@@ -179,18 +179,49 @@ TEST(ExperimentLaw, PowersAndMultiplierAreRecovered) {
   EXPECT_NEAR(report.findings[2].here.value, 0, 0.01);
 }
 
+Report Advice(const MadeUpLoss& loss) {
+  return AnalyseAdvise(
+      DefaultSettings(),
+      Swept({MakeSpec(true, 1, 0, 0), MakeSpec(false, 8, 0, 0), MakeSpec(false, 32, 0, 0)}, loss));
+}
+
 TEST(ExperimentAdvise, TakesTheLowestRankThatIsNotWorse) {
   const auto advice = [](double lift_of_low_rank) {
-    const auto records = Swept({MakeSpec(false, 8, 0, 0), MakeSpec(false, 32, 0, 0)},
-                               [=](const RunSpec& spec, int64_t step) {
-                                 const double lift = spec.lora_r == 8 ? lift_of_low_rank : 0;
-                                 return Valley(spec, step, kBest, lift);
-                               });
-    return ConclusionsText(AnalyseAdvise(DefaultSettings(), records));
+    return ConclusionsText(Advice([=](const RunSpec& spec, int64_t step) {
+      return Valley(spec, step, kBest, !spec.full && spec.lora_r == 8 ? lift_of_low_rank : 0);
+    }));
   };
-  EXPECT_THAT(advice(0), HasSubstr("--lora-r 8"));
-  EXPECT_THAT(advice(0.2), HasSubstr("--lora-r 32"));
-  EXPECT_THAT(advice(0), HasSubstr("Expected regret"));
+  EXPECT_THAT(advice(0), HasSubstr("--lora-r 8 "));
+  EXPECT_THAT(advice(0.2), HasSubstr("--lora-r 32 "));
+}
+
+TEST(ExperimentAdvise, TellsWhatLoraLosesBesideFull) {
+  for (const double lift : {0.0, 0.3}) {
+    const Report report = Advice([=](const RunSpec& spec, int64_t step) {
+      return Valley(spec, step, kBest, spec.full ? 0 : lift);
+    });
+    ASSERT_EQ(report.findings.size(), 2u);
+    EXPECT_NEAR(report.findings[0].here.value, lift, 1e-9);
+    EXPECT_EQ(report.findings[0].agrees, lift == 0 ? Agreement::kYes : Agreement::kNo);
+  }
+  const auto without_full =
+      Swept({MakeSpec(false, 8, 0, 0)},
+            [](const RunSpec& spec, int64_t step) { return Valley(spec, step, kBest, 0); });
+  EXPECT_THAT(ConclusionsText(AnalyseAdvise(DefaultSettings(), without_full)),
+              HasSubstr("Full fine-tuning was not tried"));
+}
+
+TEST(ExperimentAdvise, StopsWhereExamplesBeginToBeLearnedByHeart) {
+  // Held-out loss falls to step 27 and rises from there, whatever is trained.
+  const Report report = Advice([](const RunSpec& spec, int64_t step) {
+    const double past = std::max<double>(0, static_cast<double>(step) - 27);
+    return Valley(spec, step, kBest, 0) + 0.05 * past;
+  });
+  EXPECT_THAT(ConclusionsText(report), HasSubstr("lowest after 27 of 100 steps"));
+  ASSERT_EQ(report.files.size(), 1u);
+  EXPECT_EQ(report.files[0].first, "sft.yaml");
+  EXPECT_THAT(report.files[0].second, HasSubstr("max_steps: 27\n"));
+  EXPECT_THAT(report.files[0].second, HasSubstr("lora_r: 8\n"));
 }
 
 }  // namespace

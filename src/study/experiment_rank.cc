@@ -130,6 +130,26 @@ Figure CurvesFigure(const RankData& data) {
   return figure;
 }
 
+// The same against the arithmetic of training, which is less for LoRA.
+Figure FlopsFigure(const RankData& data, Figure curves) {
+  curves.name = "rank_flops";
+  curves.title = "The same by the arithmetic spent";
+  curves.xlabel = "FLOPs of training";
+  curves.caption =
+      "The curves above at the floating point operations of their steps, evaluation "
+      "left out.";
+  const auto flops_per_step = [](const Sweep& sweep) {
+    const RunRecord& run = *sweep.runs.begin()->second.begin()->second;
+    return run.flops_per_token * static_cast<double>(run.tokens) /
+           static_cast<double>(std::max<int64_t>(run.steps, 1));
+  };
+  for (size_t i = 0; i < curves.series.size(); ++i) {
+    const Sweep& sweep = i < data.ranks.size() ? *data.ranks[i].sweep : *FindFull(data.sweeps);
+    for (double& x : curves.series[i].x) x *= flops_per_step(sweep);
+  }
+  return curves;
+}
+
 Figure GapFigure(const RankData& data) {
   Figure figure = {
       .name = "rank_gaps",
@@ -298,6 +318,7 @@ Report AnalyseRank(const StudySettings& settings, std::span<const RunRecord> rec
     return report;
   }
   report.figures.push_back(CurvesFigure(data));
+  report.figures.push_back(FlopsFigure(data, report.figures.back()));
   report.figures.push_back(GapFigure(data));
   report.figures.push_back(DepartureFigure(data));
   Conclude(data, &report);

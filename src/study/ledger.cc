@@ -67,6 +67,9 @@ void TakeMetrics(const std::string& path, RunRecord* record) {
                                NumberOr(json, "norm_a", 0), NumberOr(json, "norm_b", 0),
                                NumberOr(json, "norm_update", 0)});
     } else {
+      // Of the whole run, whichever processes made it and however it ended.
+      record->tokens = json.value("num_tokens", record->tokens);
+      record->trained_tokens = json.value("trained_tokens", record->trained_tokens);
       record->losses.push_back(NumberOr(json, "loss", kUnknown));
       record->step_seconds.push_back(NumberOr(json, "step_seconds", 0));
     }

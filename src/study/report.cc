@@ -144,6 +144,7 @@ Json FindingsJson(const Report& report) {
 std::string WriteReport(const Report& report, const std::string& dir) {
   CreateFolders(dir);
   WriteFileAtomically(dir + "/findings.json", FindingsJson(report).dump(2) + "\n");
+  for (const auto& [name, text] : report.files) WriteFileAtomically(dir + "/" + name, text);
   std::string html =
       fmt::format("<h2 id=\"{}\">{}</h2>\n<p class=\"question\">{}</p>\n", report.experiment,
                   Escaped(report.title), Escaped(report.question));

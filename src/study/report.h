@@ -2,6 +2,7 @@
 // figures; as files and as one page of HTML.
 #pragma once
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/json.h"
@@ -39,10 +40,12 @@ struct Report {
   std::vector<Figure> figures;
   std::vector<Table> tables;
   std::vector<std::string> notes;  // how it was measured; what is to be held against it
+  std::vector<std::pair<std::string, std::string>> files;  // more to be written: name, text
 };
 
 Json FindingsJson(const Report& report);
-// dir/findings.json, TABLE.csv, FIGURE.csv, .svg, .png. Returns the section of the page.
+// dir/findings.json, TABLE.csv, FIGURE.csv, .svg, .png and report.files. Returns the section of the
+// page.
 std::string WriteReport(const Report& report, const std::string& dir);
 // One page that needs no other file.
 std::string HtmlPage(const std::string& title, const std::vector<std::string>& sections);

@@ -92,6 +92,17 @@ SweepSettings SweepOf(const StudySettings& settings) {
           .seeds = settings.Seeds()};
 }
 
+int64_t MemoryOf(const StudyPlan& plan, const SweepSettings& sweep, const Ledger& ledger,
+                 Executor& executor) {
+  int64_t most = 0;
+  for (const RunSpec& spec : FirstRuns(plan, sweep)) {
+    if (!ledger.Has(RunId(spec))) {
+      most = std::max(most, MemoryOf(spec, executor.ModelAt(spec.model)));
+    }
+  }
+  return most;
+}
+
 PlannedCost CostOf(const StudyPlan& plan, const SweepSettings& sweep, const Ledger& ledger,
                    Executor& executor) {
   PlannedCost cost;

@@ -24,6 +24,9 @@ struct PlannedCost {
   double Seconds(int jobs) const { return flops / flops_per_second / jobs; }
 };
 
+// Bytes that the process of the most demanding unfinished run will hold.
+int64_t MemoryOf(const StudyPlan& plan, const SweepSettings& sweep, const Ledger& ledger,
+                 Executor& executor);
 // Of the first round of a plan; extensions come on top. The rate is taken from finished runs of the
 // ledger, else from a few steps made for it. Those take threads as a run does.
 PlannedCost CostOf(const StudyPlan& plan, const SweepSettings& sweep, const Ledger& ledger,

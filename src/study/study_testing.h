@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,9 @@ inline RunRecord MakeRecord(const RunSpec& spec, const MadeUpLoss& loss) {
   record.spec = spec;
   record.id = RunId(spec);
   record.steps = spec.steps;
-  for (const int64_t step : LogSpacedSteps(spec.steps, static_cast<int64_t>(spec.eval_at.size()))) {
+  std::set<int64_t> evaluated(spec.eval_at.begin(), spec.eval_at.end());
+  evaluated.insert({0, spec.steps});
+  for (const int64_t step : evaluated) {
     const double value = loss(spec, step);
     if (!std::isfinite(value)) {
       record.diverged = true;
