@@ -1,21 +1,29 @@
 #!/usr/bin/env bash
 # The small base models of docs/pretrain.md, from nothing: corpus, then one model a width, all with one recipe.
-#   tools/base_models.sh [--lorikeet BIN] [--out DIR] [WIDTH...]
+#   tools/base_models.sh [--lorikeet BIN] [--out DIR] [--corpus DIR] [--steps N] [WIDTH...]
 # WIDTH of 64 96 128 192 256 (default: all, the narrow ones first). What is done is not done again, and a model that
-# was stopped goes on where it stood: a run killed halfway is started again with the same words. Threads as
-# OMP_NUM_THREADS says.
+# was stopped goes on where it stood: a run killed halfway is started again with the same words. --steps trains
+# shorter than the recipe; --corpus is where the text is, or will be (default: DIR/corpus). Threads as OMP_NUM_THREADS
+# says.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 lorikeet=build/release/lorikeet
 out=out/base
+corpus=
+steps=
 widths=
-usage() { sed -n 's/^# \{0,1\}//; 2,6p' "$0"; }
+usage() { sed -n 's/^# \{0,1\}//; 2,7p' "$0"; }
 while [ $# -gt 0 ]; do
   case $1 in
-    --lorikeet | --out)
+    --lorikeet | --out | --corpus | --steps)
       if [ $# -lt 2 ]; then echo "base_models.sh: $1 wants a value" >&2; exit 2; fi
-      if [ "$1" = --out ]; then out=$2; else lorikeet=$2; fi
+      case $1 in
+        --lorikeet) lorikeet=$2 ;;
+        --out) out=$2 ;;
+        --corpus) corpus=$2 ;;
+        --steps) steps=$2 ;;
+      esac
       shift
       ;;
     -h | --help) usage; exit 0 ;;
@@ -29,7 +37,8 @@ if ! command -v "$lorikeet" >/dev/null; then
   exit 1
 fi
 
-if [ ! -s "$out/corpus/wordnet/train.jsonl" ]; then tools/corpus.sh "$out/corpus"; fi
+corpus=${corpus:-$out/corpus}
+if [ ! -s "$corpus/wordnet/train.jsonl" ]; then tools/corpus.sh "$corpus"; fi
 
 for width in ${widths:-64 96 128 192 256}; do
   dir=$out/w$width
@@ -39,5 +48,6 @@ for width in ${widths:-64 96 128 192 256}; do
   fi
   # --resume begins anew where there is no checkpoint yet.
   "$lorikeet" pretrain --config examples/pretrain/base.yaml --config_name "examples/pretrain/w$width.json" \
-    --data "$out/corpus/train.jsonl" --eval_data "$out/corpus/heldout.jsonl" --output_dir "$dir" --resume
+    --data "$corpus/train.jsonl" --eval_data "$corpus/heldout.jsonl" --output_dir "$dir" --resume \
+    ${steps:+--max_steps "$steps"}
 done

@@ -108,9 +108,7 @@ Table OptimumTable(const std::string& name, std::span<const Sweep> sweeps, int64
     table.rows.push_back(
         {label, HumanCount(trainable),
          optimum.bracketed ? RateText(optimum.rate) : "at the grid's edge",
-         compared ? RateRatio(sweep, *full, step).Text() : "",
-         fmt::format("{:.4f} ({:.4f} to {:.4f})", optimum.loss.value, optimum.loss.low,
-                     optimum.loss.high),
+         compared ? RateRatio(sweep, *full, step).Text() : "", LossText(optimum.loss),
          LossText(sigma),
          fmt::format("{} to {}", RateText(optimum.low_rate), RateText(optimum.high_rate)),
          std::to_string(sweep.NumRuns()), std::to_string(diverged)});

@@ -237,8 +237,7 @@ Table ProbeTable(const std::vector<Probe>& probes) {
         {spec.MethodName(), std::to_string(spec.batch_size), std::to_string(spec.steps),
          std::to_string(probe.step),
          probe.optimum.bracketed ? RateText(probe.optimum.rate) : "at the grid's edge",
-         fmt::format("{:.4f} ({:.4f} to {:.4f})", probe.optimum.loss.value, probe.optimum.loss.low,
-                     probe.optimum.loss.high)});
+         LossText(probe.optimum.loss)});
   }
   return table;
 }

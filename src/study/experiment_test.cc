@@ -14,7 +14,9 @@
 namespace lorikeet {
 namespace {
 
+using ::testing::Each;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string Words(const Report& report) { return ConclusionsText(report); }
 
@@ -85,6 +87,9 @@ TEST(ExperimentLr, OneSeedDecidesNothing) {
   const Report report = AnalyseLr(DefaultSettings(), records);
   for (const Finding& finding : report.findings) {
     EXPECT_EQ(finding.agrees, Agreement::kUndecided) << finding.claim;
+  }
+  for (const Table& table : report.tables) {
+    for (const auto& row : table.rows) EXPECT_THAT(row, Each(Not(HasSubstr("nan")))) << table.name;
   }
 }
 

@@ -126,7 +126,10 @@ const char* AgreementName(Agreement agreement) {
 }
 
 Json FindingsJson(const Report& report) {
-  const auto number = [](double x) { return std::isfinite(x) ? Json(x) : Json(); };
+  // To six digits: the last ones depend on the C library of the machine that reckons.
+  const auto number = [](double x) {
+    return std::isfinite(x) ? Json(std::stod(fmt::format("{:.6g}", x))) : Json();
+  };
   Json list = Json::array();
   for (const Finding& finding : report.findings) {
     list.push_back({{"experiment", report.experiment},
@@ -187,6 +190,12 @@ std::string RateText(const Interval& interval) {
 
 std::string LossText(double loss) {
   return std::isfinite(loss) ? fmt::format("{:.4f}", loss) : "unknown";
+}
+
+std::string LossText(const Interval& interval) {
+  if (!interval.Known()) return LossText(interval.value);
+  return fmt::format("{} ({} to {})", LossText(interval.value), LossText(interval.low),
+                     LossText(interval.high));
 }
 
 }  // namespace lorikeet

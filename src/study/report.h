@@ -53,5 +53,6 @@ std::string HtmlPage(const std::string& title, const std::vector<std::string>& s
 std::string RateText(double rate);               // "2.15e-3"
 std::string RateText(const Interval& interval);  // "2.2e-3 (1.8e-3 to 2.7e-3)"
 std::string LossText(double loss);               // "1.2345"
+std::string LossText(const Interval& interval);  // "1.2345 (1.2300 to 1.2400)"
 
 }  // namespace lorikeet
