@@ -1,5 +1,5 @@
 // How many bits a trained parameter can hold: labels drawn at random, which nothing but memory
-// predicts, learned by heart by adapters of several ranks.
+// predicts, learned by heart by adapters of several ranks and by all weights.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -38,9 +38,12 @@ struct Stored {
   std::vector<double> per_param;
 };
 
+// Adapters by rank, then full fine-tuning.
 std::vector<Stored> Arrange(const std::vector<Sweep>& sweeps) {
   std::vector<Stored> result;
-  for (const Sweep* sweep : FindLora(sweeps)) {
+  std::vector<const Sweep*> conditions = FindLora(sweeps);
+  if (const Sweep* full = FindFull(sweeps)) conditions.push_back(full);
+  for (const Sweep* sweep : conditions) {
     Stored stored;
     stored.sweep = sweep;
     for (const uint64_t seed : sweep->Seeds()) {
@@ -66,13 +69,13 @@ Agreement AgainstTheLimit(const Interval& bits_per_parameter) {
                                                                     : agreement;
 }
 
-// Bits for every further parameter, of each seed.
+// Bits for every further parameter of an adapter, of each seed.
 Interval SlopeOf(const std::vector<Stored>& stored) {
   std::vector<double> slopes;
   for (size_t s = 0; s < stored.front().bits.size(); ++s) {
     std::vector<double> x, y;
     for (const Stored& of_rank : stored) {
-      if (s >= of_rank.bits.size()) continue;
+      if (of_rank.sweep->spec.full || s >= of_rank.bits.size()) continue;
       x.push_back(static_cast<double>(of_rank.trainable));
       y.push_back(of_rank.bits[s]);
     }
@@ -100,6 +103,10 @@ StudyPlan PlanCapacity(const PlanContext& context) {
     condition.spec.data_print = "random labels";
     plan.swept.push_back(std::move(condition));
   }
+  SweptCondition full = FullCondition(settings, model);
+  full.spec.random_labels = labels;
+  full.spec.data_print = "random labels";
+  plan.swept.push_back(std::move(full));
   return plan;
 }
 
@@ -142,10 +149,10 @@ Report AnalyseCapacity(const StudySettings& settings, std::span<const RunRecord>
                                "about 2 in the long limit", each, AgainstTheLimit(each),
                                of_rank.sweep->NumRuns()});
   }
-  if (stored.size() >= 2) {
-    const Interval slope = SlopeOf(stored);
+  if (const Interval slope = SlopeOf(stored); std::isfinite(slope.value)) {
     report.conclusions.push_back(
-        fmt::format("Every further parameter adds {} bits, {} the 2 bits that networks hold in the "
+        fmt::format("Every further parameter of an adapter adds {} bits, {} the 2 bits that "
+                    "networks hold in the "
                     "long limit.",
                     slope.Text(), AgainstValue(slope, 2)));
   }
@@ -157,7 +164,9 @@ Report AnalyseCapacity(const StudySettings& settings, std::span<const RunRecord>
                                        "of this length gives a lower bound.",
                             .log_y = true,
                             .series = {bits, two, all}});
-  report.figures.push_back(LossByRateFigure("capacity_loss", FindLora(sweeps), steps));
+  std::vector<const Sweep*> conditions;
+  for (const Stored& of_rank : stored) conditions.push_back(of_rank.sweep);
+  report.figures.push_back(LossByRateFigure("capacity_loss", conditions, steps));
   report.figures.back().ylabel = "loss on the labels, nats";
   report.tables.push_back(std::move(table));
   report.notes = CommonNotes(settings, records);

@@ -143,19 +143,28 @@ TEST(ExperimentCost, RatiosAreThoseOfTheRuns) {
 
 TEST(ExperimentCapacity, BitsPerParameterComeFromTheLoss) {
   constexpr double kBits = 2, kLabels = 4000;  // what is put in: bits per parameter, labels
-  std::vector<RunSpec> conditions = {MakeSpec(false, 1, 0, 0), MakeSpec(false, 4, 0, 0)};
+  std::vector<RunSpec> conditions = {MakeSpec(false, 1, 0, 0), MakeSpec(false, 4, 0, 0),
+                                     MakeSpec(true, 1, 0, 0)};
   for (RunSpec& spec : conditions) spec.random_labels = kLabels;
   const auto records = Swept(conditions, [](const RunSpec& spec, int64_t step) {
     const double all = 8;  // bits of a label: 256 choices
-    const double known = step > 0 ? kBits * 1000 * spec.lora_r / kLabels : 0;
+    const double known =   // full fine-tuning comes to know all that there is
+        step == 0   ? 0
+        : spec.full ? all
+                    : kBits * 1000 * spec.lora_r / kLabels;
     const double off = std::log10(spec.learning_rate / kBest);
     return (all - known * (1 - 0.05 * off * off) + 1e-4 * static_cast<double>(spec.seed)) *
            std::log(2.0);
   });
   const Report report = AnalyseCapacity(DefaultSettings(), records);
-  ASSERT_GE(report.findings.size(), 2);
-  for (const Finding& finding : report.findings) EXPECT_NEAR(finding.here.value, kBits, 0.01);
+  ASSERT_EQ(report.findings.size(), 3);
+  for (int i : {0, 1}) EXPECT_NEAR(report.findings[i].here.value, kBits, 0.01);
   EXPECT_EQ(report.findings[0].agrees, Agreement::kYes);
+  // 32,000 bits in a million parameters: a lower bound says nothing against two bits in each.
+  EXPECT_NEAR(report.findings[2].here.value, 0.032, 0.001);
+  EXPECT_EQ(report.findings[2].agrees, Agreement::kUndecided);
+  EXPECT_THAT(ConclusionsText(report), HasSubstr("so it could hold more"));
+  EXPECT_THAT(ConclusionsText(report), HasSubstr("of an adapter adds 2 "));
 }
 
 TEST(ExperimentLaw, PowersAndMultiplierAreRecovered) {
