@@ -9,6 +9,7 @@
 #include "core/machine.h"
 #include "core/random.h"
 #include "data/dataset.h"
+#include "model/linear_shapes.h"
 #include "study/spectral_norms.h"
 #include "train/checkpoint.h"
 #include "train/run_settings.h"
@@ -59,18 +60,33 @@ LoraAdapter NewAdapter(Model& model, const RunSpec& spec) {
   lora.r = spec.lora_r;
   lora.lora_alpha = static_cast<float>(spec.lora_alpha);
   lora.target_modules = spec.target_modules;
+  lora.expert_r = spec.expert_rank;
+  lora.shared_outer = spec.shared_outer;
   return LoraAdapter::Create(model, lora, spec.seed, spec.init_a);
 }
 
 Json FactsOf(const StudyModel& model, const std::vector<Example>& train) {
   const ModelConfig& config = model.base->config();
-  return {{"model_type", config.model_type},
-          {"hidden_size", config.hidden_size},
-          {"vocab_size", config.vocab_size},
-          {"parameters", model.base->NumParameters()},
-          {"data_examples", train.size()},
-          {"data_tokens", CountTokens(train)},
-          {"data_trained_tokens", CountTrainedTokens(train)}};
+  Json facts = {{"model_type", config.model_type},
+                {"hidden_size", config.hidden_size},
+                {"vocab_size", config.vocab_size},
+                {"parameters", model.base->NumParameters()},
+                {"data_examples", train.size()},
+                {"data_tokens", CountTokens(train)},
+                {"data_trained_tokens", CountTrainedTokens(train)}};
+  if (config.num_experts == 0) return facts;
+  int64_t attention = 0, mlp = 0;  // parameters; routers are neither
+  const LinearShapes shapes = PlainShapes(config);
+  ForEachShape(config, shapes, [&](const LinearShape& linear, int64_t count, int64_t) {
+    if (linear.name == shapes.router.name) return;
+    const bool in_attention = linear.name.find(".self_attn.") != std::string::npos;
+    (in_attention ? attention : mlp) += count * linear.in * linear.out;
+  });
+  facts["num_experts"] = config.num_experts;
+  facts["num_experts_per_tok"] = config.num_experts_per_tok;
+  facts["attention_parameters"] = attention;
+  facts["mlp_parameters"] = mlp;
+  return facts;
 }
 
 void RemoveCheckpoints(const std::string& dir) {
@@ -103,6 +119,8 @@ TrainingShape ShapeOf(const RunSpec& spec, const StudyModel& model) {
   shape.method = spec.full ? Method::kFull : Method::kLora;
   shape.lora_r = spec.lora_r;
   shape.target_modules = spec.target_modules;
+  shape.lora_expert_rank = spec.expert_rank;
+  shape.lora_shared_outer = spec.shared_outer;
   shape.compute = model.base->compute();
   shape.tokens_per_microbatch = spec.micro_batch_tokens;
   shape.sequence_length = spec.random_labels > 0 ? kLabelTokens : UsualLength(model.train);

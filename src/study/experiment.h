@@ -48,6 +48,8 @@ StudyPlan PlanRank(const PlanContext& context);
 Report AnalyseRank(const StudySettings& settings, std::span<const RunRecord> records);
 StudyPlan PlanLayers(const PlanContext& context);
 Report AnalyseLayers(const StudySettings& settings, std::span<const RunRecord> records);
+StudyPlan PlanMoe(const PlanContext& context);
+Report AnalyseMoe(const StudySettings& settings, std::span<const RunRecord> records);
 StudyPlan PlanBatch(const PlanContext& context);
 Report AnalyseBatch(const StudySettings& settings, std::span<const RunRecord> records);
 StudyPlan PlanInvariance(const PlanContext& context);

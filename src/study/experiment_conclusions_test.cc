@@ -13,29 +13,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr double kBest = 1e-3;
-
-// A valley about `best`, `lift` above the common curve; seeds differ a little.
-double Valley(const RunSpec& spec, int64_t step, double best, double lift) {
-  const double jitter = 0.01 * (static_cast<double>(spec.seed) - 2);
-  const double off = std::log10(spec.learning_rate / best) + jitter;
-  const double gain = std::log1p(static_cast<double>(step)) * (0.4 - 0.05 * off * off);
-  return 4 + 0.1 * jitter - gain + (step > 0 ? lift : 0);
-}
-
-std::vector<RunRecord> Swept(const std::vector<RunSpec>& conditions, const MadeUpLoss& loss) {
-  std::vector<RunRecord> records;
-  for (RunSpec spec : conditions) {
-    for (spec.seed = 1; spec.seed <= 3; ++spec.seed) {
-      for (int k = -15; k <= -3; ++k) {
-        spec.learning_rate = GridRate(k, 3);
-        records.push_back(MakeRecord(spec, loss));
-      }
-    }
-  }
-  return records;
-}
-
 RunSpec On(const char* targets, int rank) {
   RunSpec spec = MakeSpec(false, rank, 0, 0);
   spec.target_modules = {targets};

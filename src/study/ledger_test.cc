@@ -31,6 +31,20 @@ TEST(Ledger, ARunIsItsSettings) {
   EXPECT_EQ(read.optim.b.eps, 2);
 }
 
+// Runs that were made before there were mixtures are still found: nothing is hashed of what a run
+// does not have.
+TEST(Ledger, OptionsOfExpertsChangeNoOtherId) {
+  const RunSpec spec = MakeSpec(false, 4, 1e-3, 1);
+  EXPECT_EQ(RunId(spec), "9bb289cdb50a8c97");
+  RunSpec ranked = spec, shared = spec;
+  ranked.expert_rank = 2;
+  shared.shared_outer = true;
+  EXPECT_NE(ConditionKey(ranked), ConditionKey(spec));
+  EXPECT_NE(ConditionKey(shared), ConditionKey(spec));
+  EXPECT_EQ(RunSpecFromJson(ToJson(ranked), "test").expert_rank, 2);
+  EXPECT_TRUE(RunSpecFromJson(ToJson(shared), "test").shared_outer);
+}
+
 TEST(Ledger, FinishedRunsComeBack) {
   const TemporaryFolder folder("study");
   const Ledger ledger(folder.path());

@@ -25,14 +25,26 @@ FactorScales ScalesFrom(const Json& json) {
   return {json.at(0).get<double>(), json.at(1).get<double>(), json.at(2).get<double>()};
 }
 
+// What is not as usual with the experts.
+std::string OfExperts(const RunSpec& spec) {
+  std::string text;
+  if (spec.expert_rank > 0) text += fmt::format(", {} in each expert", spec.expert_rank);
+  if (spec.shared_outer) text += ", shared outer factors";
+  return text;
+}
+
 }  // namespace
 
 std::string RunSpec::MethodName() const {
   if (full) return "full";
-  if (target_modules == std::vector<std::string>{"all-linear"}) {
-    return fmt::format("LoRA rank {}", lora_r);
-  }
-  return fmt::format("LoRA rank {} on {}", lora_r, fmt::join(target_modules, ", "));
+  const bool all = target_modules == std::vector<std::string>{"all-linear"};
+  return all ? fmt::format("LoRA rank {}{}", lora_r, OfExperts(*this))
+             : fmt::format("LoRA rank {} on {}", lora_r, ModulesName());
+}
+
+std::string RunSpec::ModulesName() const {
+  if (full) return "full";
+  return fmt::format("{}{}", fmt::join(target_modules, ", "), OfExperts(*this));
 }
 
 Json ToJson(const RunSpec& spec) {
@@ -61,6 +73,9 @@ Json ToJson(const RunSpec& spec) {
   json["target_modules"] = spec.target_modules;
   json["scales_a"] = ScalesJson(spec.optim.a);
   json["scales_b"] = ScalesJson(spec.optim.b);
+  // Left out where they are as usual, as they were before mixtures: IDs are hashes of this.
+  if (spec.expert_rank > 0) json["expert_rank"] = spec.expert_rank;
+  if (spec.shared_outer) json["shared_outer"] = true;
   return json;
 }
 
@@ -92,6 +107,8 @@ RunSpec RunSpecFromJson(const Json& json, const std::string& where) {
     json.at("target_modules").get_to(spec.target_modules);
     spec.optim.a = ScalesFrom(json.at("scales_a"));
     spec.optim.b = ScalesFrom(json.at("scales_b"));
+    spec.expert_rank = json.value("expert_rank", 0);
+    spec.shared_outer = json.value("shared_outer", false);
   } catch (const Json::exception& e) {
     Fail(ErrorCode::kCorruptFile, "{}: {}; remove it, and the run is made again", where, e.what());
   }

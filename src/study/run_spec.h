@@ -22,6 +22,8 @@ struct RunSpec {
   int lora_r = 32;
   double lora_alpha = 32, init_a = 1;
   std::vector<std::string> target_modules = {"all-linear"};
+  int expert_rank = 0;        // of each expert of a mixture; 0: lora_r / active experts
+  bool shared_outer = false;  // experts of a layer share their factor on the hidden side
   // Training
   int64_t batch_size = 16, steps = 100, micro_batch_tokens = 2048;
   uint64_t seed = 1;  // order of the data, first values of A
@@ -30,7 +32,9 @@ struct RunSpec {
   OptimParams optim;             // but for learning_rate and grad_divisor
   std::vector<int64_t> eval_at;  // besides the first and the last step
 
-  std::string MethodName() const;  // "full", "LoRA rank 4", "LoRA rank 4 on mlp"
+  // "full", "LoRA rank 4", "LoRA rank 4 on mlp", "LoRA rank 4, 1 in each expert"
+  std::string MethodName() const;
+  std::string ModulesName() const;  // "full", "mlp", "all-linear, shared outer factors"
 };
 
 Json ToJson(const RunSpec& spec);

@@ -14,6 +14,7 @@
 #include "core/temporary_folder_for_test.h"
 #include "study/ledger.h"
 #include "study/settings.h"
+#include "study/sweep.h"
 
 namespace lorikeet {
 
@@ -73,6 +74,31 @@ inline void WriteRecord(const Ledger& ledger, const RunRecord& record) {
   }
   WriteFileAtomically(ledger.RunDir(record.id) + "/metrics.jsonl", lines);
   ledger.Finish(record);
+}
+
+inline constexpr double kBest = 1e-3;
+
+// A valley about `best`, `lift` above the common curve; seeds differ a little.
+inline double Valley(const RunSpec& spec, int64_t step, double best, double lift) {
+  const double jitter = 0.01 * (static_cast<double>(spec.seed) - 2);
+  const double off = std::log10(spec.learning_rate / best) + jitter;
+  const double gain = std::log1p(static_cast<double>(step)) * (0.4 - 0.05 * off * off);
+  return 4 + 0.1 * jitter - gain + (step > 0 ? lift : 0);
+}
+
+// Each condition at every rate of a grid about kBest, three seeds.
+inline std::vector<RunRecord> Swept(const std::vector<RunSpec>& conditions,
+                                    const MadeUpLoss& loss) {
+  std::vector<RunRecord> records;
+  for (RunSpec spec : conditions) {
+    for (spec.seed = 1; spec.seed <= 3; ++spec.seed) {
+      for (int k = -15; k <= -3; ++k) {
+        spec.learning_rate = GridRate(k, 3);
+        records.push_back(MakeRecord(spec, loss));
+      }
+    }
+  }
+  return records;
 }
 
 inline StudySettings DefaultSettings() {

@@ -86,8 +86,9 @@ std::vector<Sweep> GroupRuns(std::span<const RunRecord> records) {
   std::vector<Sweep> sweeps;
   for (auto& [key, sweep] : groups) sweeps.push_back(std::move(sweep));
   const auto order = [](const Sweep& s) {
-    return std::tuple(!s.spec.full, s.spec.target_modules, s.spec.lora_r, s.spec.batch_size,
-                      s.spec.schedule, s.spec.steps, s.spec.model);
+    return std::tuple(!s.spec.full, s.spec.target_modules, s.spec.lora_r, s.spec.expert_rank,
+                      s.spec.shared_outer, s.spec.batch_size, s.spec.schedule, s.spec.steps,
+                      s.spec.model);
   };
   std::stable_sort(sweeps.begin(), sweeps.end(),
                    [&](const Sweep& a, const Sweep& b) { return order(a) < order(b); });
