@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "core/file.h"
 #include "core/parallel.h"
+#include "model/memory_plan.h"
 #include "model/weights.h"
 
 namespace lorikeet {
@@ -105,6 +106,19 @@ TEST_F(Pretrain, DryRunWritesNothing) {
   ASSERT_EQ(outcome.error, "");
   EXPECT_EQ(outcome.Json()["method"], "full");
   EXPECT_FALSE(std::filesystem::exists(folder_ / "out"));
+}
+
+TEST(PretrainShapes, HaveTheParametersThatAreTold) {
+  const std::vector<std::pair<std::string, int64_t>> shapes = {
+      {"w64", 582464},   {"w96", 1058016},  {"w128", 1730176},
+      {"w192", 3443136}, {"w256", 5868800}, {"w64_moe", 1249472}};  // docs/pretrain.md
+  for (const auto& [name, parameters] : shapes) {
+    const std::string path =
+        std::string(LORIKEET_SOURCE_DIR) + "/examples/pretrain/" + name + ".json";
+    Json shape = ParseJson(ReadFile(path), path);
+    shape["vocab_size"] = 4096;  // the tokenizer's
+    EXPECT_EQ(CountParameters(ReadModelConfig(shape, path)), parameters) << name;
+  }
 }
 
 TEST_F(Pretrain, ShapesThatDoNotFitTheTokenizerOrTheBlocksAreRefused) {
