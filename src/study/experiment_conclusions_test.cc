@@ -22,12 +22,16 @@ RunSpec On(const char* targets, int rank) {
 std::vector<RunRecord> LayerRuns(double attention_lift) {
   StudySettings settings = DefaultSettings();
   const int top = settings.Ranks().back();
-  return Swept({MakeSpec(true, 32, 0, 0), On("mlp", top), On("attention", top), On("attention", 90),
-                On("all-linear", top)},
-               [=](const RunSpec& spec, int64_t step) {
-                 const bool attention = !spec.full && spec.target_modules.front() == "attention";
-                 return Valley(spec, step, kBest, attention ? attention_lift : 0);
-               });
+  RunSpec head = On("all-linear", top);
+  head.target_modules.emplace_back("lm_head");
+  return Swept(
+      {MakeSpec(true, 32, 0, 0), On("mlp", top), On("attention", top), On("attention", 90),
+       On("all-linear", top), head},
+      [=](const RunSpec& spec, int64_t step) {
+        const bool attention = !spec.full && spec.target_modules.front() == "attention";
+        const bool with_head = !spec.full && spec.target_modules.size() == 2;
+        return Valley(spec, step, kBest, attention ? attention_lift : with_head ? -0.3 : 0);
+      });
 }
 
 TEST(ExperimentLayers, SaysWhichModulesAreWorse) {
@@ -35,6 +39,8 @@ TEST(ExperimentLayers, SaysWhichModulesAreWorse) {
   const Report worse = AnalyseLayers(settings, LayerRuns(0.1));
   EXPECT_THAT(ConclusionsText(worse), HasSubstr("above LoRA rank 64 on mlp: worse"));
   EXPECT_EQ(worse.findings[0].agrees, Agreement::kYes);
+  EXPECT_NEAR(worse.findings.back().here.value, 0.3, 1e-9);
+  EXPECT_THAT(ConclusionsText(worse), HasSubstr("With it -0.3 (-0.3 to -0.3) nats are left"));
   const Report better = AnalyseLayers(settings, LayerRuns(-0.1));
   EXPECT_THAT(ConclusionsText(better), HasSubstr("above LoRA rank 64 on mlp: better"));
   EXPECT_EQ(better.findings[0].agrees, Agreement::kNo);

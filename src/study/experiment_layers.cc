@@ -1,10 +1,35 @@
 // Figures 4 and 5 of the article: which modules are to be adapted, at equal rank and at equal
 // numbers of parameters.
+#include <fmt/format.h>
+
 #include "study/comparison.h"
 #include "study/experiment.h"
 #include "study/module_sets.h"
 
 namespace lorikeet {
+namespace {
+
+// "All linear layers" leaves the head out, and the head is much of a small model.
+void ConcludeOnHead(const std::vector<Sweep>& sweeps, int rank, int64_t steps, Report* report) {
+  const Sweep *all = FindOfRank(sweeps, OnAll(), rank),
+              *head = FindOfRank(sweeps, OnAllAndHead(), rank);
+  if (all == nullptr || head == nullptr) return;
+  const Interval gap = LossGap(*all, *head, steps);
+  report->conclusions.push_back(
+      fmt::format("Without an adapter on the head {} ends {} nats above the same with one: {}.",
+                  all->spec.MethodName(), gap.Text(), WordsFor(gap)));
+  const std::vector<const Sweep*> pair = {all, head};
+  report->findings.push_back({"loss of all linear layers less that of all and the head, equal rank",
+                              "not said; its own counts of parameters have the head in every set",
+                              gap, Agreement::kUndecided, CountRuns(pair)});
+  const Sweep* full = FindFull(sweeps);
+  if (full == nullptr) return;
+  const Interval rest = LossGap(*head, *full, steps);
+  report->conclusions.push_back(fmt::format("With it {} nats are left above full fine-tuning: {}.",
+                                            rest.Text(), WordsFor(rest)));
+}
+
+}  // namespace
 
 StudyPlan PlanLayers(const PlanContext& context) {
   const StudySettings& settings = context.settings;
@@ -17,6 +42,7 @@ StudyPlan PlanLayers(const PlanContext& context) {
   plan.swept.push_back(mlp_condition);
   plan.swept.push_back(ConditionOn(settings, model, OnAttention(), rank));
   plan.swept.push_back(ConditionOn(settings, model, OnAll(), rank));
+  plan.swept.push_back(ConditionOn(settings, model, OnAllAndHead(), rank));
   for (const Targets& targets : {OnAttention(), OnAll()}) {
     const int equal = RankFor(settings, model, targets, parameters);
     if (equal != rank) plan.swept.push_back(ConditionOn(settings, model, targets, equal));
@@ -45,6 +71,7 @@ Report AnalyseLayers(const StudySettings& settings, std::span<const RunRecord> r
                  FindNearest(sweeps, OnAll(), parameters)},
                 {FindOfRank(sweeps, OnAttention(), rank), mlp, FindOfRank(sweeps, OnAll(), rank)},
                 steps, &report);
+    ConcludeOnHead(sweeps, rank, steps, &report);
   }
   report.tables.push_back(OptimumTable("layers_optima", sweeps, steps));
   report.notes = CommonNotes(settings, records);

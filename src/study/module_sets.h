@@ -16,6 +16,7 @@ inline Targets OnAttention() { return {"attention"}; }
 inline Targets OnMlp() { return {"mlp"}; }
 inline Targets OnExperts() { return {"experts"}; }
 inline Targets OnAll() { return {"all-linear"}; }
+inline Targets OnAllAndHead() { return {"all-linear", "lm_head"}; }
 
 SweptCondition ConditionOn(const StudySettings& settings, const StudyModel& model,
                            const Targets& targets, int rank);
