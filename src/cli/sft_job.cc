@@ -133,6 +133,8 @@ SftConfig ConfigOf(const SftOptions& options) {
   config.optim.eps = options.adam_epsilon;
   config.optim.weight_decay = options.weight_decay;
   config.optim.max_grad_norm = options.max_grad_norm;
+  config.optim.a = options.factors.A();
+  config.optim.b = options.factors.B();
   config.eval_steps = options.eval_steps.value_or(0);
   config.early_stopping_patience = options.early_stopping_patience;
   config.load_best_model_at_end = options.load_best_model_at_end;
@@ -191,6 +193,20 @@ std::vector<std::string> FirstTokens(const SftJob& job) {
     shown.push_back(std::move(text));
   }
   return shown;
+}
+
+// Options of A and B where there is no A and B to have them.
+void RefuseFactors(const SftOptions& options) {
+  const std::string given = options.factors.Text();
+  if (options.method == "full" && !given.empty()) {
+    Fail(ErrorCode::kInvalidArgument,
+         "method full has no adapter for {}; leave it out, or train with method lora", given);
+  }
+  if (options.adapter && options.factors.lora_init_a_scale != 1) {
+    Fail(ErrorCode::kInvalidArgument,
+         "lora_init_a_scale is of a fresh adapter, and {} has its values; leave out one of them",
+         *options.adapter);
+  }
 }
 
 // The tokens that one step can hold at most.
@@ -358,6 +374,7 @@ SftJob PrepareSft(SftOptions& options, const ReshapeData& reshape) {
          "method full trains the model's own weights; merge the adapter into the model first "
          "(lorikeet merge), or leave out adapter");
   }
+  RefuseFactors(options);
   if (!options.eval_data.empty() && options.eval_split > 0) {
     Fail(ErrorCode::kInvalidArgument, "eval_data and eval_split exclude each other; give one");
   }
@@ -377,8 +394,8 @@ SftJob PrepareSft(SftOptions& options, const ReshapeData& reshape) {
   if (options.adapter) {
     adapter = LoraAdapter::Load(model, *options.adapter);
   } else if (options.method == "lora") {
-    adapter =
-        LoraAdapter::Create(model, LoraConfigOf(options), static_cast<uint64_t>(options.seed));
+    adapter = LoraAdapter::Create(model, LoraConfigOf(options), static_cast<uint64_t>(options.seed),
+                                  options.factors.lora_init_a_scale);
   }
   if (adapter) {
     const int expert_rank = job.plan.shape.lora_expert_rank;
@@ -387,6 +404,7 @@ SftJob PrepareSft(SftOptions& options, const ReshapeData& reshape) {
     if (!options.adapter) job.plan.shape.lora_expert_rank = expert_rank;
     job.plan.expert_notes = ExpertNotes(model.config(), job.plan.shape);
     job.plan.lora_alpha = adapter->config().lora_alpha;
+    job.plan.factors = options.factors.Text();
     job.plan.adapted_modules = static_cast<int64_t>(adapter->pairs().size());
   }
   FillPlan(options, &job);

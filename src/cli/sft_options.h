@@ -9,6 +9,7 @@
 
 #include "cli/common_options.h"
 #include "cli/expert_options.h"
+#include "cli/factor_options.h"
 #include "cli/recompute.h"
 #include "train/schedule.h"
 
@@ -32,6 +33,7 @@ struct SftOptions {
   ExpertOptions experts;
   double lora_alpha;
   std::vector<std::string> target_modules;
+  FactorOptions factors;
   // Training
   int batch_size, micro_batch_tokens;
   double num_train_epochs;
@@ -146,6 +148,7 @@ struct SftOptions {
       "one regular expression. lm_head and router only if named.",
       {.aliases = {"lora_target_modules", "lora_target", "keys"},
        .refused = {{"lora_target_linear", "write target_modules: all-linear"}}});
+    factors.ForEach(v);
   }
 
   template <class V>

@@ -80,6 +80,7 @@ void WriteModelLines(Out out, const SftPlan& plan) {
                    plan.shape.lora_r, plan.lora_alpha, plan.adapted_modules,
                    fmt::join(plan.shape.target_modules, ", "));
     for (const std::string& note : plan.expert_notes) fmt::format_to(out, "          {}\n", note);
+    if (!plan.factors.empty()) fmt::format_to(out, "          A and B apart: {}\n", plan.factors);
   } else {
     fmt::format_to(out, "trains    every weight\n");
   }

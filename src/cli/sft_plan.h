@@ -24,6 +24,7 @@ struct SftPlan {
   float lora_alpha = 0;
   int64_t trainable = 0, adapted_modules = 0;
   std::vector<std::string> expert_notes;  // cli/expert_notes.h
+  std::string factors;                    // what A and B have apart; "": nothing
   // Data
   DataStats data;
   int64_t heldout_examples = 0, heldout_tokens = 0, heldout_trained_tokens = 0;

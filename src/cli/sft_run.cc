@@ -11,6 +11,8 @@
 #include "core/machine.h"
 #include "core/progress.h"
 #include "core/signals.h"
+#include "train/checkpoint.h"
+#include "train/run_settings.h"
 
 namespace lorikeet {
 namespace {
@@ -117,6 +119,11 @@ SftResult Train(const SftJob& job, const SftOptions& options) {
 
 void RunSftJob(const SftJob& job, const SftOptions& options, const std::string& command) {
   if (!options.common.quiet) std::fputs((PlanText(job.plan) + "\n").c_str(), stderr);
+  // A resumed run that is refused must not have changed config.yaml, which goes on with it.
+  if (const std::string& from = job.config.resume_from; !from.empty()) {
+    RequireSameSettings(ReadRunState(from).at("settings"),
+                        SettingsOf(*job.run, job.train.examples, job.config, job.plan.steps), from);
+  }
   // What a run left that ended before its first checkpoint is nothing to go on from.
   const bool may_begin_anew = options.overwrite_output_dir || options.resume;
   BeginOutputDir(options.output_dir, may_begin_anew && job.config.resume_from.empty(),

@@ -262,6 +262,7 @@ LoraAdapter LoraAdapter::Create(Model& model, const LoraConfig& config, uint64_t
   if (config.r < 1)
     Fail(ErrorCode::kInvalidArgument, "lora_r is {}; it must be at least 1", config.r);
   LoraAdapter adapter(model, config);
+  adapter.init_a_ = init_a;
   const std::vector<std::string> modules = ModulesOf(model);
   const std::vector<std::string> targets = MatchTargets(modules, config);
   const std::unordered_set<std::string> chosen(targets.begin(), targets.end());

@@ -31,7 +31,8 @@ class LoraAdapter {
   }
   const std::vector<LoraPair>& pairs() const { return pairs_; }
   const LoraConfig& config() const { return config_; }
-  int64_t NumParameters() const;  // a shared factor counts once
+  double init_a() const { return init_a_; }  // as Create was told; 1 for one that was loaded
+  int64_t NumParameters() const;             // a shared factor counts once
   size_t Bytes() const { return bytes_; }
 
   std::vector<Param> MakeTrainable();  // allocates gradients
@@ -47,6 +48,7 @@ class LoraAdapter {
   Tensor Own(DType dtype, int64_t rows, int64_t cols);
 
   LoraConfig config_;
+  double init_a_ = 1;
   DType compute_;
   std::vector<LoraPair> pairs_;
   std::vector<int> slots_;  // lora_slot -> index into pairs_, -1: not adapted

@@ -36,13 +36,17 @@ std::string ScheduleName(ScheduleKind kind) {
 }
 
 // Only where they differ from 1, as in nearly every run.
-void AddFactorScales(const std::string& factor, const FactorScales& scales, Json* settings) {
+void AddFactorScales(const OptimParams& optim, double init_a, Json* settings) {
   const auto add = [&](const char* name, double value) {
-    if (value != 1) (*settings)[name + factor] = value;
+    if (value != 1) (*settings)[name] = value;
   };
-  add("learning_rate_", scales.learning_rate);
-  add("adam_epsilon_", scales.eps);
-  add("weight_decay_", scales.weight_decay);
+  add("lora_init_a_scale", init_a);
+  add("learning_rate_a_scale", optim.a.learning_rate);
+  add("loraplus_lr_ratio", optim.b.learning_rate / optim.a.learning_rate);
+  add("adam_epsilon_a_scale", optim.a.eps);
+  add("adam_epsilon_b_scale", optim.b.eps);
+  add("weight_decay_a_scale", optim.a.weight_decay);
+  add("weight_decay_b_scale", optim.b.weight_decay);
 }
 
 }  // namespace
@@ -115,8 +119,7 @@ Json SettingsOf(const TrainingRun& run, const std::vector<Example>& train, const
     settings["lora_alpha"] = lora.lora_alpha;
     settings["use_rslora"] = lora.use_rslora;
     settings["target_modules"] = lora.target_modules;
-    AddFactorScales("a", config.optim.a, &settings);
-    AddFactorScales("b", config.optim.b, &settings);
+    AddFactorScales(config.optim, adapter->init_a(), &settings);
     if (run.model().config().num_experts > 0) {
       settings["rank_pattern"] = lora.rank_pattern;
       settings["lora_parameters"] = adapter->NumParameters();  // fewer where experts share factors
