@@ -81,11 +81,16 @@ std::string Shade(int shade) {
                      mix(kStops[i].g, kStops[i + 1].g), mix(kStops[i].b, kStops[i + 1].b));
 }
 
+constexpr std::array kColours = {"#c0392b", "#2471a3", "#1e8449", "#d68910", "#7d3c98", "#16a5b5"};
+
 std::string ColourOf(const Series& series, size_t index) {
-  constexpr std::array kColours = {"#c0392b", "#2471a3", "#1e8449",
-                                   "#d68910", "#7d3c98", "#16a5b5"};
   if (series.shade == -2) return "#202020";
   return series.shade >= 0 ? Shade(series.shade) : kColours[index % kColours.size()];
+}
+
+// A colour that comes again has dotted lines and triangles.
+bool ColourComesAgain(const Series& series, size_t index) {
+  return series.shade == -1 && index >= kColours.size();
 }
 
 std::string DataBlocks(const Figure& figure) {
@@ -185,9 +190,14 @@ std::string PlotLines(const Figure& figure, const Range& range) {
           "$data{} using 1:2:3:4 with yerrorbars lc rgb \"{}\" lw 1.5 pt 0 notitle", i, colour));
     }
     const char* style = s.line && s.points ? "linespoints" : s.line ? "lines" : "points";
+    const bool again = ColourComesAgain(s, i);
+    const char* points = !s.points ? "" : again ? "pt 9 ps 0.8" : "pt 7 ps 0.55";
     parts.push_back(fmt::format("$data{} using 1:2 with {} lc rgb \"{}\" lw 2 dt {} {} title {}", i,
-                                style, colour, s.dashed ? 2 : 1, s.points ? "pt 7 ps 0.55" : "",
-                                Quoted(s.label)));
+                                style, colour,
+                                s.dashed ? 2
+                                : again  ? 3
+                                         : 1,
+                                points, Quoted(s.label)));
   }
   std::string text = "plot ";
   for (size_t i = 0; i < parts.size(); ++i) text += (i > 0 ? ", \\\n  " : "") + parts[i];

@@ -10,6 +10,7 @@ namespace lorikeet {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 Figure Example() {
   Figure figure = {.name = "f", .title = "a \"title\"", .xlabel = "x", .ylabel = "y"};
@@ -35,6 +36,16 @@ TEST(SlowFigure, GnuplotDraws) {
   Figure nothing = Example();
   nothing.series.erase(nothing.series.begin());
   EXPECT_EQ(DrawFigure(nothing, folder.path()), "");
+}
+
+TEST(SlowFigure, SeriesOfOneColourDifferInTheirLines) {
+  if (!HaveGnuplot()) GTEST_SKIP() << "gnuplot is not installed";
+  const TemporaryFolder folder("study");
+  Figure figure = Example();
+  figure.series.assign(6, figure.series.front());
+  EXPECT_THAT(DrawFigure(figure, folder.path()), Not(HasSubstr("stroke-dasharray")));
+  figure.series.push_back(figure.series.front());
+  EXPECT_THAT(DrawFigure(figure, folder.path()), HasSubstr("stroke-dasharray"));
 }
 
 }  // namespace
