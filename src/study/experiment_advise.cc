@@ -16,7 +16,8 @@ namespace {
 
 constexpr double kBitsPerParameter = 2, kBitsPerToken = 1;
 constexpr int kLowestRank = 4, kHighestRank = 256;
-constexpr int64_t kMostProbeSteps = 120;
+constexpr int64_t kMostProbeSteps = 60;
+constexpr int kMostEvaluations = 6;  // they cost as much as the steps between them
 // Little data: an epoch has at least so many steps, and a probe is at most so many epochs.
 constexpr int64_t kStepsPerEpoch = 16, kEpochs = 4;
 
@@ -39,6 +40,7 @@ void FitToData(int64_t examples, StudySettings* settings) {
   const int64_t epoch = (examples + settings->batch_size - 1) / settings->batch_size;
   settings->steps = std::min({settings->steps, kMostProbeSteps, kEpochs * epoch});
   settings->steps = std::max<int64_t>(settings->steps, 2);
+  settings->eval_points = std::min(settings->eval_points, kMostEvaluations);
   settings->short_steps.clear();
   for (const int64_t part : {2, 1}) {
     settings->short_steps.push_back(std::to_string(std::max<int64_t>(1, settings->steps / part)));
