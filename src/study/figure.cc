@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <limits>
 #include <set>
+#include <span>
 #include <sstream>
 
 #include "core/error.h"
@@ -204,6 +205,22 @@ std::string PlotLines(const Figure& figure, const Range& range) {
   return text + "\n";
 }
 
+// Labels of a logarithmic axis of a few decades, which powers of ten alone would hardly label:
+// these digits of each; "" for a wider one.
+std::string TicsBetweenPowers(char axis, const Range& range, std::span<const int> digits) {
+  constexpr double kFewDecades = 50;
+  if (range.high() > kFewDecades * range.low()) return "";
+  std::vector<std::string> tics;
+  for (int k = static_cast<int>(std::floor(std::log10(range.low())));
+       std::pow(10.0, k) < range.high(); ++k) {
+    for (const int digit : digits) {
+      const std::string tic = fmt::format("{}e{}", digit, k);
+      if (range.Has(std::strtod(tic.c_str(), nullptr))) tics.push_back(tic);
+    }
+  }
+  return fmt::format("set {}tics ({})\n", axis, fmt::join(tics, ","));
+}
+
 std::string XAxis(const Figure& figure) {
   Range range(figure.log_x);
   std::set<double> values;
@@ -218,8 +235,11 @@ std::string XAxis(const Figure& figure) {
   std::string text = "set logscale x\nset format x \"%.0e\"\n";
   range.Widen(0.03);
   text += fmt::format("set xrange [{:.6g}:{:.6g}]\n", range.low(), range.high());
+  constexpr std::array kDigits = {1, 2, 5};
   // Steps and ranks read better as they are than as powers of ten.
-  if (*values.begin() < 1 || *values.rbegin() >= 1e6) return text;
+  if (*values.begin() < 1 || *values.rbegin() >= 1e6) {
+    return text + TicsBetweenPowers('x', range, kDigits);
+  }
   constexpr size_t kMostTics = 8;
   text += "set format x \"%g\"\n";
   if (values.size() <= kMostTics) text += fmt::format("set xtics ({:g})\n", fmt::join(values, ","));
@@ -230,18 +250,8 @@ std::string YAxis(const Figure& figure, const Range& range) {
   if (range.empty()) return "";
   std::string text = fmt::format("set yrange [{:.6g}:{:.6g}]\n", range.low(), range.high());
   if (!figure.log_y) return text;
-  text += "set logscale y\n";
-  constexpr double kFewDecades = 50;  // powers of ten alone would hardly label the axis
-  if (range.high() > kFewDecades * range.low()) return text;
-  std::vector<std::string> tics;
-  for (int k = static_cast<int>(std::floor(std::log10(range.low())));
-       std::pow(10.0, k) < range.high(); ++k) {
-    for (const int digit : {1, 2, 3, 5, 7}) {
-      const std::string tic = fmt::format("{}e{}", digit, k);
-      if (range.Has(std::strtod(tic.c_str(), nullptr))) tics.push_back(tic);
-    }
-  }
-  return text + fmt::format("set ytics ({})\n", fmt::join(tics, ","));
+  constexpr std::array kDigits = {1, 2, 3, 5, 7};
+  return text + "set logscale y\n" + TicsBetweenPowers('y', range, kDigits);
 }
 
 std::string Script(const Figure& figure, const std::string& base) {

@@ -48,5 +48,15 @@ TEST(SlowFigure, SeriesOfOneColourDifferInTheirLines) {
   EXPECT_THAT(DrawFigure(figure, folder.path()), HasSubstr("stroke-dasharray"));
 }
 
+TEST(SlowFigure, AFewDecadesAreLabelledBetweenPowersOfTen) {
+  if (!HaveGnuplot()) GTEST_SKIP() << "gnuplot is not installed";
+  const TemporaryFolder folder("study");
+  Figure figure = Example();
+  figure.series.front().x = {3e-4, 4e-3};
+  EXPECT_THAT(DrawFigure(figure, folder.path()), HasSubstr("2e-03"));
+  figure.series.front().x = {3e-7, 4e-3};
+  EXPECT_THAT(DrawFigure(figure, folder.path()), Not(HasSubstr("2e-03")));
+}
+
 }  // namespace
 }  // namespace lorikeet
