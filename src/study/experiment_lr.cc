@@ -170,6 +170,15 @@ std::string RatioSentence(const Interval& ratio, const Sweep& lora, int64_t step
       steps, lora.spec.MethodName(), ratio.Text(), AgainstValue(ratio, 10));
 }
 
+// How many times the ratio of a long run that of a short one is, seeds paired.
+Interval RatioBetweenLengths(const Sweep& lora, const Sweep& full, int64_t short_run,
+                             int64_t long_run) {
+  const auto ratios = [&](int64_t step) {
+    return Paired(OptimumAt(lora, step).log_rates, OptimumAt(full, step).log_rates);
+  };
+  return FromLog10(MeanInterval(Paired(ratios(short_run), ratios(long_run))));
+}
+
 void ConcludeRatios(const StudySettings& settings, const LrData& data, Report* report) {
   const Sweep& top = *data.lora.back();
   const std::vector<const Sweep*> pair = {&top, data.full};
@@ -197,6 +206,11 @@ void ConcludeRatios(const StudySettings& settings, const LrData& data, Report* r
     report->findings.push_back(
         {fmt::format("best rate of {} over that of full, {} steps", top.spec.MethodName(), step),
          "about 15 below some 100 steps", early, AgreesWith(early, 10, 20), CountRuns(pair)});
+    const Interval growth = RatioBetweenLengths(top, *data.full, step, data.steps);
+    report->findings.push_back(
+        {fmt::format("that ratio in {} steps over that in {}", step, data.steps),
+         "above 1 (15 over 10)", growth,
+         AgreesWith(growth, 1, std::numeric_limits<double>::infinity()), CountRuns(pair)});
   }
 }
 

@@ -57,6 +57,34 @@ TEST(ExperimentLr, RatioOfTenIsFoundAndAgrees) {
   EXPECT_EQ(report.findings[0].agrees, Agreement::kYes);
 }
 
+TEST(ExperimentLr, ShortRunsHaveARatioOfTheirOwn) {
+  // LoRA's valley lies at twice its rate until half of the run is over; that of full does not move.
+  const StudySettings settings = [] {
+    StudySettings short_and_long = DefaultSettings();
+    short_and_long.short_steps = {"10"};
+    return short_and_long;
+  }();
+  std::vector<RunRecord> records;
+  for (const bool full : {true, false}) {
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      for (int k = -15; k <= -2; ++k) {
+        RunSpec spec = MakeSpec(full, 64, GridRate(k, 3), seed);
+        spec.eval_at.push_back(10);
+        records.push_back(MakeRecord(spec, [](const RunSpec& of, int64_t step) {
+          const double best = of.full ? 3e-4 : step < 50 ? 6e-3 : 3e-3;
+          const double off = std::log10(of.learning_rate / best);
+          return 4 - std::log1p(static_cast<double>(step)) * (0.4 - 0.05 * off * off);
+        }));
+      }
+    }
+  }
+  const Report report = AnalyseLr(settings, records);
+  ASSERT_GE(report.findings.size(), 3);
+  EXPECT_NEAR(report.findings[0].here.value, 10, 0.01);
+  EXPECT_NEAR(report.findings[1].here.value, 20, 0.01);
+  EXPECT_NEAR(report.findings[2].here.value, 2, 0.01);
+}
+
 TEST(ExperimentLr, OtherDataGiveOtherConclusions) {
   const auto records = Runs({0, 4, 64}, [](const RunSpec& s) {
     return MadeUpMethod{s.full ? 3e-4 : s.lora_r == 4 ? 2e-4 : 9e-4, s.full ? 0 : 0.2};

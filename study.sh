@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# Repeats this repository's replication of the article, from nothing: `./study.sh --help`.
+set -euo pipefail
+cd "$(dirname "$0")"
+. tools/packages.sh
+
+usage() {
+  cat <<'END'
+Usage: ./study.sh [--quick] [--jobs N] [--dry-run] [PART...]
+
+Makes small base models, runs the experiments of "LoRA Without Regret" on them and on SmolLM2-135M, and writes
+docs/study/ anew: reports, raw runs, the table of claims. Hours on 2 cores. What is finished is not done again; stopped
+or killed, the same command goes on where it was.
+
+  PART...      only these of: base law moe smollm2 rewards advise (default: all)
+  --quick      a smaller base model, two seeds, the experiments lr and rank; under 15 minutes, into out/study_quick;
+               docs/study/ stays as it is
+  --jobs N     runs at the same time (default: one per core); those of SmolLM2 are made one at a time, on all cores
+  --dry-run    say what each part would cost, and stop
+
+Missing Debian packages are installed (as root or with sudo).
+END
+}
+
+quick= jobs=$(nproc) dry_run= parts=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --quick) quick=yes ;;
+    --jobs)
+      if [ $# -lt 2 ]; then echo "study.sh: --jobs wants a number" >&2; exit 2; fi
+      jobs=$2
+      shift
+      ;;
+    --dry-run) dry_run=--dry-run ;;
+    -h | --help) usage; exit 0 ;;
+    base | law | moe | smollm2 | rewards | advise) parts="$parts $1" ;;
+    *) echo "study.sh: unknown option or part '$1'; ./study.sh --help lists them" >&2; exit 2 ;;
+  esac
+  shift
+done
+case $jobs in '' | *[!0-9]* | 0) echo "study.sh: --jobs wants a number" >&2; exit 2 ;; esac
+
+mkdir -p build out
+lorikeet=${LORIKEET:-build/release/lorikeet}
+if [ -z "${LORIKEET:-}" ]; then
+  # shellcheck disable=SC2086  # a list of words
+  install_packages out/study_apt.log $build_packages $run_packages wordnet-base python3
+  launcher=
+  if command -v ccache >/dev/null; then launcher=-DCMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+  echo "== building $lorikeet"
+  if ! { cmake -S . -B build/release -G Ninja -DCMAKE_BUILD_TYPE=Release -DLORIKEET_TESTS=OFF $launcher &&
+    cmake --build build/release --target lorikeet; } >out/study_build.log 2>&1; then
+    tail -n 20 out/study_build.log >&2
+    echo "study.sh: the build failed; everything it said is in out/study_build.log" >&2
+    exit 1
+  fi
+fi
+
+corpus=out/base/corpus
+words=(--data "$corpus/wordnet/train.jsonl" --eval-data "$corpus/wordnet/heldout.jsonl")
+
+# bases WIDTH...: models of these widths, several at the same time, each on one core.
+bases() {
+  if [ ! -s "$corpus/wordnet/train.jsonl" ]; then tools/corpus.sh "$corpus"; fi
+  printf '%s\n' "$@" |
+    OMP_NUM_THREADS=1 xargs -P "$jobs" -I {} tools/base_models.sh --lorikeet "$lorikeet" {}
+}
+# study FOLDER NAME OPTION...
+study() {
+  local folder=$1 name=$2
+  shift 2
+  echo "== study $name in $folder"
+  # shellcheck disable=SC2086  # nothing, or one word
+  "$lorikeet" study "$name" --output-dir "$folder" $dry_run "$@"
+}
+
+if [ -n "$quick" ]; then
+  if [ ! -s "$corpus/wordnet/train.jsonl" ]; then tools/corpus.sh "$corpus"; fi
+  tools/base_models.sh --lorikeet "$lorikeet" --out out/study_quick/base --corpus "$corpus" --steps 1000 64
+  for name in lr rank; do
+    study out/study_quick/runs "$name" --model out/study_quick/base/w64 "${words[@]}" --ranks 1,4,16,64 --steps 120 \
+      --short-steps 12 --seeds 2 --jobs "$jobs"
+  done
+  exit 0
+fi
+
+# Where first sweeps found the optima of models this narrow. A grid whose best rate is at an edge is extended all the
+# same; beginning in the middle saves the runs that extend it.
+rates=(--learning-rate 2.15e-3 --full-learning-rate 1e-3 --lr-points 4)
+
+# Small models are trained one to a core.
+base() {
+  bases 128
+  local model=(--model out/base/w128 "${words[@]}" --seeds 3 --jobs "$jobs")
+  local grid=("${model[@]}" "${rates[@]}")
+  # The article's adapters are on the head too: its counts of parameters say so.
+  local all=(--target-modules all-linear,lm_head)
+  study out/study/base lr "${grid[@]}" "${all[@]}" --ranks 1,2,4,8,16,128 --steps 300 --short-steps 30
+  study out/study/base rank "${grid[@]}" "${all[@]}" --ranks 1,2,4,8,16,128 --steps 300 --short-steps 30
+  study out/study/base layers "${grid[@]}" --ranks 16 --steps 150
+  study out/study/base batch "${grid[@]}" "${all[@]}" --ranks 8,64 --batch-sizes 8,32,128 --examples 2560
+  study out/study/base invariance "${model[@]}" --ranks 1,4,16,64 --dtype f32
+  study out/study/base cost "${model[@]}" --ranks 1,16,128 --jobs 1
+  study out/study/base capacity "${model[@]}" --learning-rate 4.64e-3 --full-learning-rate 2.15e-3 --lr-points 4 \
+    --ranks 1,2,4 --steps 600 --batch-size 64
+}
+law() {
+  bases 64 96 128
+  study out/study/law law --model out/base/w64,out/base/w96,out/base/w128 "${words[@]}" "${rates[@]}" \
+    --target-modules all-linear,lm_head --ranks 32 --steps 150 --seeds 3 --jobs "$jobs"
+}
+moe() {
+  bases 64_moe
+  study out/study/moe moe --model out/base/w64_moe "${words[@]}" "${rates[@]}" --ranks 16 --steps 150 --seeds 3 --jobs "$jobs"
+}
+
+# SmolLM2-135M-Instruct on words of WordNet that it has not seen, at the sizes that two cores can do.
+smollm2=out/quickstart/model
+need_smollm2() {
+  if [ ! -s "$smollm2/config.json" ]; then ./quickstart.sh; fi
+  if [ ! -s out/study/words/train.jsonl ]; then
+    tools/wordnet_data.sh out/study/words 800
+    head -n 50 out/study/words/train.jsonl >out/study/words/fifty.jsonl
+  fi
+}
+pairs=(--data out/study/words/train.jsonl --eval-data out/study/words/heldout.jsonl --eval-examples 80)
+
+smollm2() {
+  need_smollm2
+  local grid=(--model "$smollm2" "${pairs[@]}" --batch-size 8 --eval-points 6 --seeds 3)
+  study out/study/smollm2 lr "${grid[@]}" --ranks 1,16,128 --steps 60 --short-steps 12
+  study out/study/smollm2 layers "${grid[@]}" --ranks 16 --steps 60
+}
+rewards() {
+  need_smollm2
+  study out/study/rewards rl --model "$smollm2" --task sort_numbers --difficulty 2 --ranks 1,16 --seeds 3 --steps 30
+}
+
+# The advice for two sets of data, and a run as advised beside one with a usual default: rank 8 on attention, 2e-4.
+advise() {
+  need_smollm2
+  local data name seed
+  for name in words fifty; do
+    data=out/study/words/$([ $name = words ] && echo train || echo fifty).jsonl
+    study "out/study/advice_$name" advise --model "$smollm2" --data "$data" \
+      --eval-data out/study/words/heldout.jsonl --eval-examples 40 --lr-points 4 --steps 40 \
+      --batch-size 8 --seeds 2
+    if [ -n "$dry_run" ]; then continue; fi
+    for seed in 1 2 3; do
+      compared "advised_$name-$seed" "$data" "$seed" --config "out/study/advice_$name/advise/sft.yaml"
+      compared "usual_$name-$seed" "$data" "$seed" --lora-r 8 --target-modules attention --learning-rate 2e-4 \
+        --batch-size "$(sed -n 's/^batch_size: //p' "out/study/advice_$name/advise/sft.yaml")" \
+        --max-steps "$(sed -n 's/^max_steps: //p' "out/study/advice_$name/advise/sft.yaml")"
+    done
+  done
+}
+# compared NAME DATA SEED OPTION...: one run of sft; its summary is what is kept.
+compared() {
+  local dir=out/study/compared/$1 data=$2 seed=$3
+  shift 3
+  if [ -s "$dir/train_summary.json" ]; then return 0; fi
+  "$lorikeet" sft "$smollm2" --data "$data" --eval-data out/study/words/heldout.jsonl --seed "$seed" \
+    --output-dir "$dir" --overwrite-output-dir --report-to none "$@"
+}
+
+for part in ${parts:-base law moe smollm2 rewards advise}; do "$part"; done
+if [ -n "$dry_run" ] || [ -n "$parts" ]; then exit 0; fi
+tools/study_record.py pack out/study/base out/study/law out/study/moe out/study/smollm2 out/study/rewards \
+  out/study/advice_words out/study/advice_fifty
+tools/study_record.py compared out/study/compared
+tools/study_record.py write --lorikeet "$lorikeet"
