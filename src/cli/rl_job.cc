@@ -16,11 +16,11 @@
 #include "core/file.h"
 #include "core/format.h"
 #include "core/machine.h"
-#include "data/epoch.h"
 #include "data/render.h"
 #include "model/engine_info.h"
 #include "model/export.h"
 #include "rl/grader.h"
+#include "rl/problem_source.h"
 #include "rl/task_file.h"
 #include "train/checkpoint.h"
 #include "train/learning_rate.h"
@@ -29,40 +29,8 @@
 namespace lorikeet {
 namespace {
 
-// Problems of generated tasks, in turn; those held out lie where training never comes.
-class GeneratedProblems {
- public:
-  GeneratedProblems(const RlOptions& options) : seed_(static_cast<uint64_t>(options.seed)) {
-    for (const std::string& name : options.task) {
-      const Task& task = GetTask(name);
-      tasks_.emplace_back(&task, options.difficulty.value_or(task.usual));
-    }
-  }
-  Problem At(int64_t index) const {
-    const auto n = static_cast<int64_t>(tasks_.size());
-    const auto& [task, difficulty] = tasks_[static_cast<size_t>(index % n)];
-    return task->make(seed_, static_cast<uint64_t>(index / n), difficulty);
-  }
-  std::vector<Problem> HeldOut(int64_t count) const {
-    constexpr int64_t kFirst = int64_t{1} << 40;
-    std::vector<Problem> problems;
-    for (int64_t i = 0; i < count; ++i) {
-      problems.push_back(At(kFirst * static_cast<int64_t>(tasks_.size()) + i));
-    }
-    return problems;
-  }
-
- private:
-  std::vector<std::pair<const Task*, int>> tasks_;
-  uint64_t seed_;
-};
-
 std::vector<Problem> LoadFiles(const std::vector<std::string>& files, const RlOptions& options) {
-  std::vector<Problem> problems;
-  for (const std::string& file : files) {
-    std::vector<Problem> more = LoadTaskFile(file, options.grader);
-    std::move(more.begin(), more.end(), std::back_inserter(problems));
-  }
+  std::vector<Problem> problems = LoadTaskFiles(files, options.grader);
   for (const Problem& problem : problems) {
     if (problem.grader == "none" && GraderCounts(options)) {
       Fail(ErrorCode::kInvalidArgument,
@@ -74,43 +42,19 @@ std::vector<Problem> LoadFiles(const std::vector<std::string>& files, const RlOp
   return problems;
 }
 
-// Problems of files, epoch by epoch in an order of the seed's.
-class FileProblems {
- public:
-  FileProblems(std::vector<Problem> problems, uint64_t seed)
-      : problems_(std::move(problems)), seed_(seed) {}
-  const Problem& At(int64_t index) {
-    const auto n = static_cast<int64_t>(problems_.size());
-    if (epoch_ != index / n) {
-      epoch_ = index / n;
-      order_ = EpochOrder(n, seed_, epoch_);
-    }
-    return problems_[static_cast<size_t>(order_[static_cast<size_t>(index % n)])];
-  }
-
- private:
-  std::vector<Problem> problems_;
-  uint64_t seed_;
-  int64_t epoch_ = -1;
-  std::vector<int64_t> order_;  // of epoch_
-};
-
 void ChooseProblems(const RlOptions& options, RlHooks* hooks) {
   if (options.task.empty() == options.data.empty()) {
     Fail(ErrorCode::kInvalidArgument,
          "give either --task (a generated one) or --data (problems of a file); lorikeet rl --help "
          "lists the tasks");
   }
-  if (!options.data.empty()) {
-    CheckGrader(options.grader);
-    const auto problems = std::make_shared<FileProblems>(LoadFiles(options.data, options),
-                                                         static_cast<uint64_t>(options.seed));
-    hooks->problem = [problems](int64_t index) { return problems->At(index); };
-  } else {
-    const GeneratedProblems generated(options);
-    hooks->problem = [generated](int64_t index) { return generated.At(index); };
-    if (options.eval_data.empty()) hooks->heldout = generated.HeldOut(options.eval_problems);
-  }
+  const auto seed = static_cast<uint64_t>(options.seed);
+  if (!options.data.empty()) CheckGrader(options.grader);
+  const ProblemSource source = options.data.empty()
+                                   ? ProblemSource::Generated(options.task, options.difficulty)
+                                   : ProblemSource::Rows(LoadFiles(options.data, options));
+  hooks->problem = source.OfSeed(seed);
+  if (options.eval_data.empty()) hooks->heldout = source.HeldOut(seed, options.eval_problems);
   if (!options.eval_data.empty()) hooks->heldout = LoadFiles(options.eval_data, options);
 }
 
@@ -144,12 +88,12 @@ int64_t OverlongBuffer(const RlOptions& options, const Objective& objective) {
     Fail(ErrorCode::kInvalidArgument, "overlong_buffer {} exceeds max_tokens {}; lower it",
          *options.overlong_buffer, options.max_tokens);
   }
-  return options.overlong_buffer.value_or(
-      static_cast<int>(objective.overlong_share * options.max_tokens));
+  return options.overlong_buffer ? *options.overlong_buffer
+                                 : objective.UsualOverlongBuffer(options.max_tokens);
 }
 
 RlConfig ConfigOf(const RlOptions& options) {
-  constexpr int kBaseKlSteps = 10, kDapoRounds = 4;
+  constexpr int kBaseKlSteps = 10;
   RlConfig config;
   config.update = UpdateOf(options);
   const Objective& objective = config.update.objective;
@@ -158,7 +102,7 @@ RlConfig ConfigOf(const RlOptions& options) {
   config.max_steps = options.max_steps;
   config.max_tokens = options.max_tokens;
   config.overlong_buffer = OverlongBuffer(options, objective);
-  config.max_rounds = options.max_rounds.value_or(objective.filter_groups ? kDapoRounds : 1);
+  config.max_rounds = options.max_rounds ? *options.max_rounds : objective.UsualRounds();
   config.base_kl_steps =
       options.base_kl_steps.value_or(options.method == "lora" ? kBaseKlSteps : 0);
   config.seed = static_cast<uint64_t>(options.seed);
@@ -211,9 +155,7 @@ void ChooseText(RlOptions& options, RlJob* job) {
          "for a base model, chatml, or a Jinja file",
          options.model);
   }
-  for (const int32_t id : text.eos_ids) {
-    if (id < job->loaded.model->config().vocab_size) job->config.stop_tokens.push_back(id);
-  }
+  job->config.stop_tokens = StopTokensOf(text, job->loaded.model->config().vocab_size);
   AddStopStrings(*job->chat_template, &options.stop);
   job->config.settings["stop"] = options.stop;
 }
@@ -233,18 +175,6 @@ void ChooseLearningRate(const Model& model, RlOptions& options, RlJob* job) {
   job->config.learning_rate = *options.learning_rate;
 }
 
-// What the longest prompt needs of those that will be asked, as far as can be seen beforehand.
-int64_t LongestPrompt(const RlJob& job, const PromptWriter& writer) {
-  constexpr int64_t kMostLooked = 4096;
-  const int64_t asked = job.config.max_steps * job.config.groups_per_step * job.config.max_rounds;
-  size_t longest = 0;
-  for (int64_t i = 0; i < std::min(asked, kMostLooked); ++i) {
-    longest = std::max(longest, writer.Write(job.hooks.problem(i)).prompt.size());
-  }
-  constexpr int64_t kSpare = 64;  // later problems may be a little longer
-  return static_cast<int64_t>(longest) + (asked > kMostLooked ? kSpare : 0);
-}
-
 // A resumed run takes up what the first one chose: one of more steps would look further.
 std::optional<int> RecordedLongestPrompt(const std::string& checkpoint) {
   if (checkpoint.empty()) return std::nullopt;
@@ -262,13 +192,13 @@ int64_t LongestSequence(RlOptions& options, const PromptWriter& writer, RlJob* j
     options.max_prompt_tokens = RecordedLongestPrompt(job->config.resume_from);
   }
   if (!options.max_prompt_tokens) {
-    options.max_prompt_tokens = static_cast<int>(LongestPrompt(*job, writer));
+    const RlConfig& config = job->config;
+    const int64_t asked = config.max_steps * config.groups_per_step * config.max_rounds;
+    options.max_prompt_tokens = static_cast<int>(LongestPrompt(writer, job->hooks.problem, asked));
   }
-  int64_t longest = *options.max_prompt_tokens;
-  job->config.max_prompt_tokens = longest;
-  for (const Problem& problem : job->hooks.heldout) {
-    longest = std::max(longest, static_cast<int64_t>(writer.Write(problem).prompt.size()));
-  }
+  job->config.max_prompt_tokens = *options.max_prompt_tokens;
+  const int64_t longest =
+      std::max(job->config.max_prompt_tokens, LongestPrompt(writer, job->hooks.heldout));
   return longest + options.max_tokens;
 }
 

@@ -36,6 +36,12 @@ struct Objective {
   // last tokens before max_tokens (3.4), over this share of them.
   bool filter_groups = false;
   double overlong_share = 0;
+
+  // What RlConfig has in these places unless a person says otherwise.
+  int64_t UsualRounds() const { return filter_groups ? 4 : 1; }
+  int64_t UsualOverlongBuffer(int64_t max_tokens) const {
+    return static_cast<int64_t>(overlong_share * static_cast<double>(max_tokens));
+  }
 };
 
 std::span<const Objective> Objectives();

@@ -49,8 +49,11 @@ class RlLoop {
     if (hooks_.progress != nullptr) hooks_.progress->Note(text);
   }
   bool StopRequested() const { return hooks_.stop_requested && hooks_.stop_requested(); }
-  bool Due(int64_t every) const {
-    return step_ == config_.max_steps || (every > 0 && step_ % every == 0);
+  bool Every(int64_t steps) const { return steps > 0 && step_ % steps == 0; }
+  bool AtEnd() const { return step_ >= config_.max_steps; }
+  bool EvaluationIsDue() const;
+  bool CheckpointIsDue() const {
+    return step_ > 0 && (Every(config_.save_steps) || (config_.keep_result && AtEnd()));
   }
 
   TrainingRun& run_;
@@ -68,17 +71,17 @@ class RlLoop {
 RlResult RlLoop::Run() {
   Begin();
   while (true) {
-    if (step_ < config_.max_steps && StopRequested()) {
+    if (!AtEnd() && StopRequested()) {
       result_.interrupted = true;
       break;
     }
-    if (evaluated_step_ != step_ && (step_ == 0 || Due(config_.eval_steps))) EvaluateHeldOut();
-    if (step_ > 0 && saved_step_ != step_ && Due(config_.save_steps)) SaveCheckpoint();
-    if (step_ >= config_.max_steps) break;
+    if (evaluated_step_ != step_ && EvaluationIsDue()) EvaluateHeldOut();
+    if (saved_step_ != step_ && CheckpointIsDue()) SaveCheckpoint();
+    if (AtEnd()) break;
     Step();
   }
-  if (step_ > 0 && saved_step_ != step_) SaveCheckpoint();
-  if (!result_.interrupted) {
+  if (result_.interrupted && step_ > 0 && saved_step_ != step_) SaveCheckpoint();
+  if (!result_.interrupted && config_.keep_result) {
     run_.SaveWeights(config_.output_dir);
     if (hooks_.save_text_files) hooks_.save_text_files(config_.output_dir);
   }
@@ -88,6 +91,11 @@ RlResult RlLoop::Run() {
   result_.last_reward = watch_.RecentReward();
   result_.runaway = watch_.runaway();
   return result_;
+}
+
+bool RlLoop::EvaluationIsDue() const {
+  return step_ == 0 || AtEnd() || Every(config_.eval_steps) ||
+         std::find(config_.eval_at.begin(), config_.eval_at.end(), step_) != config_.eval_at.end();
 }
 
 void RlLoop::Begin() {
@@ -189,8 +197,10 @@ void RlLoop::Account(const StepReport& report, std::span<const Group> groups) {
   Metrics metrics = MetricsOf(report);
   metrics.emplace_back("completions/runaway", watch_.runaway() ? 1 : 0);
   metrics_->Write(step_, metrics);
-  WriteFileAtomically(fmt::format("{}/transcripts/step-{:06d}.txt", config_.output_dir, step_),
-                      Transcript(groups));
+  if (config_.keep_result || AtEnd()) {
+    WriteFileAtomically(fmt::format("{}/transcripts/step-{:06d}.txt", config_.output_dir, step_),
+                        Transcript(groups));
+  }
   for (const std::string& note : notes) Note(fmt::format("step {}: {}", step_, note));
   if (hooks_.progress == nullptr) return;
   hooks_.progress->Update(

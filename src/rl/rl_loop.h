@@ -31,9 +31,13 @@ struct RlConfig {
   double learning_rate = 0;
   std::vector<int32_t> stop_tokens;
 
-  int64_t eval_steps = 0;    // besides the beginning and the end; 0: not
-  int64_t eval_samples = 0;  // of each held-out problem for pass@k; 0: greedy ones only
+  int64_t eval_steps = 0;        // besides the beginning and the end; 0: not
+  std::vector<int64_t> eval_at;  // and at these steps
+  int64_t eval_samples = 0;      // of each held-out problem for pass@k; 0: greedy ones only
   std::string output_dir;
+  // False for a run that is only measured: no weights, no transcript but the last step's, and
+  // checkpoints only every save_steps and when stopped.
+  bool keep_result = true;
   std::string resume_from;  // a complete checkpoint; empty: a fresh run
   int64_t save_steps = 0;   // besides the end and when stopped; 0: not
   int64_t save_total_limit = 2;

@@ -160,6 +160,8 @@ TEST_F(Rl, EveryStepHasEveryFigureAndATranscript) {
                                              "sampling/logp_difference_max",
                                              "sampling/kl",
                                              "sampling/rounds",
+                                             "sampling/tokens",
+                                             "training/tokens",
                                              "off_policy/updates",
                                              "off_policy/kl",
                                              "ratio/min",

@@ -149,6 +149,8 @@ Metrics MetricsOf(const StepReport& r) {
                      {"sampling/logp_difference_max", first.logp_difference},
                      {"sampling/kl", first.kl},
                      {"sampling/rounds", static_cast<double>(r.rounds)},
+                     {"sampling/tokens", static_cast<double>(r.sampled_tokens)},
+                     {"training/tokens", static_cast<double>(r.update.tokens)},
                      {"off_policy/updates", static_cast<double>(r.update.updates)},
                      {"off_policy/kl", last.kl},
                      {"ratio/min", last.ratio_min},

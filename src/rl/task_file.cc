@@ -4,6 +4,7 @@
 
 #include <array>
 #include <filesystem>
+#include <iterator>
 
 #include "core/error.h"
 #include "data/conversation.h"
@@ -124,6 +125,15 @@ std::vector<Problem> LoadTaskFile(const std::string& path, std::string_view grad
     }
   }
   errors.ThrowIfAny(path);
+  return problems;
+}
+
+std::vector<Problem> LoadTaskFiles(std::span<const std::string> paths, std::string_view grader) {
+  std::vector<Problem> problems;
+  for (const std::string& path : paths) {
+    std::vector<Problem> more = LoadTaskFile(path, grader);
+    std::move(more.begin(), more.end(), std::back_inserter(problems));
+  }
   return problems;
 }
 

@@ -1,5 +1,6 @@
 // Tasks from data files: prompts with the answers that a grader holds completions against.
 #pragma once
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,5 +19,7 @@ namespace lorikeet {
 // its folder. Throws one Error for all bad rows, "FILE:LINE: what"; a reference that its
 // grader cannot use is one.
 std::vector<Problem> LoadTaskFile(const std::string& path, std::string_view grader);
+// Of several files, in order.
+std::vector<Problem> LoadTaskFiles(std::span<const std::string> paths, std::string_view grader);
 
 }  // namespace lorikeet
