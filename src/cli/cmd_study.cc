@@ -10,6 +10,7 @@
 #include "cli/load.h"
 #include "cli/read_model.h"
 #include "cli/study_options.h"
+#include "cli/study_problems.h"
 #include "core/args.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -45,6 +46,8 @@ const CommandHelp& Help() {
         "  lorikeet study lr --model MODEL --data chats.jsonl --steps 300 --dry-run\n"
         "  lorikeet study rank --model MODEL --data chats.jsonl --ranks 1,4,16,64 --jobs 2 \\\n"
         "      --output-dir out/study\n"
+        "  lorikeet study rl --model MODEL --task sort_numbers --ranks 1,16 --steps 40 \\\n"
+        "      --max-tokens 20 --output-dir out/rewards\n"
         "  lorikeet study claims out/study\n";
     return help;
   }();
@@ -61,9 +64,7 @@ RenderConfig RenderConfigOf(const StudyOptions& options) {
   return config;
 }
 
-StudyModel LoadStudyModel(const std::string& path, const StudyOptions& options) {
-  const DType compute = ParseComputeDtype(options.dtype);
-  LoadedModel loaded = LoadModel(path, compute);
+void LoadStudyExamples(const StudyOptions& options, const LoadedModel& loaded, StudyModel* model) {
   const RenderConfig render = RenderConfigOf(options);
   Dataset train = LoadExamples(options.data, loaded, render), heldout;
   if (!options.eval_data.empty()) {
@@ -72,23 +73,35 @@ StudyModel LoadStudyModel(const std::string& path, const StudyOptions& options) 
     constexpr uint64_t kSplitSeed = 42;  // the same examples are held out for every seed
     std::tie(train, heldout) = SplitHeldOut(std::move(train), options.eval_split, kSplitSeed);
   }
+  model->train = std::move(train.examples);
+  model->heldout = std::move(heldout.examples);
+  const auto most = static_cast<size_t>(options.eval_examples);
+  if (most > 0 && model->heldout.size() > most) model->heldout.resize(most);
+  model->data_print = FingerprintOf(model->train) + "-" + FingerprintOf(model->heldout);
+}
+
+StudyModel LoadStudyModel(const std::string& path, const StudyOptions& options) {
+  const DType compute = ParseComputeDtype(options.dtype);
+  LoadedModel loaded = LoadModel(path, compute);
   StudyModel model;
   model.path = path;
-  model.train = std::move(train.examples);
-  model.heldout = std::move(heldout.examples);
-  const auto most = static_cast<size_t>(options.eval_examples);
-  if (most > 0 && model.heldout.size() > most) model.heldout.resize(most);
+  if (FindExperiment(options.experiment).rewards) {
+    LoadProblems(options, loaded, &model);
+  } else {
+    LoadStudyExamples(options, loaded, &model);
+  }
   model.model_print = FingerprintOf(*loaded.model);
-  model.data_print = FingerprintOf(model.train) + "-" + FingerprintOf(model.heldout);
   model.stored = MatrixDtype(loaded.model->source());
   model.base = std::move(loaded.model);
   model.reload = [path, compute] { return Model::Load(path, compute); };
   return model;
 }
 
-void RequireInputs(const StudyOptions& options) {
+void RequireInputs(const StudyOptions& options, const Experiment& experiment) {
   if (options.model.empty()) Fail(ErrorCode::kInvalidArgument, "--model PATH is missing");
-  if (options.data.empty()) Fail(ErrorCode::kInvalidArgument, "--data FILE is missing");
+  if (options.data.empty() && !experiment.rewards) {
+    Fail(ErrorCode::kInvalidArgument, "--data FILE is missing");
+  }
 }
 
 // This very command in a process of its own, for the runs of a file.
@@ -194,7 +207,7 @@ int RunStudy(int argc, char** argv) {
     return 0;
   }
   const Experiment& experiment = FindExperiment(options.experiment);
-  RequireInputs(options);
+  RequireInputs(options, experiment);
   const Ledger ledger(options.output_dir);
   CreateFolders(options.output_dir, "output_dir ");
   Executor executor(ledger,

@@ -36,7 +36,7 @@ struct StudyOptions {
       {.aliases = {"model_name_or_path", "base_model", "m"},
        .positional = true,
        .metavar = "PATH"});
-    v(data, "data", {}, "JSONL files to learn from.",
+    v(data, "data", {}, "JSONL files to learn from; for `rl`: of problems, unless task is given.",
       {.group = "Data", .aliases = {"dataset", "train_file", "d"}, .metavar = "FILE"});
     v(eval_data, "eval_data", {}, "Held-out JSONL files.",
       {.aliases = {"eval_dataset", "eval_file", "validation_file"}, .metavar = "FILE"});
@@ -48,7 +48,8 @@ struct StudyOptions {
       {.aliases = {"max_seq_length", "cutoff_len", "sequence_len"}, .min = 2});
     v(train_on, "train_on", "assistant", "What is learned of a conversation.",
       {.choices = {"assistant", "last", "all"}});
-    v(chat_template, "chat_template", std::nullopt, "Jinja file instead of the model's own.",
+    v(chat_template, "chat_template", std::nullopt,
+      "Jinja file instead of the model's own, or chatml, or plain (for base models).",
       {.metavar = "FILE"});
     v(dtype, "dtype", "auto", "What products are computed in.",
       {.choices = {"auto", "bf16", "f32"}});

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/format.h"
+#include "study/measure.h"
 
 namespace lorikeet {
 
@@ -60,6 +61,16 @@ std::vector<const Sweep*> FindLora(std::span<const Sweep> sweeps) {
   std::stable_sort(lora.begin(), lora.end(),
                    [](const Sweep* a, const Sweep* b) { return a->spec.lora_r < b->spec.lora_r; });
   return lora;
+}
+
+std::vector<const RunRecord*> RunsAtBest(const Sweep& sweep, int64_t step) {
+  const LossByRate losses = LossesAt(sweep, step);
+  const auto best = std::min_element(losses.means.begin(), losses.means.end());
+  std::vector<const RunRecord*> runs;
+  if (best == losses.means.end()) return runs;
+  const double rate = losses.rates[static_cast<size_t>(best - losses.means.begin())];
+  for (const auto& [seed, run] : sweep.runs.at(rate)) runs.push_back(run);
+  return runs;
 }
 
 std::string AgainstValue(const Interval& here, double value) {
@@ -118,27 +129,32 @@ Table OptimumTable(const std::string& name, std::span<const Sweep> sweeps, int64
 
 Figure LossByRateFigure(const std::string& name, std::span<const Sweep* const> sweeps,
                         int64_t step) {
+  const Measure& measure = MeasureOf(sweeps.front()->spec);
   Figure figure = {.name = name,
-                   .title = step > 0 ? fmt::format("Held-out loss after {} steps", step)
-                                     : "Held-out loss at the end",
+                   .title = step > 0 ? fmt::format("{} after {} steps", measure.title, step)
+                                     : fmt::format("{} at the end", measure.title),
                    .xlabel = "learning rate",
-                   .ylabel = "held-out loss, nats per token"};
-  figure.y_max = 0;
+                   .ylabel = measure.axis,
+                   .caption = "Mean over seeds and one standard deviation."};
+  double top = 0;
   for (const Sweep* sweep : sweeps) {
     const LossByRate at = LossesAt(*sweep, step > 0 ? step : sweep->spec.steps);
     Series series = {.label = sweep->spec.MethodName(), .shade = ShadeOf(*sweep, sweeps)};
     series.x = at.rates;
-    series.y = at.means;
     for (size_t i = 0; i < at.rates.size(); ++i) {
-      series.low.push_back(at.means[i] - at.deviations[i]);
-      series.high.push_back(at.means[i] + at.deviations[i]);
+      const double value = measure.Value(at.means[i]);
+      series.y.push_back(value);
+      series.low.push_back(value - at.deviations[i]);
+      series.high.push_back(value + at.deviations[i]);
     }
     figure.series.push_back(std::move(series));
-    figure.y_max = std::max(figure.y_max, TopOfValley(at, LossesAt(*sweep, 0)));
+    top = std::max(top, TopOfValley(at, LossesAt(*sweep, 0)));
   }
-  figure.caption =
-      "Mean over seeds and one standard deviation. Two rates to either side of every best one are "
-      "shown; what lies above the figure, diverged runs among it, is in the numbers.";
+  if (measure.higher_is_better) return figure;  // a collapse is no further away than 0
+  figure.y_max = top;
+  figure.caption +=
+      " Two rates to either side of every best one are shown; what lies above the figure, diverged "
+      "runs among it, is in the numbers.";
   return figure;
 }
 
@@ -150,7 +166,7 @@ std::vector<std::string> CommonNotes(const StudySettings& settings,
                                       [](const RunRecord& record) { return record.diverged; });
   double flops = 0, seconds = 0;
   for (const RunRecord& record : records) {
-    flops += record.flops_per_token * static_cast<double>(record.tokens);
+    flops += record.TrainFlops();
     seconds += record.TrainSeconds();
   }
   notes.push_back(fmt::format(

@@ -27,7 +27,18 @@ struct DataSize {
   double examples = 0, tokens_per_example = 0, heldout_tokens = 0, trained_share = 0;
 };
 
+// An example is then a prompt with its group of completions.
+DataSize SizeWithRewards(const RunSpec& spec, const StudyModel& model) {
+  const double prompt = model.prompt_tokens;
+  const auto completion = static_cast<double>(spec.rewards->max_tokens);
+  const double completions = completion * static_cast<double>(spec.rewards->group_size);
+  const auto heldout = static_cast<double>(model.heldout_problems.size());
+  return {static_cast<double>(spec.batch_size), prompt + completions,
+          heldout * (prompt + completion), completions / (prompt + completions)};
+}
+
 DataSize SizeOf(const RunSpec& spec, const StudyModel& model) {
+  if (spec.rewards) return SizeWithRewards(spec, model);
   if (spec.random_labels > 0) {
     const auto examples = static_cast<double>(LabelExamples(spec.random_labels));
     return {examples, kLabelTokens, examples * kLabelTokens,
@@ -65,15 +76,20 @@ LoraAdapter NewAdapter(Model& model, const RunSpec& spec) {
   return LoraAdapter::Create(model, lora, spec.seed, spec.init_a);
 }
 
-Json FactsOf(const StudyModel& model, const std::vector<Example>& train) {
+Json FactsOf(const RunSpec& spec, const StudyModel& model, const std::vector<Example>& train) {
   const ModelConfig& config = model.base->config();
   Json facts = {{"model_type", config.model_type},
                 {"hidden_size", config.hidden_size},
                 {"vocab_size", config.vocab_size},
-                {"parameters", model.base->NumParameters()},
-                {"data_examples", train.size()},
-                {"data_tokens", CountTokens(train)},
-                {"data_trained_tokens", CountTrainedTokens(train)}};
+                {"parameters", model.base->NumParameters()}};
+  if (spec.rewards) {
+    facts["heldout_problems"] = model.heldout_problems.size();
+    facts["prompt_tokens"] = model.prompt_tokens;
+    return facts;
+  }
+  facts["data_examples"] = train.size();
+  facts["data_tokens"] = CountTokens(train);
+  facts["data_trained_tokens"] = CountTrainedTokens(train);
   if (config.num_experts == 0) return facts;
   int64_t attention = 0, mlp = 0;  // parameters; routers are neither
   const LinearShapes shapes = PlainShapes(config);
@@ -89,11 +105,54 @@ Json FactsOf(const StudyModel& model, const std::vector<Example>& train) {
   return facts;
 }
 
+// Forward is a third of attention's products.
+double ForwardOf(const FlopsPerToken& flops) { return flops.forward + flops.attention / 3; }
+
+// The work of a run that learned from rewards, from what its steps told of themselves.
+void CountWork(const RunSpec& spec, const StudyModel& model, RunRecord* record) {
+  const FlopsPerToken flops =
+      TrainingFlops(model.base->config(), ShapeOf(spec, model), SizeOf(spec, model).trained_share);
+  const double prompts = model.prompt_tokens * static_cast<double>(spec.batch_size);
+  double sampled = 0;
+  for (const RewardStep& step : record->reward_steps) {
+    record->tokens += step.trained_tokens;
+    record->trained_tokens += step.sampled_tokens;
+    sampled += static_cast<double>(step.sampled_tokens) + prompts;
+  }
+  record->steps = std::ssize(record->reward_steps);
+  record->sampling_flops = sampled * ForwardOf(flops);
+}
+
 void RemoveCheckpoints(const std::string& dir) {
   for (const CheckpointRef& checkpoint : ListCheckpoints(dir)) {
     std::error_code ignored;
     std::filesystem::remove_all(checkpoint.dir, ignored);
   }
+}
+
+// Returns false when stopped.
+bool TrainOnExamples(const RunSpec& spec, const StudyModel& model, TrainingRun& run,
+                     const std::string& dir, int64_t save_steps, const std::function<bool()>& stop,
+                     RunRecord* record) {
+  std::vector<Example> labels;
+  if (spec.random_labels > 0) {
+    labels = RandomLabels(spec.random_labels, model.base->config().vocab_size, spec.seed);
+  }
+  const std::vector<Example>& train = labels.empty() ? model.train : labels;
+  const std::vector<Example>& heldout = labels.empty() ? model.heldout : labels;
+  record->facts = FactsOf(spec, model, train);
+  SftConfig config = ConfigOf(spec, dir, save_steps);
+  if (!ListCheckpoints(dir).empty()) config.resume_from = LatestCheckpoint(dir);
+  SftHooks hooks;
+  hooks.stop_requested = stop;
+  if (!spec.full) {
+    hooks.also_evaluated = [](const TrainingRun& now) { return AdapterNorms(*now.adapter()); };
+  }
+  const SftResult result = TrainSft(run, train, heldout, config, hooks);
+  record->steps = result.steps;
+  record->tokens = result.tokens;
+  record->trained_tokens = result.trained_tokens;
+  return !result.interrupted;
 }
 
 }  // namespace
@@ -123,14 +182,27 @@ TrainingShape ShapeOf(const RunSpec& spec, const StudyModel& model) {
   shape.lora_shared_outer = spec.shared_outer;
   shape.compute = model.base->compute();
   shape.tokens_per_microbatch = spec.micro_batch_tokens;
+  if (spec.rewards) {
+    const double prompt = model.prompt_tokens;
+    shape.sequence_length = std::llround(prompt) + spec.rewards->max_tokens;
+    shape.shared_prefixes = true;
+    return shape;
+  }
   shape.sequence_length = spec.random_labels > 0 ? kLabelTokens : UsualLength(model.train);
   shape.longest_sequence = model.LongestExample();
   return shape;
 }
 
 int64_t MemoryOf(const RunSpec& spec, const StudyModel& model) {
-  return static_cast<int64_t>(
-      TotalBytes(PlanTrainingMemory(model.base->config(), ShapeOf(spec, model), model.stored)));
+  size_t bytes =
+      TotalBytes(PlanTrainingMemory(model.base->config(), ShapeOf(spec, model), model.stored));
+  if (spec.rewards) {
+    // Training problems are like those held out; to look at them all would take too long here.
+    const int64_t prompt = LongestPrompt(model.problems->Writer(), model.heldout_problems);
+    const int64_t longest = prompt + spec.rewards->max_tokens;
+    bytes += Generator::Bytes(*model.base, nullptr, SamplingLimits(spec, longest));
+  }
+  return static_cast<int64_t>(bytes);
 }
 
 int64_t TrainableOf(const RunSpec& spec, const StudyModel& model) {
@@ -144,11 +216,11 @@ RunFlops FlopsOf(const RunSpec& spec, const StudyModel& model) {
   std::set<int64_t> evaluated(spec.eval_at.begin(), spec.eval_at.end());
   evaluated.insert({0, spec.steps});
   RunFlops run;
-  run.training = flops.total() * static_cast<double>(spec.steps) * data.tokens_per_example *
-                 std::min(static_cast<double>(spec.batch_size), data.examples);
-  // Forward is a third of attention's products.
-  run.evaluation = static_cast<double>(evaluated.size()) * data.heldout_tokens *
-                   (flops.forward + flops.attention / 3);
+  const double tokens = static_cast<double>(spec.steps) * data.tokens_per_example *
+                        std::min(static_cast<double>(spec.batch_size), data.examples);
+  run.training = flops.total() * tokens;
+  if (spec.rewards) run.sampling = ForwardOf(flops) * tokens;
+  run.evaluation = static_cast<double>(evaluated.size()) * data.heldout_tokens * ForwardOf(flops);
   return run;
 }
 
@@ -165,41 +237,36 @@ bool Executor::Run(const RunSpec& spec, int64_t save_steps, const std::function<
   record.id = RunId(spec);
   const std::string dir = ledger_.RunDir(record.id);
   ledger_.Begin(spec);
-  std::vector<Example> labels;
-  if (spec.random_labels > 0) {
-    labels = RandomLabels(spec.random_labels, model.base->config().vocab_size, spec.seed);
+  RunOptions options = {.tokens_per_microbatch = spec.micro_batch_tokens};
+  if (spec.rewards) {
+    const int64_t longest = LongestSequence(spec, *model.problems, model.heldout_problems);
+    options.tokens_per_microbatch = std::max(options.tokens_per_microbatch, longest);
   }
-  const std::vector<Example>& train = labels.empty() ? model.train : labels;
-  const std::vector<Example>& heldout = labels.empty() ? model.heldout : labels;
-  const RunOptions options = {.tokens_per_microbatch = spec.micro_batch_tokens};
   std::unique_ptr<Model> own = spec.full ? model.reload() : nullptr;
   std::unique_ptr<TrainingRun> run =
       own ? std::make_unique<TrainingRun>(*own, options)
           : std::make_unique<TrainingRun>(*model.base, NewAdapter(*model.base, spec), options);
-  SftConfig config = ConfigOf(spec, dir, save_steps);
   CleanLeftovers(dir);
-  if (!ListCheckpoints(dir).empty()) config.resume_from = LatestCheckpoint(dir);
   record.flops_per_token =
       TrainingFlops(model.base->config(), ShapeOf(spec, model), SizeOf(spec, model).trained_share)
           .total();
   record.trainable = run->NumTrainable();
-  record.facts = FactsOf(model, train);
-  SftHooks hooks;
-  hooks.stop_requested = stop;
-  if (!spec.full) {
-    hooks.also_evaluated = [](const TrainingRun& now) { return AdapterNorms(*now.adapter()); };
-  }
   try {
-    const SftResult result = TrainSft(*run, train, heldout, config, hooks);
-    if (result.interrupted) return false;
-    record.steps = result.steps;
-    record.tokens = result.tokens;
-    record.trained_tokens = result.trained_tokens;
+    const bool done = spec.rewards
+                          ? TrainOnRewards(spec, *model.problems, model.heldout_problems, *run, dir,
+                                           save_steps, stop)
+                          : TrainOnExamples(spec, model, *run, dir, save_steps, stop, &record);
+    if (!done) return false;
   } catch (const Error& e) {
     if (e.code() != ErrorCode::kDiverged) throw;
     record.diverged = true;
     record.why = e.what();
     record.steps = run->optim_steps();
+  }
+  if (spec.rewards) {
+    ledger_.ReadMetrics(record.id, &record);
+    CountWork(spec, model, &record);
+    record.facts = FactsOf(spec, model, {});
   }
   record.peak_bytes = PeakResidentBytes();
   ledger_.Finish(record);

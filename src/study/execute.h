@@ -10,6 +10,7 @@
 #include "model/memory_plan.h"
 #include "model/weights.h"
 #include "study/ledger.h"
+#include "study/reward_run.h"
 
 namespace lorikeet {
 
@@ -20,6 +21,10 @@ struct StudyModel {
   std::function<std::unique_ptr<Model>()> reload;  // weights for a run that trains them all
   DType stored = DType::kBF16;                     // of its matrices on disk
   std::vector<Example> train, heldout;
+  // Instead of examples, for runs that learn from rewards.
+  std::shared_ptr<const StudyProblems> problems;
+  std::vector<Problem> heldout_problems;
+  double prompt_tokens = 0;  // of a prompt, the mean over those held out
   std::string model_print, data_print;
 
   int64_t LongestExample() const;
@@ -35,9 +40,11 @@ int64_t MemoryOf(const RunSpec& spec, const StudyModel& model);
 int64_t TrainableOf(const RunSpec& spec, const StudyModel& model);
 
 struct RunFlops {
-  double training = 0, evaluation = 0;
-  double total() const { return training + evaluation; }
+  double training = 0, sampling = 0, evaluation = 0;
+  double total() const { return training + sampling + evaluation; }
 };
+// With rewards: as if every completion had max_tokens and every group were trained on; a group's
+// prompt counts once.
 RunFlops FlopsOf(const RunSpec& spec, const StudyModel& model);
 
 class Executor {

@@ -53,6 +53,11 @@ std::span<const Experiment> Experiments() {
           .summary = "rank, rate and batch for this model and data, from rules and short runs",
           .plan = PlanAdvise,
           .analyse = AnalyseAdvise},
+      Experiment{.name = "rl",
+                 .summary = "final reward against learning rate, for every rank and for full",
+                 .plan = PlanRl,
+                 .analyse = AnalyseRl,
+                 .rewards = true},
   };
   return kExperiments;
 }
@@ -102,7 +107,8 @@ double CentreOf(const StudySettings& settings, const StudyModel& model, const Ru
                               .hidden_size = model.base->config().hidden_size,
                               .lora = !spec.full,
                               .rank = spec.lora_r,
-                              .planned_steps = spec.steps})
+                              .planned_steps = spec.steps,
+                              .rl = spec.rewards.has_value()})
       .value;
 }
 

@@ -27,7 +27,8 @@ struct Experiment {
   StudyPlan (*plan)(const PlanContext& context);
   // A pure function of finished runs. Throws Error(kInvalidArgument) when they do not suffice.
   Report (*analyse)(const StudySettings& settings, std::span<const RunRecord> records);
-  bool alone = false;  // every run in a process of its own, so that its memory can be told
+  bool alone = false;    // every run in a process of its own, so that its memory can be told
+  bool rewards = false;  // its runs learn from rewards: they ask problems (StudyModel::problems)
 };
 
 std::span<const Experiment> Experiments();
@@ -62,5 +63,7 @@ StudyPlan PlanLaw(const PlanContext& context);
 Report AnalyseLaw(const StudySettings& settings, std::span<const RunRecord> records);
 StudyPlan PlanAdvise(const PlanContext& context);
 Report AnalyseAdvise(const StudySettings& settings, std::span<const RunRecord> records);
+StudyPlan PlanRl(const PlanContext& context);
+Report AnalyseRl(const StudySettings& settings, std::span<const RunRecord> records);
 
 }  // namespace lorikeet

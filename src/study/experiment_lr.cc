@@ -86,17 +86,6 @@ Figure RatioByLength(const LrData& data) {
   return figure;
 }
 
-// The runs of a condition at the grid's rate that is best on average.
-std::vector<const RunRecord*> RunsAtBest(const Sweep& sweep, int64_t steps) {
-  const LossByRate losses = LossesAt(sweep, steps);
-  const auto best = std::min_element(losses.means.begin(), losses.means.end());
-  std::vector<const RunRecord*> runs;
-  if (best == losses.means.end()) return runs;
-  const double rate = losses.rates[static_cast<size_t>(best - losses.means.begin())];
-  for (const auto& [seed, run] : sweep.runs.at(rate)) runs.push_back(run);
-  return runs;
-}
-
 // The first step, interpolated in its logarithm, at which B's norm is above A's; infinity if none.
 double StepOfPassing(const RunRecord& run) {
   for (size_t i = 1; i < run.evals.size(); ++i) {

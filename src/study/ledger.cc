@@ -14,7 +14,6 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "study/statistics.h"
 
 namespace lorikeet {
 namespace {
@@ -31,6 +30,7 @@ Json ResultJson(const RunRecord& record) {
           {"trained_tokens", record.trained_tokens},
           {"eval_tokens", record.eval_tokens},
           {"flops_per_token", record.flops_per_token},
+          {"sampling_flops", record.sampling_flops},
           {"eval_seconds", record.eval_seconds},
           {"peak_rss_bytes", record.peak_bytes},
           {"facts", record.facts}};
@@ -46,6 +46,7 @@ void TakeResult(const Json& json, RunRecord* record) {
   json.at("trained_tokens").get_to(record->trained_tokens);
   json.at("eval_tokens").get_to(record->eval_tokens);
   json.at("flops_per_token").get_to(record->flops_per_token);
+  record->sampling_flops = json.value("sampling_flops", 0.0);  // older files have none
   json.at("eval_seconds").get_to(record->eval_seconds);
   json.at("peak_rss_bytes").get_to(record->peak_bytes);
   record->facts = json.at("facts");
@@ -56,23 +57,39 @@ double NumberOr(const Json& line, const char* key, double other) {
   return found == line.end() || !found->is_number() ? other : found->get<double>();
 }
 
-// Lines of a step and of an evaluation, as train/sft writes them.
-void TakeMetrics(const std::string& path, RunRecord* record) {
-  std::istringstream text(ReadFile(path));
-  for (std::string line; std::getline(text, line);) {
-    const Json json = ParseJson(line, path);
-    if (json.contains("eval_loss")) {
-      const auto step = json.at("step").get<int64_t>();
-      record->evals.push_back({step, NumberOr(json, "eval_loss", kUnknown),
-                               NumberOr(json, "norm_a", 0), NumberOr(json, "norm_b", 0),
-                               NumberOr(json, "norm_update", 0)});
-    } else {
-      // Of the whole run, whichever processes made it and however it ended.
-      record->tokens = json.value("num_tokens", record->tokens);
-      record->trained_tokens = json.value("trained_tokens", record->trained_tokens);
-      record->losses.push_back(NumberOr(json, "loss", kUnknown));
-      record->step_seconds.push_back(NumberOr(json, "step_seconds", 0));
-    }
+RewardStep RewardStepOf(const Json& line) {
+  return {.reward = NumberOr(line, "reward", kUnknown),
+          .advantage_entropy = NumberOr(line, "advantage_entropy", 0),
+          .mean_length = NumberOr(line, "completions/mean_length", 0),
+          .truncated = NumberOr(line, "completions/clipped_ratio", 0),
+          .logp_difference = NumberOr(line, "sampling/logp_difference_max", 0),
+          .runaway = NumberOr(line, "completions/runaway", 0) > 0,
+          .sampled_tokens = std::llround(NumberOr(line, "sampling/tokens", 0)),
+          .trained_tokens = std::llround(NumberOr(line, "training/tokens", 0))};
+}
+
+// A line of a step or of an evaluation, as train/sft and rl/rl_loop write them.
+void TakeLine(const Json& line, RunRecord* record) {
+  if (line.contains("eval_loss")) {
+    record->evals.push_back({.step = line.at("step").get<int64_t>(),
+                             .loss = NumberOr(line, "eval_loss", kUnknown),
+                             .norm_a = NumberOr(line, "norm_a", 0),
+                             .norm_b = NumberOr(line, "norm_b", 0),
+                             .norm_update = NumberOr(line, "norm_update", 0)});
+  } else if (line.contains("eval_accuracy")) {
+    record->evals.push_back({.step = line.at("step").get<int64_t>(),
+                             .loss = kUnknown,
+                             .solved = NumberOr(line, "eval_accuracy", kUnknown)});
+  } else if (line.contains("reward")) {
+    record->reward_steps.push_back(RewardStepOf(line));
+    record->step_seconds.push_back(NumberOr(line, "sampling_seconds", 0) +
+                                   NumberOr(line, "training_seconds", 0));
+  } else {
+    // Of the whole run, whichever processes made it and however it ended.
+    record->tokens = line.value("num_tokens", record->tokens);
+    record->trained_tokens = line.value("trained_tokens", record->trained_tokens);
+    record->losses.push_back(NumberOr(line, "loss", kUnknown));
+    record->step_seconds.push_back(NumberOr(line, "step_seconds", 0));
   }
 }
 
@@ -82,7 +99,21 @@ double RunRecord::TrainSeconds() const {
   return std::accumulate(step_seconds.begin(), step_seconds.end(), 0.0);
 }
 
+double RunRecord::RewardAt(int64_t step) const {
+  const auto made = static_cast<int64_t>(reward_steps.size());
+  if (!spec.rewards || made == 0) return diverged ? 0 : kUnknown;
+  if (step == 0) return reward_steps.front().reward;
+  if (step > made && !diverged) return kUnknown;
+  const int64_t first = std::max<int64_t>(0, step - spec.rewards->final_steps);
+  double sum = 0;
+  for (int64_t i = first; i < std::min(step, made); ++i) {
+    sum += reward_steps[static_cast<size_t>(i)].reward;
+  }
+  return sum / static_cast<double>(step - first);
+}
+
 double RunRecord::LossAt(int64_t step) const {
+  if (spec.rewards) return 1 - RewardAt(step);
   for (const EvalPoint& point : evals) {
     if (point.step == step && std::isfinite(point.loss)) return point.loss;
   }
@@ -104,12 +135,18 @@ std::optional<RunRecord> Ledger::Read(const std::string& id) const {
       RunSpecFromJson(ParseJson(ReadFile(dir + "/run.json"), dir + "/run.json"), dir + "/run.json");
   try {
     TakeResult(ParseJson(ReadFile(result), result), &record);
-    TakeMetrics(dir + "/metrics.jsonl", &record);
+    ReadMetrics(id, &record);
   } catch (const Json::exception& e) {
     Fail(ErrorCode::kCorruptFile, "{}: {}; remove the folder, and the run is made again", dir,
          e.what());
   }
   return record;
+}
+
+void Ledger::ReadMetrics(const std::string& id, RunRecord* record) const {
+  const std::string path = RunDir(id) + "/metrics.jsonl";
+  std::istringstream text(ReadFile(path));
+  for (std::string line; std::getline(text, line);) TakeLine(ParseJson(line, path), record);
 }
 
 std::vector<RunRecord> Ledger::ReadAll() const {
@@ -142,7 +179,11 @@ void Ledger::WriteIndex() const {
   for (const RunRecord& record : ReadAll()) {
     Json line = ResultJson(record);
     line["run"] = ToJson(record.spec);
-    line["final_loss"] = record.FinalLoss();
+    if (record.spec.rewards) {
+      line["final_reward"] = record.RewardAt(record.spec.steps);
+    } else {
+      line["final_loss"] = record.FinalLoss();
+    }
     line["train_seconds"] = record.TrainSeconds();
     lines += line.dump() + "\n";
   }

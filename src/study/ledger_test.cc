@@ -101,5 +101,22 @@ TEST(Ledger, EvaluationsStandAtEqualRatios) {
   EXPECT_THAT(LogSpacedSteps(3, 10), testing::ElementsAre(0, 1, 2, 3));
 }
 
+TEST(RunRecord, FinalRewardIsAMeanAndMissingStepsOfADivergedRunCountNothing) {
+  RunRecord record;
+  record.spec = MakeSpec(false, 1, 1e-4, 1, 4);
+  record.spec.rewards = RewardSpec{.final_steps = 2};
+  record.reward_steps = {{.reward = 0.25}, {.reward = 0.5}, {.reward = 0.75}, {.reward = 1}};
+  EXPECT_EQ(record.RewardAt(0), 0.25);
+  EXPECT_EQ(record.RewardAt(1), 0.25);
+  EXPECT_EQ(record.RewardAt(4), 0.875);
+  EXPECT_EQ(record.LossAt(4), 0.125);
+  record.reward_steps.pop_back();
+  EXPECT_TRUE(std::isnan(record.RewardAt(4)));
+  record.diverged = true;
+  EXPECT_EQ(record.RewardAt(4), 0.375);
+  record.reward_steps.clear();
+  EXPECT_EQ(record.RewardAt(4), 0);
+}
+
 }  // namespace
 }  // namespace lorikeet

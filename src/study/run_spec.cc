@@ -33,6 +33,40 @@ std::string OfExperts(const RunSpec& spec) {
   return text;
 }
 
+// Keys that runs on examples do not have, so that their IDs are what they were before there were
+// rewards.
+Json RewardsJson(const RewardSpec& rewards) {
+  return {{"task", rewards.tasks},
+          {"difficulty", rewards.difficulty},
+          {"objective", rewards.objective},
+          {"temperature", rewards.temperature},
+          {"group_size", rewards.group_size},
+          {"max_tokens", rewards.max_tokens},
+          {"max_prompt_tokens", rewards.max_prompt_tokens},
+          {"final_steps", rewards.final_steps}};
+}
+
+RewardSpec RewardsFrom(const Json& json) {
+  RewardSpec rewards;
+  json.at("task").get_to(rewards.tasks);
+  json.at("difficulty").get_to(rewards.difficulty);
+  json.at("objective").get_to(rewards.objective);
+  json.at("temperature").get_to(rewards.temperature);
+  json.at("group_size").get_to(rewards.group_size);
+  json.at("max_tokens").get_to(rewards.max_tokens);
+  json.at("max_prompt_tokens").get_to(rewards.max_prompt_tokens);
+  json.at("final_steps").get_to(rewards.final_steps);
+  return rewards;
+}
+
+// What decides the numbers of a run.
+Json Deciding(const RunSpec& spec) {
+  Json json = ToJson(spec);
+  json.erase("model");
+  if (spec.rewards) json.at("rewards").erase("final_steps");
+  return json;
+}
+
 }  // namespace
 
 std::string RunSpec::MethodName() const {
@@ -66,6 +100,7 @@ Json ToJson(const RunSpec& spec) {
                {"adam_epsilon", spec.optim.eps},
                {"max_grad_norm", spec.optim.max_grad_norm},
                {"eval_at", spec.eval_at}};
+  if (spec.rewards) json["rewards"] = RewardsJson(*spec.rewards);
   if (spec.full) return json;
   json["lora_r"] = spec.lora_r;
   json["lora_alpha"] = spec.lora_alpha;
@@ -100,6 +135,7 @@ RunSpec RunSpecFromJson(const Json& json, const std::string& where) {
     json.at("adam_epsilon").get_to(spec.optim.eps);
     json.at("max_grad_norm").get_to(spec.optim.max_grad_norm);
     json.at("eval_at").get_to(spec.eval_at);
+    if (json.contains("rewards")) spec.rewards = RewardsFrom(json.at("rewards"));
     if (spec.full) return spec;
     json.at("lora_r").get_to(spec.lora_r);
     json.at("lora_alpha").get_to(spec.lora_alpha);
@@ -115,15 +151,11 @@ RunSpec RunSpecFromJson(const Json& json, const std::string& where) {
   return spec;
 }
 
-std::string RunId(const RunSpec& spec) {
-  Json json = ToJson(spec);
-  json.erase("model");
-  return Hash(json.dump());
-}
+std::string RunId(const RunSpec& spec) { return Hash(Deciding(spec).dump()); }
 
 std::string ConditionKey(const RunSpec& spec) {
-  Json json = ToJson(spec);
-  for (const char* key : {"model", "seed", "learning_rate"}) json.erase(key);
+  Json json = Deciding(spec);
+  for (const char* key : {"seed", "learning_rate"}) json.erase(key);
   return json.dump();
 }
 

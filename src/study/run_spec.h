@@ -2,6 +2,7 @@
 // two runs of the same settings are the same run, whichever study asks for it.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,22 @@
 #include "train/training_run.h"
 
 namespace lorikeet {
+
+// What more decides a run that learns from rewards (rl/rl_loop.h) instead of examples. Its
+// problems, how they are put to the model and its held-out problems are told by
+// RunSpec::data_print; RunSpec::batch_size is the prompts of a step.
+struct RewardSpec {
+  // Generated tasks, in turn; empty: problems of files.
+  std::vector<std::string> tasks;
+  int64_t difficulty = 0;  // 0: each task's own
+  std::string objective = "importance_sampling";
+  double temperature = 1;
+  int64_t group_size = 8, max_tokens = 64;
+  int64_t max_prompt_tokens = 0;  // 0: what the problems need
+  // Steps whose mean reward a run is judged by. It decides no number of the run, so it is no part
+  // of its ID.
+  int64_t final_steps = 1;
+};
 
 struct RunSpec {
   // What is trained on what. The fingerprints count, the path does not.
@@ -26,11 +43,12 @@ struct RunSpec {
   bool shared_outer = false;  // experts of a layer share their factor on the hidden side
   // Training
   int64_t batch_size = 16, steps = 100, micro_batch_tokens = 2048;
-  uint64_t seed = 1;  // order of the data, first values of A
+  uint64_t seed = 1;  // order of the data (with rewards: the problems, the samples), A's values
   double learning_rate = 0;
   std::string schedule = "constant";
   OptimParams optim;             // but for learning_rate and grad_divisor
   std::vector<int64_t> eval_at;  // besides the first and the last step
+  std::optional<RewardSpec> rewards;
 
   // "full", "LoRA rank 4", "LoRA rank 4 on mlp", "LoRA rank 4, 1 in each expert"
   std::string MethodName() const;
@@ -41,7 +59,7 @@ Json ToJson(const RunSpec& spec);
 // Throws Error(kCorruptFile) naming `where`.
 RunSpec RunSpecFromJson(const Json& json, const std::string& where);
 
-// 16 hexadecimal digits over everything but the model's path.
+// 16 hexadecimal digits over everything but the model's path and RewardSpec::final_steps.
 std::string RunId(const RunSpec& spec);
 // Equal for runs that differ in learning rate, seed or path only: one condition of a sweep.
 std::string ConditionKey(const RunSpec& spec);

@@ -17,6 +17,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/progress.h"
+#include "study/measure.h"
 
 namespace lorikeet {
 namespace {
@@ -50,24 +51,27 @@ std::vector<RunSpec> Unfinished(const std::vector<RunSpec>& specs, const Ledger&
   return pending;
 }
 
-// The line that tells how many of the pending runs are done, and the lowest loss among them.
+// The line that tells how many of the pending runs are done, and the best of them.
 class RunProgress {
  public:
-  RunProgress(bool quiet, int64_t total)
-      : total_(total),
+  RunProgress(bool quiet, const std::vector<RunSpec>& pending)
+      : total_(std::ssize(pending)),
+        measure_(MeasureOf(pending.front())),
         progress_({.mode = quiet ? Progress::Mode::kQuiet : Progress::Mode::kAuto,
-                   .logging_steps = std::max<int64_t>(1, total / 20),
-                   .figure = "lowest held-out loss"}) {}
+                   .logging_steps = std::max<int64_t>(1, total_ / 20),
+                   .figure = measure_.best}) {}
   void Finished(const RunRecord& record) {
     const double loss = record.FinalLoss();
     if (loss < lowest_ || std::isnan(lowest_)) lowest_ = loss;
   }
   void Show(int64_t done) {
-    progress_.Update({.step = done, .total = total_, .loss = lowest_, .learning_rate = -1});
+    progress_.Update(
+        {.step = done, .total = total_, .loss = measure_.Value(lowest_), .learning_rate = -1});
   }
 
  private:
   int64_t total_;
+  const Measure& measure_;
   double lowest_ = kUnknown;
   Progress progress_;
 };
@@ -87,13 +91,29 @@ std::map<int, std::vector<double>> FinishedLosses(const SweptCondition& conditio
   for (int k = centre - settings.most_points; k <= centre + settings.most_points; ++k) {
     std::vector<double> of_seeds;
     for (const uint64_t seed : settings.seeds) {
-      const auto record =
-          ledger.Read(RunId(With(condition.spec, GridRate(k, settings.per_decade), seed)));
-      if (record) of_seeds.push_back(record->LossAt(step));
+      const RunSpec spec = With(condition.spec, GridRate(k, settings.per_decade), seed);
+      auto record = ledger.Read(RunId(spec));
+      if (!record) continue;
+      record->spec = spec;  // what an ID leaves out is as it is asked for now
+      of_seeds.push_back(record->LossAt(step));
     }
     if (of_seeds.size() == settings.seeds.size()) losses[k] = of_seeds;
   }
   return losses;
+}
+
+// Where no sample was ever right, not even at first, no rate is best and none is worth a look.
+bool NoRewardCame(const SweptCondition& condition, const Ledger& ledger,
+                  const SweepSettings& settings) {
+  if (!condition.spec.rewards) return false;
+  for (const int64_t step : {int64_t{0}, condition.spec.steps}) {
+    for (const auto& [k, costs] : FinishedLosses(condition, step, ledger, settings)) {
+      if (std::any_of(costs.begin(), costs.end(), [](double cost) { return cost < 1; })) {
+        return false;
+      }
+    }
+  }
+  return true;
 }
 
 }  // namespace
@@ -114,6 +134,7 @@ std::vector<RunSpec> FirstRuns(const StudyPlan& plan, const SweepSettings& setti
 std::vector<RunSpec> ExtensionRuns(const SweptCondition& condition,
                                    const std::vector<int64_t>& bracket_steps, const Ledger& ledger,
                                    const SweepSettings& settings) {
+  if (NoRewardCame(condition, ledger, settings)) return {};
   std::vector<int64_t> steps = bracket_steps;
   steps.push_back(condition.spec.steps);
   std::set<int> more;
@@ -187,7 +208,8 @@ bool Runner::RunPlan(const StudyPlan& plan, const SweepSettings& sweep) {
 }
 
 bool Runner::RunHere(const std::vector<RunSpec>& pending) {
-  RunProgress progress(settings_.quiet, std::ssize(pending));
+  if (pending.empty()) return true;
+  RunProgress progress(settings_.quiet, pending);
   int64_t done = 0;
   for (const RunSpec& spec : pending) {
     if (Stopped()) return false;
@@ -218,7 +240,7 @@ bool Runner::RunInProcesses(const std::vector<RunSpec>& pending, int jobs) {
   std::vector<pid_t> children;
   children.reserve(static_cast<size_t>(jobs));
   for (int i = 0; i < jobs; ++i) children.push_back(Spawn(settings_.worker(path, jobs)));
-  RunProgress progress(settings_.quiet, std::ssize(pending));
+  RunProgress progress(settings_.quiet, pending);
   int failed = 0;
   bool told = false;
   std::set<std::string> done;

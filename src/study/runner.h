@@ -30,7 +30,7 @@ struct SweepSettings {
 // The runs of the first round.
 std::vector<RunSpec> FirstRuns(const StudyPlan& plan, const SweepSettings& settings);
 // The runs that bring the optimum of a condition inside its grid, seen from the finished ones.
-// Empty once it is, or when the grid has most_points.
+// Empty once it is, when the grid has most_points, and where no reward ever came.
 std::vector<RunSpec> ExtensionRuns(const SweptCondition& condition,
                                    const std::vector<int64_t>& bracket_steps, const Ledger& ledger,
                                    const SweepSettings& settings);

@@ -54,4 +54,10 @@ std::vector<uint64_t> StudySettings::Seeds() const {
   return result;
 }
 
+int64_t StudySettings::FinalSteps() const {
+  constexpr int64_t kShare = 4;
+  if (rewards.final_steps > 0) return std::min(rewards.final_steps, steps);
+  return std::max<int64_t>(1, steps / kShare);
+}
+
 }  // namespace lorikeet

@@ -9,6 +9,49 @@
 
 namespace lorikeet {
 
+// Of `rl`, named as the options of `lorikeet rl` are.
+struct RewardSettings {
+  std::vector<std::string> task, stop;
+  std::optional<int> difficulty, max_prompt_tokens;
+  std::string grader, objective;
+  int prompts_per_step, group_size, max_tokens, eval_problems;
+  double temperature;
+  int64_t final_steps;
+
+  template <class V>
+  void ForEach(V& v) {
+    v(task, "task", {},
+      "Generated tasks (docs/rl_tasks.md), in turn, that `rl` learns instead of data.",
+      {.group = "Rewards", .aliases = {"tasks"}, .metavar = "NAMES"});
+    v(difficulty, "difficulty", std::nullopt, "Of the tasks; if not given, each one's own.",
+      {.min = 1});
+    v(grader, "grader", "exact",
+      "Who judges rows of data for `rl`: gsm8k, math, exact, regex, choice, with options.",
+      {.metavar = "NAME"});
+    v(objective, "objective", "importance_sampling",
+      "importance_sampling, ppo, grpo, dr_grpo, dapo, cispo, gspo or rloo (docs/rl.md).",
+      {.aliases = {"loss_type"}});
+    v(temperature, "temperature", 1.0, "Of the samples, and of the policy that is trained.",
+      {.min = 0.01, .max = 100});
+    v(prompts_per_step, "prompts_per_step", 8, "Prompts of a step.",
+      {.aliases = {"groups_per_step"}, .min = 1, .max = 1 << 16});
+    v(group_size, "group_size", 8, "Completions of each prompt.",
+      {.aliases = {"num_generations"}, .min = 2, .max = 1 << 16});
+    v(max_tokens, "max_tokens", 64, "Most tokens of a completion.",
+      {.aliases = {"max_completion_length", "max_new_tokens"}, .min = 1});
+    v(max_prompt_tokens, "max_prompt_tokens", std::nullopt,
+      "Problems with longer prompts are passed over; if not given, what the problems need.",
+      {.aliases = {"max_prompt_length"}, .min = 2});
+    v(stop, "stop", {}, "Texts that end a completion and are left out of what is graded.",
+      {.aliases = {"stop_strings"}, .metavar = "TEXT", .whole = true});
+    v(eval_problems, "eval_problems", 64, "Held-out problems, solved greedily.",
+      {.min = 1, .max = 1 << 20});
+    v(final_steps, "final_steps", 0,
+      "Last steps whose mean reward a run is judged by: single ones scatter. 0: the last quarter.",
+      {.min = 0});
+  }
+};
+
 struct StudySettings {
   // Set by SetDefaults or ParseCommandLine (core/args.h), from the declarations below.
   std::vector<std::string> ranks, batch_sizes, schedules, target_modules;
@@ -19,6 +62,7 @@ struct StudySettings {
   std::optional<double> learning_rate, full_learning_rate, departure_gap;
   double weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm;
   int64_t random_labels;
+  RewardSettings rewards;
 
   template <class V>
   void ForEach(V& v) {
@@ -64,6 +108,7 @@ struct StudySettings {
       "Nats by which a rank must lag behind the highest to have left it; if not given, a fiftieth "
       "of what the highest learns.",
       {.above = 0});
+    rewards.ForEach(v);
     v(weight_decay, "weight_decay", 0.0, "AdamW's decoupled weight decay.",
       {.group = "Optimizer", .min = 0});
     v(adam_beta1, "adam_beta1", 0.9, "Decay of the gradient's mean.", {.min = 0, .max = 0.9999999});
@@ -77,6 +122,7 @@ struct StudySettings {
   std::vector<int64_t> BatchSizes() const;
   std::vector<int64_t> ShortSteps() const;
   std::vector<uint64_t> Seeds() const;
+  int64_t FinalSteps() const;  // of runs that learn from rewards; at least 1
 };
 
 }  // namespace lorikeet

@@ -17,47 +17,58 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// FLOP/s of what was trained already, evaluation left out.
-double RateOfFinished(const Ledger& ledger) {
+// FLOP/s of what was trained already, evaluation left out. Sampling is slower than training, so
+// runs that learn from rewards have a rate of their own.
+double RateOfFinished(const Ledger& ledger, bool rewards) {
   double flops = 0, seconds = 0;
   for (const RunRecord& record : ledger.ReadAll()) {
-    flops += record.flops_per_token * static_cast<double>(record.tokens);
+    if (record.spec.rewards.has_value() != rewards) continue;
+    flops += record.TrainFlops();
     seconds += record.TrainSeconds();
   }
   constexpr double kEnough = 2;  // seconds
   return seconds > kEnough ? flops / seconds : 0;
 }
 
+// The model's own data but for what is held out, of which there is one.
+StudyModel ForProbe(const StudyModel& model) {
+  StudyModel copy;
+  copy.path = model.path;
+  copy.base = model.reload();
+  copy.reload = model.reload;
+  copy.train = model.train;
+  copy.heldout.assign(model.heldout.begin(),
+                      model.heldout.begin() + (model.heldout.empty() ? 0 : 1));
+  copy.problems = model.problems;
+  copy.prompt_tokens = model.prompt_tokens;
+  if (!model.heldout_problems.empty()) copy.heldout_problems = {model.heldout_problems.front()};
+  return copy;
+}
+
+double RateOf(const RunRecord& record) {
+  if (record.steps == 0) return 0;
+  // Steps with rewards differ in what they sample and train.
+  if (record.spec.rewards) return record.TrainFlops() / record.TrainSeconds();
+  // The first step also prepares kernels; others may have been held up.
+  const double fastest = *std::min_element(record.step_seconds.begin(), record.step_seconds.end());
+  return record.TrainFlops() / static_cast<double>(record.steps) / fastest;
+}
+
 // A run of a few steps in a ledger of its own.
 double ProbeRate(RunSpec spec, const std::string& dir, Executor& executor) {
-  constexpr int64_t kSteps = 4;
-  spec.steps = kSteps;
+  constexpr int64_t kSteps = 4, kRewardSteps = 2;
+  spec.steps = spec.rewards ? kRewardSteps : kSteps;
   spec.eval_at.clear();
   const std::string probe = dir + fmt::format("/probe-{}", getpid());
   Ledger ledger(probe);
   Executor borrowed(ledger, [&executor, &spec](const std::string&) {
-    StudyModel& model = executor.ModelAt(spec.model);
-    StudyModel copy;
-    copy.path = model.path;
-    copy.base = model.reload();
-    copy.reload = model.reload;
-    copy.train = model.train;
-    copy.heldout.assign(model.heldout.begin(), model.heldout.begin() + 1);
-    return copy;
+    return ForProbe(executor.ModelAt(spec.model));
   });
   borrowed.Run(spec, 0, {});
-  double rate = 0;
   const auto record = ledger.Read(RunId(spec));
-  if (record && record->steps > 0) {
-    // The first step also prepares kernels; others may have been held up.
-    const double fastest =
-        *std::min_element(record->step_seconds.begin(), record->step_seconds.end());
-    rate = record->flops_per_token * static_cast<double>(record->tokens) /
-           static_cast<double>(record->steps) / fastest;
-  }
   std::error_code ignored;
   fs::remove_all(probe, ignored);
-  return rate;
+  return record ? RateOf(*record) : 0;
 }
 
 std::string SectionPath(const std::string& dir, const Experiment& experiment) {
@@ -121,7 +132,9 @@ PlannedCost CostOf(const StudyPlan& plan, const SweepSettings& sweep, const Ledg
     if (flops > most) largest = &spec;
     most = std::max(most, flops);
   }
-  cost.flops_per_second = RateOfFinished(ledger);
+  const bool rewards = !runs.empty() && runs.front().rewards.has_value();
+  cost.at_most = rewards;
+  cost.flops_per_second = RateOfFinished(ledger, rewards);
   cost.measured = "measured in the finished runs";
   if (cost.flops_per_second == 0 && largest != nullptr) {
     cost.flops_per_second = ProbeRate(*largest, ledger.dir(), executor);
@@ -136,7 +149,8 @@ std::string CostText(const PlannedCost& cost, int jobs) {
   if (cost.finished > 0) text += fmt::format(", {} of them finished", cost.finished);
   if (cost.flops > 0 && cost.flops_per_second > 0) {
     text +=
-        fmt::format("; {}FLOP to come, about {} at {}FLOP/s a process ({}), {} process{}",
+        fmt::format("; {}{}FLOP to come, about {} at {}FLOP/s a process ({}), {} process{}",
+                    cost.at_most ? "if every completion had max_tokens " : "",
                     ShortCount(cost.flops), HumanDuration(cost.Seconds(jobs)),
                     ShortCount(cost.flops_per_second), cost.measured, jobs, jobs == 1 ? "" : "es");
   }

@@ -21,6 +21,7 @@ struct PlannedCost {
   double flops = 0;             // of the runs that are left, evaluation included
   double flops_per_second = 0;  // of one process
   std::string measured;         // where that was taken from
+  bool at_most = false;         // completions are taken at max_tokens
   double Seconds(int jobs) const { return flops / flops_per_second / jobs; }
 };
 

@@ -5,6 +5,8 @@
 #include <set>
 #include <tuple>
 
+#include "study/measure.h"
+
 namespace lorikeet {
 namespace {
 
@@ -119,8 +121,7 @@ Optimum OptimumAt(const Sweep& sweep, int64_t step) {
   for (const double mean : by_rate.means) {
     if (OrWorst(mean) < OrWorst(best)) best = mean;
   }
-  constexpr double kShare = 0.01;
-  const double bound = best + kShare * (before.means.front() - best);
+  const double bound = MeasureOf(sweep.spec).GoodCost(best, before.means.front());
   for (size_t i = 0; i < by_rate.rates.size(); ++i) {
     if (!(by_rate.means[i] <= bound)) continue;
     if (std::isnan(optimum.low_rate)) optimum.low_rate = by_rate.rates[i];

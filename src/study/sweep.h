@@ -39,12 +39,13 @@ std::vector<Sweep> GroupRuns(std::span<const RunRecord> records);
 struct Optimum {
   bool bracketed = false;                 // no seed has its best rate at the grid's edge
   Interval rate;                          // of the parabola in log10 of the rate
-  Interval loss;                          // the lowest that was measured
+  Interval loss;                          // the lowest that was measured (RunRecord::LossAt)
   std::vector<double> log_rates, losses;  // of each seed, in order of Sweep::Seeds
-  // The rates whose mean loss is within a hundredth of the way back to the untrained model's.
+  // The rates whose mean loss is within a hundredth of the way back to the untrained model's; with
+  // rewards, whose mean reward is within a twentieth of the best one.
   double low_rate = kUnknown, high_rate = kUnknown;
 };
-// By held-out loss at a step.
+// By RunRecord::LossAt a step.
 Optimum OptimumAt(const Sweep& sweep, int64_t step);
 
 // By rate, the mean over seeds, and the standard deviation.

@@ -1,0 +1,36 @@
+// What the report of `study rl` shows, and the figures of runs that it speaks of.
+#pragma once
+#include <span>
+#include <string>
+#include <vector>
+
+#include "study/good_band.h"
+#include "study/report.h"
+#include "study/sweep.h"
+
+namespace lorikeet {
+
+struct RewardData {
+  std::vector<Sweep> sweeps;
+  const Sweep* full = nullptr;
+  std::vector<const Sweep*> lora;  // by rank
+  int64_t steps = 0;
+};
+
+// The records must outlive it.
+RewardData ArrangeRewards(std::span<const RunRecord> records);
+
+// The highest that was measured, over seeds.
+Interval RewardOf(const Sweep& sweep, int64_t step);
+// Shares of the held-out problems that runs solve greedily. A diverged one answers nothing.
+std::vector<double> SolvedBy(std::span<const RunRecord* const> runs, int64_t step);
+// It ended so (rl/rl_watch.h).
+bool RanAway(const RunRecord& run);
+
+std::string ShareText(std::span<const double> shares);  // "88.3 % (85.1 to 91.5)"
+std::string WidthText(const GoodBand& band);            // "at least 4.1 (3.9 to 4.4)"
+
+std::vector<Figure> RewardFigures(const RewardData& data);
+Table RewardOptima(const RewardData& data);
+
+}  // namespace lorikeet

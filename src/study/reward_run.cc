@@ -1,0 +1,110 @@
+#include "study/reward_run.h"
+
+#include <algorithm>
+
+#include "model/engine_info.h"
+#include "rl/grader.h"
+#include "rl/rl_loop.h"
+#include "train/checkpoint.h"
+#include "train/run_settings.h"
+
+namespace lorikeet {
+namespace {
+
+// Prompts that training will ask for: some are thrown away where groups without signal are.
+int64_t PromptsOf(const RunSpec& spec) {
+  return spec.steps * spec.batch_size * GetObjective(spec.rewards->objective).UsualRounds();
+}
+
+RlConfig ConfigOf(const RunSpec& spec, const std::string& dir, int64_t save_steps) {
+  const RewardSpec& rewards = *spec.rewards;
+  RlConfig config;
+  config.update.objective = GetObjective(rewards.objective);
+  config.update.objective.loss.temperature = rewards.temperature;
+  config.update.optim = spec.optim;
+  config.groups_per_step = spec.batch_size;
+  config.group_size = rewards.group_size;
+  config.max_steps = spec.steps;
+  config.max_tokens = rewards.max_tokens;
+  config.max_rounds = config.update.objective.UsualRounds();
+  config.overlong_buffer = config.update.objective.UsualOverlongBuffer(rewards.max_tokens);
+  config.seed = spec.seed;
+  config.learning_rate = spec.learning_rate;
+  config.eval_at = spec.eval_at;
+  config.output_dir = dir;
+  config.keep_result = false;
+  config.save_steps = save_steps;
+  config.save_total_limit = 1;
+  config.tensorboard = false;
+  config.settings = {{"run", RunId(spec)}};
+  return config;
+}
+
+int64_t LongestPromptOf(const RunSpec& spec, const StudyProblems& problems) {
+  if (spec.rewards->max_prompt_tokens > 0) return spec.rewards->max_prompt_tokens;
+  return LongestPrompt(problems.Writer(), problems.source.OfSeed(spec.seed), PromptsOf(spec));
+}
+
+}  // namespace
+
+std::string FingerprintOf(const StudyProblems& problems, std::span<const Problem> heldout) {
+  constexpr int64_t kSome = 64;
+  constexpr uint64_t kSeed = 0;  // of no run in particular
+  std::vector<std::string> texts = {std::to_string(kGraderVersion)};
+  texts.insert(texts.end(), problems.stop_strings.begin(), problems.stop_strings.end());
+  const PromptWriter writer = problems.Writer();
+  const auto add = [&](const Problem& problem) {
+    Group group = writer.Write(problem);
+    texts.push_back(std::move(group.prompt_text));
+    texts.push_back(problem.grader + "\n" + problem.answer + "\n" + problem.data.dump());
+  };
+  for (const Problem& problem : problems.source.rows()) add(problem);
+  for (const Problem& problem : heldout) add(problem);
+  if (problems.source.generated()) {
+    const auto at = problems.source.OfSeed(kSeed);
+    for (int64_t i = 0; i < kSome; ++i) add(at(i));
+  }
+  return FingerprintOf(std::span<const std::string>(texts));
+}
+
+double MeanPrompt(const StudyProblems& problems, std::span<const Problem> some) {
+  const PromptWriter writer = problems.Writer();
+  double tokens = 0;
+  for (const Problem& problem : some) {
+    tokens += static_cast<double>(writer.Write(problem).prompt.size());
+  }
+  return some.empty() ? 0 : tokens / static_cast<double>(some.size());
+}
+
+int64_t LongestSequence(const RunSpec& spec, const StudyProblems& problems,
+                        std::span<const Problem> heldout) {
+  return std::max(LongestPromptOf(spec, problems), LongestPrompt(problems.Writer(), heldout)) +
+         spec.rewards->max_tokens;
+}
+
+GeneratorLimits SamplingLimits(const RunSpec& spec, int64_t longest) {
+  constexpr int64_t kMostSlots = 64;
+  return {.slots = std::min(spec.batch_size * spec.rewards->group_size, kMostSlots),
+          .capacity = longest};
+}
+
+bool TrainOnRewards(const RunSpec& spec, const StudyProblems& problems,
+                    const std::vector<Problem>& heldout, TrainingRun& run, const std::string& dir,
+                    int64_t save_steps, const std::function<bool()>& stop) {
+  RlConfig config = ConfigOf(spec, dir, save_steps);
+  config.max_prompt_tokens = LongestPromptOf(spec, problems);
+  config.stop_tokens = StopTokensOf(problems.text, run.model().config().vocab_size);
+  config.update.exact = CheckRowBits(run.model().compute()).ok;
+  if (!ListCheckpoints(dir).empty()) config.resume_from = LatestCheckpoint(dir);
+  const int64_t longest =
+      std::max(config.max_prompt_tokens, LongestPrompt(problems.Writer(), heldout)) +
+      config.max_tokens;
+  Generator generator(run.model(), run.adapter(), SamplingLimits(spec, longest));
+  RlHooks hooks;
+  hooks.problem = problems.source.OfSeed(spec.seed);
+  hooks.heldout = heldout;
+  hooks.stop_requested = stop;
+  return !TrainRl(run, generator, problems.Writer(), config, hooks).interrupted;
+}
+
+}  // namespace lorikeet
