@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <numeric>
 #include <sstream>
 
 #include "core/args.h"
@@ -45,18 +46,39 @@ StudyModel ForProbe(const StudyModel& model) {
   return copy;
 }
 
+// Of each step of a run, sampling included.
+std::vector<double> StepFlops(const RunRecord& record) {
+  if (!record.spec.rewards) {
+    return std::vector<double>(record.step_seconds.size(),
+                               record.TrainFlops() / static_cast<double>(record.steps));
+  }
+  const double prompts =
+      record.facts.value("prompt_tokens", 0.0) * static_cast<double>(record.spec.batch_size);
+  std::vector<double> sampled;
+  for (const RewardStep& step : record.reward_steps) {
+    sampled.push_back(static_cast<double>(step.sampled_tokens) + prompts);
+  }
+  const double all = std::accumulate(sampled.begin(), sampled.end(), 0.0);
+  for (size_t i = 0; i < sampled.size(); ++i) {
+    const auto trained = static_cast<double>(record.reward_steps[i].trained_tokens);
+    sampled[i] = record.flops_per_token * trained + record.sampling_flops * sampled[i] / all;
+  }
+  return sampled;
+}
+
+// Of the fastest step: the first one also prepares kernels, and others may have been held up.
 double RateOf(const RunRecord& record) {
-  if (record.steps == 0) return 0;
-  // Steps with rewards differ in what they sample and train.
-  if (record.spec.rewards) return record.TrainFlops() / record.TrainSeconds();
-  // The first step also prepares kernels; others may have been held up.
-  const double fastest = *std::min_element(record.step_seconds.begin(), record.step_seconds.end());
-  return record.TrainFlops() / static_cast<double>(record.steps) / fastest;
+  double rate = 0;
+  const std::vector<double> flops = StepFlops(record);
+  for (size_t i = 0; i < flops.size(); ++i) {
+    if (record.step_seconds[i] > 0) rate = std::max(rate, flops[i] / record.step_seconds[i]);
+  }
+  return rate;
 }
 
 // A run of a few steps in a ledger of its own.
 double ProbeRate(RunSpec spec, const std::string& dir, Executor& executor) {
-  constexpr int64_t kSteps = 4, kRewardSteps = 2;
+  constexpr int64_t kSteps = 4, kRewardSteps = 3;
   spec.steps = spec.rewards ? kRewardSteps : kSteps;
   spec.eval_at.clear();
   const std::string probe = dir + fmt::format("/probe-{}", getpid());
