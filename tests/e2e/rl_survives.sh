@@ -11,29 +11,8 @@ export OMP_NUM_THREADS=2
 
 . "$(dirname "$0")/survive.sh"
 
-# The tiny model as a chat model: a token each for letters, digits, the space (U+0120) and the line break (U+010A).
-mkdir "$work/model"
-cp "$golden/config.json" "$golden/model.safetensors" "$work/model"
-letters='a b c d e f g h i j k l m n o p q r s t u v w x y z 0 1 2 3 4 5 6 7 8 9 \u0120 \u010a'
-id=0
-vocab=$(for letter in $letters; do printf '"%s":%d,' "$letter" $((id++)); done)
-cat >"$work/model/tokenizer.json" <<END
-{"version":"1.0","truncation":null,"padding":null,"normalizer":null,"post_processor":null,
- "added_tokens":[
-  {"id":38,"content":"<start>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},
-  {"id":39,"content":"<end>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}],
- "pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true},
- "decoder":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true},
- "model":{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":null,"end_of_word_suffix":null,
-  "fuse_unk":false,"byte_fallback":false,"ignore_merges":false,"vocab":{${vocab%,}},"merges":[]}}
-END
-cat >"$work/model/tokenizer_config.json" <<'END'
-{"eos_token":"<end>","chat_template":"{% for m in messages %}{{ '<start>' + m['role'] + '\n' + m['content'] + '<end>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<start>assistant\n' }}{% endif %}"}
-END
-# Some prompts are too long and passed over.
-awk 'BEGIN { for (i = 0; i < 30; ++i) {
-  printf "{\"prompt\":\"say %d%s\",\"answer\":\"[a-h]\"}\n", i, i % 7 == 3 ? " or else something" : "" } }' \
-  >"$work/problems.jsonl"
+tiny_chat_model "$golden" "$work/model"
+tiny_problems "$work/problems.jsonl"
 
 # run OUT ARG...: enough steps that a signal finds it training. Updates lag and groups without signal are replaced.
 run() {
