@@ -15,7 +15,7 @@ or killed, the same command goes on where it was.
   PART...      only these of: base law moe smollm2 rewards advise (default: all)
   --quick      a smaller base model, two seeds, the experiments lr and rank; under 15 minutes, into out/study_quick;
                docs/study/ stays as it is
-  --jobs N     runs at the same time (default: one per core); those of SmolLM2 are made one at a time, on all cores
+  --jobs N     runs at the same time, each on its share of the cores (default: one per core)
   --dry-run    say what each part would cost, and stop
 
 Missing Debian packages are installed (as root or with sudo).
@@ -98,7 +98,7 @@ base() {
   study out/study/base lr "${grid[@]}" "${all[@]}" --ranks 1,2,4,8,16,128 --steps 300 --short-steps 30
   study out/study/base rank "${grid[@]}" "${all[@]}" --ranks 1,2,4,8,16,128 --steps 300 --short-steps 30
   study out/study/base layers "${grid[@]}" --ranks 16 --steps 150
-  study out/study/base batch "${grid[@]}" "${all[@]}" --ranks 8,64 --batch-sizes 8,32,128 --examples 2560
+  study out/study/base batch "${grid[@]}" "${all[@]}" --ranks 8,64 --batch-sizes 8,32,128 --examples 2560 --eval-points 4
   study out/study/base invariance "${model[@]}" --ranks 1,4,16,64 --dtype f32
   study out/study/base cost "${model[@]}" --ranks 1,16,128 --jobs 1
   study out/study/base capacity "${model[@]}" --learning-rate 4.64e-3 --full-learning-rate 2.15e-3 --lr-points 4 \
@@ -127,13 +127,14 @@ pairs=(--data out/study/words/train.jsonl --eval-data out/study/words/heldout.js
 
 smollm2() {
   need_smollm2
-  local grid=(--model "$smollm2" "${pairs[@]}" --batch-size 8 --eval-points 6 --seeds 3)
+  local grid=(--model "$smollm2" "${pairs[@]}" --batch-size 8 --eval-points 6 --seeds 3 --jobs "$jobs")
   study out/study/smollm2 lr "${grid[@]}" --ranks 1,16,128 --steps 60 --short-steps 12
   study out/study/smollm2 layers "${grid[@]}" --ranks 16 --steps 60
 }
 rewards() {
   need_smollm2
-  study out/study/rewards rl --model "$smollm2" --task sort_numbers --difficulty 2 --ranks 1,16 --seeds 3 --steps 30
+  study out/study/rewards rl --model "$smollm2" --task sort_numbers --difficulty 2 --ranks 1,16 --seeds 3 --steps 30 \
+    --max-tokens 20 --lr-points 4 --jobs "$jobs"
 }
 
 # The advice for two sets of data, and a run as advised beside one with a usual default: rank 8 on attention, 2e-4.
@@ -144,7 +145,7 @@ advise() {
     data=out/study/words/$([ $name = words ] && echo train || echo fifty).jsonl
     study "out/study/advice_$name" advise --model "$smollm2" --data "$data" \
       --eval-data out/study/words/heldout.jsonl --eval-examples 40 --lr-points 4 --steps 40 \
-      --batch-size 8 --seeds 2
+      --batch-size 8 --seeds 2 --jobs "$jobs"
     if [ -n "$dry_run" ]; then continue; fi
     for seed in 1 2 3; do
       compared "advised_$name-$seed" "$data" "$seed" --config "out/study/advice_$name/advise/sft.yaml"
