@@ -74,31 +74,31 @@ study() {
   "$lorikeet" study "$name" --output-dir "$folder" $dry_run "$@"
 }
 
+# Where first sweeps found the optima of models this narrow. A grid whose best rate is at an edge is extended all the
+# same; beginning in the middle saves the runs that extend it.
+rates=(--learning-rate 2.15e-3 --full-learning-rate 1e-3 --lr-points 4)
+# The article's adapters are on the head too: its counts of parameters say so.
+all=(--target-modules all-linear,lm_head)
+
 if [ -n "$quick" ]; then
   if [ ! -s "$corpus/wordnet/train.jsonl" ]; then tools/corpus.sh "$corpus"; fi
   tools/base_models.sh --lorikeet "$lorikeet" --out out/study_quick/base --corpus "$corpus" --steps 1000 64
   for name in lr rank; do
-    study out/study_quick/runs "$name" --model out/study_quick/base/w64 "${words[@]}" --ranks 1,4,16,64 --steps 120 \
-      --short-steps 12 --seeds 2 --jobs "$jobs"
+    study out/study_quick/runs "$name" --model out/study_quick/base/w64 "${words[@]}" "${rates[@]}" "${all[@]}" \
+      --ranks 1,4,16,64 --steps 150 --short-steps 15 --seeds 2 --jobs "$jobs"
   done
   exit 0
 fi
-
-# Where first sweeps found the optima of models this narrow. A grid whose best rate is at an edge is extended all the
-# same; beginning in the middle saves the runs that extend it.
-rates=(--learning-rate 2.15e-3 --full-learning-rate 1e-3 --lr-points 4)
 
 # Small models are trained one to a core.
 base() {
   bases 128
   local model=(--model out/base/w128 "${words[@]}" --seeds 3 --jobs "$jobs")
   local grid=("${model[@]}" "${rates[@]}")
-  # The article's adapters are on the head too: its counts of parameters say so.
-  local all=(--target-modules all-linear,lm_head)
   study out/study/base lr "${grid[@]}" "${all[@]}" --ranks 1,2,4,8,16,128 --steps 300 --short-steps 30
   study out/study/base rank "${grid[@]}" "${all[@]}" --ranks 1,2,4,8,16,128 --steps 300 --short-steps 30
   study out/study/base layers "${grid[@]}" --ranks 16 --steps 150
-  study out/study/base batch "${grid[@]}" "${all[@]}" --ranks 8,64 --batch-sizes 8,32,128 --examples 2560 --eval-points 4
+  study out/study/base batch "${grid[@]}" "${all[@]}" --ranks 8,64 --batch-sizes 4,16,64 --examples 1280 --eval-points 4
   study out/study/base invariance "${model[@]}" --ranks 1,4,16,64 --dtype f32
   study out/study/base cost "${model[@]}" --ranks 1,16,128 --jobs 1
   study out/study/base capacity "${model[@]}" --learning-rate 4.64e-3 --full-learning-rate 2.15e-3 --lr-points 4 \
@@ -106,8 +106,8 @@ base() {
 }
 law() {
   bases 64 96 128
-  study out/study/law law --model out/base/w64,out/base/w96,out/base/w128 "${words[@]}" "${rates[@]}" \
-    --target-modules all-linear,lm_head --ranks 32 --steps 150 --seeds 3 --jobs "$jobs"
+  study out/study/law law --model out/base/w64,out/base/w96,out/base/w128 "${words[@]}" "${rates[@]}" "${all[@]}" \
+    --ranks 32 --steps 150 --seeds 3 --jobs "$jobs"
 }
 moe() {
   bases 64_moe
@@ -145,7 +145,7 @@ advise() {
     data=out/study/words/$([ $name = words ] && echo train || echo fifty).jsonl
     study "out/study/advice_$name" advise --model "$smollm2" --data "$data" \
       --eval-data out/study/words/heldout.jsonl --eval-examples 40 --lr-points 4 --steps 40 \
-      --batch-size 8 --seeds 2 --jobs "$jobs"
+      --batch-size 8 --seeds 2 --jobs "$jobs" $([ $name = words ] || echo --learning-rate 1e-3)
     if [ -n "$dry_run" ]; then continue; fi
     for seed in 1 2 3; do
       compared "advised_$name-$seed" "$data" "$seed" --config "out/study/advice_$name/advise/sft.yaml"
