@@ -147,7 +147,7 @@ advise() {
       --eval-data out/study/words/heldout.jsonl --eval-examples 40 --lr-points 4 --steps 40 \
       --batch-size 8 --seeds 2 --jobs "$jobs" $([ $name = words ] || echo --learning-rate 1e-3)
     if [ -n "$dry_run" ]; then continue; fi
-    for seed in 1 2 3; do
+    for seed in 1 2; do
       compared "advised_$name-$seed" "$data" "$seed" --config "out/study/advice_$name/advise/sft.yaml"
       compared "usual_$name-$seed" "$data" "$seed" --lora-r 8 --target-modules attention --learning-rate 2e-4 \
         --batch-size "$(sed -n 's/^batch_size: //p' "out/study/advice_$name/advise/sft.yaml")" \
