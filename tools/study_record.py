@@ -85,7 +85,8 @@ def compared(folder):
 def table_of_compared(runs):
     lines = ["", "| data | run | rank | modules | rate | batch | steps | held-out loss: before | after, by seed | mean |",
              "|---|---|--:|---|--:|--:|--:|--:|---|--:|"]
-    for name in dict.fromkeys(run.rsplit("-", 1)[0] for run in runs):
+    names = dict.fromkeys(run.rsplit("-", 1)[0] for run in runs)
+    for name in sorted(names, key=lambda name: name.split("_")[::-1]):
         of_seeds = [run for key, run in runs.items() if key.rsplit("-", 1)[0] == name]
         settings = of_seeds[0]["settings"]
         after = [run["after"] for run in of_seeds]
