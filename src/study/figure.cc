@@ -208,7 +208,7 @@ std::string PlotLines(const Figure& figure, const Range& range) {
 // Labels of a logarithmic axis of a few decades, which powers of ten alone would hardly label:
 // these digits of each; "" for a wider one.
 std::string TicsBetweenPowers(char axis, const Range& range, std::span<const int> digits) {
-  constexpr double kFewDecades = 50;
+  constexpr double kFewDecades = 120;
   if (range.high() > kFewDecades * range.low()) return "";
   std::vector<std::string> tics;
   for (int k = static_cast<int>(std::floor(std::log10(range.low())));
