@@ -150,8 +150,6 @@ bool TrainOnExamples(const RunSpec& spec, const StudyModel& model, TrainingRun& 
   }
   const SftResult result = TrainSft(run, train, heldout, config, hooks);
   record->steps = result.steps;
-  record->tokens = result.tokens;
-  record->trained_tokens = result.trained_tokens;
   return !result.interrupted;
 }
 
@@ -263,8 +261,8 @@ bool Executor::Run(const RunSpec& spec, int64_t save_steps, const std::function<
     record.why = e.what();
     record.steps = run->optim_steps();
   }
+  ledger_.ReadMetrics(record.id, &record);
   if (spec.rewards) {
-    ledger_.ReadMetrics(record.id, &record);
     CountWork(spec, model, &record);
     record.facts = FactsOf(spec, model, {});
   }

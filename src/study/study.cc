@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <numeric>
+#include <set>
 #include <sstream>
 
 #include "core/args.h"
@@ -128,8 +129,9 @@ SweepSettings SweepOf(const StudySettings& settings) {
 int64_t MemoryOf(const StudyPlan& plan, const SweepSettings& sweep, const Ledger& ledger,
                  Executor& executor) {
   int64_t most = 0;
+  std::set<std::string> seen;  // conditions: rate and seed take no memory
   for (const RunSpec& spec : FirstRuns(plan, sweep)) {
-    if (!ledger.Has(RunId(spec))) {
+    if (!ledger.Has(RunId(spec)) && seen.insert(spec.model + ConditionKey(spec)).second) {
       most = std::max(most, MemoryOf(spec, executor.ModelAt(spec.model)));
     }
   }
