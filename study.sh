@@ -12,7 +12,7 @@ Makes small base models, runs the experiments of "LoRA Without Regret" on them a
 docs/study/ anew: reports, raw runs, the table of claims. Hours on 2 cores. What is finished is not done again; stopped
 or killed, the same command goes on where it was.
 
-  PART...      only these of: base law moe smollm2 rewards advise (default: all)
+  PART...      only these of: base longer law moe smollm2 rewards advise (default: all)
   --quick      a smaller base model, two seeds, the experiments lr and rank, into out/study_quick; docs/study/ stays
                as it is
   --jobs N     runs at the same time, each on its share of the cores (default: one per core)
@@ -33,7 +33,7 @@ while [ $# -gt 0 ]; do
       ;;
     --dry-run) dry_run=--dry-run ;;
     -h | --help) usage; exit 0 ;;
-    base | law | moe | smollm2 | rewards | advise) parts="$parts $1" ;;
+    base | longer | law | moe | smollm2 | rewards | advise) parts="$parts $1" ;;
     *) echo "study.sh: unknown option or part '$1'; ./study.sh --help lists them" >&2; exit 2 ;;
   esac
   shift
@@ -104,6 +104,15 @@ base() {
   study out/study/base capacity "${model[@]}" --learning-rate 4.64e-3 --full-learning-rate 2.15e-3 --lr-points 4 \
     --ranks 1,2,4 --steps 600 --batch-size 64
 }
+# The same width pretrained five times as long: what of `base` is due to a model that is far from finished?
+longer() {
+  bases 128_longer
+  local grid=(--model out/base/w128_longer "${words[@]}" --seeds 3 --jobs "$jobs" "${rates[@]}")
+  study out/study/base_longer lr "${grid[@]}" "${all[@]}" --ranks 1,4,16,128 --steps 300 --short-steps 30 \
+    --schedules constant,linear
+  study out/study/base_longer rank "${grid[@]}" "${all[@]}" --ranks 1,4,16,128 --steps 300 --short-steps 30
+  study out/study/base_longer layers "${grid[@]}" --ranks 16 --steps 150
+}
 law() {
   bases 64 96 128
   study out/study/law law --model out/base/w64,out/base/w96,out/base/w128 "${words[@]}" "${rates[@]}" "${all[@]}" \
@@ -123,18 +132,22 @@ need_smollm2() {
     head -n 50 out/study/words/train.jsonl >out/study/words/fifty.jsonl
   fi
 }
-pairs=(--data out/study/words/train.jsonl --eval-data out/study/words/heldout.jsonl --eval-examples 80)
+pairs=(--data out/study/words/train.jsonl --eval-data out/study/words/heldout.jsonl --eval-examples 48)
 
 smollm2() {
   need_smollm2
-  local grid=(--model "$smollm2" "${pairs[@]}" --batch-size 8 --eval-points 6 --seeds 3 --jobs "$jobs")
-  study out/study/smollm2 lr "${grid[@]}" --ranks 1,16,128 --steps 60 --short-steps 12
-  study out/study/smollm2 layers "${grid[@]}" --ranks 16 --steps 60
+  # About the optima that the advice found.
+  local grid=(--model "$smollm2" "${pairs[@]}" --learning-rate 5.9e-4 --full-learning-rate 6.6e-5 --lr-points 3
+    --batch-size 8 --eval-points 5 --seeds 3 --jobs "$jobs")
+  study out/study/smollm2 lr "${grid[@]}" --ranks 1,16,128 --steps 48 --short-steps 12
+  study out/study/smollm2 layers "${grid[@]}" --ranks 16 --steps 48
+  study out/study/smollm2 cost --model "$smollm2" "${pairs[@]}" --ranks 1,16,128 --batch-size 32 --steps 10 --seeds 3 \
+    --jobs 1
 }
 rewards() {
   need_smollm2
-  study out/study/rewards rl --model "$smollm2" --task sort_numbers --difficulty 2 --ranks 1,16 --seeds 3 --steps 30 \
-    --max-tokens 20 --lr-points 4 --jobs "$jobs"
+  study out/study/rewards rl --model "$smollm2" --task sort_numbers --difficulty 3 --ranks 1,16 --seeds 3 --steps 24 \
+    --max-tokens 20 --learning-rate 3.2e-4 --full-learning-rate 3.2e-5 --lr-points 3 --jobs "$jobs"
 }
 
 # The advice for two sets of data, and a run as advised beside one with a usual default: rank 8 on attention, 2e-4.
@@ -164,9 +177,9 @@ compared() {
     --output-dir "$dir" --overwrite-output-dir --report-to none "$@"
 }
 
-for part in ${parts:-base law moe smollm2 rewards advise}; do "$part"; done
+for part in ${parts:-base longer law moe smollm2 rewards advise}; do "$part"; done
 if [ -n "$dry_run" ] || [ -n "$parts" ]; then exit 0; fi
-tools/study_record.py pack out/study/base out/study/law out/study/moe out/study/smollm2 out/study/rewards \
+tools/study_record.py pack out/study/base out/study/base_longer out/study/law out/study/moe out/study/smollm2 out/study/rewards \
   out/study/advice_words out/study/advice_fifty
 tools/study_record.py compared out/study/compared
 tools/study_record.py write --lorikeet "$lorikeet"

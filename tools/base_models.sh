@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The small base models of docs/pretrain.md, from nothing: corpus, then one model a width, all with one recipe.
 #   tools/base_models.sh [--lorikeet BIN] [--out DIR] [--corpus DIR] [--steps N] [WIDTH...]
-# WIDTH of 64 96 128 192 256 (default: all, the narrow ones first), or 64_moe, a mixture of experts of width 64. What is
-# done is not done again, and a model that was stopped goes on where it stood: a run killed halfway is started again with
-# the same words. --steps trains shorter than the recipe; --corpus is where the text is, or will be (default:
-# DIR/corpus). Threads as OMP_NUM_THREADS says.
+# WIDTH of 64 96 128 192 256 (default: all, the narrow ones first), 64_moe, a mixture of experts of width 64, or
+# 128_longer, width 128 for five times as many steps. What is done is not done again, and a model that was stopped goes
+# on where it stood: a run killed halfway is started again with the same words. --steps trains for another number of
+# steps; --corpus is where the text is, or will be (default: DIR/corpus). Threads as OMP_NUM_THREADS says.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
       shift
       ;;
     -h | --help) usage; exit 0 ;;
-    64 | 96 | 128 | 192 | 256 | 64_moe) widths="$widths $1" ;;
+    64 | 96 | 128 | 192 | 256 | 64_moe | 128_longer) widths="$widths $1" ;;
     *) echo "base_models.sh: '$1' is no width that there is a shape for; --help says more" >&2; exit 2 ;;
   esac
   shift
@@ -47,7 +47,8 @@ for width in ${widths:-64 96 128 192 256}; do
     continue
   fi
   # --resume begins anew where there is no checkpoint yet.
-  "$lorikeet" pretrain --config examples/pretrain/base.yaml --config_name "examples/pretrain/w$width.json" \
+  if [ "$width" = 128_longer ]; then length=${steps:-12500}; else length=$steps; fi
+  "$lorikeet" pretrain --config examples/pretrain/base.yaml --config_name "examples/pretrain/w${width%_longer}.json" \
     --data "$corpus/train.jsonl" --eval_data "$corpus/heldout.jsonl" --output_dir "$dir" --resume \
-    ${steps:+--max_steps "$steps"}
+    ${length:+--max_steps "$length"}
 done
