@@ -85,7 +85,7 @@ if [ -n "$quick" ]; then
   tools/base_models.sh --lorikeet "$lorikeet" --out out/study_quick/base --corpus "$corpus" --steps 1000 64
   for name in lr rank; do
     study out/study_quick/runs "$name" --model out/study_quick/base/w64 "${words[@]}" "${rates[@]}" "${all[@]}" \
-      --ranks 1,4,16,64 --steps 150 --short-steps 15 --seeds 2 --jobs "$jobs"
+      --ranks 1,4,16,64 --steps 150 --short-steps 15 --seeds 3 --jobs "$jobs"
   done
   exit 0
 fi

@@ -172,7 +172,27 @@ bool FitAsBands(const Figure& figure, const Range& range) {
   });
 }
 
+// " on MODULES" at the end of labels, where all that have it have the same: said once, as the
+// legend's title. "" where there is nothing to save.
+std::string SharedEnding(const Figure& figure) {
+  std::string shared;
+  int count = 0;
+  for (const Series& s : figure.series) {
+    const size_t at = s.label.find(" on ");
+    if (!Drawable(s) || at == std::string::npos) continue;
+    if (count++ > 0 && s.label.substr(at) != shared) return "";
+    shared = s.label.substr(at);
+  }
+  return count > 1 ? shared : "";
+}
+
+std::string WithoutEnding(const std::string& label, const std::string& ending) {
+  const bool has = !ending.empty() && label.ends_with(ending);
+  return label.substr(0, label.size() - (has ? ending.size() : 0));
+}
+
 std::string PlotLines(const Figure& figure, const Range& range) {
+  const std::string ending = SharedEnding(figure);
   std::vector<std::string> parts;
   const bool bands = FitAsBands(figure, range);
   for (size_t i = 0; i < figure.series.size(); ++i) {
@@ -198,7 +218,7 @@ std::string PlotLines(const Figure& figure, const Range& range) {
                                 s.dashed ? 2
                                 : again  ? 3
                                          : 1,
-                                points, Quoted(s.label)));
+                                points, Quoted(WithoutEnding(s.label, ending))));
   }
   std::string text = "plot ";
   for (size_t i = 0; i < parts.size(); ++i) text += (i > 0 ? ", \\\n  " : "") + parts[i];
@@ -262,6 +282,9 @@ std::string Script(const Figure& figure, const std::string& base) {
       "set grid lc rgb \"#e4e4e4\" lt 1\nset key outside right top vertical Left reverse samplen 2 "
       "noenhanced\nset bmargin 4\n",
       Quoted(figure.title), Quoted(figure.xlabel), Quoted(figure.ylabel));
+  if (const std::string ending = SharedEnding(figure); !ending.empty()) {
+    text += fmt::format("set key title {} left\n", Quoted(ending.substr(1)));
+  }
   text += XAxis(figure);
   const Range range = YRange(figure);
   text += YAxis(figure, range);

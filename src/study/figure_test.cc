@@ -48,6 +48,24 @@ TEST(SlowFigure, SeriesOfOneColourDifferInTheirLines) {
   EXPECT_THAT(DrawFigure(figure, folder.path()), HasSubstr("stroke-dasharray"));
 }
 
+TEST(SlowFigure, ModulesThatAllLabelsShareAreSaidOnce) {
+  if (!HaveGnuplot()) GTEST_SKIP() << "gnuplot is not installed";
+  const TemporaryFolder folder("study");
+  Figure figure = Example();
+  figure.series = {figure.series.front(), figure.series.front(), figure.series.front()};
+  figure.series[0].label = "full";
+  figure.series[1].label = "rank 1 on mlp";
+  figure.series[2].label = "rank 2 on mlp";
+  std::string svg = DrawFigure(figure, folder.path());
+  EXPECT_THAT(svg, HasSubstr("<text>on mlp</text>"));
+  EXPECT_THAT(svg, Not(HasSubstr("rank 1 on mlp")));
+  EXPECT_THAT(svg, HasSubstr("rank 1"));
+  EXPECT_THAT(FigureCsv(figure), HasSubstr("rank 1 on mlp"));
+  figure.series[2].label = "rank 2 on attention";
+  svg = DrawFigure(figure, folder.path());
+  EXPECT_THAT(svg, HasSubstr("rank 1 on mlp"));
+}
+
 TEST(SlowFigure, AFewDecadesAreLabelledBetweenPowersOfTen) {
   if (!HaveGnuplot()) GTEST_SKIP() << "gnuplot is not installed";
   const TemporaryFolder folder("study");
