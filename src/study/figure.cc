@@ -283,7 +283,7 @@ std::string Script(const Figure& figure, const std::string& base) {
       "noenhanced\nset bmargin 4\n",
       Quoted(figure.title), Quoted(figure.xlabel), Quoted(figure.ylabel));
   if (const std::string ending = SharedEnding(figure); !ending.empty()) {
-    text += fmt::format("set key title {} left\n", Quoted(ending.substr(1)));
+    text += fmt::format("set key title {} left\n", Quoted("adapters" + ending));
   }
   text += XAxis(figure);
   const Range range = YRange(figure);

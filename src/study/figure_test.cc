@@ -57,7 +57,7 @@ TEST(SlowFigure, ModulesThatAllLabelsShareAreSaidOnce) {
   figure.series[1].label = "rank 1 on mlp";
   figure.series[2].label = "rank 2 on mlp";
   std::string svg = DrawFigure(figure, folder.path());
-  EXPECT_THAT(svg, HasSubstr("<text>on mlp</text>"));
+  EXPECT_THAT(svg, HasSubstr("<text>adapters on mlp</text>"));
   EXPECT_THAT(svg, Not(HasSubstr("rank 1 on mlp")));
   EXPECT_THAT(svg, HasSubstr("rank 1"));
   EXPECT_THAT(FigureCsv(figure), HasSubstr("rank 1 on mlp"));
