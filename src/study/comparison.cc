@@ -93,6 +93,11 @@ int ShadeOf(const Sweep& sweep, std::span<const Sweep* const> among) {
                           : static_cast<int>(100 * at / static_cast<int64_t>(ranks.size() - 1));
 }
 
+std::string ConditionName(const Sweep& sweep) {
+  const std::string method = sweep.spec.MethodName();
+  return sweep.spec.schedule == "constant" ? method : method + ", " + sweep.spec.schedule;
+}
+
 Table OptimumTable(const std::string& name, std::span<const Sweep> sweeps, int64_t step) {
   Table table = {.name = name,
                  .title = fmt::format("Optima after {} steps", step),
@@ -113,11 +118,9 @@ Table OptimumTable(const std::string& name, std::span<const Sweep> sweeps, int64
         trainable = run->trainable;
       }
     }
-    std::string label = sweep.spec.MethodName();
-    if (sweep.spec.schedule != "constant") label += ", " + sweep.spec.schedule;
     const bool compared = full != nullptr && full != &sweep;
     table.rows.push_back(
-        {label, HumanCount(trainable),
+        {ConditionName(sweep), HumanCount(trainable),
          optimum.bracketed ? RateText(optimum.rate) : "at the grid's edge",
          compared ? RateRatio(sweep, *full, step).Text() : "", LossText(optimum.loss),
          LossText(sigma),
@@ -139,7 +142,9 @@ Figure LossByRateFigure(const std::string& name, std::span<const Sweep* const> s
   double top = 0;
   for (const Sweep* sweep : sweeps) {
     const LossByRate at = LossesAt(*sweep, step > 0 ? step : sweep->spec.steps);
-    Series series = {.label = sweep->spec.MethodName(), .shade = ShadeOf(*sweep, sweeps)};
+    Series series = {.label = ConditionName(*sweep),
+                     .dashed = sweep->spec.schedule != sweeps.front()->spec.schedule,
+                     .shade = ShadeOf(*sweep, sweeps)};
     series.x = at.rates;
     for (size_t i = 0; i < at.rates.size(); ++i) {
       const double value = measure.Value(at.means[i]);

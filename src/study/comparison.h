@@ -30,10 +30,12 @@ std::vector<const RunRecord*> RunsAtBest(const Sweep& sweep, int64_t step);
 // "above", "below" or "not to be told from" what the interval is held against.
 std::string AgainstValue(const Interval& here, double value);
 
+// Method and, where it is not constant, schedule.
+std::string ConditionName(const Sweep& sweep);
 // Best rate, loss, ratio to full, band of good rates and diverged runs of every condition.
 Table OptimumTable(const std::string& name, std::span<const Sweep> sweeps, int64_t step);
-// What the runs are judged by (study/measure.h) against learning rate, one line a condition. step
-// 0: at the end of each. At least one sweep.
+// What the runs are judged by (study/measure.h) against learning rate, one line a condition, dashed
+// at another schedule than the first one's. step 0: at the end of each. At least one sweep.
 Figure LossByRateFigure(const std::string& name, std::span<const Sweep* const> sweeps,
                         int64_t step);
 // 0 for the lowest, 100 for the highest of the ranks, -2 for full, -1 where ranks repeat:

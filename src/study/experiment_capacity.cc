@@ -167,6 +167,7 @@ Report AnalyseCapacity(const StudySettings& settings, std::span<const RunRecord>
   std::vector<const Sweep*> conditions;
   for (const Stored& of_rank : stored) conditions.push_back(of_rank.sweep);
   report.figures.push_back(LossByRateFigure("capacity_loss", conditions, steps));
+  report.figures.back().title = fmt::format("Loss on the labels after {} steps", steps);
   report.figures.back().ylabel = "loss on the labels, nats";
   report.tables.push_back(std::move(table));
   report.notes = CommonNotes(settings, records);

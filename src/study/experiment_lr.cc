@@ -249,18 +249,38 @@ void ConcludeMinima(const LrData& data, Report* report) {
        CountRuns(pair)});
 }
 
-void ConcludeSchedules(const LrData& data, Report* report) {
+// Every condition that was swept at two schedules, each after the one it is compared with.
+std::vector<const Sweep*> AtTwoSchedules(const LrData& data) {
+  std::vector<const Sweep*> pairs;
   for (const Sweep& other : data.other_schedules) {
     for (const Sweep& sweep : data.sweeps) {
       if (sweep.spec.MethodName() != other.spec.MethodName()) continue;
-      const Interval moved = RateRatio(other, sweep, data.steps);
-      const Interval gap = LossGap(other, sweep, data.steps);
-      report->conclusions.push_back(fmt::format(
-          "{}: with the {} schedule the best peak rate is {} times that of the {} one, and the "
-          "lowest loss differs by {} nats.",
-          sweep.spec.MethodName(), other.spec.schedule, moved.Text(), sweep.spec.schedule,
-          gap.Text()));
+      pairs.push_back(&sweep);
+      pairs.push_back(&other);
     }
+  }
+  return pairs;
+}
+
+void ConcludeSchedules(const LrData& data, Report* report) {
+  const std::vector<const Sweep*> pairs = AtTwoSchedules(data);
+  for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
+    const Sweep &sweep = *pairs[i], &other = *pairs[i + 1];
+    const Interval moved = RateRatio(other, sweep, data.steps);
+    const Interval gap = LossGap(other, sweep, data.steps);
+    const std::string name = sweep.spec.MethodName();
+    report->conclusions.push_back(fmt::format(
+        "{}: with the {} schedule the best peak rate is {} times that of the {} one, and the "
+        "lowest loss differs by {} nats.",
+        name, other.spec.schedule, moved.Text(), sweep.spec.schedule, gap.Text()));
+    const int runs = sweep.NumRuns() + other.NumRuns();
+    report->findings.push_back({fmt::format("best peak rate of {}, {} schedule over {}", name,
+                                            other.spec.schedule, sweep.spec.schedule),
+                                "above 1 is to be expected; it has no number", moved,
+                                Agreement::kUndecided, runs});
+    report->findings.push_back({fmt::format("lowest loss of {}, {} schedule less {}, nats", name,
+                                            other.spec.schedule, sweep.spec.schedule),
+                                "no number", gap, Agreement::kUndecided, runs});
   }
 }
 
@@ -309,6 +329,10 @@ Report AnalyseLr(const StudySettings& settings, std::span<const RunRecord> recor
     report.figures.push_back(NormsFigure(data));
   }
   ConcludeSchedules(data, &report);
+  if (const auto pairs = AtTwoSchedules(data); !pairs.empty()) {
+    report.figures.push_back(LossByRateFigure("lr_loss_schedules", pairs, data.steps));
+    report.figures.back().title += ", by schedule";
+  }
   report.tables.push_back(OptimumTable("lr_optima", data.sweeps, data.steps));
   for (const int64_t step : settings.ShortSteps()) {
     report.tables.push_back(

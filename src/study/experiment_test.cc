@@ -121,6 +121,48 @@ TEST(ExperimentLr, OneSeedDecidesNothing) {
   }
 }
 
+TEST(ExperimentLr, SchedulesAreComparedForEachMethodThatHasBoth) {
+  StudySettings settings = DefaultSettings();
+  settings.schedules = {"constant", "linear"};
+  const auto twice = [](const RunSpec& s) {
+    return MadeUpMethod{(s.full ? 3e-4 : 3e-3) * (s.schedule == "linear" ? 2 : 1),
+                        s.schedule == "linear" ? -0.25 : 0};
+  };
+  std::vector<RunRecord> records = Runs({0, 4, 64}, twice);
+  std::vector<RunRecord> linear = records;
+  std::erase_if(linear, [](const RunRecord& r) { return !r.spec.full && r.spec.lora_r == 4; });
+  for (const RunRecord& run : linear) {
+    RunSpec spec = run.spec;
+    spec.schedule = "linear";
+    records.push_back(MakeRecord(spec, [&](const RunSpec& of, int64_t step) {
+      const MadeUpMethod m = twice(of);
+      const double off = std::log10(of.learning_rate / m.rate);
+      const double gain = std::log1p(static_cast<double>(step)) * (0.4 - 0.05 * off * off);
+      return 4 - gain + (step > 0 ? m.lift : 0);
+    }));
+  }
+  const Report report = AnalyseLr(settings, records);
+  std::vector<double> moved, gaps;
+  for (const Finding& finding : report.findings) {
+    if (finding.claim.find("linear schedule over constant") != std::string::npos) {
+      moved.push_back(finding.here.value);
+    }
+    if (finding.claim.find("linear schedule less constant") != std::string::npos) {
+      gaps.push_back(finding.here.value);
+    }
+  }
+  ASSERT_EQ(moved.size(), 2);  // full and the highest rank
+  EXPECT_THAT(moved, Each(testing::DoubleNear(2, 0.05)));
+  EXPECT_THAT(gaps, Each(testing::DoubleNear(-0.25, 0.02)));
+  const auto figure =
+      std::find_if(report.figures.begin(), report.figures.end(),
+                   [](const Figure& each) { return each.name == "lr_loss_schedules"; });
+  ASSERT_NE(figure, report.figures.end());
+  ASSERT_EQ(figure->series.size(), 4);
+  EXPECT_FALSE(figure->series[0].dashed);
+  EXPECT_TRUE(figure->series[1].dashed);
+}
+
 TEST(ExperimentLr, NoRunsIsAnError) { EXPECT_THROW(AnalyseLr(DefaultSettings(), {}), Error); }
 
 // Rank r follows 4 - 0.4 ln(1 + step) up to its capacity and then falls `later` as fast.
