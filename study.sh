@@ -112,6 +112,8 @@ longer() {
     --schedules constant,linear
   study out/study/base_longer rank "${grid[@]}" "${all[@]}" --ranks 1,4,16,128 --steps 300 --short-steps 30
   study out/study/base_longer layers "${grid[@]}" --ranks 16 --steps 150
+  study out/study/base_longer batch "${grid[@]}" "${all[@]}" --ranks 8,64 --batch-sizes 4,16,64 --examples 1280 \
+    --eval-points 4
 }
 law() {
   bases 64 96 128
