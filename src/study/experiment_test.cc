@@ -151,6 +151,8 @@ TEST(ExperimentLr, SchedulesAreComparedForEachMethodThatHasBoth) {
       gaps.push_back(finding.here.value);
     }
   }
+  EXPECT_THAT(Words(report),
+              HasSubstr("With the linear schedule the best rate of LoRA rank 64 is 10"));
   ASSERT_EQ(moved.size(), 2);  // full and the highest rank
   EXPECT_THAT(moved, Each(testing::DoubleNear(2, 0.05)));
   EXPECT_THAT(gaps, Each(testing::DoubleNear(-0.25, 0.02)));
