@@ -95,7 +95,8 @@ base() {
   bases 128
   local model=(--model out/base/w128 "${words[@]}" --seeds 3 --jobs "$jobs")
   local grid=("${model[@]}" "${rates[@]}")
-  study out/study/base lr "${grid[@]}" "${all[@]}" --ranks 1,2,4,8,16,128 --steps 300 --short-steps 30
+  study out/study/base lr "${grid[@]}" "${all[@]}" --ranks 1,2,4,8,16,128 --steps 300 --short-steps 30 \
+    --schedules constant,linear
   study out/study/base rank "${grid[@]}" "${all[@]}" --ranks 1,2,4,8,16,128 --steps 300 --short-steps 30
   study out/study/base layers "${grid[@]}" --ranks 16 --steps 150
   study out/study/base batch "${grid[@]}" "${all[@]}" --ranks 8,64 --batch-sizes 4,16,64 --examples 1280 --eval-points 4
