@@ -100,7 +100,7 @@ base() {
   study out/study/base rank "${grid[@]}" "${all[@]}" --ranks 1,2,4,8,16,128 --steps 300 --short-steps 30
   study out/study/base layers "${grid[@]}" --ranks 16 --steps 150
   study out/study/base batch "${grid[@]}" "${all[@]}" --ranks 8,64 --batch-sizes 4,16,64 --examples 1280 --eval-points 4
-  study out/study/base invariance "${model[@]}" --ranks 1,4,16,64 --dtype f32
+  study out/study/base invariance "${model[@]}" --learning-rate 6.42e-3 --ranks 1,4,16,64 --dtype f32
   study out/study/base cost "${model[@]}" --ranks 1,16,128 --jobs 1
   study out/study/base capacity "${model[@]}" --learning-rate 4.64e-3 --full-learning-rate 2.15e-3 --lr-points 4 \
     --ranks 1,2,4 --steps 600 --batch-size 64
@@ -149,8 +149,8 @@ smollm2() {
 }
 rewards() {
   need_smollm2
-  study out/study/rewards rl --model "$smollm2" --task sort_numbers --difficulty 3 --ranks 1,16 --seeds 3 --steps 24 \
-    --max-tokens 20 --learning-rate 3.2e-4 --full-learning-rate 3.2e-5 --lr-points 3 --jobs "$jobs"
+  study out/study/rewards rl --model "$smollm2" --task sort_numbers --difficulty 3 --ranks 1,16 --seeds 3 --steps 20 \
+    --max-tokens 20 --eval-points 2 --learning-rate 3.2e-4 --full-learning-rate 3.2e-5 --lr-points 3 --jobs "$jobs"
 }
 
 # The advice for two sets of data, and a run as advised beside one with a usual default: rank 8 on attention, 2e-4.
@@ -161,7 +161,8 @@ advise() {
     data=out/study/words/$([ $name = words ] && echo train || echo fifty).jsonl
     study "out/study/advice_$name" advise --model "$smollm2" --data "$data" \
       --eval-data out/study/words/heldout.jsonl --eval-examples 40 --lr-points 4 --steps 40 \
-      --batch-size 8 --seeds 2 --jobs "$jobs" $([ $name = words ] || echo --learning-rate 1e-3)
+      --batch-size 8 --seeds 2 --jobs "$jobs" --full-learning-rate 1.3e-4 \
+      --learning-rate $([ $name = words ] && echo 2e-3 || echo 1e-3)
     if [ -n "$dry_run" ]; then continue; fi
     for seed in 1 2; do
       compared "advised_$name-$seed" "$data" "$seed" --config "out/study/advice_$name/advise/sft.yaml"

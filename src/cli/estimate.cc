@@ -52,7 +52,8 @@ MethodEstimate EstimateMethod(const EstimateQuery& query, Method method, int64_t
                                          .hidden_size = query.config.hidden_size,
                                          .lora = method == Method::kLora,
                                          .rank = shape.lora_r,
-                                         .planned_steps = steps});
+                                         .planned_steps = steps,
+                                         .batch_size = query.batch_size});
   return e;
 }
 

@@ -168,11 +168,14 @@ void TakeUpRecorded(const std::string& checkpoint, SftOptions& options, SftPlan*
 void ChooseLearningRate(const ModelConfig& model, const TrainingShape& shape, SftOptions& options,
                         SftPlan* plan) {
   if (!options.learning_rate) {
-    const LearningRateAdvice advice = DefaultLearningRate({.model_type = model.model_type,
-                                                           .hidden_size = model.hidden_size,
-                                                           .lora = shape.method == Method::kLora,
-                                                           .rank = shape.lora_r,
-                                                           .planned_steps = plan->steps});
+    const LearningRateAdvice advice =
+        DefaultLearningRate({.model_type = model.model_type,
+                             .hidden_size = model.hidden_size,
+                             .lora = shape.method == Method::kLora,
+                             .rank = shape.lora_r,
+                             .planned_steps = plan->steps,
+                             .batch_size = options.batch_size,
+                             .schedule = ParseScheduleKind(options.lr_scheduler_type)});
     options.learning_rate = advice.value;
     plan->learning_rate_reason = advice.reason;
   }

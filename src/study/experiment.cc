@@ -108,6 +108,8 @@ double CentreOf(const StudySettings& settings, const StudyModel& model, const Ru
                               .lora = !spec.full,
                               .rank = spec.lora_r,
                               .planned_steps = spec.steps,
+                              .batch_size = spec.batch_size,
+                              .schedule = ParseScheduleKind(spec.schedule),
                               .rl = spec.rewards.has_value()})
       .value;
 }

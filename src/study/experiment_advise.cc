@@ -185,7 +185,9 @@ void Recommend(const Advice& advice, const Probe& chosen, Report* report) {
       DefaultLearningRate({.model_type = run.facts.value("model_type", std::string()),
                            .hidden_size = run.facts.value("hidden_size", int64_t{1}),
                            .rank = spec.lora_r,
-                           .planned_steps = chosen.step});
+                           .planned_steps = chosen.step,
+                           .batch_size = spec.batch_size,
+                           .schedule = ParseScheduleKind(spec.schedule)});
   report->conclusions.push_back(fmt::format(
       "The rule alone says {} for so short a run; what was measured is {:.2f} times that. Why: {}.",
       RateText(rule.value), chosen.optimum.rate.value / rule.value, rule.reason));

@@ -19,6 +19,8 @@ constexpr double kLlamaPower = 0.781, kQwenPower = 0.0775;
 // LoRA; the optima were 2.2e-5 to 7.5e-5 and 5.3e-5 to 6.1e-5.
 constexpr double kRlBase = 1e-5, kRlMultiplier = 6;
 
+constexpr int64_t kRuleBatch = 128;
+
 constexpr double kShortMultiplier = 15;
 constexpr double kShortRun = 100, kLongRun = 1000;  // steps
 // At ranks 1, 2, 4, ... 512.
@@ -64,7 +66,21 @@ std::string MultiplierReason(const LearningRateQuery& query, double multiplier) 
   return fmt::format(" * {:.1f} (LoRA of rank {} {})", multiplier, query.rank, run);
 }
 
+std::string FactorsReason(double batch, double schedule, int64_t batch_size) {
+  std::string text;
+  if (batch != 1) text += fmt::format(" * ({} / {})^0.5 (examples a step)", batch_size, kRuleBatch);
+  if (schedule != 1) text += fmt::format(" * {:g} (a schedule that decays)", schedule);
+  return text;
+}
+
 }  // namespace
+
+double BatchFactor(int64_t batch_size) {
+  if (batch_size <= 0 || batch_size >= kRuleBatch) return 1;
+  return std::sqrt(static_cast<double>(batch_size) / static_cast<double>(kRuleBatch));
+}
+
+double ScheduleFactor(ScheduleKind schedule) { return schedule == ScheduleKind::kConstant ? 1 : 2; }
 
 double LoraMultiplier(int rank, int64_t planned_steps) {
   return kShortMultiplier *
@@ -78,15 +94,18 @@ LearningRateAdvice DefaultLearningRate(const LearningRateQuery& query) {
   const double multiplier = !query.lora ? 1
                             : query.rl  ? kRlMultiplier
                                         : LoraMultiplier(query.rank, query.planned_steps);
+  const double batch = query.rl ? 1 : BatchFactor(query.batch_size);
+  const double schedule = ScheduleFactor(query.schedule);
   const double exact =
-      base * multiplier *
+      base * multiplier * batch * schedule *
       std::pow(kReferenceWidth / static_cast<double>(query.hidden_size), power.value);
   // Three digits are more than the rule knows, and they can be typed again.
   const double value = std::stod(fmt::format("{:.2e}", exact));
-  return {value, fmt::format("{:.2e} = {:.0e}{} * (2000 / {})^{} (hidden size; {}), the rule of "
-                             "\"LoRA Without Regret\"",
-                             value, base, MultiplierReason(query, multiplier), query.hidden_size,
-                             power.value, power.why)};
+  return {value,
+          fmt::format("{:.2e} = {:.0e}{} * (2000 / {})^{} (hidden size; {}){}, the rule of "
+                      "\"LoRA Without Regret\"",
+                      value, base, MultiplierReason(query, multiplier), query.hidden_size,
+                      power.value, power.why, FactorsReason(batch, schedule, query.batch_size))};
 }
 
 }  // namespace lorikeet

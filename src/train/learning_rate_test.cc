@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace lorikeet {
 namespace {
 
@@ -56,6 +58,61 @@ TEST(LearningRate, SmallRanksWantLessInLongRuns) {
   }
   // An independent 200-step sweep (Qwen3-4B): rank 16 wanted 0.88 of what rank 256 wanted.
   EXPECT_NEAR(LoraMultiplier(16, 200) / LoraMultiplier(256, 200), 0.88, 0.01);
+}
+
+TEST(LearningRate, GoesAsTheSquareRootOfTheBatch) {
+  LearningRateQuery query = Query("llama", 576, 32, 60);
+  const double at_rule = DefaultLearningRate(query).value;
+  query.batch_size = 128;
+  EXPECT_DOUBLE_EQ(DefaultLearningRate(query).value, at_rule);
+  query.batch_size = 1024;  // nothing is known there
+  EXPECT_DOUBLE_EQ(DefaultLearningRate(query).value, at_rule);
+  query.batch_size = 8;
+  EXPECT_NEAR(DefaultLearningRate(query).value, at_rule / 4, 0.005 * at_rule);
+  EXPECT_THAT(DefaultLearningRate(query).reason, HasSubstr("* (8 / 128)^0.5 (examples a step)"));
+  query.rl = true;
+  const double rl = DefaultLearningRate(query).value;
+  query.batch_size = 0;
+  EXPECT_DOUBLE_EQ(DefaultLearningRate(query).value, rl);
+}
+
+// Best rates of sweeps that the rule was not fitted to: an independent one (Qwen3-4B, 200 steps of
+// 32: full 2.5e-5, rank 256 2.5e-4, rank 16 2.2e-4), and this repository's (docs/study: SmolLM2, 48
+// steps of 8; width 128, 300 steps of 16).
+TEST(LearningRate, IsWithinAFactorOfTwoOfSweeps) {
+  struct Sweep {
+    const char* type;
+    int64_t hidden, steps, batch;
+    int rank;  // 0: full
+    double best;
+  };
+  for (const Sweep& sweep : {Sweep{"qwen3", 2560, 200, 32, 0, 2.5e-5},
+                             {"qwen3", 2560, 200, 32, 256, 2.5e-4},
+                             {"qwen3", 2560, 200, 32, 16, 2.2e-4},
+                             {"llama", 576, 48, 8, 0, 5.5e-5},
+                             {"llama", 576, 48, 8, 1, 4.5e-4},
+                             {"llama", 576, 48, 8, 16, 6.0e-4},
+                             {"llama", 576, 48, 8, 128, 6.0e-4},
+                             {"llama", 128, 300, 16, 1, 9.2e-4},
+                             {"llama", 128, 300, 16, 16, 1.4e-3},
+                             {"llama", 128, 300, 16, 128, 1.55e-3}}) {
+    LearningRateQuery query = Query(sweep.type, sweep.hidden, std::max(sweep.rank, 1), sweep.steps);
+    query.lora = sweep.rank > 0;
+    query.batch_size = sweep.batch;
+    const double off = DefaultLearningRate(query).value / sweep.best;
+    EXPECT_GT(off, 0.5) << sweep.hidden << " rank " << sweep.rank;
+    EXPECT_LT(off, 2) << sweep.hidden << " rank " << sweep.rank;
+  }
+}
+
+TEST(LearningRate, ADecayingScheduleHasTwiceThePeak) {
+  LearningRateQuery query = Query("llama", 2048, 32, 500);
+  const double constant = DefaultLearningRate(query).value;
+  for (const ScheduleKind kind : {ScheduleKind::kLinear, ScheduleKind::kCosine}) {
+    query.schedule = kind;
+    EXPECT_NEAR(DefaultLearningRate(query).value, 2 * constant, 0.01 * constant);
+    EXPECT_THAT(DefaultLearningRate(query).reason, HasSubstr("* 2 (a schedule that decays)"));
+  }
 }
 
 TEST(LearningRate, ReinforcementLearningLiesWithinTheMeasuredOptima) {
