@@ -123,7 +123,8 @@ law() {
 }
 moe() {
   bases 64_moe
-  study out/study/moe moe --model out/base/w64_moe "${words[@]}" "${rates[@]}" --ranks 16 --steps 150 --seeds 3 --jobs "$jobs"
+  study out/study/moe moe --model out/base/w64_moe "${words[@]}" "${rates[@]}" --ranks 16 --steps 150 --seeds 3 \
+    --jobs "$jobs"
 }
 
 # SmolLM2-135M-Instruct on words of WordNet that it has not seen, at the sizes that two cores can do.
@@ -149,7 +150,7 @@ smollm2() {
 }
 rewards() {
   need_smollm2
-  study out/study/rewards rl --model "$smollm2" --task sort_numbers --difficulty 3 --ranks 1,16 --seeds 3 --steps 20 \
+  study out/study/rewards rl --model "$smollm2" --task sort_numbers --difficulty 2 --ranks 1,16 --seeds 3 --steps 20 \
     --max-tokens 20 --eval-points 2 --learning-rate 3.2e-4 --full-learning-rate 3.2e-5 --lr-points 3 --jobs "$jobs"
 }
 
@@ -183,7 +184,7 @@ compared() {
 
 for part in ${parts:-base longer law moe smollm2 rewards advise}; do "$part"; done
 if [ -n "$dry_run" ] || [ -n "$parts" ]; then exit 0; fi
-tools/study_record.py pack out/study/base out/study/base_longer out/study/law out/study/moe out/study/smollm2 out/study/rewards \
-  out/study/advice_words out/study/advice_fifty
+tools/study_record.py pack out/study/base out/study/base_longer out/study/law out/study/moe out/study/smollm2 \
+  out/study/rewards out/study/advice_words out/study/advice_fifty
 tools/study_record.py compared out/study/compared
 tools/study_record.py write --lorikeet "$lorikeet"
