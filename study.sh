@@ -145,8 +145,6 @@ smollm2() {
     --batch-size 8 --eval-points 5 --seeds 3 --jobs "$jobs")
   study out/study/smollm2 lr "${grid[@]}" --ranks 1,16,128 --steps 48 --short-steps 12
   study out/study/smollm2 layers "${grid[@]}" --ranks 16 --steps 48 --short-steps 12  # some runs are those of lr
-  study out/study/smollm2 cost --model "$smollm2" "${pairs[@]}" --ranks 1,16,128 --batch-size 32 --steps 10 --seeds 3 \
-    --jobs 1
 }
 rewards() {
   need_smollm2
