@@ -13,8 +13,8 @@ docs/study/ anew: reports, raw runs, the table of claims. Hours on 2 cores. What
 or killed, the same command goes on where it was.
 
   PART...      only these of: base longer law moe smollm2 rewards advise (default: all)
-  --quick      a smaller base model, the experiments lr and rank, into out/study_quick; docs/study/ stays as it is.
-               About eleven minutes on 2 cores, six and a half of them building
+  --quick      a smaller base model, two seeds, the experiments lr and rank, into out/study_quick; docs/study/ stays
+               as it is. Ten minutes on 2 cores with AMX, six and a half of them building
   --jobs N     runs at the same time, each on its share of the cores (default: one per core)
   --dry-run    say what each part would cost, and stop
 
@@ -85,7 +85,7 @@ if [ -n "$quick" ]; then
   tools/base_models.sh --lorikeet "$lorikeet" --out out/study_quick/base --corpus "$corpus" --steps 1000 64
   for name in lr rank; do
     study out/study_quick/runs "$name" --model out/study_quick/base/w64 "${words[@]}" "${rates[@]}" "${all[@]}" \
-      --ranks 1,4,16,64 --steps 150 --short-steps 15 --seeds 3 --jobs "$jobs"
+      --ranks 1,4,16,64 --steps 150 --short-steps 15 --seeds 2 --jobs "$jobs"
   done
   exit 0
 fi
