@@ -91,15 +91,19 @@ if [ -n "$quick" ]; then
 fi
 
 # Small models are trained one to a core.
+# curves FOLDER MODEL RANKS: what is asked of each base.
+curves() {
+  local grid=(--model "$2" "${words[@]}" --seeds 3 --jobs "$jobs" "${rates[@]}")
+  local long=("${grid[@]}" "${all[@]}" --ranks "$3" --steps 300 --short-steps 30)
+  study "$1" lr "${long[@]}" --schedules constant,linear
+  study "$1" rank "${long[@]}"
+  study "$1" layers "${grid[@]}" --ranks 16 --steps 150
+  study "$1" batch "${grid[@]}" "${all[@]}" --ranks 8,64 --batch-sizes 4,16,64 --examples 1280 --eval-points 4
+}
 base() {
   bases 128
+  curves out/study/base out/base/w128 1,2,4,8,16,128
   local model=(--model out/base/w128 "${words[@]}" --seeds 3 --jobs "$jobs")
-  local grid=("${model[@]}" "${rates[@]}")
-  study out/study/base lr "${grid[@]}" "${all[@]}" --ranks 1,2,4,8,16,128 --steps 300 --short-steps 30 \
-    --schedules constant,linear
-  study out/study/base rank "${grid[@]}" "${all[@]}" --ranks 1,2,4,8,16,128 --steps 300 --short-steps 30
-  study out/study/base layers "${grid[@]}" --ranks 16 --steps 150
-  study out/study/base batch "${grid[@]}" "${all[@]}" --ranks 8,64 --batch-sizes 4,16,64 --examples 1280 --eval-points 4
   study out/study/base invariance "${model[@]}" --learning-rate 6.42e-3 --ranks 1,4,16,64 --dtype f32
   study out/study/base cost "${model[@]}" --ranks 1,16,128 --jobs 1
   study out/study/base capacity "${model[@]}" --learning-rate 4.64e-3 --full-learning-rate 2.15e-3 --lr-points 4 \
@@ -108,13 +112,7 @@ base() {
 # The same width pretrained five times as long: what of `base` is due to a model that is far from finished?
 longer() {
   bases 128_longer
-  local grid=(--model out/base/w128_longer "${words[@]}" --seeds 3 --jobs "$jobs" "${rates[@]}")
-  study out/study/base_longer lr "${grid[@]}" "${all[@]}" --ranks 1,4,16,128 --steps 300 --short-steps 30 \
-    --schedules constant,linear
-  study out/study/base_longer rank "${grid[@]}" "${all[@]}" --ranks 1,4,16,128 --steps 300 --short-steps 30
-  study out/study/base_longer layers "${grid[@]}" --ranks 16 --steps 150
-  study out/study/base_longer batch "${grid[@]}" "${all[@]}" --ranks 8,64 --batch-sizes 4,16,64 --examples 1280 \
-    --eval-points 4
+  curves out/study/base_longer out/base/w128_longer 1,4,16,128
 }
 law() {
   bases 64 96 128

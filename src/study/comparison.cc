@@ -46,6 +46,12 @@ Interval LossGap(const Sweep& a, const Sweep& b, int64_t step) {
   return MeanInterval(Paired(OptimumAt(a, step).losses, OptimumAt(b, step).losses));
 }
 
+double LearnedBy(const Sweep& sweep, int64_t step) {
+  return LossesAt(sweep, 0).means.front() - OptimumAt(sweep, step).loss.value;
+}
+
+double NothingOf(const Sweep& sweep, int64_t step) { return 0.02 * LearnedBy(sweep, step); }
+
 const Sweep* FindFull(std::span<const Sweep> sweeps) {
   for (const Sweep& sweep : sweeps) {
     if (sweep.spec.full) return &sweep;

@@ -202,14 +202,14 @@ void ConcludeRegret(const Probe& chosen, const Probe* full, Report* report) {
   } else {
     const Interval gap = MeanInterval(Paired(chosen.optimum.losses, full->optimum.losses));
     const std::vector<const Sweep*> pair = {chosen.sweep, full->sweep};
-    const double learned = LossesAt(*full->sweep, 0).means.front() - full->optimum.loss.value;
+    const double margin = NothingOf(*full->sweep, full->step);
     report->conclusions.push_back(fmt::format(
         "Expected regret: {} ends {} nats above full fine-tuning, each at its own best rate and "
         "length: {} 0.",
         chosen.sweep->spec.MethodName(), gap.Text(), AgainstValue(gap, 0)));
     report->findings.push_back({"lowest loss as advised less that of full fine-tuning, nats",
                                 "about 0 where capacity suffices", gap,
-                                AgreesWith(gap, -0.02 * learned, 0.02 * learned), CountRuns(pair)});
+                                AgreesWith(gap, -margin, margin), CountRuns(pair)});
   }
   const Interval regret = MeanInterval(Regrets(chosen));
   report->conclusions.push_back(fmt::format(

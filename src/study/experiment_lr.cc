@@ -226,12 +226,18 @@ void ConcludeRanks(const LrData& data, Report* report) {
        CountRuns(pair)});
 }
 
+// That LoRA's lowest loss equals that of full fine-tuning.
+Finding Equality(const std::string& claim, const Sweep& lora, const Sweep& full, int64_t steps) {
+  const Interval gap = LossGap(lora, full, steps);
+  const double margin = NothingOf(full, steps);
+  const std::vector<const Sweep*> pair = {&lora, &full};
+  return {claim, "equal for high ranks (0.0007 to 0.0026 nats)", gap,
+          AgreesWith(gap, -margin, margin), CountRuns(pair)};
+}
+
 void ConcludeMinima(const LrData& data, Report* report) {
   const Sweep& top = *data.lora.back();
-  const std::vector<const Sweep*> pair = {&top, data.full};
   const Interval gap = LossGap(top, *data.full, data.steps);
-  const double learned =
-      LossesAt(*data.full, 0).means.front() - OptimumAt(*data.full, data.steps).loss.value;
   std::string words = "not to be told from equal";
   if (gap.Known() && gap.low > 0) words = "full fine-tuning is better";
   if (gap.Known() && gap.high < 0) words = "LoRA is better";
@@ -239,14 +245,13 @@ void ConcludeMinima(const LrData& data, Report* report) {
   report->conclusions.push_back(fmt::format(
       "At their best rates {} ends {} nats above full fine-tuning, {:.2g} % of what that learns: "
       "{}.",
-      top.spec.MethodName(), gap.Text(), 100 * gap.value / learned, words));
-  // The article's largest gap between high ranks and full is 0.4 % of its loss.
-  const double margin = 0.02 * learned;
+      top.spec.MethodName(), gap.Text(), 100 * gap.value / LearnedBy(*data.full, data.steps),
+      words));
   report->findings.push_back(
-      {fmt::format("lowest loss of {} less that of full, nats (2 % of what is learned: {:.3g})",
-                   top.spec.MethodName(), margin),
-       "equal for high ranks (0.0007 to 0.0026 nats)", gap, AgreesWith(gap, -margin, margin),
-       CountRuns(pair)});
+      Equality(fmt::format("lowest loss of {} less that of full, nats (2 % of what is learned: "
+                           "{:.3g})",
+                           top.spec.MethodName(), NothingOf(*data.full, data.steps)),
+               top, *data.full, data.steps));
 }
 
 // Every condition that was swept at two schedules, each after the one it is compared with.
@@ -265,7 +270,8 @@ std::vector<const Sweep*> AtTwoSchedules(const LrData& data) {
 // The highest rank beside full fine-tuning once more, both at the best rates of another schedule.
 void ConcludeAtSchedule(const Sweep& lora, const Sweep& full, int64_t steps, Report* report) {
   const std::vector<const Sweep*> pair = {&lora, &full};
-  const std::string name = lora.spec.MethodName(), &schedule = lora.spec.schedule;
+  const std::string name = lora.spec.MethodName();
+  const std::string& schedule = lora.spec.schedule;
   const Interval ratio = RateRatio(lora, full, steps), gap = LossGap(lora, full, steps);
   report->conclusions.push_back(fmt::format(
       "With the {} schedule the best rate of {} is {} times that of full fine-tuning, and its "
@@ -274,12 +280,9 @@ void ConcludeAtSchedule(const Sweep& lora, const Sweep& full, int64_t steps, Rep
   report->findings.push_back(
       {fmt::format("best rate of {} over that of full, {} schedule", name, schedule),
        "10 (9.8 in its fit over models)", ratio, AgreesWith(ratio, 5, 15), CountRuns(pair)});
-  const double margin =
-      0.02 * (LossesAt(full, 0).means.front() - OptimumAt(full, steps).loss.value);
-  report->findings.push_back(
-      {fmt::format("lowest loss of {} less that of full, {} schedule, nats", name, schedule),
-       "equal for high ranks (0.0007 to 0.0026 nats)", gap, AgreesWith(gap, -margin, margin),
-       CountRuns(pair)});
+  report->findings.push_back(Equality(
+      fmt::format("lowest loss of {} less that of full, {} schedule, nats", name, schedule), lora,
+      full, steps));
 }
 
 void ConcludeSchedules(const LrData& data, Report* report) {
@@ -308,6 +311,9 @@ void ConcludeSchedules(const LrData& data, Report* report) {
       ConcludeAtSchedule(lora, full, data.steps, report);
     }
   }
+  if (pairs.empty()) return;
+  report->figures.push_back(LossByRateFigure("lr_loss_schedules", pairs, data.steps));
+  report->figures.back().title += ", by schedule";
 }
 
 }  // namespace
@@ -321,13 +327,12 @@ StudyPlan PlanLr(const PlanContext& context) {
   for (const int rank : settings.Ranks()) {
     plan.swept.push_back(LoraCondition(settings, model, rank));
   }
-  const auto conditions = plan.swept;
+  // Other schedules, about rates of their own, for the highest rank and for full.
   for (size_t i = 1; i < settings.schedules.size(); ++i) {
-    // Schedules are compared for the highest rank and for full.
-    for (SweptCondition condition : {conditions.front(), conditions.back()}) {
-      condition.spec.schedule = settings.schedules[i];
-      plan.swept.push_back(std::move(condition));
-    }
+    StudySettings other = settings;
+    other.schedules = {settings.schedules[i]};
+    plan.swept.push_back(FullCondition(other, model));
+    plan.swept.push_back(LoraCondition(other, model, settings.Ranks().back()));
   }
   return plan;
 }
@@ -355,10 +360,6 @@ Report AnalyseLr(const StudySettings& settings, std::span<const RunRecord> recor
     report.figures.push_back(NormsFigure(data));
   }
   ConcludeSchedules(data, &report);
-  if (const auto pairs = AtTwoSchedules(data); !pairs.empty()) {
-    report.figures.push_back(LossByRateFigure("lr_loss_schedules", pairs, data.steps));
-    report.figures.back().title += ", by schedule";
-  }
   report.tables.push_back(OptimumTable("lr_optima", data.sweeps, data.steps));
   for (const int64_t step : settings.ShortSteps()) {
     report.tables.push_back(

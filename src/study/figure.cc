@@ -187,12 +187,10 @@ std::string SharedEnding(const Figure& figure) {
 }
 
 std::string WithoutEnding(const std::string& label, const std::string& ending) {
-  const bool has = !ending.empty() && label.ends_with(ending);
-  return label.substr(0, label.size() - (has ? ending.size() : 0));
+  return label.substr(0, label.size() - (label.ends_with(ending) ? ending.size() : 0));
 }
 
-std::string PlotLines(const Figure& figure, const Range& range) {
-  const std::string ending = SharedEnding(figure);
+std::string PlotLines(const Figure& figure, const Range& range, const std::string& ending) {
   std::vector<std::string> parts;
   const bool bands = FitAsBands(figure, range);
   for (size_t i = 0; i < figure.series.size(); ++i) {
@@ -282,13 +280,14 @@ std::string Script(const Figure& figure, const std::string& base) {
       "set grid lc rgb \"#e4e4e4\" lt 1\nset key outside right top vertical Left reverse samplen 2 "
       "noenhanced\nset bmargin 4\n",
       Quoted(figure.title), Quoted(figure.xlabel), Quoted(figure.ylabel));
-  if (const std::string ending = SharedEnding(figure); !ending.empty()) {
+  const std::string ending = SharedEnding(figure);
+  if (!ending.empty()) {
     text += fmt::format("set key title {} left\n", Quoted("adapters" + ending));
   }
   text += XAxis(figure);
   const Range range = YRange(figure);
   text += YAxis(figure, range);
-  const std::string plot = PlotLines(figure, range);
+  const std::string plot = PlotLines(figure, range, ending);
   return text +
          fmt::format(
              "set terminal svg size 860,480 dynamic noenhanced font \"Helvetica,13\" background "

@@ -146,10 +146,6 @@ void CompareModules(const Sweep* a, const Sweep* b, int64_t steps, const std::st
                               CountRuns(pair)});
 }
 
-double NothingOf(const Sweep& sweep, int64_t steps) {
-  return 0.02 * (LossesAt(sweep, 0).means.front() - OptimumAt(sweep, steps).loss.value);
-}
-
 void CompareSets(const ModuleSweeps& equal_parameters, const ModuleSweeps& equal_rank,
                  int64_t steps, Report* report) {
   if (equal_rank.mlp == nullptr) return;

@@ -54,9 +54,6 @@ void CompareModules(const Sweep* a, const Sweep* b, int64_t steps, const std::st
 struct ModuleSweeps {
   const Sweep *attention = nullptr, *mlp = nullptr, *all = nullptr;
 };
-// What 2 % of what `sweep` learned is, in nats: less than that counts as nothing. A tenth of what
-// the article's figure 4 has between attention and MLP.
-double NothingOf(const Sweep& sweep, int64_t steps);
 // The article's four comparisons: attention with MLP and MLP with all, at equal parameters and at
 // equal rank.
 void CompareSets(const ModuleSweeps& equal_parameters, const ModuleSweeps& equal_rank,

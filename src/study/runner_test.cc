@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "model/random_model_for_test.h"
+#include "study/experiment.h"
 #include "study/study_testing.h"
 
 namespace lorikeet {
@@ -105,6 +106,24 @@ class RunnerTraining : public ::testing::Test {
   Ledger ledger_{folder_.path()};
   Executor executor_{ledger_, [this](const std::string& path) { return Load(path); }};
 };
+
+TEST_F(RunnerTraining, AnotherScheduleIsSweptAboutARateOfItsOwn) {
+  StudySettings settings = DefaultSettings();
+  settings.ranks = {"1", "4"};
+  settings.schedules = {"constant", "linear"};
+  const StudyModel model = Load(model_.path());
+  const std::vector<SweptCondition> swept = PlanLr({settings, {&model}}).swept;
+  ASSERT_EQ(swept.size(), 3 + 2);  // the other schedule for full and for the highest rank
+  for (const auto& [other, first] : {std::pair(&swept[3], &swept[0]), {&swept[4], &swept[2]}}) {
+    EXPECT_EQ(other->spec.schedule, "linear");
+    EXPECT_EQ(other->spec.MethodName(), first->spec.MethodName());
+    EXPECT_NEAR(other->centre / first->centre, 2, 0.02);  // three digits
+  }
+  settings.learning_rate = settings.full_learning_rate = 1e-3;
+  for (const SweptCondition& each : PlanLr({settings, {&model}}).swept) {
+    EXPECT_EQ(each.centre, 1e-3);
+  }
+}
 
 TEST_F(RunnerTraining, RunsAreMadeOnceAndFullRunsBeginAnew) {
   Runner runner(ledger_, executor_, {.quiet = true});

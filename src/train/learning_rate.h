@@ -35,14 +35,6 @@ struct LearningRateAdvice {
 // at 1. In between, geometric in the logarithm of the steps.
 double LoraMultiplier(int rank, int64_t planned_steps);
 
-// What the rule's rate is multiplied by for a batch: sqrt(batch_size / 128), at most 1. Measured
-// between 4 and 64 examples for LoRA and for full fine-tuning (docs/study, `batch`: powers of 0.5);
-// nothing is known of larger batches, and LoRA is worse at them.
-double BatchFactor(int64_t batch_size);
-// Of the peak rate over that of a constant schedule: 2, which keeps the mean rate. Measured were
-// 2.5 for full fine-tuning and 2.9 for LoRA (docs/study, `lr`).
-double ScheduleFactor(ScheduleKind schedule);
-
 LearningRateAdvice DefaultLearningRate(const LearningRateQuery& query);
 
 }  // namespace lorikeet
