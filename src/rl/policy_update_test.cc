@@ -109,7 +109,9 @@ TEST(OnPolicy, TheSamplersLogprobsAreTheTrainers) {
         for (uint64_t step = 0; step < 3; ++step) {
           SetNumThreads(step % 2 == 0 ? 2 : 1);
           const std::vector<Group> groups = toy.Sample(step, 3, 6);
-          const UpdateReport report = toy.Learn(groups, "importance_sampling", 1e-2);
+          // At 1e-2 all weights may solve the toy in two steps, by the CPU; no signal is left then.
+          const double rate = rank > 0 ? 1e-2 : 1e-3;
+          const UpdateReport report = toy.Learn(groups, "importance_sampling", rate);
           ASSERT_EQ(report.updates, 1);
           EXPECT_EQ(report.first.logp_difference, 0)
               << family << " " << DTypeName(dtype) << " rank " << rank << " step " << step;
