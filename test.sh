@@ -40,7 +40,7 @@ if [ -z "$fast$sanitize$fuzz_seconds" ]; then fast=yes slow=yes; fi
 mkdir -p build out
 wanted="$build_packages $run_packages"
 if [ -n "$fast$sanitize" ]; then wanted="$wanted libgtest-dev libgmock-dev libbenchmark-dev"; fi
-# clang's own OpenMP: the fuzzed rooms run one thread, but are compiled with the flag like everything else.
+# clang's own OpenMP: the fuzzed modules run one thread, but are compiled with the flag like everything else.
 if [ -n "$fuzz_seconds" ]; then wanted="$wanted clang-14 libclang-rt-14-dev libomp-14-dev"; fi
 # shellcheck disable=SC2086  # a list of words
 install_packages build/apt.log $wanted

@@ -12,8 +12,8 @@
 #include "kernels/cross_entropy.h"
 #include "kernels/heads.h"
 #include "kernels/rope.h"
-#include "model/engine_info.h"
-#include "model/kernel_bench.h"
+#include "plan/kernel_bench.h"
+#include "plan/machine_probe.h"
 
 namespace lorikeet {
 namespace {

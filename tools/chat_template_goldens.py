@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what `transformers` renders for chat templates, for src/tokenizer/chat_template_test.cc to compare.
+"""Writes what `transformers` renders for chat templates, for src/chat/chat_template_test.cc to compare.
 
   chat_template_goldens.py small                      tests/golden/chat_template/*.json (committed): the snippets
                                                       of chat_template_snippets.py, one construct each

@@ -1,9 +1,6 @@
 #!/usr/bin/env python3
-"""Fails if a room of src/ includes what it may not, a library is used outside its room, a file is too long, or a
-test stands away from what it tests. The table is that of ARCHITECTURE.md.
-
-A room may include itself and the rooms in its row. Every row names only rooms above it in this table, so a table
-that parses is free of cycles.
+"""Fails if a module of src/ includes what it may not, a library is used outside its module, a file is too long, or a
+test stands away from what it tests. The table is src/modules.txt; ARCHITECTURE.md is compared with it.
 
 Usage: tools/check_layers.py [repository root]
        tools/check_layers.py --self-test
@@ -13,146 +10,234 @@ import re
 import sys
 import tempfile
 
-ROOMS = {
-    "core": [],
-    "tokenizer": ["core"],
-    "distributed": ["core"],
-    "kernels": ["core"],
-    "checkpoint": ["core"],
-    "model": ["core", "kernels", "checkpoint"],
-    "data": ["core", "tokenizer", "model"],
-    "sample": ["core", "kernels", "model"],
-    "train": ["core", "kernels", "checkpoint", "distributed", "model", "data"],
-    "rl": ["core", "tokenizer", "distributed", "model", "data", "sample", "train"],
-    "serve": ["core", "checkpoint", "tokenizer", "model", "data", "sample", "train"],
-    "study": ["core", "model", "data", "sample", "train", "rl"],
-    "cli": ["core", "tokenizer", "distributed", "checkpoint", "model", "data", "sample", "train", "rl", "serve",
-            "study"],
-}
-# Some rooms may see a single header of another: data knows what a batch is, and nothing else of the model.
-NARROW = {("data", "model"): {"model/batch.h"}}
-# A library's headers, and the rooms where they may appear.
+# A library's headers, by pattern. They may appear only in modules that name the library in src/modules.txt.
 LIBRARIES = {
-    r"omp\.h$": ["core"],
-    r"CLI/": ["core"],
-    r"yaml-cpp/": ["core"],
-    r"nlohmann/": ["core"],
-    r"fmt/": list(ROOMS),
-    r"pcre2\.h$": ["tokenizer"],
-    r"utf8proc\.h$": ["tokenizer"],
-    r"(oneapi/dnnl/|dnnl)": ["kernels"],
-    r"hwy/": ["kernels"],
-    r"mpi\.h$": ["distributed"],
-    r"httplib\.h$": ["rl", "serve"],
-    r"openssl/": ["rl", "serve"],
+    r"omp\.h$": "openmp",
+    r"CLI/": "cli11",
+    r"yaml-cpp/": "yaml-cpp",
+    r"nlohmann/": "nlohmann-json",
+    r"fmt/": "fmt",
+    r"pcre2\.h$": "pcre2",
+    r"utf8proc\.h$": "utf8proc",
+    r"(oneapi/dnnl/|dnnl)": "onednn",
+    r"hwy/": "highway",
+    r"mpi\.h$": "mpi",
+    r"(httplib\.h$|openssl/)": "cpp-httplib",
 }
-# Tests of a whole room may be named after what they hold it against, rather than after a file.
-ROOM_TESTS = {"bits", "corpus", "golden", "golden_steps"}
+EVERYWHERE = {"fmt"}  # every module formats its own messages
+# Tests of a whole module may be named after what they compare it with, rather than after a file.
+MODULE_TESTS = {"bits", "corpus", "golden", "golden_steps"}
 TEST_LIBRARIES = r"(gtest|gmock)/"
 MAX_LINES = 600
 INCLUDE = re.compile(r'\s*#\s*include\s*(["<])([^">]+)[">]')
+LINE = re.compile(r"(module|folder|door) ([a-z0-9_/-]+):([^|]*)(?:\|(.*))?$")
+
+
+class Table:
+    """src/modules.txt: for every module or sub-folder what it may include, its libraries, and the doors."""
+
+    def __init__(self, path):
+        self.allowed, self.libraries, self.doors, self.errors = {}, {}, {}, []
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if line.strip() and not line.startswith("#"):
+                self.read(line, f"src/{path.name}:{number}")
+
+    def read(self, line, where):
+        match = LINE.match(line)
+        if not match:
+            self.errors.append(f"{where}: cannot read '{line}'")
+            return
+        kind, name, values = match[1], match[2], match[3].split()
+        if kind == "door":
+            self.doors[name] = set(values)
+            return
+        if kind == "module":
+            self.libraries[name] = (match[4] or "").split()
+        self.errors += [f"{where}: {name} names {value}, which is not above it"
+                        for value in values if value.split("/")[0] not in self.allowed]
+        self.allowed[name] = values
+
+    def modules(self):
+        return list(self.libraries)
+
+    def place(self, parts):
+        """The innermost row for a file with these parts below src/."""
+        folders = ["/".join(parts[:n]) for n in range(len(parts) - 1, 0, -1)]
+        return next((f for f in folders if f in self.allowed), None)
 
 
 def is_test(path):
     """A test, or a header that only tests include (x_testing.h, x_for_test.h)."""
-    return path.stem.endswith(("_test", "_fuzz", "_testing"))
+    return path.stem == "testing" or path.stem.endswith(("_test", "_fuzz", "_testing", "_for_test"))
 
 
-def library_error(room, path, header):
+def library_error(table, module, path, header):
     if re.match(TEST_LIBRARIES, header):
         return None if is_test(path) else f"{header} belongs in tests"
-    for pattern, homes in LIBRARIES.items():
+    for pattern, library in LIBRARIES.items():
         if re.match(pattern, header):
-            return None if room in homes else f"{header} belongs in {', '.join(homes)}"
+            homes = [m for m, libraries in table.libraries.items() if library in libraries]
+            ok = library in EVERYWHERE or module in homes
+            return None if ok else f"{header} belongs in {', '.join(homes)}"
     if "/" in header and not re.match(r"(sys|linux|asm|arpa|netinet|net|bits)/", header):
-        return f"{header} is of a library that no room declares; add it to LIBRARIES"
+        return f"{header} is of a library that no module declares; add it to LIBRARIES"
     return None
 
 
-def include_error(room, path, quote, header):
-    top = header.split("/")[0]
-    if quote == "<" and top not in ROOMS:
-        return library_error(room, path, header)
+def door_error(table, here, header):
+    """`here` and `header` are paths below src/."""
+    for folder, doors in table.doors.items():
+        inside = header.startswith(folder + "/")
+        if not inside or here.startswith(folder + "/") or header in doors or here in doors:
+            continue
+        return f"{header} lies behind a door; include {' or '.join(sorted(doors))}"
+    return None
+
+
+def include_error(table, here, path, quote, header):
+    top, module = header.split("/")[0], here.split("/")[0]
+    if quote == "<" and top not in table.allowed:
+        return library_error(table, module, path, header)
     if "/" not in header:
-        return f'include {header} by its full path from src/'
-    if top == room or top not in ROOMS:
-        return None if top in ROOMS else library_error(room, path, header)
-    if top not in ROOMS[room]:
-        return f"{room} may not include {top}"
-    narrow = NARROW.get((room, top))
-    if narrow and header not in narrow and not is_test(path):
-        return f"{room} may include only {', '.join(sorted(narrow))} of {top}"
-    return None
+        return f"include {header} by its full path from src/"
+    if top not in table.allowed:
+        return library_error(table, module, path, header)
+    row = table.place(here.split("/"))
+    allowed = table.allowed[row]
+    if row == module and top == module:
+        return None if is_test(path) else door_error(table, here, header)
+    if header.startswith(row + "/") or header in allowed:
+        return None
+    if top not in [a.split("/")[0] for a in allowed]:
+        return f"{row} may not include {top}"
+    if top not in allowed and not is_test(path):
+        narrow = [a for a in allowed if a.startswith(top + "/")]
+        return f"{row} may include only {', '.join(narrow)} of {top}"
+    return None if is_test(path) else door_error(table, here, header)
 
 
 def placement_errors(root, path):
-    """A test stands beside a source or header of its name, or tests a whole room: core/core_test.cc."""
+    """A test stands beside a source or header of its name, or tests a whole module: core/core_test.cc."""
     if path.suffix != ".cc" or not is_test(path):
         return []
     subject = path.stem.rsplit("_", 1)[0]
-    room = path.relative_to(root / "src").parts[0]
-    beside = [path.with_name(subject + end) for end in (".h", ".cc")]
-    if subject == room or subject in ROOM_TESTS or any(p.exists() for p in beside):
+    parts = path.relative_to(root / "src").parts
+    if subject == parts[0] or subject in MODULE_TESTS:
         return []
-    # model_source_hub_test.cc may test model_source.h: a longer name for one side of a subject.
-    parts = subject.split("_")
-    shorter = ["_".join(parts[:n]) for n in range(1, len(parts))]
-    if any(path.with_name(s + end).exists() for s in shorter for end in (".h", ".cc")):
+    # model_source_hub_test.cc may test model_source.h, math/math_grader_fuzz.cc grader.h.
+    words = subject.split("_")
+    names = ["_".join(words[:n]) for n in range(1, len(words) + 1)]
+    if len(parts) > 2 and words[0] == parts[-2]:
+        names.append("_".join(words[1:]))
+    if any(path.with_name(name + end).exists() for name in names for end in (".h", ".cc")):
         return []
     return [f"{path.relative_to(root)}: no {subject}.h or {subject}.cc beside it; move the test, or into tests/"]
 
 
-def file_errors(root, path):
-    here, text = path.relative_to(root), path.read_text(encoding="utf-8")
-    parts = path.relative_to(root / "src").parts
+def file_errors(root, table, path):
+    name, text = path.relative_to(root), path.read_text(encoding="utf-8")
+    here = str(path.relative_to(root / "src"))
     lines = text.splitlines()
     errors = []
     if len(lines) > MAX_LINES:
-        errors.append(f"{here}: {len(lines)} lines, limit {MAX_LINES}")
-    if len(parts) < 2 or parts[0] not in ROOMS:
-        return errors + [f"{here}: in no room; rooms are {', '.join(ROOMS)}"]
+        errors.append(f"{name}: {len(lines)} lines, limit {MAX_LINES}")
+    if here.split("/")[0] not in table.libraries or "/" not in here:
+        return errors + [f"{name}: in no module; modules are {', '.join(table.modules())}"]
     # x-inl.h is included once for every SIMD target and guards itself.
     if path.suffix == ".h" and "#pragma once" not in lines and not path.stem.endswith("-inl"):
-        errors.append(f"{here}: no #pragma once")
+        errors.append(f"{name}: no #pragma once")
     for number, line in enumerate(lines, 1):
         match = INCLUDE.match(line)
-        error = match and include_error(parts[0], path, match[1], match[2])
+        error = match and include_error(table, here, path, match[1], match[2])
         if error:
-            errors.append(f"{here}:{number}: {error}")
+            errors.append(f"{name}:{number}: {error}")
     return errors + placement_errors(root, path)
 
 
+def page_errors(root, table):
+    """The table of modules in ARCHITECTURE.md: `name` | what it holds | may include | libraries."""
+    page = root / "ARCHITECTURE.md"
+    if not page.exists():
+        return ["ARCHITECTURE.md is missing"]
+    rows = {}
+    for line in page.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `") and len(cells) == 4 and re.fullmatch(r"`[a-z]+`", cells[0]):
+            rows[cells[0].strip("`")] = (cells[2].replace("`", "").split(), cells[3].replace("`", "").split())
+    errors = []
+    if list(rows) != table.modules():
+        errors.append(f"ARCHITECTURE.md: modules {' '.join(rows)}, src/modules.txt: {' '.join(table.modules())}")
+    for name, (allowed, libraries) in rows.items():
+        if name in table.libraries and allowed != table.allowed[name]:
+            errors.append(f"ARCHITECTURE.md: {name} may include '{' '.join(allowed)}', src/modules.txt says "
+                          f"'{' '.join(table.allowed[name])}'")
+        if name in table.libraries and libraries != table.libraries[name]:
+            errors.append(f"ARCHITECTURE.md: {name} uses '{' '.join(libraries)}', src/modules.txt says "
+                          f"'{' '.join(table.libraries[name])}'")
+    return errors
+
+
 def check(root):
-    errors, above = [], set()
-    for room, allowed in ROOMS.items():
-        errors += [f"ROOMS: {room} names {a}, which is not above it" for a in allowed if a not in above]
-        above.add(room)
+    table = Table(root / "src" / "modules.txt")
+    errors = list(table.errors)
+    errors += [f"src/modules.txt: no folder src/{name}" for name in table.allowed
+               if not (root / "src" / name).is_dir()]
     for path in sorted((root / "src").rglob("*")):
         if path.suffix in (".h", ".cc"):
-            errors += file_errors(root, path)
+            errors += file_errors(root, table, path)
         elif path.is_dir() and path.name in ("utils", "util", "common", "misc"):
             errors.append(f"{path.relative_to(root)}: a name that says nothing; name what it does")
-    return errors
+    return errors + page_errors(root, table)
+
+
+SELF_TEST_TABLE = """# a comment
+module core: | fmt
+module chat: core |
+folder chat/jinja: core
+door chat/jinja: chat/chat_template.cc
+module kernels: core | onednn
+door kernels/matmul: kernels/matmul/matmul.h
+module model: core kernels |
+module data: core model/batch.h |
+module cli: core chat data kernels | yaml-cpp
+"""
+SELF_TEST_PAGE = """| module | holds | may include | libraries |
+|---|---|---|---|
+| `core` | x | | `fmt` |
+| `chat` | x | core | |
+| `kernels` | x | core | `onednn` |
+| `model` | x | core | |
+| `data` | x | core `model/batch.h` | |
+| `cli` | x | core chat data kernels | `yaml-cpp` |
+"""
 
 
 def self_test():
     cases = {
-        "core/a.h": ("#pragma once\n#include <yaml-cpp/yaml.h>\n", []),
+        "core/a.h": ("#pragma once\n#include <yaml-cpp/yaml.h>\n", ["yaml-cpp/yaml.h belongs in cli"]),
         "core/b.h": ("", ["no #pragma once"]),
         "core/c.cc": ('#include "model/x.h"\n', ["core may not include model"]),
-        "kernels/a.cc": ('#include <dnnl.hpp>\n#include <omp.h>\n', ["omp.h belongs in core"]),
+        "kernels/a.cc": ('#include <dnnl.hpp>\n#include <httplib.h>\n', ["httplib.h belongs in"]),
         "model/a.cc": ('#include "a.h"\n', ["full path"]),
         "data/a.cc": ('#include "model/batch.h"\n#include "model/weights.h"\n', ["only model/batch.h"]),
         "data/a_test.cc": ('#include <gtest/gtest.h>\n#include "model/weights.h"\n', []),
         "data/lost_test.cc": ("", ["beside it"]),
-        "train/a.cc": ("\n" * 601, ["601 lines"]),
-        "train/b.cc": ("#include <gtest/gtest.h>\n", ["belongs in tests"]),
-        "sample/a.cc": ("#include <boost/any.hpp>\n", ["no room declares"]),
-        "cli/a.cc": ('#include "kernels/matmul.h"\n', ["cli may not include kernels"]),
-        "attic/a.cc": ("", ["in no room"]),
+        "model/b.cc": ("\n" * 601, ["601 lines"]),
+        "model/c.cc": ("#include <gtest/gtest.h>\n", ["belongs in tests"]),
+        "model/d.cc": ("#include <boost/any.hpp>\n", ["no module declares"]),
+        "model/e.cc": ('#include "kernels/matmul/matmul.h"\n#include "kernels/matmul/amx.h"\n', ["behind a door"]),
+        "chat/jinja/value.cc": ('#include "chat/message.h"\n#include "core/a.h"\n', ["chat/jinja may not include chat"]),
+        "chat/chat_template.cc": ('#include "chat/jinja/value.h"\n', []),
+        "chat/other.cc": ('#include "chat/jinja/value.h"\n', ["behind a door"]),
+        "chat/jinja/jinja_value_test.cc": ("", []),
+        "cli/a.cc": ('#include "model/weights.h"\n', ["cli may not include model"]),
+        "attic/a.cc": ("", ["in no module"]),
     }
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
+        (root / "src").mkdir()
+        (root / "src" / "modules.txt").write_text(SELF_TEST_TABLE)
+        (root / "ARCHITECTURE.md").write_text(SELF_TEST_PAGE)
         for name, (text, _) in cases.items():
             path = root / "src" / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,6 +247,8 @@ def self_test():
             found = [e for e in errors if e.startswith(f"src/{name}:")]
             assert len(found) == len(expected), (name, found)
             assert all(want in e for want, e in zip(expected, found)), (name, found)
+        page = [e for e in errors if e.startswith("ARCHITECTURE.md")]
+        assert len(page) == 1 and "model may include 'core'" in page[0], page
     print(f"self-test ok: {len(cases)} cases")
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Adapters between the real peft and the checkpoint room, both ways.
+"""Adapters between the real peft and the checkpoint module, both ways.
 
 check_peft_roundtrip.py --write-fixture
     peft saves an adapter of a tiny random llama, with patterns and a regex, into tests/golden/peft/adapter/, and

@@ -3,16 +3,17 @@
 #include <cstdio>
 #include <string_view>
 
-#include "cli/bench_decode.h"
-#include "cli/bench_kernels.h"
-#include "cli/bench_train.h"
+#include "cli/bench/bench_decode.h"
+#include "cli/bench/bench_kernels.h"
+#include "cli/bench/bench_train.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
-#include "cli/load.h"
-#include "cli/read_model.h"
-#include "cli/recompute.h"
-#include "core/args.h"
+#include "cli/recompute_option.h"
 #include "core/error.h"
+#include "engine/loaded_model.h"
+#include "engine/read_model.h"
+#include "options/args.h"
+#include "recipes/recompute.h"
 
 namespace lorikeet {
 namespace {

@@ -8,7 +8,7 @@
 #include "cli/command_testing.h"
 #include "cli/commands.h"
 #include "core/profile.h"
-#include "model/step_cost.h"
+#include "plan/step_cost.h"
 #include "train/training_run.h"
 
 namespace lorikeet {

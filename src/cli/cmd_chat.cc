@@ -6,15 +6,15 @@
 #include <csignal>
 #include <cstdio>
 
+#include "chat/answer_text.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/line_reader.h"
 #include "cli/prompting.h"
-#include "core/args.h"
 #include "core/error.h"
 #include "core/signals.h"
+#include "options/args.h"
 #include "sample/generator.h"
-#include "tokenizer/answer_text.h"
 
 namespace lorikeet {
 namespace {

@@ -8,10 +8,10 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/convert_adapter.h"
-#include "cli/model_folder.h"
-#include "core/args.h"
 #include "core/error.h"
 #include "core/format.h"
+#include "engine/model_folder.h"
+#include "options/args.h"
 
 namespace lorikeet {
 namespace {

@@ -4,8 +4,8 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/doctor_report.h"
-#include "core/args.h"
 #include "core/parallel.h"
+#include "options/args.h"
 
 namespace lorikeet {
 namespace {

@@ -4,16 +4,17 @@
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
-#include "cli/estimate.h"
 #include "cli/expert_options.h"
-#include "cli/load.h"
-#include "cli/read_model.h"
-#include "cli/recompute.h"
-#include "core/args.h"
+#include "cli/recompute_option.h"
 #include "core/error.h"
 #include "core/machine.h"
 #include "data/dataset.h"
-#include "model/engine_info.h"
+#include "engine/loaded_model.h"
+#include "engine/read_model.h"
+#include "options/args.h"
+#include "plan/machine_probe.h"
+#include "recipes/estimate.h"
+#include "recipes/recompute.h"
 
 namespace lorikeet {
 namespace {

@@ -6,12 +6,12 @@
 
 #include "cli/commands.h"
 #include "cli/eval_options.h"
-#include "cli/load.h"
-#include "cli/scoring.h"
-#include "core/args.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/format.h"
+#include "engine/loaded_model.h"
+#include "options/args.h"
+#include "train/scoring.h"
 
 namespace lorikeet {
 namespace {
@@ -85,7 +85,7 @@ EvalData FromFiles(const EvalOptions& options, const LoadedModel& loaded) {
   render.max_length = options.max_length;
   render.overlong = options.overlong == "drop" ? Overlong::kDrop : Overlong::kTruncate;
   render.chat_template = options.chat_template.value_or("");
-  Dataset dataset = LoadExamples(options.data, loaded, render);
+  Dataset dataset = LoadExamples(options.data, loaded.ForData(), render);
   if (!options.common.quiet && !options.json) {
     for (const std::string& note : dataset.stats.notes) fmt::print(stderr, "note: {}\n", note);
     if (dataset.stats.truncated > 0) {

@@ -5,15 +5,15 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "chat/answer_text.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/generate_tasks.h"
 #include "cli/prompting.h"
-#include "core/args.h"
 #include "core/file.h"
 #include "core/signals.h"
+#include "options/args.h"
 #include "sample/generator.h"
-#include "tokenizer/answer_text.h"
 
 namespace lorikeet {
 namespace {

@@ -12,13 +12,13 @@
 #include "checkpoint/adapter_formats.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
-#include "cli/inspect_adapter.h"
-#include "cli/inspect_model.h"
-#include "cli/inspect_tokenizer.h"
-#include "cli/read_model.h"
-#include "core/args.h"
+#include "cli/inspect/inspect_adapter.h"
+#include "cli/inspect/inspect_model.h"
+#include "cli/inspect/inspect_tokenizer.h"
 #include "core/error.h"
 #include "data/inspect.h"
+#include "engine/read_model.h"
+#include "options/args.h"
 
 namespace lorikeet {
 namespace {

@@ -6,10 +6,10 @@
 #include "checkpoint/peft.h"
 #include "cli/command_testing.h"
 #include "cli/commands.h"
-#include "cli/estimate.h"
 #include "core/file.h"
 #include "data/tiny_bundle.h"
 #include "model/lora.h"
+#include "recipes/estimate.h"
 
 namespace lorikeet {
 namespace {

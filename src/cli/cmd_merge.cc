@@ -6,14 +6,14 @@
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
-#include "cli/load.h"
 #include "cli/merge_verify.h"
-#include "cli/model_folder.h"
-#include "core/args.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/format.h"
 #include "core/random.h"
+#include "engine/loaded_model.h"
+#include "engine/model_folder.h"
+#include "options/args.h"
 
 namespace lorikeet {
 namespace {
@@ -130,7 +130,8 @@ Batch VerificationBatch(const LoadedModel& base, const MergeOptions& options) {
   Batch batch;
   const int64_t V = base.model->config().vocab_size;
   if (options.verify_data) {
-    for (const Example& example : LoadExamples({*options.verify_data}, base, {}).examples) {
+    for (const Example& example :
+         LoadExamples({*options.verify_data}, base.ForData(), {}).examples) {
       AddSequence(example.tokens, options.verify_tokens, &batch);
     }
     return batch;

@@ -7,8 +7,8 @@
 #include "cli/commands.h"
 #include "core/file.h"
 #include "core/parallel.h"
-#include "model/memory_plan.h"
 #include "model/weights.h"
+#include "plan/memory_plan.h"
 
 namespace lorikeet {
 namespace {

@@ -7,12 +7,12 @@
 #include "cli/commands.h"
 #include "cli/rl_job.h"
 #include "cli/sft_job.h"
-#include "core/args.h"
-#include "core/args_help.h"
 #include "core/file.h"
 #include "core/format.h"
 #include "core/machine.h"
 #include "core/signals.h"
+#include "options/args.h"
+#include "options/args_help.h"
 #include "rl/rl_watch.h"
 
 namespace lorikeet {

@@ -3,7 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/sft_run.h"
-#include "core/args.h"
+#include "options/args.h"
 
 namespace lorikeet {
 namespace {

@@ -7,17 +7,17 @@
 #include <cstdio>
 
 #include "cli/commands.h"
-#include "cli/load.h"
-#include "cli/read_model.h"
 #include "cli/study_options.h"
 #include "cli/study_problems.h"
-#include "core/args.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/format.h"
 #include "core/machine.h"
 #include "core/parallel.h"
 #include "core/signals.h"
+#include "engine/loaded_model.h"
+#include "engine/read_model.h"
+#include "options/args.h"
 #include "study/study.h"
 #include "train/run_settings.h"
 
@@ -66,9 +66,9 @@ RenderConfig RenderConfigOf(const StudyOptions& options) {
 
 void LoadStudyExamples(const StudyOptions& options, const LoadedModel& loaded, StudyModel* model) {
   const RenderConfig render = RenderConfigOf(options);
-  Dataset train = LoadExamples(options.data, loaded, render), heldout;
+  Dataset train = LoadExamples(options.data, loaded.ForData(), render), heldout;
   if (!options.eval_data.empty()) {
-    heldout = LoadExamples(options.eval_data, loaded, render);
+    heldout = LoadExamples(options.eval_data, loaded.ForData(), render);
   } else {
     constexpr uint64_t kSplitSeed = 42;  // the same examples are held out for every seed
     std::tie(train, heldout) = SplitHeldOut(std::move(train), options.eval_split, kSplitSeed);

@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "checkpoint/mlx_adapter.h"
-#include "cli/read_model.h"
-#include "cli/text_files.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/format.h"
+#include "engine/read_model.h"
+#include "engine/text_files.h"
 
 namespace lorikeet {
 namespace {

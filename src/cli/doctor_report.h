@@ -4,7 +4,7 @@
 
 #include "core/json.h"
 #include "core/machine.h"
-#include "model/engine_info.h"
+#include "plan/machine_probe.h"
 
 namespace lorikeet {
 

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "cli/estimate.h"
-#include "cli/expert_notes.h"
 #include "core/format.h"
+#include "recipes/estimate.h"
+#include "recipes/expert_notes.h"
 
 namespace lorikeet {
 namespace {

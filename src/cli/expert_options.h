@@ -3,7 +3,7 @@
 #pragma once
 #include <optional>
 
-#include "core/args.h"
+#include "options/args.h"
 
 namespace lorikeet {
 

@@ -3,7 +3,7 @@
 #pragma once
 #include <string>
 
-#include "core/args.h"
+#include "options/args.h"
 #include "train/training_run.h"
 
 namespace lorikeet {

@@ -7,7 +7,7 @@
 #include "cli/commands.h"
 #include "cli/dispatch.h"
 #include "cli/version.h"
-#include "model/engine_info.h"
+#include "plan/machine_probe.h"
 
 namespace {
 

@@ -12,8 +12,8 @@
 #include "core/parallel.h"
 #include "model/export.h"
 #include "model/loss_head.h"
-#include "model/memory_plan.h"
 #include "model/transformer.h"
+#include "plan/memory_plan.h"
 
 namespace lorikeet {
 namespace {

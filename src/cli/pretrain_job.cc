@@ -4,12 +4,12 @@
 
 #include <filesystem>
 
-#include "core/args.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "data/blocks.h"
 #include "model/initialise.h"
+#include "options/args.h"
 
 namespace lorikeet {
 namespace {

@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "cli/load.h"
+#include "chat/chat_template.h"
 #include "cli/sampling_options.h"
 #include "data/conversation.h"
+#include "engine/loaded_model.h"
 #include "model/lora.h"
 #include "sample/generator.h"
-#include "tokenizer/chat_template.h"
 
 namespace lorikeet {
 

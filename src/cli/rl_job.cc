@@ -6,25 +6,25 @@
 #include <array>
 #include <memory>
 
-#include "cli/expert_notes.h"
-#include "cli/read_model.h"
-#include "cli/recompute.h"
 #include "cli/rl_rewards.h"
 #include "cli/sft_job.h"
-#include "core/args.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/format.h"
 #include "core/machine.h"
 #include "data/render.h"
-#include "model/engine_info.h"
+#include "engine/read_model.h"
 #include "model/export.h"
-#include "rl/grader.h"
+#include "options/args.h"
+#include "plan/machine_probe.h"
+#include "recipes/expert_notes.h"
+#include "recipes/recompute.h"
 #include "rl/problem_source.h"
-#include "rl/task_file.h"
 #include "train/checkpoint.h"
 #include "train/learning_rate.h"
 #include "train/run_settings.h"
+#include "verify/grader.h"
+#include "verify/problem_file.h"
 
 namespace lorikeet {
 namespace {

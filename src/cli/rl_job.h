@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "cli/load.h"
+#include "chat/chat_template.h"
 #include "cli/rl_options.h"
+#include "engine/loaded_model.h"
 #include "rl/rl_loop.h"
-#include "tokenizer/chat_template.h"
 
 namespace lorikeet {
 
@@ -22,7 +22,7 @@ struct RlJob {
   RlConfig config;
   RlHooks hooks;  // problems and rewards
   std::string learning_rate_reason, recompute_reason;
-  std::vector<std::string> expert_notes;  // cli/expert_notes.h
+  std::vector<std::string> expert_notes;  // recipes/expert_notes.h
   std::vector<std::string> notes;         // what a person should know before the run
   int64_t planned_bytes = 0;              // training and sampling
   int64_t steps_done = 0;                 // of the checkpoint that is resumed from

@@ -7,8 +7,8 @@
 
 #include "cli/common_options.h"
 #include "cli/expert_options.h"
-#include "cli/recompute.h"
-#include "core/args.h"
+#include "cli/recompute_option.h"
+#include "options/args.h"
 
 namespace lorikeet {
 

@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "core/nearest.h"
-#include "rl/reward_mix.h"
+#include "verify/rewards/mix.h"
 
 namespace lorikeet {
 namespace {

@@ -1,7 +1,7 @@
 // Which rewards a run adds up, from --rewards, --reward-command and --reward-url.
 #pragma once
 #include "cli/rl_options.h"
-#include "rl/reward_function.h"
+#include "verify/rewards/function.h"
 
 namespace lorikeet {
 

@@ -7,10 +7,10 @@
 
 #include "cli/command_testing.h"
 #include "cli/commands.h"
-#include "core/args.h"
 #include "core/file.h"
 #include "data/tiny_bundle.h"
 #include "model/random_model_for_test.h"
+#include "options/args.h"
 
 namespace lorikeet {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/args.h"
+#include "options/args.h"
 
 namespace lorikeet {
 

@@ -7,13 +7,13 @@
 #include <filesystem>
 #include <numeric>
 
-#include "cli/expert_notes.h"
-#include "cli/read_model.h"
-#include "core/args.h"
 #include "core/error.h"
 #include "core/file.h"
-#include "model/engine_info.h"
+#include "engine/read_model.h"
 #include "model/export.h"
+#include "options/args.h"
+#include "plan/machine_probe.h"
+#include "recipes/expert_notes.h"
 #include "train/checkpoint.h"
 #include "train/learning_rate.h"
 
@@ -106,7 +106,7 @@ void RefuseHopeless(const SftOptions& options, const TrainingShape& shape) {
 void LoadData(const SftOptions& options, const ReshapeData& reshape, SftJob* job) {
   const RenderConfig render = RenderConfigOf(options);
   const auto load = [&](const std::vector<std::string>& paths) {
-    Dataset data = LoadExamples(paths, job->loaded, render);
+    Dataset data = LoadExamples(paths, job->loaded.ForData(), render);
     return reshape ? reshape(data) : data;
   };
   job->train = load(options.data);

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "cli/load.h"
 #include "cli/sft_options.h"
-#include "cli/sft_plan.h"
+#include "engine/loaded_model.h"
+#include "recipes/sft_plan.h"
 #include "train/sft.h"
 
 namespace lorikeet {

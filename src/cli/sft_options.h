@@ -10,7 +10,7 @@
 #include "cli/common_options.h"
 #include "cli/expert_options.h"
 #include "cli/factor_options.h"
-#include "cli/recompute.h"
+#include "cli/recompute_option.h"
 #include "train/schedule.h"
 
 namespace lorikeet {

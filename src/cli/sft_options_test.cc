@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/args.h"
 #include "core/error.h"
+#include "options/args.h"
 
 namespace lorikeet {
 namespace {

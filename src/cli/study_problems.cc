@@ -4,8 +4,8 @@
 
 #include "core/error.h"
 #include "data/render.h"
-#include "rl/grader.h"
-#include "rl/task_file.h"
+#include "verify/grader.h"
+#include "verify/problem_file.h"
 
 namespace lorikeet {
 namespace {

@@ -1,7 +1,7 @@
 // What the runs of a study that learn from rewards ask, from its options.
 #pragma once
-#include "cli/load.h"
 #include "cli/study_options.h"
+#include "engine/loaded_model.h"
 #include "study/execute.h"
 
 namespace lorikeet {

@@ -19,7 +19,7 @@ class Arena {
   Arena& operator=(const Arena&) = delete;
 
   // Uninitialised memory, aligned to 64 bytes. CHECKs that it fits: sizes are computed
-  // before the first step (model/memory_plan.h), so an overflow is a bug.
+  // before the first step (plan/memory_plan.h), so an overflow is a bug.
   Tensor Take(const char* name, DType dtype, std::initializer_list<int64_t> shape);
   size_t Mark() const { return used_; }
   void Rewind(size_t mark);

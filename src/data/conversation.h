@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "chat/chat_template.h"
 #include "core/json.h"
 #include "data/row_file.h"
-#include "tokenizer/chat_template.h"
 
 namespace lorikeet {
 

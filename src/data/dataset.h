@@ -5,10 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "chat/bundle.h"
 #include "data/conversation.h"
 #include "data/example.h"
 #include "data/render.h"
-#include "tokenizer/bundle.h"
 
 namespace lorikeet {
 

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 
+#include "chat/bundle.h"
 #include "core/json.h"
 #include "data/dataset.h"
-#include "tokenizer/bundle.h"
 
 namespace lorikeet {
 

@@ -10,10 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "chat/bundle.h"
+#include "chat/chat_format.h"
+#include "chat/chat_template.h"
 #include "core/json.h"
 #include "data/conversation.h"
-#include "tokenizer/bundle.h"
-#include "tokenizer/chat_template.h"
 
 namespace lorikeet {
 
@@ -36,31 +37,6 @@ struct RenderConfig {
   OrderedJson template_variables = {};  // e.g. {"enable_thinking": false}; a row's own win
   std::string date = {};  // for templates that print it; fix it to make runs repeatable
 };
-
-// The template that `choice` (see RenderConfig) names, or nothing if the tokenizer has none. The
-// built-in ChatML ends turns with the tokenizer's own end token where it knows no <|im_end|>, so
-// that sampling can stop. The built-in plain is for base models, which know no turns but have read
-// many lists of questions with answers:
-//
-//   SYSTEM
-//
-//   Question: USER
-//   Answer: ASSISTANT
-//
-//   Question: ...
-//
-// An answer at the end of the text is followed by the end token, which training then teaches.
-std::optional<ChatTemplate> ChooseChatTemplate(const TokenizerBundle& bundle,
-                                               const std::string& choice);
-
-// Adds the texts at which an answer is over although no token says so, unless they are there. Only
-// the built-in plain template has one: a base model that has answered goes on with the next
-// question. A folder that was trained with it is known by its template.
-void AddStopStrings(const ChatTemplate& chat_template, std::vector<std::string>* stop_strings);
-
-// The one BOS rule, for training and sampling alike: the tokenizer's wish, unless the text has it
-// already.
-bool NeedsBos(const TokenizerBundle& bundle, std::string_view text);
 
 struct TextSpan {
   size_t begin = 0, end = 0;  // bytes

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "chat/bundle.h"
 #include "core/json.h"
-#include "tokenizer/bundle.h"
 
 namespace lorikeet {
 

@@ -8,7 +8,7 @@
 #include "core/profile.h"
 #include "kernels/attention_blocks.h"
 #include "kernels/attention_rows.h"
-#include "kernels/matmul.h"
+#include "kernels/matmul/matmul.h"
 
 namespace lorikeet {
 namespace {

@@ -10,7 +10,7 @@
 #include "kernels/attention.h"
 #include "kernels/attention_blocks.h"
 #include "kernels/attention_rows.h"
-#include "kernels/matmul.h"
+#include "kernels/matmul/matmul.h"
 
 namespace lorikeet {
 namespace {

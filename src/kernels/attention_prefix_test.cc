@@ -14,7 +14,7 @@
 #include "core/random.h"
 #include "kernels/attention.h"
 #include "kernels/kernel_testing.h"
-#include "kernels/matmul.h"
+#include "kernels/matmul/matmul.h"
 
 namespace lorikeet {
 namespace {

@@ -11,7 +11,7 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "kernels/kernel_testing.h"
-#include "kernels/matmul.h"
+#include "kernels/matmul/matmul.h"
 
 namespace lorikeet {
 namespace {

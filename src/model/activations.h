@@ -1,5 +1,5 @@
 // What the forward keeps for the backward. Everything lies in one arena, sized beforehand
-// (model/memory_plan.h). C = f32|bf16, the compute dtype.
+// (plan/memory_plan.h). C = f32|bf16, the compute dtype.
 #pragma once
 #include <array>
 #include <cstdint>

@@ -12,7 +12,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "kernels/cast.h"
-#include "kernels/matmul.h"
+#include "kernels/matmul/matmul.h"
 
 namespace lorikeet {
 namespace {

@@ -10,7 +10,7 @@
 #include "checkpoint/safetensors.h"
 #include "core/parallel.h"
 #include "kernels/cast.h"
-#include "kernels/matmul.h"
+#include "kernels/matmul/matmul.h"
 #include "model/loss_head.h"
 #include "model/transformer.h"
 

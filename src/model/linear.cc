@@ -2,7 +2,7 @@
 
 #include "core/profile.h"
 #include "kernels/cast.h"
-#include "kernels/matmul.h"
+#include "kernels/matmul/matmul.h"
 
 namespace lorikeet {
 namespace {

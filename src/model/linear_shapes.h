@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "model/memory_plan.h"
+#include "model/activations.h"
+#include "model/config.h"
 
 namespace lorikeet {
 
@@ -40,9 +41,5 @@ void ForEachShape(const ModelConfig& c, const LinearShapes& shapes, const Fn& fn
     fn(linear, experts * c.num_experts, experts * c.num_experts_per_tok);
   }
 }
-
-// With the adapters of a run; a target for single layers counts for all. Throws Error for a target
-// that matches nothing.
-LinearShapes AdaptedShapes(const ModelConfig& config, const TrainingShape& shape);
 
 }  // namespace lorikeet

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/random.h"
-#include "kernels/matmul.h"
+#include "kernels/matmul/matmul.h"
 #include "model/batch.h"
 #include "model/loss_head.h"
 #include "model/transformer.h"

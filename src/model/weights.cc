@@ -6,8 +6,8 @@
 #include "core/error.h"
 #include "core/machine.h"
 #include "kernels/cast.h"
-#include "kernels/matmul.h"
-#include "model/memory_plan.h"
+#include "kernels/matmul/matmul.h"
+#include "model/parameters.h"
 
 namespace lorikeet {
 

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "rl/task.h"
+#include "verify/task.h"
 
 namespace lorikeet {
 

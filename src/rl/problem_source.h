@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "rl/rollout.h"
-#include "rl/task.h"
+#include "verify/task.h"
 
 namespace lorikeet {
 

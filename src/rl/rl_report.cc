@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "rl/reward_mix.h"
+#include "verify/rewards/mix.h"
 
 namespace lorikeet {
 namespace {

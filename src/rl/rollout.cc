@@ -4,9 +4,9 @@
 #include <memory>
 #include <utility>
 
+#include "chat/answer_text.h"
 #include "core/check.h"
 #include "data/render.h"
-#include "tokenizer/answer_text.h"
 
 namespace lorikeet {
 namespace {

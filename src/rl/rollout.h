@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "rl/reward_function.h"
-#include "rl/task.h"
+#include "chat/bundle.h"
+#include "chat/chat_template.h"
 #include "sample/generator.h"
-#include "tokenizer/bundle.h"
-#include "tokenizer/chat_template.h"
+#include "verify/rewards/function.h"
+#include "verify/task.h"
 
 namespace lorikeet {
 

@@ -16,7 +16,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "core/threads_scope_for_test.h"
-#include "kernels/matmul.h"
+#include "kernels/matmul/matmul.h"
 #include "model/loss_head.h"
 #include "model/model_testing.h"
 #include "model/transformer.h"

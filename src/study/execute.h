@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "data/example.h"
-#include "model/memory_plan.h"
 #include "model/weights.h"
+#include "plan/memory_plan.h"
 #include "study/ledger.h"
 #include "study/reward_run.h"
 

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
-#include "model/engine_info.h"
-#include "rl/grader.h"
+#include "plan/machine_probe.h"
 #include "rl/rl_loop.h"
 #include "train/checkpoint.h"
 #include "train/run_settings.h"
+#include "verify/grader.h"
 
 namespace lorikeet {
 namespace {

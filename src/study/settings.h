@@ -53,7 +53,7 @@ struct RewardSettings {
 };
 
 struct StudySettings {
-  // Set by SetDefaults or ParseCommandLine (core/args.h), from the declarations below.
+  // Set by SetDefaults or ParseCommandLine (options/args.h), from the declarations below.
   std::vector<std::string> ranks, batch_sizes, schedules, target_modules;
   double lora_alpha;
   int64_t steps, batch_size, examples;

@@ -9,10 +9,10 @@
 #include <set>
 #include <sstream>
 
-#include "core/args.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/format.h"
+#include "options/args.h"
 
 namespace lorikeet {
 namespace {

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "core/args.h"
 #include "core/file.h"
 #include "core/metrics.h"
 #include "core/temporary_folder_for_test.h"
+#include "options/args.h"
 #include "study/ledger.h"
 #include "study/settings.h"
 #include "study/sweep.h"

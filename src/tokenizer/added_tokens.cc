@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "tokenizer/json_fields.h"
+#include "core/json_fields.h"
+#include "core/utf8.h"
 
 namespace lorikeet {
 

@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "core/error.h"
-#include "tokenizer/json_fields.h"
-#include "tokenizer/unicode.h"
+#include "core/json_fields.h"
+#include "core/utf8.h"
 #include "tokenizer/word_cache.h"
 
 namespace lorikeet {

@@ -4,8 +4,9 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/json_fields.h"
+#include "core/utf8.h"
 #include "tokenizer/bpe.h"
-#include "tokenizer/json_fields.h"
 #include "tokenizer/normalizer.h"
 #include "tokenizer/unicode.h"
 

@@ -7,8 +7,8 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "core/utf8.h"
 #include "tokenizer/scanners.h"
-#include "tokenizer/unicode.h"
 
 namespace lorikeet {
 namespace {

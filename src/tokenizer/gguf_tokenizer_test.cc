@@ -4,7 +4,6 @@
 
 #include "core/error.h"
 #include "core/json.h"
-#include "tokenizer/bundle.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lorikeet {
@@ -101,57 +100,6 @@ TEST(GgufTokenizer, RefusesWhatDoesNotFit) {
   expect_error([](F& f) { f.tokens.clear(); }, "0 tokens");
   expect_error([](F& f) { f.tokens[4] = "\xFF"; }, "UTF-8");
   expect_error([](F& f) { f.model = "gpt2", f.merges = {"ab"}; }, "merge 'ab'");
-}
-
-// --- bundle.h ---
-
-TokenizerSources Sources() {
-  TokenizerSources s;
-  s.tokenizer_json = TokenizerJsonFromGguf(SentencePieceFields());
-  s.tokenizer_config_json = TokenizerConfigJsonFromGguf(SentencePieceFields());
-  s.where = "model";
-  return s;
-}
-
-TEST(TokenizerBundle, FromGguf) {
-  const TokenizerBundle b = LoadTokenizerBundle(Sources());
-  EXPECT_EQ(b.bos_token, "<s>");
-  EXPECT_EQ(b.bos_id, 1);
-  EXPECT_EQ(b.eos_id, 2);
-  EXPECT_EQ(b.pad_id, -1);
-  EXPECT_EQ(b.eos_ids, (Ids{2}));
-  EXPECT_TRUE(b.add_bos);
-  EXPECT_EQ(b.chat_template, "");
-}
-
-TEST(TokenizerBundle, OtherFiles) {
-  TokenizerSources s = Sources();
-  s.tokenizer_config_json = R"({"eos_token": {"content": "</s>"}, "chat_template": [
-      {"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]})";
-  s.special_tokens_map_json = R"({"bos_token": "<s>", "pad_token": "<unk>"})";
-  s.generation_config_json = R"({"eos_token_id": [6, 2]})";
-  TokenizerBundle b = LoadTokenizerBundle(s);
-  EXPECT_EQ(b.chat_template, "D");
-  EXPECT_EQ(b.bos_id, 1);
-  EXPECT_EQ(b.pad_id, 0);
-  EXPECT_EQ(b.eos_ids, (Ids{6, 2}));
-  s.chat_template = "J";
-  s.generation_config_json = R"({"eos_token_id": 6})";
-  b = LoadTokenizerBundle(s);
-  EXPECT_EQ(b.chat_template, "J");
-  EXPECT_EQ(b.eos_ids, (Ids{6, 2}));
-}
-
-TEST(TokenizerBundle, Errors) {
-  TokenizerSources s = Sources();
-  s.generation_config_json = R"({"eos_token_id": 99})";
-  EXPECT_THROW(LoadTokenizerBundle(s), Error);
-  s = Sources();
-  s.tokenizer_config_json = R"({"eos_token": "<absent>"})";
-  EXPECT_THROW(LoadTokenizerBundle(s), Error);
-  s.tokenizer_config_json = "[]";
-  EXPECT_THROW(LoadTokenizerBundle(s), Error);
-  EXPECT_THROW(ReadTokenizerFolder("/no/such/folder"), Error);
 }
 
 }  // namespace

@@ -6,7 +6,8 @@
 #include <memory>
 
 #include "core/error.h"
-#include "tokenizer/json_fields.h"
+#include "core/json_fields.h"
+#include "core/utf8.h"
 #include "tokenizer/regex.h"
 #include "tokenizer/unicode_newer.h"
 

@@ -1,7 +1,7 @@
 #include "tokenizer/post_processor.h"
 
 #include "core/error.h"
-#include "tokenizer/json_fields.h"
+#include "core/json_fields.h"
 #include "tokenizer/normalizer.h"
 
 namespace lorikeet {

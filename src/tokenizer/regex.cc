@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "core/utf8.h"
 
 namespace lorikeet {
 namespace {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "tokenizer/regex.h"
 #include "tokenizer/unicode_newer.h"
 

@@ -1,5 +1,7 @@
 #include "tokenizer/scanners.h"
 
+#include "core/utf8.h"
+
 namespace lorikeet {
 
 const char kGpt2Pattern[] =

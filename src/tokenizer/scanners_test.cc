@@ -6,6 +6,7 @@
 #include <random>
 
 #include "core/file.h"
+#include "core/utf8.h"
 #include "tokenizer/regex.h"
 
 namespace lorikeet {

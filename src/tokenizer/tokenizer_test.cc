@@ -9,7 +9,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
-#include "tokenizer/unicode.h"
+#include "core/utf8.h"
 
 namespace lorikeet {
 namespace {

@@ -1,10 +1,8 @@
-// Code points: UTF-8 in and out, and the few properties that pre-tokenizers ask for: those of
-// Unicode 16 for letters and numbers, else of the utf8proc that is linked.
+// Properties of code points that pre-tokenizers need: letters and numbers as in Unicode 16, all
+// others as in the linked utf8proc.
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <string>
-#include <string_view>
 #include <vector>
 
 namespace lorikeet {
@@ -24,36 +22,5 @@ bool IsWhiteSpace(uint32_t code);   // Unicode White_Space
 bool IsNumeric(uint32_t code);      // categories Nd, Nl, No
 bool IsPunctuation(uint32_t code);  // categories P*, and all ASCII punctuation
 bool IsWordChar(uint32_t code);     // Alphabetic, M, Nd, Pc, Join_Control: \w of UTS 18
-
-// The code point at text[i], whose length goes to *length (1-4). `text` is valid UTF-8, i < size.
-inline uint32_t DecodeUtf8(std::string_view text, size_t i, size_t* length) {
-  const auto* p = reinterpret_cast<const uint8_t*>(text.data()) + i;
-  if (p[0] < 0x80) return *length = 1, p[0];
-  if (p[0] < 0xE0) return *length = 2, (p[0] & 0x1Fu) << 6 | (p[1] & 0x3Fu);
-  if (p[0] < 0xF0) {
-    return *length = 3, (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu);
-  }
-  *length = 4;
-  return (p[0] & 0x07u) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 | (p[3] & 0x3Fu);
-}
-
-// Start of the character that ends before text[i]. `text` is valid UTF-8, i > 0.
-inline size_t PreviousChar(std::string_view text, size_t i) {
-  do {
-    --i;
-  } while (i > 0 && (static_cast<uint8_t>(text[i]) & 0xC0) == 0x80);
-  return i;
-}
-
-void AppendUtf8(uint32_t code, std::string* out);
-
-// Length of the valid UTF-8 sequence at text[i] (1-4), or minus the length of the ill-formed part
-// that one U+FFFD replaces (the "maximal subpart" practice of Unicode, of Python and of Rust).
-int Utf8SequenceLength(std::string_view text, size_t i);
-bool IsValidUtf8(std::string_view text);
-// Bytes at the end of `text` that begin a sequence which more bytes could complete (0-3).
-size_t IncompleteUtf8Tail(std::string_view text);
-// `text` with ill-formed parts replaced by U+FFFD.
-std::string ToValidUtf8(std::string_view text);
 
 }  // namespace lorikeet

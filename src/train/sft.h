@@ -46,7 +46,7 @@ struct SftConfig {
   bool tensorboard = true;
 
   int64_t micro_batch_tokens = 0;  // that the run was made with; recorded
-  double flops_per_token = 0;      // of a training step (model/memory_plan.h)
+  double flops_per_token = 0;      // of a training step (plan/memory_plan.h)
   double peak_flops = 0;           // this machine's, per second; 0: utilisation is not reported
 };
 

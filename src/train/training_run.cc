@@ -10,8 +10,8 @@
 #include "kernels/adamw.h"
 #include "kernels/cast.h"
 #include "model/export.h"
-#include "model/memory_plan.h"
 #include "model/transformer.h"
+#include "plan/memory_plan.h"
 
 namespace lorikeet {
 namespace {

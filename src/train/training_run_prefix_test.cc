@@ -10,7 +10,7 @@
 
 #include "core/parallel.h"
 #include "core/random.h"
-#include "kernels/matmul.h"
+#include "kernels/matmul/matmul.h"
 #include "train/training_run.h"
 
 namespace lorikeet {

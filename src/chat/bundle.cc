@@ -1,0 +1,131 @@
+#include "chat/bundle.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "core/json_fields.h"
+
+namespace lorikeet {
+namespace {
+
+Json ParseOptional(const std::string& text, const std::string& where) {
+  Json json = text.empty() ? Json::object() : ParseJson(text, where);
+  if (!json.is_object()) Fail(ErrorCode::kCorruptFile, "{}: expected a JSON object", where);
+  return json;
+}
+
+// A special token is a string, or an object with "content".
+std::string SpecialToken(const JsonFields& fields, const std::string& key) {
+  const Json& value = fields.At(key);
+  if (value.is_null()) return "";
+  if (value.is_object()) return JsonFields(value, fields.Where(key)).String("content");
+  return fields.String(key);
+}
+
+std::string TemplateOf(const JsonFields& config) {
+  const Json& value = config.At("chat_template");
+  if (!value.is_array()) return config.String("chat_template", "");
+  std::string first;
+  for (const Json& item : value) {
+    const JsonFields named(item, config.Where("chat_template"));
+    const std::string source = named.String("template");
+    if (named.String("name") == "default") return source;
+    if (first.empty()) first = source;
+  }
+  return first;
+}
+
+int32_t IdOf(const Tokenizer& tokenizer, const std::string& token, const std::string& key,
+             const std::string& where) {
+  if (token.empty()) return -1;
+  const auto id = tokenizer.TokenToId(token);
+  if (!id) {
+    Fail(ErrorCode::kCorruptFile, "{}: {} '{}' is not in the vocabulary of tokenizer.json", where,
+         key, token);
+  }
+  return *id;
+}
+
+// generation_config.json has one id or a list of ids.
+std::vector<int32_t> EosIds(const JsonFields& generation, int32_t vocab_size) {
+  const Json& value = generation.At("eos_token_id");
+  std::vector<int32_t> ids;
+  for (const Json& id : value.is_array() ? value : Json::array({value})) {
+    if (id.is_null()) continue;
+    const bool ok = id.is_number_unsigned() && id.get<uint64_t>() < uint64_t(vocab_size);
+    if (!ok) generation.Expected("eos_token_id", fmt::format("ids below {}", vocab_size));
+    ids.push_back(id.get<int32_t>());
+  }
+  return ids;
+}
+
+}  // namespace
+
+TokenizerBundle LoadTokenizerBundle(const TokenizerSources& sources) {
+  const std::string& where = sources.where;
+  TokenizerBundle bundle{
+      .tokenizer = Tokenizer::FromJson(sources.tokenizer_json, where + ": tokenizer.json")};
+  const Json config_json =
+      ParseOptional(sources.tokenizer_config_json, where + ": tokenizer_config.json");
+  const Json map_json =
+      ParseOptional(sources.special_tokens_map_json, where + ": special_tokens_map.json");
+  const Json generation_json =
+      ParseOptional(sources.generation_config_json, where + ": generation_config.json");
+  const JsonFields config(config_json, where + ": tokenizer_config.json");
+  const JsonFields map(map_json, where + ": special_tokens_map.json");
+  const JsonFields generation(generation_json, where + ": generation_config.json");
+
+  const auto token = [&](const std::string& key) {
+    const std::string own = SpecialToken(config, key);
+    return own.empty() ? SpecialToken(map, key) : own;
+  };
+  bundle.bos_token = token("bos_token");
+  bundle.eos_token = token("eos_token");
+  bundle.pad_token = token("pad_token");
+  bundle.unk_token = token("unk_token");
+  bundle.bos_id = IdOf(bundle.tokenizer, bundle.bos_token, "bos_token", where);
+  bundle.eos_id = IdOf(bundle.tokenizer, bundle.eos_token, "eos_token", where);
+  bundle.pad_id = IdOf(bundle.tokenizer, bundle.pad_token, "pad_token", where);
+  bundle.chat_template = sources.chat_template.empty() ? TemplateOf(config) : sources.chat_template;
+  bundle.eos_ids = EosIds(generation, bundle.tokenizer.VocabSize());
+  const bool listed = std::find(bundle.eos_ids.begin(), bundle.eos_ids.end(), bundle.eos_id) !=
+                      bundle.eos_ids.end();
+  if (bundle.eos_id >= 0 && !listed) bundle.eos_ids.push_back(bundle.eos_id);
+  const Encoding sample = bundle.tokenizer.EncodeWithOffsets("a", true);
+  bundle.add_bos = bundle.bos_id >= 0 && !sample.ids.empty() && sample.end.front() == 0 &&
+                   sample.ids.front() == bundle.bos_id;
+  return bundle;
+}
+
+TokenizerSources ReadTokenizerFolder(const std::string& dir) {
+  namespace fs = std::filesystem;
+  const auto read = [&](const char* name) {
+    const fs::path path = fs::path(dir) / name;
+    return fs::exists(path) ? ReadFile(path.string()) : std::string();
+  };
+  TokenizerSources sources;
+  sources.where = dir;
+  sources.tokenizer_json = read("tokenizer.json");
+  if (sources.tokenizer_json.empty()) {
+    Fail(ErrorCode::kNotFound,
+         "{}: no tokenizer.json; save the tokenizer in the fast format (save_pretrained does)",
+         dir);
+  }
+  sources.tokenizer_config_json = read("tokenizer_config.json");
+  sources.special_tokens_map_json = read("special_tokens_map.json");
+  sources.generation_config_json = read("generation_config.json");
+  sources.chat_template = read("chat_template.jinja");
+  return sources;
+}
+
+void FailWithoutTokenizer(const std::string& where) {
+  Fail(ErrorCode::kNotFound,
+       "{}: has no tokenizer.json, so text cannot be read or written; put the model's tokenizer "
+       "files beside its weights",
+       where);
+}
+
+}  // namespace lorikeet

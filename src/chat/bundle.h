@@ -1,0 +1,38 @@
+// Everything of text that a model folder carries.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tokenizer/tokenizer.h"
+
+namespace lorikeet {
+
+// Contents of the files; all but the first may be empty.
+struct TokenizerSources {
+  std::string tokenizer_json, tokenizer_config_json, special_tokens_map_json,
+      generation_config_json;
+  std::string chat_template;  // chat_template.jinja, if there is one
+  std::string where;          // the folder or file, for errors
+};
+
+struct TokenizerBundle {
+  Tokenizer tokenizer;
+  std::string chat_template{};  // Jinja source; "" when there is none
+  std::string bos_token{}, eos_token{}, pad_token{}, unk_token{};  // "" when there is none
+  int32_t bos_id = -1, eos_id = -1, pad_id = -1;
+  std::vector<int32_t> eos_ids{};  // all that end a generation: generation_config's, and eos_id
+  bool add_bos = false;            // whether Encode(text, true) begins with bos_id
+};
+
+// tokenizer_config.json wins over special_tokens_map.json, chat_template.jinja over the template in
+// tokenizer_config.json (of a list of templates the one named "default" counts). Throws Error
+// naming file and key; a named special token must be in the vocabulary.
+TokenizerBundle LoadTokenizerBundle(const TokenizerSources& sources);
+// Throws Error(kNotFound) when `dir` has no tokenizer.json.
+TokenizerSources ReadTokenizerFolder(const std::string& dir);
+
+// Throws Error(kNotFound) for the model `where`, which has no tokenizer files.
+[[noreturn]] void FailWithoutTokenizer(const std::string& where);
+
+}  // namespace lorikeet

@@ -1,0 +1,76 @@
+#include "chat/bundle.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "tokenizer/gguf_tokenizer.h"
+
+namespace lorikeet {
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+GgufTokenizerFields SentencePieceFields() {
+  GgufTokenizerFields f;
+  f.model = "llama";
+  f.tokens = {"<unk>", "<s>", "</s>", "▁", "a", "b", "ab", "▁a", "▁ab", "<0xC3>", "<0xA9>"};
+  f.scores = {0, 0, 0, -3, -4, -5, -2, -1, -2.5f, 0, 0};
+  f.token_types = {2, 3, 3, 1, 1, 1, 1, 1, 1, 6, 6};
+  f.unk_id = 0;
+  f.bos_id = 1;
+  f.eos_id = 2;
+  f.add_bos = true;
+  return f;
+}
+
+TokenizerSources Sources() {
+  TokenizerSources s;
+  s.tokenizer_json = TokenizerJsonFromGguf(SentencePieceFields());
+  s.tokenizer_config_json = TokenizerConfigJsonFromGguf(SentencePieceFields());
+  s.where = "model";
+  return s;
+}
+
+TEST(TokenizerBundle, FromGguf) {
+  const TokenizerBundle b = LoadTokenizerBundle(Sources());
+  EXPECT_EQ(b.bos_token, "<s>");
+  EXPECT_EQ(b.bos_id, 1);
+  EXPECT_EQ(b.eos_id, 2);
+  EXPECT_EQ(b.pad_id, -1);
+  EXPECT_EQ(b.eos_ids, (Ids{2}));
+  EXPECT_TRUE(b.add_bos);
+  EXPECT_EQ(b.chat_template, "");
+}
+
+TEST(TokenizerBundle, OtherFiles) {
+  TokenizerSources s = Sources();
+  s.tokenizer_config_json = R"({"eos_token": {"content": "</s>"}, "chat_template": [
+      {"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]})";
+  s.special_tokens_map_json = R"({"bos_token": "<s>", "pad_token": "<unk>"})";
+  s.generation_config_json = R"({"eos_token_id": [6, 2]})";
+  TokenizerBundle b = LoadTokenizerBundle(s);
+  EXPECT_EQ(b.chat_template, "D");
+  EXPECT_EQ(b.bos_id, 1);
+  EXPECT_EQ(b.pad_id, 0);
+  EXPECT_EQ(b.eos_ids, (Ids{6, 2}));
+  s.chat_template = "J";
+  s.generation_config_json = R"({"eos_token_id": 6})";
+  b = LoadTokenizerBundle(s);
+  EXPECT_EQ(b.chat_template, "J");
+  EXPECT_EQ(b.eos_ids, (Ids{6, 2}));
+}
+
+TEST(TokenizerBundle, Errors) {
+  TokenizerSources s = Sources();
+  s.generation_config_json = R"({"eos_token_id": 99})";
+  EXPECT_THROW(LoadTokenizerBundle(s), Error);
+  s = Sources();
+  s.tokenizer_config_json = R"({"eos_token": "<absent>"})";
+  EXPECT_THROW(LoadTokenizerBundle(s), Error);
+  s.tokenizer_config_json = "[]";
+  EXPECT_THROW(LoadTokenizerBundle(s), Error);
+  EXPECT_THROW(ReadTokenizerFolder("/no/such/folder"), Error);
+}
+
+}  // namespace
+}  // namespace lorikeet

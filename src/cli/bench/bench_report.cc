@@ -1,0 +1,31 @@
+#include "cli/bench/bench_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/check.h"
+
+namespace lorikeet {
+
+Spread SpreadOf(std::vector<double> values) {
+  CHECK(!values.empty());
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return {values.front(), (values[(n - 1) / 2] + values[n / 2]) / 2, values.back()};
+}
+
+OrderedJson SpreadJson(const Spread& spread) {
+  return {{"min", spread.least}, {"median", spread.median}, {"max", spread.most}};
+}
+
+std::string SpreadText(const Spread& s, double factor, const char* unit) {
+  return fmt::format("{:.4g} {} (least {:.4g}, most {:.4g})", s.median * factor, unit,
+                     s.least * factor, s.most * factor);
+}
+
+std::string ReportLine(const char* name, const std::string& value) {
+  return fmt::format("{:<18} {}\n", name, value);
+}
+
+}  // namespace lorikeet

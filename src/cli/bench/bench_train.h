@@ -1,0 +1,53 @@
+// The speed of training steps on this machine, against its matmul peak measured between them:
+// `lorikeet bench train`.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/bench/bench_profile.h"
+#include "cli/bench/bench_report.h"
+#include "core/json.h"
+#include "model/weights.h"
+#include "plan/memory_plan.h"
+
+namespace lorikeet {
+
+struct TrainBenchQuery {
+  TrainingShape shape;    // tokens_per_microbatch, sequence_length and recompute are set from below
+  int64_t tokens = 2048;  // of a step
+  int64_t max_length = 512;  // of the sequences that they are cut into
+  int64_t micro_batch = 0;   // tokens computed at once; 0: the whole step
+  // As in reinforcement learning: each group_size sequences begin with the same shared_prompt
+  // tokens, which are not trained.
+  int64_t shared_prompt = 0, group_size = 1;
+  std::optional<Recompute> recompute = {};  // nothing: auto
+  int64_t warmup = 2, steps = 10;
+  bool profile = false;  // also: where a step's time goes
+};
+
+struct TrainBenchResult {
+  TrainBenchQuery query;
+  std::string recompute_reason;
+  int64_t parameters = 0, trainable = 0;
+  Spread step_seconds, peak_gflops;
+  double mean_step_seconds = 0;
+  Spread read_gbs;                     // with a profile
+  std::optional<StepProfile> profile;  // where a step's time goes, if asked for
+  FlopsPerToken flops;
+  int64_t arena_bytes = 0, peak_rss_bytes = 0;
+  double first_loss = 0, last_loss = 0;  // nats per trained token, of random tokens
+
+  double TokensPerSecond() const;
+  double Utilization() const;
+};
+
+// Steps of forward, backward and AdamW over random tokens; between two steps the peak is measured,
+// so that both see the same machine. Median step against median peak. Throws Error.
+TrainBenchResult BenchTrain(Model& model, const TrainBenchQuery& asked);
+
+std::string TrainBenchText(const TrainBenchResult& result);
+OrderedJson TrainBenchJson(const TrainBenchResult& result);
+
+}  // namespace lorikeet

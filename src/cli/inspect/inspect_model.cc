@@ -1,0 +1,255 @@
+#include "cli/inspect/inspect_model.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "chat/bundle.h"
+#include "core/error.h"
+#include "core/format.h"
+#include "engine/text_files.h"
+
+namespace lorikeet {
+namespace {
+
+bool Contains(const std::string& text, const char* part) {
+  return text.find(part) != std::string::npos;
+}
+
+const char* PartOf(const std::string& name) {
+  if (Contains(name, "norm")) return "norms";
+  if (Contains(name, "self_attn")) return "attention";
+  if (Contains(name, ".experts.")) return "experts";
+  if (Contains(name, ".mlp.gate.") || Contains(name, ".block_sparse_moe.gate.")) return "router";
+  if (Contains(name, "mlp")) return "mlp";
+  if (Contains(name, "embed_tokens")) return "embedding";
+  if (Contains(name, "lm_head")) return "head";
+  return "other";
+}
+
+int64_t SizeOf(const ModelSource::Entry& entry) {
+  int64_t size = 1;
+  for (const int64_t dim : entry.shape) size *= dim;
+  return size;
+}
+
+void Count(const std::string& name, const ModelSource::Entry& entry,
+           std::vector<ModelFacts::Part>* parts) {
+  auto part =
+      std::find_if(parts->begin(), parts->end(), [&](const auto& p) { return p.name == name; });
+  if (part == parts->end()) part = parts->insert(part, {.name = name});
+  const int64_t size = SizeOf(entry);
+  ++part->tensors;
+  part->parameters += size;
+  part->bytes += DTypeBytes(entry.dtype, size);
+}
+
+void ReadTokenizer(const ModelSource& source, ModelFacts* facts) {
+  try {
+    const std::optional<TokenizerSources> sources = TokenizerSourcesOf(source);
+    if (!sources) return;
+    const TokenizerBundle bundle = LoadTokenizerBundle(*sources);
+    facts->tokenizer = {.vocab_size = bundle.tokenizer.VocabSize(),
+                        .bos_token = bundle.bos_token,
+                        .eos_token = bundle.eos_token,
+                        .pad_token = bundle.pad_token,
+                        .eos_ids = bundle.eos_ids,
+                        .add_bos = bundle.add_bos,
+                        .chat_template_bytes = std::ssize(bundle.chat_template)};
+  } catch (const Error& e) {
+    facts->why_no_tokenizer = e.what();
+  }
+}
+
+std::string RopeText(const ModelConfig& c) {
+  std::string text = fmt::format("theta {:g}", c.rope_theta);
+  if (c.rope_scaling.type == "default") return text;
+  text += fmt::format(", {} x {:g}", c.rope_scaling.type, c.rope_scaling.factor);
+  if (c.rope_scaling.original_max_position_embeddings > 0) {
+    text += fmt::format(" from {}", c.rope_scaling.original_max_position_embeddings);
+  }
+  return text;
+}
+
+std::string BiasText(const ModelConfig& c) {
+  std::vector<std::string> biased;
+  if (c.qkv_bias) biased.emplace_back("q, k, v");
+  if (c.o_bias) biased.emplace_back("o");
+  if (c.mlp_bias) biased.emplace_back("mlp");
+  return biased.empty() ? "none" : fmt::format("{}", fmt::join(biased, ", "));
+}
+
+std::string Row(const char* name, const std::string& value) {
+  return fmt::format("{:<12} {}\n", name, value);
+}
+
+std::string ConfigText(const ModelConfig& c) {
+  std::string text;
+  text += Row("layers", fmt::format("{}", c.num_hidden_layers));
+  text += Row("hidden", fmt::format("{}, intermediate {}", c.hidden_size, c.intermediate_size));
+  if (c.num_experts > 0) {
+    text += Row("experts", fmt::format("{} in {} layers, {} active per token{}, intermediate {}",
+                                       c.num_experts, c.num_expert_layers(), c.num_experts_per_tok,
+                                       c.norm_topk_prob ? " with weights that sum to 1" : "",
+                                       c.moe_intermediate_size));
+  }
+  text += Row("heads",
+              fmt::format("{} query, {} key/value, {} dimensions each{}", c.num_attention_heads,
+                          c.num_key_value_heads, c.head_dim, c.qk_norm ? ", normed" : ""));
+  text += Row("vocabulary",
+              fmt::format("{}, head {}", HumanCount(c.vocab_size),
+                          c.tie_word_embeddings ? "tied to the embedding" : "of its own"));
+  text += Row("rope", RopeText(c));
+  text += Row("max length", fmt::format("{} tokens", c.max_position_embeddings));
+  return text + Row("biases", BiasText(c));
+}
+
+std::string TokenizerText(const ModelFacts& facts) {
+  if (!facts.tokenizer) {
+    return Row("tokenizer", facts.why_no_tokenizer.empty() ? "none" : facts.why_no_tokenizer);
+  }
+  const ModelFacts::TokenizerFacts& t = *facts.tokenizer;
+  std::string text =
+      Row("tokenizer",
+          fmt::format("{} tokens; BOS '{}' ({}), EOS '{}', pad '{}'", HumanCount(t.vocab_size),
+                      t.bos_token, t.add_bos ? "added" : "not added", t.eos_token, t.pad_token));
+  text += Row("ends at", fmt::format("{}", fmt::join(t.eos_ids, ", ")));
+  text += Row("template", t.chat_template_bytes > 0 ? fmt::format("{} bytes", t.chat_template_bytes)
+                                                    : "none: a base model");
+  if (facts.config && t.vocab_size > facts.config->vocab_size) {
+    text += Row("note", fmt::format("the tokenizer knows {} tokens that the model has no row for",
+                                    t.vocab_size - facts.config->vocab_size));
+  }
+  return text;
+}
+
+OrderedJson PartsJson(const std::vector<ModelFacts::Part>& parts) {
+  OrderedJson json = OrderedJson::object();
+  for (const ModelFacts::Part& part : parts) {
+    json[part.name] = {
+        {"tensors", part.tensors}, {"parameters", part.parameters}, {"bytes", part.bytes}};
+  }
+  return json;
+}
+
+OrderedJson ConfigJson(const ModelConfig& c) {
+  OrderedJson json = {{"hidden_size", c.hidden_size},
+                      {"intermediate_size", c.intermediate_size},
+                      {"num_hidden_layers", c.num_hidden_layers},
+                      {"vocab_size", c.vocab_size},
+                      {"num_attention_heads", c.num_attention_heads},
+                      {"num_key_value_heads", c.num_key_value_heads},
+                      {"head_dim", c.head_dim},
+                      {"max_position_embeddings", c.max_position_embeddings},
+                      {"rope_theta", c.rope_theta},
+                      {"rope_type", c.rope_scaling.type},
+                      {"rope_factor", c.rope_scaling.factor},
+                      {"tie_word_embeddings", c.tie_word_embeddings},
+                      {"qkv_bias", c.qkv_bias},
+                      {"o_bias", c.o_bias},
+                      {"mlp_bias", c.mlp_bias},
+                      {"qk_norm", c.qk_norm}};
+  if (c.num_experts == 0) return json;
+  json["num_experts"] = c.num_experts;
+  json["num_experts_per_tok"] = c.num_experts_per_tok;
+  json["num_expert_layers"] = c.num_expert_layers();
+  json["moe_intermediate_size"] = c.moe_intermediate_size;
+  json["norm_topk_prob"] = c.norm_topk_prob;
+  return json;
+}
+
+OrderedJson TokenizerJson(const ModelFacts& facts) {
+  if (!facts.tokenizer) return nullptr;
+  const ModelFacts::TokenizerFacts& t = *facts.tokenizer;
+  return {{"vocab_size", t.vocab_size},
+          {"bos_token", t.bos_token},
+          {"eos_token", t.eos_token},
+          {"pad_token", t.pad_token},
+          {"eos_ids", t.eos_ids},
+          {"add_bos", t.add_bos},
+          {"chat_template", t.chat_template_bytes > 0}};
+}
+
+}  // namespace
+
+ModelFacts InspectModel(const ModelSource& source) {
+  ModelFacts facts;
+  facts.path = source.path();
+  const Json& config = source.config();
+  if (config.contains("model_type") && config["model_type"].is_string()) {
+    facts.model_type = config["model_type"].get<std::string>();
+  }
+  try {
+    facts.config = ReadModelConfig(config, source.path());
+  } catch (const Error& e) {
+    facts.why_unsupported = e.what();
+  }
+  for (const ModelSource::Entry& entry : source.entries()) {
+    Count(PartOf(entry.name), entry, &facts.parts);
+    Count(DTypeName(entry.dtype), entry, &facts.dtypes);
+    ++facts.tensors;
+    facts.parameters += SizeOf(entry);
+    facts.bytes += DTypeBytes(entry.dtype, SizeOf(entry));
+  }
+  ReadTokenizer(source, &facts);
+  return facts;
+}
+
+std::string ModelText(const ModelFacts& facts) {
+  std::string text = Row("model", facts.path);
+  text += Row("family", facts.model_type + (facts.config ? "" : " (not supported)"));
+  if (facts.config) {
+    text += ConfigText(*facts.config);
+  } else {
+    text += Row("because", facts.why_unsupported);
+  }
+  text += TokenizerText(facts);
+  text += fmt::format("\n{:<12} {:>8} {:>18} {:>12}\n", "part", "tensors", "parameters", "size");
+  const auto row = [&](const std::string& name, int64_t tensors, int64_t parameters,
+                       int64_t bytes) {
+    text += fmt::format("{:<12} {:>8} {:>18} {:>12}\n", name, tensors, HumanCount(parameters),
+                        HumanBytes(bytes));
+  };
+  for (const auto& p : facts.parts) row(p.name, p.tensors, p.parameters, p.bytes);
+  row("all", facts.tensors, facts.parameters, facts.bytes);
+  text += "\nstored as\n";
+  for (const auto& p : facts.dtypes) row(p.name, p.tensors, p.parameters, p.bytes);
+  return text;
+}
+
+OrderedJson ModelJson(const ModelFacts& facts) {
+  return {
+      {"kind", "model"},
+      {"path", facts.path},
+      {"model_type", facts.model_type},
+      {"supported", facts.config.has_value()},
+      {"why_unsupported", facts.config ? OrderedJson(nullptr) : OrderedJson(facts.why_unsupported)},
+      {"config", facts.config ? ConfigJson(*facts.config) : OrderedJson(nullptr)},
+      {"tensors", facts.tensors},
+      {"parameters", facts.parameters},
+      {"bytes", facts.bytes},
+      {"parts", PartsJson(facts.parts)},
+      {"dtypes", PartsJson(facts.dtypes)},
+      {"tokenizer", TokenizerJson(facts)}};
+}
+
+std::string TensorsText(const ModelSource& source) {
+  std::string text = "\n";
+  for (const ModelSource::Entry& entry : source.entries()) {
+    text += fmt::format("{:<52} {:<5} {}\n", entry.name, DTypeName(entry.dtype),
+                        fmt::join(entry.shape, " x "));
+  }
+  return text;
+}
+
+OrderedJson TensorsJson(const ModelSource& source) {
+  OrderedJson list = OrderedJson::array();
+  for (const ModelSource::Entry& entry : source.entries()) {
+    list.push_back(
+        {{"name", entry.name}, {"dtype", DTypeName(entry.dtype)}, {"shape", entry.shape}});
+  }
+  return list;
+}
+
+}  // namespace lorikeet

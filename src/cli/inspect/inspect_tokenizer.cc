@@ -1,0 +1,287 @@
+#include "cli/inspect/inspect_tokenizer.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <string_view>
+
+namespace lorikeet {
+namespace {
+
+constexpr size_t kMostShown = 10;  // of each kind of difference
+
+// Texts in which tokenizers of different make differ: digits, spaces, line ends, contractions,
+// scripts, joined characters, code, and what looks like special tokens.
+constexpr std::array<std::string_view, 17> kProbes = {
+    "Hello, world!",
+    "this is what everybody says when they say hello again",
+    " leading and trailing ",
+    "two  spaces,   three, \t a tab",
+    "lines\nand\r\nmore\n\n\nlines\n",
+    "I'll say it's DON'T, we're, o'clock",
+    "1 12 123 1234 12345 3.14159 1,000,000",
+    "CamelCase snake_case kebab-case UPPER lower",
+    "def f(x):\n    return x**2  # square\n",
+    "{\"key\": [1, 2.5, null], \"t\": true}",
+    "naïve café, cafe\u0301; Straße, ﬁ ligature, Å",
+    "今日はいい天気です。你好，世界！안녕하세요",
+    "Привет, мир! שלום مرحبا नमस्ते",
+    "🙂👩‍👩‍👧‍👦🇫🇷 ✓ → ∑ ½ \u200b.",
+    "https://example.org/a?b=c&d=%20#e",
+    "<s></s><|im_start|>user\nhi<|im_end|>\n<|eot_id|>[INST] [/INST]<unk>",
+    "...!!! ??? --- ___ *** $$$ ``` \\n \\t",
+};
+
+const OrderedJson& At(const OrderedJson& json, const char* key) {
+  static const OrderedJson kNull;
+  const auto found = json.is_object() ? json.find(key) : json.end();
+  return json.is_object() && found != json.end() ? *found : kNull;
+}
+
+std::string TypeOf(const OrderedJson& part) {
+  const OrderedJson& type = At(part, "type");
+  return type.is_string() ? type.get<std::string>() : "";
+}
+
+// The type of a part, or those of its members.
+std::string TypesOf(const OrderedJson& part, const char* members) {
+  const OrderedJson& list = At(part, members);
+  if (!list.is_array()) return TypeOf(part);
+  std::vector<std::string> types;
+  for (const OrderedJson& member : list) types.push_back(TypeOf(member));
+  return fmt::format("{}", fmt::join(types, " "));
+}
+
+std::string KindOf(const OrderedJson& json) {
+  const OrderedJson& model = At(json, "model");
+  std::string kind = TypeOf(model).empty() ? "BPE" : TypeOf(model);
+  if (At(model, "byte_fallback") == true) kind += ", byte fallback";
+  const auto add = [&](const char* what, const std::string& types) {
+    if (!types.empty()) kind += fmt::format(", {} {}", what, types);
+  };
+  add("normalizer", TypesOf(At(json, "normalizer"), "normalizers"));
+  add("pre-tokenizer", TypesOf(At(json, "pre_tokenizer"), "pretokenizers"));
+  return kind;
+}
+
+std::vector<TokenizerFacts::Added> AddedOf(const OrderedJson& json, const Tokenizer& tokenizer) {
+  std::vector<TokenizerFacts::Added> added;
+  for (const OrderedJson& token : At(json, "added_tokens")) {
+    const OrderedJson& content = At(token, "content");
+    if (!content.is_string()) continue;  // LoadTokenizerBundle has refused it
+    TokenizerFacts::Added entry = {-1, content.get<std::string>(), ""};
+    entry.id = tokenizer.TokenToId(entry.content).value_or(-1);
+    for (const char* flag : {"special", "lstrip", "rstrip", "normalized", "single_word"}) {
+      if (At(token, flag) == true)
+        entry.flags += (entry.flags.empty() ? "" : " ") + std::string(flag);
+    }
+    added.push_back(std::move(entry));
+  }
+  std::sort(added.begin(), added.end(), [](const auto& x, const auto& y) { return x.id < y.id; });
+  return added;
+}
+
+std::string HashOf(std::string_view text) {
+  if (text.empty()) return "";
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return fmt::format("{:016x}", hash);
+}
+
+// Text as one line.
+std::string Quoted(const std::string& text) {
+  return OrderedJson(text).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+}
+
+std::string Row(const char* name, const std::string& value) {
+  return fmt::format("{:<12} {}\n", name, value);
+}
+
+std::string BosRule(const TokenizerBundle& bundle) {
+  if (bundle.bos_id < 0) return "no BOS";
+  return bundle.add_bos ? "put before a text" : "not put before a text";
+}
+
+std::string Special(const std::string& token, int32_t id) {
+  if (token.empty()) return "none";
+  return id < 0 ? Quoted(token) : fmt::format("{} {}", id, Quoted(token));
+}
+
+std::vector<std::pair<const char*, std::string>> Specials(const TokenizerFacts& facts) {
+  const TokenizerBundle& b = facts.bundle;
+  return {{"BOS", Special(b.bos_token, b.bos_id)},
+          {"EOS", Special(b.eos_token, b.eos_id)},
+          {"PAD", Special(b.pad_token, b.pad_id)},
+          {"UNK", Special(b.unk_token, b.tokenizer.TokenToId(b.unk_token).value_or(-1))},
+          {"ends", fmt::format("{}", fmt::join(b.eos_ids, " "))},
+          {"BOS rule", BosRule(b)}};
+}
+
+// Collects differences of one kind: the first in full, the others counted.
+class Differences {
+ public:
+  explicit Differences(TokenizerDifferences* all) : all_(all) {}
+  void Begin(const char* kind) {
+    kind_ = kind;
+    count_ = 0;
+    all_->json[kind] = OrderedJson::array();
+  }
+  void Add(const std::string& what, const std::string& a, const std::string& b) {
+    if (++count_ > kMostShown) return;
+    all_->lines.push_back(fmt::format("{}: {}: {} against {}", kind_, what, a, b));
+    all_->json[kind_].push_back({{"what", what}, {"this", a}, {"against", b}});
+  }
+  void End() {
+    if (count_ > kMostShown) {
+      all_->lines.push_back(fmt::format("{}: and {} more", kind_, count_ - kMostShown));
+    }
+    all_->json[fmt::format("{}_count", kind_)] = count_;
+  }
+
+ private:
+  TokenizerDifferences* all_;
+  std::string kind_;
+  size_t count_ = 0;
+};
+
+void CompareIds(const TokenizerFacts& a, const TokenizerFacts& b, Differences* out) {
+  const Tokenizer &x = a.bundle.tokenizer, &y = b.bundle.tokenizer;
+  out->Begin("ids");
+  for (int32_t id = 0; id < std::max(x.VocabSize(), y.VocabSize()); ++id) {
+    const std::string p = x.IdToToken(id), q = y.IdToToken(id);
+    const auto show = [](const std::string& t) { return t.empty() ? "none" : Quoted(t); };
+    if (p != q) out->Add(std::to_string(id), show(p), show(q));
+  }
+  out->End();
+}
+
+void CompareAdded(const TokenizerFacts& a, const TokenizerFacts& b, Differences* out) {
+  std::map<std::string, std::array<std::string, 2>> tokens;
+  const auto note = [&](const TokenizerFacts& facts, size_t side) {
+    for (const auto& [id, content, flags] : facts.added) {
+      tokens[content][side] = fmt::format("{}{}{}", id, flags.empty() ? "" : " ", flags);
+    }
+  };
+  note(a, 0);
+  note(b, 1);
+  out->Begin("added_tokens");
+  for (const auto& [content, sides] : tokens) {
+    const auto show = [](const std::string& s) { return s.empty() ? std::string("none") : s; };
+    if (sides[0] != sides[1]) out->Add(Quoted(content), show(sides[0]), show(sides[1]));
+  }
+  out->End();
+}
+
+void CompareSpecials(const TokenizerFacts& a, const TokenizerFacts& b, Differences* out) {
+  const auto x = Specials(a), y = Specials(b);
+  out->Begin("special_tokens");
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (x[i].second != y[i].second) out->Add(x[i].first, x[i].second, y[i].second);
+  }
+  out->End();
+}
+
+std::vector<std::string> LinesOf(const std::string& text) {
+  std::vector<std::string> lines(1);
+  for (const char c : text) {
+    if (c == '\n') {
+      lines.emplace_back();
+    } else {
+      lines.back() += c;
+    }
+  }
+  return lines;
+}
+
+void CompareTemplates(const TokenizerFacts& a, const TokenizerFacts& b, Differences* out) {
+  const auto x = LinesOf(a.bundle.chat_template), y = LinesOf(b.bundle.chat_template);
+  out->Begin("chat_template");
+  for (size_t i = 0; i < std::max(x.size(), y.size()); ++i) {
+    const auto line = [&](const std::vector<std::string>& lines) {
+      constexpr size_t kMostBytes = 200;
+      return i < lines.size() ? Quoted(lines[i].substr(0, kMostBytes)) : "no such line";
+    };
+    if (i < x.size() && i < y.size() && x[i] == y[i]) continue;
+    out->Add(fmt::format("line {}", i + 1), line(x), line(y));
+    break;  // what follows is mostly the same lines, moved
+  }
+  out->End();
+}
+
+void CompareEncodings(const TokenizerFacts& a, const TokenizerFacts& b, Differences* out) {
+  out->Begin("encodings");
+  for (const std::string_view probe : kProbes) {
+    const auto x = a.bundle.tokenizer.Encode(probe, /*add_special_tokens=*/true);
+    const auto y = b.bundle.tokenizer.Encode(probe, /*add_special_tokens=*/true);
+    if (x == y) continue;
+    out->Add(Quoted(std::string(probe)), fmt::format("{}", fmt::join(x, " ")),
+             fmt::format("{}", fmt::join(y, " ")));
+  }
+  out->End();
+}
+
+}  // namespace
+
+TokenizerFacts InspectTokenizer(const TokenizerSources& sources) {
+  TokenizerBundle bundle = LoadTokenizerBundle(sources);
+  const OrderedJson json = ParseOrderedJson(sources.tokenizer_json, sources.where);
+  std::vector<TokenizerFacts::Added> added = AddedOf(json, bundle.tokenizer);
+  std::string hash = HashOf(bundle.chat_template);
+  return {sources.where, KindOf(json), std::move(bundle), std::move(added), std::move(hash)};
+}
+
+std::string TokenizerFactsText(const TokenizerFacts& facts) {
+  const auto special = std::count_if(facts.added.begin(), facts.added.end(),
+                                     [](const auto& t) { return t.flags.starts_with("special"); });
+  std::string text = Row("tokenizer", facts.path);
+  text += Row("kind", facts.kind);
+  text += Row("vocabulary",
+              fmt::format("{}, {} of them added tokens, {} special",
+                          facts.bundle.tokenizer.VocabSize(), facts.added.size(), special));
+  for (const auto& [name, value] : Specials(facts)) text += Row(name, value);
+  text += Row("template", facts.template_hash.empty()
+                              ? "none"
+                              : fmt::format("{} bytes, hash {}", facts.bundle.chat_template.size(),
+                                            facts.template_hash));
+  return text;
+}
+
+OrderedJson TokenizerFactsJson(const TokenizerFacts& facts) {
+  const TokenizerBundle& b = facts.bundle;
+  OrderedJson added = OrderedJson::array();
+  for (const auto& [id, content, flags] : facts.added) {
+    added.push_back({{"id", id}, {"content", content}, {"flags", flags}});
+  }
+  const auto token = [](const std::string& content, int32_t id) {
+    return content.empty() ? OrderedJson() : OrderedJson{{"content", content}, {"id", id}};
+  };
+  return {{"kind", "tokenizer"},
+          {"path", facts.path},
+          {"tokenizer", facts.kind},
+          {"vocab_size", b.tokenizer.VocabSize()},
+          {"bos_token", token(b.bos_token, b.bos_id)},
+          {"eos_token", token(b.eos_token, b.eos_id)},
+          {"pad_token", token(b.pad_token, b.pad_id)},
+          {"unk_token", token(b.unk_token, b.tokenizer.TokenToId(b.unk_token).value_or(-1))},
+          {"eos_ids", b.eos_ids},
+          {"adds_bos", b.add_bos},
+          {"added_tokens", std::move(added)},
+          {"chat_template_bytes", b.chat_template.size()},
+          {"chat_template_hash", facts.template_hash}};
+}
+
+TokenizerDifferences CompareTokenizers(const TokenizerFacts& a, const TokenizerFacts& b) {
+  TokenizerDifferences all;
+  Differences out(&all);
+  CompareIds(a, b, &out);
+  CompareAdded(a, b, &out);
+  CompareSpecials(a, b, &out);
+  CompareTemplates(a, b, &out);
+  CompareEncodings(a, b, &out);
+  return all;
+}
+
+}  // namespace lorikeet

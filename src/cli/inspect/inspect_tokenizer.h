@@ -1,0 +1,37 @@
+// What a tokenizer is, and in what it differs from another: `lorikeet inspect tokenizer`. A
+// tokenizer that has drifted from its model's gives plausible text and wrong ids.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "chat/bundle.h"
+#include "core/json.h"
+
+namespace lorikeet {
+
+struct TokenizerFacts {
+  std::string path;
+  std::string kind;  // "BPE, byte-level, pre-tokenizers Split ByteLevel"
+  TokenizerBundle bundle;
+  struct Added {
+    int32_t id;
+    std::string content;
+    std::string flags;  // "special lstrip rstrip normalized single_word", those that are set
+  };
+  std::vector<Added> added;   // by id
+  std::string template_hash;  // FNV-1a of its bytes, 16 hexadecimal digits; "" without a template
+};
+
+// Throws Error as LoadTokenizerBundle does.
+TokenizerFacts InspectTokenizer(const TokenizerSources& sources);
+
+std::string TokenizerFactsText(const TokenizerFacts& facts);
+OrderedJson TokenizerFactsJson(const TokenizerFacts& facts);
+
+struct TokenizerDifferences {
+  std::vector<std::string> lines;  // for people; empty: none
+  OrderedJson json = OrderedJson::object();
+};
+TokenizerDifferences CompareTokenizers(const TokenizerFacts& a, const TokenizerFacts& b);
+
+}  // namespace lorikeet

@@ -1,0 +1,39 @@
+#include "core/text.h"
+
+#include "core/utf8.h"
+
+namespace lorikeet {
+namespace {
+
+constexpr size_t kMostQuoted = 60;
+
+}  // namespace
+
+bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f'; }
+
+bool IsAsciiDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsAsciiLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+std::string_view Trimmed(std::string_view text) {
+  while (!text.empty() && IsSpace(text.front())) text.remove_prefix(1);
+  while (!text.empty() && IsSpace(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+std::string LowerAscii(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+std::string Quoted(std::string_view text) {
+  std::string shown = ToValidUtf8(text.substr(0, kMostQuoted));
+  for (char& c : shown) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
+  }
+  return "'" + shown + (text.size() > kMostQuoted ? "...'" : "'");
+}
+
+}  // namespace lorikeet

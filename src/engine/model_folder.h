@@ -1,0 +1,42 @@
+// Writing a model folder as `convert` and `merge` do: whole or not at all, and read again before it
+// gets its name.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "checkpoint/model_source.h"
+#include "engine/text_files.h"
+#include "model/export.h"
+
+namespace lorikeet {
+
+struct FolderToWrite {
+  std::string dir;
+  DType dtype = DType::kBF16;
+  ChangeTensor change = {};  // may be empty
+  bool untie_head = false;   // as WriteModel takes it
+  std::vector<TextFile> text_files = {};
+};
+
+struct FolderFacts {
+  int64_t tensors = 0;
+  int64_t parameters = 0;
+  int64_t bytes = 0;  // of all files
+  std::vector<std::string> files;
+};
+
+// "auto": as the source stores its matrices, bf16 for quantised ones. "bf16", "f32", "f16".
+DType ParseStoredDtype(const std::string& name, const ModelSource& source);
+
+// To be called before any work. Throws Error(kInvalidArgument) when `dir` holds something that may
+// not be replaced: anything without `overwrite`; with it, what is no model folder, or one of the
+// `inputs`.
+void CheckOutputFolder(const std::string& dir, bool overwrite,
+                       const std::vector<std::string>& inputs);
+
+// Writes config.json, the weights and the text files, opens the result and compares names and
+// shapes with the source, then renames it to its place. Throws Error.
+FolderFacts WriteModelFolder(const ModelSource& source, const FolderToWrite& folder);
+
+}  // namespace lorikeet

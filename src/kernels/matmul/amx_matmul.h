@@ -1,0 +1,22 @@
+// Matrix products of bf16 on AMX tiles, for Sapphire Rapids and later.
+//
+// Bit rule: every element of c is one chain of tile products over k in ascending steps of 32, the
+// last padded with zeros, begun at 0 or, when accumulating, at the old c. Blocks and threads only
+// decide where the f32 value waits between two steps, so its bits depend on its row of a, its
+// column of b and K alone: not on M, N, its place, nor on threads. As AMX defines it, denormals
+// count as zero.
+#pragma once
+#include "core/tensor.h"
+#include "kernels/matmul/matmul.h"
+
+namespace lorikeet {
+
+// MatMul for bf16 operands (see kernels/matmul/matmul.h). CHECKs IsaHas(kAmx) (kernels/isa.h).
+void AmxMatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind, bool accumulate);
+
+// MatMulSum for bf16 operands: an element's chain goes through the k of the first product, then
+// through that of the second, with the bits of one AmxMatMul after the other.
+void AmxMatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& c,
+                  bool accumulate);
+
+}  // namespace lorikeet

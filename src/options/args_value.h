@@ -1,0 +1,28 @@
+// Between text and the fields of an options struct. Only options/args*.cc includes this.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "options/args.h"
+
+namespace lorikeet {
+
+// Sets the field of `option`; `where` begins the error: "run.yaml:3: lora_r", "--lora-r".
+void SetFromText(const Option& option, const std::string& text, const std::string& where);
+// For lists only.
+void SetFromItems(const Option& option, const std::vector<std::string>& items,
+                  const std::string& where);
+
+bool IsBool(const Option& option);
+bool IsList(const Option& option);
+bool IsOptional(const Option& option);
+bool IsText(const Option& option);
+// "" or an empty list or an open optional.
+bool IsEmpty(const Option& option);
+
+std::string FieldAsYaml(const OptionField& field);
+OrderedJson FieldAsJson(const OptionField& field);
+// FILE, INT, a|b|c ...
+std::string MetavarOf(const Option& option);
+
+}  // namespace lorikeet

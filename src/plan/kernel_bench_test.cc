@@ -1,0 +1,76 @@
+#include "plan/kernel_bench.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "core/error.h"
+#include "model/model_testing.h"
+
+namespace lorikeet {
+namespace {
+
+TrainingShape ShapeOf(DType compute) {
+  TrainingShape shape;
+  shape.lora_r = 4;
+  shape.compute = compute;
+  shape.tokens_per_microbatch = 24;
+  shape.sequence_length = 9;
+  return shape;
+}
+
+// Kernels CHECK the shapes of what they are given.
+TEST(KernelCases, EveryCaseRunsOnTheOperandsThatItMakes) {
+  for (const char* family : {"llama", "qwen3", "llama_bias", "qwen3_moe"}) {
+    const ModelConfig config = Model::Load(GoldenDir(family), DType::kF32)->config();
+    for (const DType compute : ComputeDtypes()) {
+      std::set<std::string> parts;
+      for (const KernelCase& item : KernelCases(config, ShapeOf(compute), 24)) {
+        Operands memory;
+        const std::function<void()> run = item.step.call.prepare(memory);
+        run();
+        run();
+        EXPECT_GT(item.step.call.bytes, 0) << item.step.Name();
+        parts.insert(item.step.part);
+      }
+      EXPECT_EQ(parts.size(), config.num_experts > 0 ? 14 : 13);
+    }
+  }
+}
+
+TEST(KernelCases, AreTheCallsOfBothMethods) {
+  const ModelConfig config = SmolLm2Shapes();
+  const TrainingShape lora = ShapeOf(DType::kF32);
+  TrainingShape full = lora;
+  full.method = Method::kFull;
+  double lora_calls = 0, full_calls = 0;
+  std::set<std::string> names;
+  const std::vector<KernelCase> cases = KernelCases(config, lora, 24);
+  for (const KernelCase& item : cases) {
+    lora_calls += item.lora_calls;
+    full_calls += item.full_calls;
+    names.insert(item.step.part + item.step.what + item.step.call.kernel + item.step.call.shape);
+  }
+  EXPECT_EQ(names.size(), cases.size());
+  for (const StepCall& step : StepCalls(config, lora, 24)) lora_calls -= step.count;
+  for (const StepCall& step : StepCalls(config, full, 24)) full_calls -= step.count;
+  EXPECT_EQ(lora_calls, 0);
+  EXPECT_EQ(full_calls, 0);
+}
+
+TEST(KernelCases, OperandsThatDoNotFitAreRefused) {
+  Operands memory;
+  try {
+    SwigluBackwardCall(int64_t{1} << 32, 1 << 16, DType::kF32).prepare(memory);
+    FAIL() << "a petabyte was there";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kOutOfMemory);
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("give fewer --tokens"));
+  }
+}
+
+TEST(SmolLm2Shapes, AreThoseOf135M) { EXPECT_EQ(CountParameters(SmolLm2Shapes()), 134515008); }
+
+}  // namespace
+}  // namespace lorikeet

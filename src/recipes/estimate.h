@@ -1,0 +1,89 @@
+// What a run would need and take, LoRA beside full fine-tuning, and whether the adapter can hold
+// what the data has to say: `lorikeet estimate`. Formulas of "LoRA Without Regret" (Schulman and
+// Thinking Machines Lab, 2025).
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "plan/memory_plan.h"
+#include "recipes/recompute.h"
+#include "train/learning_rate.h"
+
+namespace lorikeet {
+
+// The data as far as it counts here.
+struct DataFacts {
+  std::string path;
+  int64_t examples = 0, tokens = 0, trained_tokens = 0;
+  double attended_length = 0;  // mean length of the sequence that a token is in
+};
+
+struct EstimateQuery {
+  std::string model;
+  ModelConfig config;
+  DType stored = DType::kBF16;
+  TrainingShape shape;  // of the LoRA run; the full one differs in method and recompute only
+  std::optional<Recompute> recompute = {};  // nothing: auto, which each method settles for itself
+  int64_t max_length = 2048;
+  int64_t batch_size = 16;  // examples per step
+  double epochs = 1;
+  std::optional<DataFacts> data = {};
+  std::optional<int64_t> trained_tokens = {};  // to be learned, where there is no data
+  int64_t sequences = 8;                       // sampled at once
+  double peak_gflops = 0;
+  bool peak_measured = true;
+  double utilization = 0.5;
+  int64_t memory_available = 0;
+};
+
+struct MethodEstimate {
+  int64_t trainable = 0;
+  RecomputeChoice recompute;
+  std::vector<MemoryPart> memory;
+  int64_t memory_bytes = 0;
+  bool fits = false;
+  FlopsPerToken flops;
+  double seconds_per_1000_tokens = 0;
+  int64_t saved_bytes = 0;  // of the adapter, or of the model's weights
+  std::optional<double> run_seconds = {};
+  LearningRateAdvice learning_rate;
+};
+
+// Bits: an adapter stores at most about 2 per parameter; a first pass over the data has at most
+// about 1 per trained token to say.
+struct Capacity {
+  int64_t trained_tokens = 0;
+  double data_bits = 0, adapter_bits = 0;
+  bool parameters_cover_tokens = false;  // the rule: parameters >= trained tokens
+  int64_t smallest_rank = 0;             // by that rule, for the same modules
+};
+
+struct EqualRank {
+  std::string modules;
+  int64_t r = 0;
+  int64_t parameters = 0;
+};
+
+struct Estimate {
+  EstimateQuery query;
+  int64_t parameters = 0;
+  MethodEstimate lora, full;
+  std::vector<MemoryPart> sampling;
+  int64_t sampling_bytes = 0;
+  int64_t steps = 0;  // of the whole run; 0 without data
+  std::optional<Capacity> capacity = {};
+  std::vector<EqualRank> equal_ranks;  // with as many parameters as the adapter asked for
+};
+
+inline constexpr double kBitsPerParameter = 2;
+inline constexpr double kBitsPerToken = 1;
+
+Estimate MakeEstimate(const EstimateQuery& query);
+
+std::string EstimateText(const Estimate& estimate);
+OrderedJson EstimateJson(const Estimate& estimate);
+
+}  // namespace lorikeet

@@ -1,0 +1,72 @@
+// What a training run will take, said before it begins: what is trained, memory by part, work per
+// token, time.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "core/machine.h"
+#include "data/dataset.h"
+#include "plan/memory_plan.h"
+#include "recipes/recompute.h"
+
+namespace lorikeet {
+
+struct SftPlan {
+  // Model
+  std::string model_path, model_type;
+  DType stored = DType::kF32;
+  int64_t parameters = 0;  // of the base
+  // What is trained
+  TrainingShape shape;
+  float lora_alpha = 0;
+  int64_t trainable = 0, adapted_modules = 0;
+  std::vector<std::string> expert_notes;  // recipes/expert_notes.h
+  std::string factors;                    // what A and B have apart; "": nothing
+  // Data
+  DataStats data;
+  int64_t heldout_examples = 0, heldout_tokens = 0, heldout_trained_tokens = 0;
+  int64_t heldout_bytes = 0;              // of text; 0: not counted
+  std::vector<std::string> first_tokens;  // the first 8 of the first example: "1 '<|im_start|>'"
+  // Steps
+  int64_t steps = 0, steps_done = 0, batch_size = 0;
+  double learning_rate = 0;
+  std::string learning_rate_reason, schedule;
+  // Cost
+  std::string recompute_reason;  // of shape.recompute
+  std::vector<MemoryPart> memory;
+  MemoryAtHand memory_at_hand;
+  FlopsPerToken flops;
+  double peak_flops = 0;  // per second, measured; 0: not measured
+  double TokensPerStep() const;
+  // Of the steps to come, at kUsualUtilisation of the peak; 0 when the peak is not known.
+  double EstimatedSeconds() const;
+  static constexpr double kUsualUtilisation = 0.5;
+  static constexpr double kLargeAdapter = 0.3;  // of the base's bytes: worth a note
+};
+
+std::string PlanText(const SftPlan& plan);
+OrderedJson PlanJson(const SftPlan& plan);
+
+struct MicroBatchQuery {
+  int64_t longest = 0;                                    // example
+  int64_t batch_tokens = 0;                               // of a whole step, at most
+  int64_t wanted = 0;                                     // by the person; 0: left open
+  std::optional<Recompute> recompute = Recompute::kNone;  // nothing: auto
+  MemoryAtHand memory;
+};
+struct MicroBatchChoice {
+  int64_t tokens = 0;
+  RecomputeChoice recompute;
+  std::vector<MemoryPart> memory;
+};
+// The largest of the usual sizes that fits: at least the longest example, no more than a whole
+// batch has. A wanted size is taken as it is, but not below the longest example. Where recompute
+// is left open, activations are computed again only when keeping them fits in no size. Throws
+// Error(kOutOfMemory) with advice when nothing fits.
+MicroBatchChoice ChooseMicroBatch(const ModelConfig& config, TrainingShape shape, DType stored,
+                                  const MicroBatchQuery& query);
+
+}  // namespace lorikeet

@@ -1,0 +1,162 @@
+#include "verify/answer.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "core/text.h"
+
+namespace lorikeet {
+namespace {
+
+constexpr size_t kMostRead = 16 << 10;   // bytes at the end of a text
+constexpr size_t kMostMarkers = 16;      // "answer"
+constexpr size_t kMostTokenLength = 40;  // of <|...|>
+constexpr auto kNone = std::string_view::npos;
+
+// Length of the token that ends a turn at the end of `text`, or 0.
+size_t EndTokenLength(std::string_view text) {
+  for (const std::string_view token :
+       {"</s>", "<eos>", "<pad>", "<end_of_turn>", "<｜end▁of▁sentence｜>", "[EOS]"}) {
+    if (text.ends_with(token)) return token.size();
+  }
+  if (!text.ends_with("|>")) return 0;
+  const size_t open = text.rfind("<|");
+  return open == kNone || text.size() - open > kMostTokenLength ? 0 : text.size() - open;
+}
+
+std::string_view BehindThinking(std::string_view text) {
+  for (const std::string_view tag : {"think>", "thinking>"}) {
+    const std::string open = "<" + std::string(tag), close = "</" + std::string(tag);
+    const size_t at = text.rfind(close);
+    if (at != kNone) text = text.substr(at + close.size());
+    if (text.find(open) != kNone) return {};
+  }
+  return text;
+}
+
+// The inside of the last <answer>...</answer>.
+std::optional<std::string_view> InAnswerTag(std::string_view text) {
+  constexpr std::string_view kOpen = "<answer>", kClose = "</answer>";
+  const size_t close = text.rfind(kClose);
+  if (close == kNone) return std::nullopt;
+  const size_t open = text.rfind(kOpen, close);
+  if (open == kNone) return std::nullopt;
+  return Trimmed(text.substr(open + kOpen.size(), close - open - kOpen.size()));
+}
+
+// What the brace in front of `text` holds; to the end of the line if it is not closed.
+std::string_view InBraces(std::string_view text) {
+  int depth = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '{') {
+      ++depth;
+    } else if (text[i] == '}' && --depth == 0) {
+      return text.substr(1, i - 1);
+    }
+  }
+  return text.substr(1, text.find('\n') - 1);
+}
+
+std::optional<std::string_view> LastBoxed(std::string_view text) {
+  size_t begin = 0;
+  for (const std::string_view command : {"\\boxed{", "\\fbox{"}) {
+    const size_t at = text.rfind(command);
+    if (at != kNone) begin = std::max(begin, at + command.size() - 1);
+  }
+  if (begin == 0) return std::nullopt;
+  return Trimmed(InBraces(text.substr(begin)));
+}
+
+// Where the answer begins if the word "answer" ends at `at`; npos if it announces none.
+size_t BehindMarker(std::string_view lower, size_t at) {
+  constexpr std::string_view kEmphasis = "*_`\" \t", kMore = "*_`\": \t";
+  at = std::min(lower.find_first_not_of(kEmphasis, at), lower.size());
+  const std::string_view rest = lower.substr(at);
+  const bool sign = rest.starts_with(":") || rest.starts_with("=");
+  const bool is = rest.starts_with("is") && (rest.size() == 2 || !IsAsciiLetter(rest[2]));
+  if (!sign && !is) return kNone;
+  return std::min(lower.find_first_not_of(kMore, at + (sign ? 1 : 2)), lower.size());
+}
+
+std::string_view MarkedPart(std::string_view behind, Extent extent) {
+  behind = Trimmed(behind);  // skips the rest of the line if it is empty
+  return extent == Extent::kRest ? behind : Trimmed(behind.substr(0, behind.find('\n')));
+}
+
+// A word that stands between the numbers of one expression or of a choice.
+bool IsJoiner(std::string_view word) {
+  constexpr std::array<std::string_view, 17> kJoiners = {
+      "and", "or",  "to",      "by",   "x",    "times", "plus", "minus", "over",
+      "mod", "div", "divided", "cdot", "frac", "dfrac", "sqrt", "maybe"};
+  return std::find(kJoiners.begin(), kJoiners.end(), word) != kJoiners.end();
+}
+
+// Bytes of the operator or dash at the front of `text`, which is not ASCII; 0 if it is a letter.
+size_t OperatorLength(std::string_view text) {
+  for (const std::string_view sign : {"×", "÷", "−", "·", "⋅", "∗", "–", "—", "√"}) {
+    if (text.starts_with(sign)) return sign.size();
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::string_view FinalText(std::string_view completion, Spaces spaces) {
+  const auto trimmed = [&](std::string_view text) {
+    return spaces == Spaces::kTrim ? Trimmed(text) : text;
+  };
+  std::string_view text = trimmed(completion);
+  while (const size_t length = EndTokenLength(text)) {
+    text = trimmed(text.substr(0, text.size() - length));
+  }
+  return trimmed(BehindThinking(text));
+}
+
+std::vector<Region> AnswerRegions(std::string_view final_text, Extent extent) {
+  std::string_view text = final_text;
+  const std::optional<std::string_view> tagged = InAnswerTag(text);
+  if (tagged) text = *tagged;
+  if (text.size() > kMostRead) text = text.substr(text.size() - kMostRead);
+  std::vector<Region> regions;
+  if (const auto boxed = LastBoxed(text)) regions.push_back({*boxed, true});
+  constexpr std::string_view kWord = "answer";
+  const std::string lower = LowerAscii(text);
+  size_t at = lower.rfind(kWord);
+  for (size_t found = 0; at != std::string::npos && found < kMostMarkers; ++found) {
+    const size_t begin = BehindMarker(lower, at + kWord.size());
+    if (begin != kNone) regions.push_back({MarkedPart(text.substr(begin), extent), true});
+    at = at == 0 ? std::string::npos : lower.rfind(kWord, at - 1);
+  }
+  regions.push_back({text, tagged.has_value()});
+  return regions;
+}
+
+bool Joined(std::string_view gap) {
+  if (gap.find_first_of("\n=") != kNone || gap.find("->") != kNone) return false;
+  const size_t first = gap.find_first_not_of(" *_`$%");
+  if (first != kNone && gap[first] == '(') return false;
+  for (size_t i = 0; i < gap.size();) {
+    const bool space_behind = i + 1 < gap.size() && IsSpace(gap[i + 1]);
+    if (space_behind && (gap[i] == '.' || gap[i] == '!' || gap[i] == '?' || gap[i] == ':')) {
+      return false;
+    }
+    if (static_cast<unsigned char>(gap[i]) >= 0x80) {
+      const size_t length = OperatorLength(gap.substr(i));
+      if (length == 0) return false;  // a letter of another script, an arrow
+      i += length;
+    } else if (IsAsciiLetter(gap[i])) {
+      size_t end = i;
+      while (end < gap.size() && IsAsciiLetter(gap[end])) ++end;
+      if (!IsJoiner(LowerAscii(gap.substr(i, end - i)))) return false;
+      i = end;
+    } else {
+      ++i;
+    }
+  }
+  return true;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,253 @@
+#include "verify/math/compare.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+#include "verify/math/literal.h"
+#include "verify/math/statement.h"
+
+namespace lorikeet::math {
+namespace {
+
+constexpr size_t kMostElements = 100;  // of an unordered collection: each is compared with each
+
+Match Same(bool equal) { return equal ? Match::kEqual : Match::kDifferent; }
+
+Expression Difference(const Expression& a, const Expression& b) {
+  return Binary(Kind::kSum, a, Unary(Kind::kNegate, b));
+}
+
+class Comparison {
+ public:
+  explicit Comparison(Scope& scope) : scope_(scope) {}
+
+  Match Of(const Expression& reference, const Expression& answer) {
+    scope_.budget.SpendWork(1);
+    if (reference == answer) return Match::kEqual;
+    if (reference.kind == Kind::kRelation || answer.kind == Kind::kRelation) {
+      return Relations(reference, answer);
+    }
+    const Expression a = Expanded(reference, scope_.budget);
+    const Expression b = Expanded(answer, scope_.budget);
+    if (IsCollection(a) || IsCollection(b)) return Collections(a, b);
+    if (a.kind == Kind::kTuple || b.kind == Kind::kTuple) return Tuples(a, b);
+    if (a.kind == Kind::kMatrix || b.kind == Kind::kMatrix) return Matrices(a, b);
+    if (a.kind == Kind::kRatio || b.kind == Kind::kRatio) return Ratios(a, b);
+    if (a.kind == Kind::kNumeral || b.kind == Kind::kNumeral) return Same(SameNumerals(a, b));
+    return Scalars(a, b);
+  }
+
+ private:
+  static bool IsCollection(const Expression& e) {
+    return e.kind == Kind::kList || e.kind == Kind::kSet || e.kind == Kind::kUnion;
+  }
+
+  static std::optional<Claim> ClaimOf(const Expression& e) {
+    return e.kind == Kind::kRelation ? ReadClaim(e) : std::optional(Claim{{}, e});
+  }
+
+  Match Relations(const Expression& reference, const Expression& answer) {
+    const std::optional<Claim> a = ClaimOf(reference), b = ClaimOf(answer);
+    if (a && b && (a->name == b->name || a->name.empty() || b->name.empty())) {
+      const Match values = Of(a->value, b->value);
+      if (values != Match::kDifferent) return values;
+    }
+    if (reference.kind != answer.kind) return Match::kDifferent;
+    return SameRelation(reference, answer);
+  }
+
+  // Two equations or inequalities whose differences of sides are proportional: 2x = 4 and x - 2 =
+  // 0.
+  Match SameRelation(const Expression& reference, const Expression& answer) {
+    if (reference.children.size() != 2 || answer.children.size() != 2) return Match::kDifferent;
+    const auto zero_form = [](const Expression& e, char* sign) {
+      const bool turn = e.text == ">" || e.text == "g";
+      *sign = e.text == ">" ? '<' : e.text == "g" ? 'l' : e.text[0];
+      return turn ? Difference(e.children[1], e.children[0])
+                  : Difference(e.children[0], e.children[1]);
+    };
+    char a_sign = 0, b_sign = 0;
+    const Expression a = zero_form(reference, &a_sign), b = zero_form(answer, &b_sign);
+    if (a_sign != b_sign || a_sign == 'i') return Match::kDifferent;
+    return CompareProportion(a, b, a_sign == '<' || a_sign == 'l', scope_);
+  }
+
+  // The elements, with those that are collections themselves spliced in: x = 1 or x = \pm 2.
+  std::vector<Expression> Elements(const Expression& e) {
+    if (!IsCollection(e)) return {e};
+    std::vector<Expression> elements;
+    for (const Expression& child : e.children) {
+      Expression expanded = Expanded(child, scope_.budget);
+      if (e.kind != Kind::kSet && (expanded.kind == Kind::kList || expanded.kind == Kind::kUnion)) {
+        for (Expression& part : expanded.children) elements.push_back(std::move(part));
+      } else {
+        elements.push_back(std::move(expanded));
+      }
+    }
+    if (elements.size() > kMostElements) {
+      Fail(ErrorCode::kOutOfMemory, "a collection of more than {} elements", kMostElements);
+    }
+    return elements;
+  }
+
+  // x = 1, y = 2: the values in this order, if every one has a name of its own.
+  static std::optional<std::vector<Expression>> NamedValues(const Expression& e) {
+    std::set<std::string> names;
+    std::vector<Expression> values;
+    for (const Expression& child : e.children) {
+      const std::optional<Claim> claim =
+          child.kind == Kind::kRelation ? ReadClaim(child) : std::nullopt;
+      if (!claim || claim->name.empty() || !names.insert(claim->name).second) return std::nullopt;
+      values.push_back(claim->value);
+    }
+    return values.size() > 1 ? std::optional(std::move(values)) : std::nullopt;
+  }
+
+  Match Collections(const Expression& a, const Expression& b) {
+    // Values of x and y in the order of their names, against a pair or against bare values.
+    const auto a_named = NamedValues(a), b_named = NamedValues(b);
+    if (a_named && !b_named && IsOrdered(b)) return InOrder(*a_named, b.children);
+    if (b_named && !a_named && IsOrdered(a)) return InOrder(a.children, *b_named);
+    return Unordered(Elements(a), Elements(b), a.kind == Kind::kSet || b.kind == Kind::kSet);
+  }
+  static bool IsOrdered(const Expression& e) {
+    return e.kind == Kind::kList || (e.kind == Kind::kTuple && e.text == "()");
+  }
+
+  // Every element has a partner; in sets several may have the same.
+  Match Unordered(const std::vector<Expression>& a, const std::vector<Expression>& b, bool sets) {
+    if (!sets && a.size() != b.size()) return Match::kDifferent;
+    if (a.empty() != b.empty()) return Match::kDifferent;
+    std::vector<bool> taken(b.size(), false);
+    bool unknown = false;
+    for (const Expression& x : a) {
+      bool found = false;
+      for (size_t j = 0; j < b.size() && (sets || !found); ++j) {
+        if (taken[j] && !sets) continue;
+        const Match match = Of(x, b[j]);
+        unknown = unknown || match == Match::kUnknown;
+        if (match != Match::kEqual) continue;
+        found = true;
+        taken[j] = true;
+      }
+      if (!found) return unknown ? Match::kUnknown : Match::kDifferent;
+    }
+    const bool all = std::find(taken.begin(), taken.end(), false) == taken.end();
+    return all ? Match::kEqual : unknown ? Match::kUnknown : Match::kDifferent;
+  }
+
+  Match InOrder(const std::vector<Expression>& a, const std::vector<Expression>& b) {
+    if (a.size() != b.size()) return Match::kDifferent;
+    bool unknown = false;
+    for (size_t i = 0; i < a.size(); ++i) {
+      const Match match = Of(a[i], b[i]);
+      if (match == Match::kDifferent) return match;
+      unknown = unknown || match == Match::kUnknown;
+    }
+    return unknown ? Match::kUnknown : Match::kEqual;
+  }
+
+  Match Tuples(const Expression& a, const Expression& b) {
+    if (a.kind != b.kind || a.text != b.text) return Match::kDifferent;
+    return InOrder(a.children, b.children);
+  }
+
+  Match Matrices(const Expression& a, const Expression& b) {
+    if (a.kind != b.kind || a.number != b.number) return Match::kDifferent;
+    return InOrder(a.children, b.children);
+  }
+
+  // 3:4 is \frac{3}{4}, and not 6:8.
+  Match Ratios(const Expression& a, const Expression& b) {
+    if (a.kind == b.kind) return InOrder(a.children, b.children);
+    const auto value = [](const Expression& e) {
+      if (e.kind != Kind::kRatio || e.children.size() != 2) return e;
+      return Binary(Kind::kProduct, e.children[0], Unary(Kind::kInverse, e.children[1]));
+    };
+    return Scalars(value(a), value(b));
+  }
+
+  // Digit for digit: the task was to write them. A base that one side leaves out is not missed.
+  static bool SameNumerals(const Expression& a, const Expression& b) {
+    if (a.text != b.text) return false;
+    if (a.kind == b.kind) return a.children == b.children;
+    return a.kind == Kind::kNumber || b.kind == Kind::kNumber;
+  }
+
+  // 5% is 5 or 0.05, as the other side has it.
+  Match Scalars(const Expression& a, const Expression& b) {
+    const bool a_percent = a.kind == Kind::kPercent, b_percent = b.kind == Kind::kPercent;
+    if (a_percent && b_percent) return Values(a.children[0], b.children[0]);
+    if (!a_percent && !b_percent) return Values(a, b);
+    const Match plain = Values(a_percent ? a.children[0] : a, b_percent ? b.children[0] : b);
+    return plain == Match::kEqual ? plain : Values(a, b);
+  }
+
+  Match Values(const Expression& a, const Expression& b) {
+    if (HasInfinity(a) != HasInfinity(b)) return Match::kDifferent;
+    const bool decimals = HasDecimals(a) || HasDecimals(b);
+    const Match exact = ExactMatch(a, b, decimals);
+    if (exact != Match::kUnknown) return exact;
+    if (!decimals && DifferAtPoints(a, b)) return Match::kDifferent;
+    return CompareNumerically(a, b, decimals ? kDecimalTolerance : kTolerance, scope_);
+  }
+
+  // kUnknown where a side has no exact value, a rounded one, or one that costs too much.
+  Match ExactMatch(const Expression& a, const Expression& b, bool decimals) {
+    Match match = Match::kUnknown;
+    WithinShare([&] {
+      const std::optional<Quotient> x = ExactValue(a, scope_), y = ExactValue(b, scope_);
+      if (x && y && Equal(*x, *y, scope_.budget)) {
+        match = Match::kEqual;
+      } else if (x && y && (!decimals || IsInteger(*x) || IsInteger(*y))) {
+        match = Match::kDifferent;
+      }
+    });
+    return match;
+  }
+
+  // Exactly, with integers for the variables: for sums that are too long to expand, and for
+  // variables in exponents. That the values agree is for more points to say, negative ones among
+  // them.
+  bool DifferAtPoints(const Expression& a, const Expression& b) {
+    constexpr int kPoints = 2;
+    if (!HasVariables(a) && !HasVariables(b)) return false;
+    bool differ = false;
+    for (int point = 0; point < kPoints; ++point) {
+      scope_.point = point;
+      differ = differ || ExactMatch(a, b, /*decimals=*/false) == Match::kDifferent;
+    }
+    scope_.point.reset();
+    return differ;
+  }
+
+  // A part of the budget for `attempt`, which ends there or at a division by zero, so that what
+  // follows still has some.
+  template <class Attempt>
+  void WithinShare(const Attempt& attempt) {
+    const int64_t before = scope_.budget.work, share = before / 3;
+    scope_.budget.work = share;
+    try {
+      attempt();
+    } catch (const Error&) {
+    }
+    scope_.budget.work = before - (share - std::max<int64_t>(0, scope_.budget.work));
+  }
+  static bool IsInteger(const Quotient& value) {
+    const std::optional<Rational> rational = ToRational(value);
+    return rational && rational->integer();
+  }
+
+  Scope& scope_;
+};
+
+}  // namespace
+
+Match Compare(const Expression& reference, const Expression& answer, Scope& scope) {
+  return Comparison(scope).Of(reference, answer);
+}
+
+}  // namespace lorikeet::math

@@ -1,0 +1,205 @@
+#include "verify/math/polynomial.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+namespace lorikeet::math {
+namespace {
+
+constexpr int64_t kMostExponent = 1'000'000;
+constexpr int64_t kMostDivisor = 1 << 16;  // what is left above its square may be no prime
+
+Factor Reduced(int64_t generator, int64_t num, int64_t den) {
+  const int64_t divisor = std::gcd(num, den);
+  num /= divisor;
+  den /= divisor;
+  if (num > kMostExponent || num < -kMostExponent || den > kMostExponent) {
+    Fail(ErrorCode::kOutOfMemory, "an exponent above {}", kMostExponent);
+  }
+  return {generator, static_cast<int32_t>(num), static_cast<int32_t>(den)};
+}
+
+// A product of factors being built: whole powers of primes and of i go into the coefficient.
+struct Term {
+  Monomial monomial;
+  Rational coefficient{1};
+
+  void Append(Factor factor, Budget& budget) {
+    if (factor.generator > 0) TakeWholePowers(factor, budget);
+    if (factor.generator == kImaginary) TakeSquares(factor);
+    if (factor.num != 0) monomial.push_back(factor);
+  }
+
+ private:
+  void TakeWholePowers(Factor& factor, Budget& budget) {
+    const int32_t whole =
+        factor.num / factor.den - (factor.num % factor.den < 0 ? 1 : 0);  // rounded down
+    if (whole == 0) return;
+    const int64_t limbs = std::min<int64_t>(std::abs(whole), Integer::kMaxLimbs);
+    budget.SpendWork(1 + limbs * limbs / 16);
+    factor.num -= whole * factor.den;
+    coefficient = coefficient * Rational::Power(Rational(factor.generator), whole);
+  }
+  void TakeSquares(Factor& factor) {
+    const int32_t power = ((factor.num % 4) + 4) % 4;
+    if (power >= 2) coefficient = -coefficient;
+    factor.num = power % 2;
+  }
+};
+
+Term Multiply(const Monomial& a, const Monomial& b, Budget& budget) {
+  Term term;
+  size_t i = 0, j = 0;
+  while (i < a.size() || j < b.size()) {
+    if (j == b.size() || (i < a.size() && a[i].generator < b[j].generator)) {
+      term.monomial.push_back(a[i++]);
+    } else if (i == a.size() || b[j].generator < a[i].generator) {
+      term.monomial.push_back(b[j++]);
+    } else {
+      const Factor &x = a[i++], &y = b[j++];
+      const int64_t num = static_cast<int64_t>(x.num) * y.den + static_cast<int64_t>(y.num) * x.den;
+      const int64_t den = static_cast<int64_t>(x.den) * y.den;
+      if (num != 0) term.Append(Reduced(x.generator, num, den), budget);
+    }
+  }
+  return term;
+}
+
+// The primes of n > 0, false if it is too large to tell.
+bool Factorise(Integer n, std::vector<std::pair<int64_t, int32_t>>* primes, Budget& budget) {
+  const auto divide_out = [&](int64_t p) {
+    int32_t count = 0;
+    for (Integer quotient; (n % Integer(p)).zero(); ++count) {
+      budget.SpendWork(n.size());
+      n = n / Integer(p);
+    }
+    if (count > 0) primes->emplace_back(p, count);
+  };
+  constexpr int64_t kMostSmall = 100;
+  for (int64_t p = 2; p < kMostSmall; ++p) divide_out(p);
+  const std::optional<int64_t> small = n.ToInt64();
+  if (!small) return false;
+  int64_t rest = *small;
+  budget.SpendWork(std::min<int64_t>(rest, kMostDivisor) / 64);
+  for (int64_t p = kMostSmall + 1; p * p <= rest && p < kMostDivisor; p += 2) {
+    int32_t count = 0;
+    for (; rest % p == 0; rest /= p) ++count;
+    if (count > 0) primes->emplace_back(p, count);
+  }
+  if (rest >= kMostDivisor * kMostDivisor) return false;
+  if (rest > 1) primes->emplace_back(rest, 1);
+  return true;
+}
+
+// Appends n^(num / den) to factors.
+bool AppendPower(const Integer& n, int64_t num, int64_t den, Monomial* factors, Budget& budget) {
+  std::vector<std::pair<int64_t, int32_t>> primes;
+  if (!Factorise(n, &primes, budget)) return false;
+  for (const auto& [prime, count] : primes) factors->push_back(Reduced(prime, num * count, den));
+  return true;
+}
+
+// Whether generator^(num/den of factor) to the power exponent is a power of the generator.
+bool IsPlainPower(const Factor& factor, const Rational& exponent, const Factor& power) {
+  if (factor.generator == kImaginary) return exponent.integer();
+  if (factor.generator > 0 || !IsVariable(factor.generator)) return true;
+  const bool even_root = !exponent.den().odd();
+  const bool even_power = factor.num % 2 == 0;
+  return !(even_root && even_power && power.num % 2 != 0);  // sqrt(x^2) is |x|
+}
+
+}  // namespace
+
+Polynomial Polynomial::Generator(int64_t generator) {
+  Polynomial result;
+  result.Add({{generator, 1, 1}}, Rational(1));
+  return result;
+}
+
+std::optional<Rational> Polynomial::ToRational() const {
+  if (terms_.empty()) return Rational();
+  if (terms_.size() > 1 || !terms_.begin()->first.empty()) return std::nullopt;
+  return terms_.begin()->second;
+}
+
+void Polynomial::Add(const Monomial& monomial, const Rational& coefficient) {
+  if (coefficient.zero()) return;
+  const auto [at, is_new] = terms_.try_emplace(monomial, coefficient);
+  if (is_new) return;
+  at->second = at->second + coefficient;
+  if (at->second.zero()) terms_.erase(at);
+}
+
+Polynomial Sum(const Polynomial& a, const Polynomial& b, Budget& budget) {
+  Polynomial sum = a;
+  for (const auto& [monomial, coefficient] : b.terms()) {
+    budget.SpendWork(5 + coefficient.size() * coefficient.size());
+    sum.Add(monomial, coefficient);
+  }
+  return sum;
+}
+
+Polynomial Product(const Polynomial& a, const Polynomial& b, Budget& budget) {
+  Polynomial product;
+  for (const auto& [left, x] : a.terms()) {
+    for (const auto& [right, y] : b.terms()) {
+      // A reduced fraction costs a greatest common divisor: the square of its size.
+      const int64_t size = x.size() + y.size();
+      budget.SpendWork(20 + size * size);
+      const Term term = Multiply(left, right, budget);
+      product.Add(term.monomial, term.coefficient * x * y);
+    }
+  }
+  return product;
+}
+
+Polynomial Negative(const Polynomial& a) {
+  Polynomial negative;
+  for (const auto& [monomial, coefficient] : a.terms()) negative.Add(monomial, -coefficient);
+  return negative;
+}
+
+std::optional<Polynomial> TermPower(const Polynomial& term, const Rational& exponent,
+                                    Budget& budget) {
+  const auto& [monomial, coefficient] = *term.terms().begin();
+  const std::optional<int64_t> p = exponent.num().ToInt64(), q = exponent.den().ToInt64();
+  if (!p || !q || std::abs(*p) > kMostExponent || *q > kMostExponent) {
+    Fail(ErrorCode::kOutOfMemory, "an exponent above {}", kMostExponent);
+  }
+  Monomial factors;
+  for (const Factor& factor : monomial) {
+    const Factor power = Reduced(factor.generator, factor.num * *p, factor.den * *q);
+    if (!IsPlainPower(factor, exponent, power)) return std::nullopt;
+    factors.push_back(power);
+  }
+  Rational rational(1);
+  if (*q == 1) {
+    // Of numbers that reach n limbs: n^2 / 16 for the last product.
+    const int64_t limbs = std::min<int64_t>(coefficient.size() * std::abs(*p), Integer::kMaxLimbs);
+    budget.SpendWork(1 + limbs * limbs / 16);
+    rational = Rational::Power(coefficient, static_cast<int32_t>(*p));
+  } else {
+    const bool negative = coefficient.negative();
+    if (negative && *q % 2 == 0 && *q != 2) return std::nullopt;
+    if (negative && *q == 2) factors.push_back(Reduced(kImaginary, *p, 1));
+    if (negative && *q % 2 == 1 && *p % 2 != 0) rational = Rational(-1);
+    if (!AppendPower(coefficient.num().Abs(), *p, *q, &factors, budget) ||
+        !AppendPower(coefficient.den(), -*p, *q, &factors, budget)) {
+      return std::nullopt;
+    }
+  }
+  // The same prime may come from the coefficient and from the monomial.
+  Polynomial power(rational);
+  for (const Factor& factor : factors) {
+    Term one;
+    one.Append(factor, budget);
+    Polynomial piece;
+    piece.Add(one.monomial, one.coefficient);
+    power = Product(power, piece, budget);
+  }
+  return power;
+}
+
+}  // namespace lorikeet::math

@@ -1,0 +1,25 @@
+// Tasks from data files: prompts with the answers that a grader holds completions against.
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "verify/task.h"
+
+namespace lorikeet {
+
+// Reads a JSONL file, or one JSON array, of rows
+//   prompt or messages  a text (one user message), or a list of messages of which the last is not
+//                       the assistant's; "question" and "problem" are other names of "prompt"
+//   answer              the reference: a text, a number or a boolean; may be absent for "none"
+//   grader              of this row, instead of `grader` (verify/grader.h)
+//   id, tools, chat_template_kwargs
+// Other keys go to Problem::data, for external rewards. Problem::task is the file's name without
+// its folder. Throws one Error for all bad rows, "FILE:LINE: what"; a reference that its
+// grader cannot use is one.
+std::vector<Problem> LoadTaskFile(const std::string& path, std::string_view grader);
+// Of several files, in order.
+std::vector<Problem> LoadTaskFiles(std::span<const std::string> paths, std::string_view grader);
+
+}  // namespace lorikeet

@@ -1,0 +1,104 @@
+#include "verify/rewards/child.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <charconv>
+#include <csignal>
+#include <string>
+#include <vector>
+
+namespace lorikeet {
+namespace {
+
+using ::testing::ElementsAre;
+using Event = ChildProcess::Event;
+
+constexpr std::chrono::milliseconds kShort{50};
+
+ChildProcess::Clock::time_point In(double seconds) {
+  return ChildProcess::Clock::now() + std::chrono::duration_cast<ChildProcess::Clock::duration>(
+                                          std::chrono::duration<double>(seconds));
+}
+
+TEST(RewardChildTest, EchoesLines) {
+  ChildProcess child;
+  child.Start("cat");
+  std::vector<std::string> lines;
+  const auto take = [&](std::string_view line) {
+    lines.emplace_back(line);
+    return lines.size() < 2;
+  };
+  EXPECT_EQ(child.Exchange("one\ntwo\n", take, In(20)), Event::kDone);
+  EXPECT_THAT(lines, ElementsAre("one", "two"));
+  EXPECT_EQ(child.Stop(ChildProcess::kPatience), "status 0");
+  EXPECT_FALSE(child.running());
+}
+
+TEST(RewardChildTest, LinesLeftOverWaitForTheNextExchange) {
+  ChildProcess child;
+  child.Start("cat");
+  std::vector<std::string> lines;
+  const auto take_one = [&](std::string_view line) {
+    lines.emplace_back(line);
+    return false;
+  };
+  EXPECT_EQ(child.Exchange("one\ntwo\nthree\n", take_one, In(20)), Event::kDone);
+  EXPECT_EQ(child.Exchange("", take_one, In(20)), Event::kDone);
+  EXPECT_EQ(child.Exchange("", take_one, In(20)), Event::kDone);
+  EXPECT_THAT(lines, ElementsAre("one", "two", "three"));
+}
+
+// Both pipes are full long before the child has read everything.
+TEST(RewardChildTest, FullPipesDoNotBlock) {
+  ChildProcess child;
+  child.Start("cat");
+  const std::string line(100'000, 'x');
+  std::string text;
+  constexpr int kLines = 100;
+  for (int i = 0; i < kLines; ++i) text += line + "\n";
+  int count = 0;
+  const auto take = [&](std::string_view got) {
+    EXPECT_EQ(got.size(), line.size());
+    return ++count < kLines;
+  };
+  EXPECT_EQ(child.Exchange(text, take, In(60)), Event::kDone);
+}
+
+TEST(RewardChildTest, TheEndIsSeenWithAllThatWasSaid) {
+  ChildProcess child;
+  child.Start("echo one; printf two; exit 3");
+  std::vector<std::string> lines;
+  const auto take = [&](std::string_view line) {
+    lines.emplace_back(line);
+    return true;
+  };
+  EXPECT_EQ(child.Exchange(std::string(1 << 20, 'x'), take, In(20)), Event::kEnded);
+  EXPECT_THAT(lines, ElementsAre("one", "two"));
+  EXPECT_EQ(child.Stop(kShort), "status 3");
+}
+
+TEST(RewardChildTest, NobodyReadsItsInputAndWeLive) {
+  ChildProcess child;
+  child.Start("exec 0<&-; echo ready; sleep 30");
+  const auto once = [](std::string_view) { return false; };
+  EXPECT_EQ(child.Exchange("", once, In(20)), Event::kDone);
+  EXPECT_EQ(child.Exchange(std::string(1 << 20, 'x'), once, In(0.05)), Event::kTimeout);
+  EXPECT_EQ(child.Stop(kShort), "signal 15");
+}
+
+TEST(RewardChildTest, StopsWhatDoesNotWantTo) {
+  ChildProcess child;
+  child.Start("trap '' TERM; echo $$; while :; do sleep 0.01; done");
+  pid_t pid = 0;
+  const auto read_pid = [&](std::string_view line) {
+    std::from_chars(line.data(), line.data() + line.size(), pid);
+    return false;
+  };
+  EXPECT_EQ(child.Exchange("", read_pid, In(20)), Event::kDone);
+  EXPECT_EQ(child.Stop(kShort), "signal 9");
+  EXPECT_NE(kill(pid, 0), 0);
+}
+
+}  // namespace
+}  // namespace lorikeet

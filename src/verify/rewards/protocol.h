@@ -1,0 +1,49 @@
+// The JSON that rewards from outside are asked for and given in, whatever carries it.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "verify/rewards/function.h"
+
+namespace lorikeet {
+
+// {"id", "task", "problem", "prompt", "messages", "completion", "answer", "data"}, one line.
+std::string RewardRequestJson(int64_t id, const RewardRequest& request);
+
+// The requests of a batch and the grades that have come for them.
+class RewardBatch {
+ public:
+  // Ids are first_id, first_id + 1, ...
+  RewardBatch(std::span<const RewardRequest> requests, int64_t first_id);
+
+  bool complete() const { return unanswered_ == 0; }
+  // The JSON of every request that has no grade yet.
+  std::vector<std::string> Unanswered() const;
+
+  // {"id", "reward", "correct"?, "reason"?} or {"id", "invalid": true, "reason"?}. A reply with the
+  // id of a request that cannot be understood otherwise (NaN, no reward) makes that one invalid;
+  // anything else is remembered as the reason why requests stay without a reply. The first reply to
+  // a request counts.
+  void Take(std::string_view text);
+  void TakeEach(std::string_view array);  // a JSON array of them
+
+  // All grades. Those that have not come are invalid: `why`, and what came in their place.
+  std::vector<Grade> Finish(const std::string& why);
+
+ private:
+  void TakeJson(const Json& reply, std::string_view text);
+  void Put(int64_t id, Grade grade, std::string_view text);
+  void Reject(std::string_view text);
+
+  std::span<const RewardRequest> requests_;
+  int64_t first_id_;
+  std::vector<std::optional<Grade>> grades_;
+  size_t unanswered_;
+  std::string rejected_;
+};
+
+}  // namespace lorikeet
