@@ -214,7 +214,7 @@ int RunBenchDecode(int argc, char** argv) {
   const std::unique_ptr<Model> model = LoadFor(options.bench);
   std::optional<LoraAdapter> adapter;
   if (options.adapter) adapter.emplace(LoraAdapter::Load(*model, *options.adapter));
-  const DecodeBenchResult result = BenchDecode(*model, adapter ? &*adapter : nullptr,
+  const DecodeBenchResult result = BenchDecode(*model, adapter ? &adapter->weights() : nullptr,
                                                {.batch = options.batch,
                                                 .prompt_tokens = options.prompt_tokens,
                                                 .new_tokens = options.new_tokens,

@@ -157,7 +157,7 @@ int RunEval(int argc, char** argv) {
       LoadModel(BaseModelOf(options.model, options.adapter), ParseComputeDtype(options.dtype));
   std::optional<LoraAdapter> adapter;
   if (options.adapter) adapter = LoraAdapter::Load(*loaded.model, *options.adapter);
-  const LoraAdapter* lora = adapter ? &*adapter : nullptr;
+  const LoraWeights* lora = adapter ? &adapter->weights() : nullptr;
   const EvalData data = options.text ? FromText(*options.text, loaded, options.max_length)
                                      : FromFiles(options, loaded);
   const Score score = ScoreExamples(

@@ -25,7 +25,7 @@ constexpr double kMostArithmetic = 1e-4;  // relative
 constexpr double kMostKlBf16 = 0.02, kMostKlF16 = 0.002;
 
 // (T, V) f32
-Buffer LogitsOf(const Model& model, const LoraAdapter* adapter, const Batch& batch) {
+Buffer LogitsOf(const Model& model, const LoraWeights* adapter, const Batch& batch) {
   const int64_t T = batch.num_tokens();
   Arena arena(ArenaBytes(model, adapter, Recompute::kNone, T, /*backward=*/false));
   ForwardOptions options;
@@ -35,7 +35,8 @@ Buffer LogitsOf(const Model& model, const LoraAdapter* adapter, const Batch& bat
   const int64_t chunk = HeadChunkRows(model.config());
   for (int64_t begin = 0; begin < T; begin += chunk) {
     const int64_t end = std::min(T, begin + chunk);
-    HeadLogits(model, adapter, hidden.Rows(begin, end), logits.tensor().Rows(begin, end), arena);
+    HeadLogits(model, AllRows(adapter, end - begin), hidden.Rows(begin, end),
+               logits.tensor().Rows(begin, end), arena);
   }
   return logits;
 }
@@ -72,7 +73,7 @@ std::vector<Buffer> MergeInMemory(Model& model, const LoraAdapter& adapter) {
   const ChangeTensor change = MergeAdapter(adapter);
   std::vector<Buffer> merged;
   ForEachLinear(model.weights(), [&](Linear& linear) {
-    if (adapter.Find(linear) == nullptr) return;
+    if (adapter.weights().Find(linear) == nullptr) return;
     const Tensor& old = linear.weight;
     merged.emplace_back(DType::kF32, std::initializer_list<int64_t>{old.rows(), old.cols()});
     const Tensor& weight = merged.back().tensor();
@@ -157,7 +158,7 @@ MergeVerification VerifyMerge(Model& base, const LoraAdapter& adapter, const Mod
   MergeVerification v;
   v.tokens = batch.num_tokens();
   v.dtype = stored_dtype;
-  const Buffer expected = LogitsOf(base, &adapter, batch);
+  const Buffer expected = LogitsOf(base, &adapter.weights(), batch);
   const auto compare = [&](const Model& model) {
     return CompareLogits(expected.tensor(), LogitsOf(model, nullptr, batch).tensor());
   };

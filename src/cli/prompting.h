@@ -52,7 +52,7 @@ class Answerer {
   explicit Answerer(const AnswerOptions& options);
 
   Model& model() const { return *loaded_.model; }
-  const LoraAdapter* adapter() const { return adapter_ ? &*adapter_ : nullptr; }
+  const LoraWeights* adapter() const { return adapter_ ? &adapter_->weights() : nullptr; }
   const TokenizerBundle& text() const { return *bundle_; }
   bool HasTemplate() const { return template_.has_value(); }
   const std::string& name() const { return name_; }  // of the model, for messages

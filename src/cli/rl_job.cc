@@ -270,7 +270,7 @@ void MakeRun(const RlOptions& options, int64_t longest, RlJob* job) {
     job->reference = LoadModel(options.model, ParseComputeDtype(options.dtype));
     job->run->SetReference(job->reference->model.get());
   }
-  job->generator = std::make_unique<Generator>(model, job->run->adapter(), limits);
+  job->generator = std::make_unique<Generator>(model, job->run->weights(), limits);
 }
 
 void CollectFiles(const RlOptions& options, RlJob* job) {

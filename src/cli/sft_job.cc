@@ -83,7 +83,7 @@ void TakeShapeOf(const LoraAdapter& adapter, TrainingShape* shape) {
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
     int& largest = pair.module.find(".experts.") == std::string::npos ? r : expert_r;
     largest = std::max(largest, static_cast<int>(pair.r));
-    shared = shared || pair.borrows_a || pair.borrows_b;
+    shared = shared || pair.shares_a || pair.shares_b;
   }
   shape->lora_expert_rank = expert_r;
   shape->lora_r = r > 0 ? r : std::max(shape->lora_r, 1);

@@ -1,6 +1,7 @@
 #include "kernels/cast.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/profile.h"
 #include "kernels/rows.h"
@@ -219,6 +220,10 @@ void OverBlocks(int64_t rows, int64_t cols, const Fn& fn) {
   });
 }
 }  // namespace
+
+void Zero(const Tensor& t) {
+  if (t.size() > 0) std::memset(t.data, 0, static_cast<size_t>(t.bytes()));
+}
 
 void Convert(const Tensor& from, const Tensor& to) {
   const TimedPart timed("casts");

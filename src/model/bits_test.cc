@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/parallel.h"
+#include "core/threads_scope_for_test.h"
 #include "model/model_testing.h"
 
 namespace lorikeet {
@@ -20,7 +21,7 @@ class BitsTest : public ::testing::TestWithParam<Param1> {
       GTEST_SKIP() << "this CPU has no native bf16 products";
     }
     model_ = Model::Load(GoldenDir(std::get<0>(GetParam())), std::get<1>(GetParam()));
-    adapter_ = std::make_unique<LoraAdapter>(
+    adapter_ = std::make_unique<LoraTraining>(
         LoraAdapter::Load(*model_, GoldenDir(std::get<0>(GetParam())) + "/adapter"));
   }
   void TearDown() override { SetNumThreads(threads_); }
@@ -29,13 +30,13 @@ class BitsTest : public ::testing::TestWithParam<Param1> {
                     Recompute::kNone, false, arena_);
   }
   // However many threads there are, and whether activations are kept or computed again.
-  void ExpectSameGradients(const std::vector<Param>& params, const LoraAdapter* adapter,
+  void ExpectSameGradients(const std::vector<Param>& params, const LoraTraining* adapter,
                            const RandomBatch& random);
-  void ExpectSharedEqualsWhole(const LoraAdapter* adapter);
+  void ExpectSharedEqualsWhole(const LoraTraining* adapter);
   int threads_ = NumThreads();
   Arena arena_{size_t{256} << 20};
   std::unique_ptr<Model> model_;
-  std::unique_ptr<LoraAdapter> adapter_;
+  std::unique_ptr<LoraTraining> adapter_;
 };
 
 // A prefix (0: none) and the lengths of what follows it.
@@ -104,7 +105,7 @@ bool SameBits(const std::vector<float>& a, const float* b) {
   return std::memcmp(a.data(), b, a.size() * sizeof(float)) == 0;
 }
 
-void BitsTest::ExpectSharedEqualsWhole(const LoraAdapter* adapter) {
+void BitsTest::ExpectSharedEqualsWhole(const LoraTraining* adapter) {
   const int64_t V = model_->config().vocab_size;
   const RandomBatch whole = BatchOf(kFamilies, V, false), shared = BatchOf(kFamilies, V, true);
   ASSERT_LT(shared.batch.num_tokens(), whole.batch.num_tokens());
@@ -119,7 +120,7 @@ void BitsTest::ExpectSharedEqualsWhole(const LoraAdapter* adapter) {
   }
 }
 
-void BitsTest::ExpectSameGradients(const std::vector<Param>& params, const LoraAdapter* adapter,
+void BitsTest::ExpectSameGradients(const std::vector<Param>& params, const LoraTraining* adapter,
                                    const RandomBatch& random) {
   std::vector<float> logprobs;
   std::vector<std::vector<float>> first;
@@ -162,8 +163,8 @@ TEST_P(BitsTest, BehindASharedPrefixEqualsWhole) {
 
 TEST_P(BitsTest, BehindASharedPrefixEqualsWholeWithOneRank) {
   LoraConfig config{.r = 1, .target_modules = {"all-linear"}};
-  LoraAdapter adapter = LoraAdapter::Create(*model_, config, 1);
-  for (const Param& param : adapter.MakeTrainable()) {
+  LoraTraining adapter(LoraAdapter::Create(*model_, config, 1));
+  for (const Param& param : adapter.params()) {
     const RandomStream random(1, "bits_test", param.name);
     for (int64_t i = 0; i < param.value.size(); ++i) {
       param.value.as<float>()[i] = static_cast<float>(random.Uniform(i) - 0.5);
@@ -175,7 +176,7 @@ TEST_P(BitsTest, BehindASharedPrefixEqualsWholeWithOneRank) {
 
 TEST_P(BitsTest, ThreadsAndRecomputeDoNotChangeGradients) {
   const int64_t V = model_->config().vocab_size;
-  const std::vector<Param> params = adapter_->MakeTrainable();
+  const std::vector<Param> params = adapter_->params();
   ExpectSameGradients(params, adapter_.get(), RandomBatch({70, 9, 200}, V));
   ExpectSameGradients(params, adapter_.get(), BatchOf(kFewFamilies, V, true));
 }
@@ -195,12 +196,12 @@ TEST_P(BitsTest, CachedEqualsWhole) {
   const ArenaScope scope(arena_);
   const auto logits_of = [&](const Batch& batch, KvCache* cache, const std::vector<int>& slots) {
     ForwardOptions options;
-    options.adapter = adapter_.get();
+    options.adapter = &adapter_->weights();
     options.cache = cache;
     options.slots = slots;
     const Tensor hidden = Forward(*model_, batch, options, arena_);
     const Tensor logits = arena_.Take("logits", DType::kF32, {batch.num_tokens(), V});
-    HeadLogits(*model_, adapter_.get(), hidden, logits, arena_);
+    HeadLogits(*model_, AllRows(&adapter_->weights(), batch.num_tokens()), hidden, logits, arena_);
     return logits;
   };
   const Tensor expected = logits_of(whole.batch, nullptr, {});
@@ -234,6 +235,67 @@ TEST_P(BitsTest, CachedEqualsWhole) {
     }
   }
   EXPECT_EQ(done, lengths);
+}
+
+// A sequence's log-probabilities do not depend on the adapters of the others.
+TEST_P(BitsTest, RowsWithOtherAdaptersDoNotMatter) {
+  const int64_t V = model_->config().vocab_size;
+  const auto random_adapter = [&](std::vector<std::string> targets, int r, uint64_t seed) {
+    LoraConfig config{.r = r, .lora_alpha = 8.0F + static_cast<float>(r)};
+    config.target_modules = std::move(targets);
+    auto adapter = std::make_unique<LoraTraining>(LoraAdapter::Create(*model_, config, seed));
+    for (const Param& param : adapter->params()) {
+      const RandomStream random(seed, "bits_test", param.name);
+      for (int64_t i = 0; i < param.value.size(); ++i) {
+        param.value.as<float>()[i] = static_cast<float>(0.4 * random.Uniform(i) - 0.2);
+      }
+    }
+    adapter->RefreshWorkingCopies();
+    return adapter;
+  };
+  std::vector<std::unique_ptr<LoraTraining>> adapters;
+  adapters.push_back(random_adapter({"all-linear"}, 4, 1));
+  adapters.push_back(nullptr);  // the base
+  adapters.push_back(random_adapter({"mlp", "lm_head"}, 1, 2));
+  adapters.push_back(random_adapter({"q_proj", "v_proj"}, 7, 3));
+  adapters.push_back(random_adapter({"all-linear", "lm_head"}, 16, 4));
+  const std::vector<int64_t> lengths = {5, 70, 1, 33, 12};
+  for (const std::vector<size_t>& order :
+       {std::vector<size_t>{0, 1, 2, 3, 4}, std::vector<size_t>{4, 2, 0, 3, 1},
+        std::vector<size_t>{1, 0}, std::vector<size_t>{3, 1, 3, 0, 0}}) {
+    for (const int threads : {1, 2}) {
+      const ThreadsScope scope(threads);
+      const ArenaScope arena_scope(arena_);
+      std::vector<int64_t> batch_lengths;
+      std::vector<AdapterRows> rows;
+      int64_t begin = 0;
+      for (const size_t i : order) {
+        const int64_t end = begin + lengths[i];
+        if (adapters[i] != nullptr) rows.push_back({begin, end, &adapters[i]->weights()});
+        batch_lengths.push_back(lengths[i]);
+        begin = end;
+      }
+      const RandomBatch mixed(batch_lengths, V);
+      ForwardOptions options;
+      options.adapter_rows = rows;
+      const Tensor hidden = Forward(*model_, mixed.batch, options, arena_);
+      const Tensor logits = arena_.Take("logits", DType::kF32, {begin, V});
+      HeadLogits(*model_, rows, hidden, logits, arena_);
+      begin = 0;
+      for (const size_t i : order) {
+        const RandomBatch alone({lengths[i]}, V);
+        const LoraWeights* weights = adapters[i] == nullptr ? nullptr : &adapters[i]->weights();
+        const Tensor own = Forward(*model_, alone.batch, {.adapter = weights}, arena_);
+        const Tensor expected = arena_.Take("logits", DType::kF32, {lengths[i], V});
+        HeadLogits(*model_, AllRows(weights, lengths[i]), own, expected, arena_);
+        ASSERT_EQ(std::memcmp(logits.Rows(begin, begin + lengths[i]).data, expected.data,
+                              static_cast<size_t>(expected.bytes())),
+                  0)
+            << "adapter " << i << ", " << threads << " threads";
+        begin += lengths[i];
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, BitsTest,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "core/error.h"
 
@@ -189,6 +190,40 @@ int64_t ModelConfig::num_expert_layers() const {
   return num_hidden_layers / decoder_sparse_step - excepted;
 }
 
+namespace {
+
+AttentionSpec AttentionOf(const ModelConfig& c) {
+  return {.hidden_size = c.hidden_size,
+          .heads = c.num_attention_heads,
+          .kv_heads = c.num_key_value_heads,
+          .head_dim = c.head_dim,
+          .score_scale = 1.0F / std::sqrt(static_cast<float>(c.head_dim)),
+          .qkv_bias = c.qkv_bias,
+          .o_bias = c.o_bias,
+          .qk_norm = c.qk_norm};
+}
+
+BlockSpec ChannelMixerOf(const ModelConfig& c, int64_t layer) {
+  if (!c.has_experts(layer)) return MlpSpec{c.hidden_size, c.intermediate_size, c.mlp_bias};
+  return MoeSpec{.hidden_size = c.hidden_size,
+                 .intermediate_size = c.moe_intermediate_size,
+                 .experts = c.num_experts,
+                 .active = c.num_experts_per_tok,
+                 .norm_topk_prob = c.norm_topk_prob,
+                 .names = c.expert_names};
+}
+
+std::vector<LayerSpec> LayersOf(const ModelConfig& c) {
+  std::vector<LayerSpec> layers;
+  for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
+    layers.push_back({{{"input_layernorm", {AttentionOf(c)}},
+                       {"post_attention_layernorm", {ChannelMixerOf(c, l)}}}});
+  }
+  return layers;
+}
+
+}  // namespace
+
 std::vector<std::string> SupportedModelTypes() {
   std::vector<std::string> types;
   for (const Family& family : kFamilies) types.emplace_back(family.model_type);
@@ -221,6 +256,7 @@ ModelConfig ReadModelConfig(const Json& json, const std::string& where) {
   ReadRope(reader, &config);
   RefuseUnsupported(reader, &config);
   CheckShapes(config, where);
+  config.layers = LayersOf(config);
   return config;
 }
 

@@ -7,14 +7,9 @@
 
 #include "core/json.h"
 #include "kernels/rope.h"
+#include "model/layer_spec.h"
 
 namespace lorikeet {
-
-// What a family calls the modules of its experts, below "model.layers.N.".
-struct ExpertNames {
-  const char* block;  // "mlp": holds `gate`, the router, and experts.0, experts.1, ...
-  const char *gate_proj, *up_proj, *down_proj;  // of an expert
-};
 
 struct ModelConfig {
   std::string model_type;  // llama, mistral, qwen2, qwen3, qwen3_moe, mixtral
@@ -43,6 +38,8 @@ struct ModelConfig {
   int64_t decoder_sparse_step = 1;       // every so many layers have experts, the others one MLP
   std::vector<int64_t> mlp_only_layers;  // layers without experts all the same, ascending
   const ExpertNames* expert_names = nullptr;  // null in dense models
+
+  std::vector<LayerSpec> layers;  // what the network is built from, computed from all of the above
 
   int64_t group() const { return num_attention_heads / num_key_value_heads; }  // G
   int64_t q_size() const { return num_attention_heads * head_dim; }            // H * Dh

@@ -12,6 +12,7 @@
 #include "kernels/cast.h"
 #include "kernels/matmul/matmul.h"
 #include "model/loss_head.h"
+#include "model/model_testing.h"
 #include "model/transformer.h"
 
 namespace lorikeet {
@@ -67,14 +68,15 @@ class GoldenTest : public ::testing::TestWithParam<std::tuple<std::string, DType
     weights_.assign(w.as<float>(), w.as<float>() + w.size());
   }
   // Forward, loss and backward; compares logits, logprobs and loss under `prefix`.
-  void RunAndCompareForward(const LoraAdapter* adapter, const std::string& prefix) {
+  void RunAndCompareForward(const Adapted& adapter, const std::string& prefix) {
     Arena arena(size_t{256} << 20);
     Activations kept;
     kept.recompute = std::get<2>(GetParam());
-    const Tensor hidden = Forward(*model_, batch_, {.adapter = adapter, .keep = &kept}, arena);
+    const Tensor hidden =
+        Forward(*model_, batch_, {.adapter = adapter.weights, .keep = &kept}, arena);
     const Tensor logits =
         arena.Take("logits", DType::kF32, {batch_.num_tokens(), model_->config().vocab_size});
-    HeadLogits(*model_, adapter, hidden, logits, arena);
+    HeadLogits(*model_, AllRows(adapter.weights, batch_.num_tokens()), hidden, logits, arena);
     ExpectClose(prefix + "logits", logits, Expected(prefix + "logits"));
     double weight_sum = 0;
     for (const float w : weights_) weight_sum += w;
@@ -82,11 +84,13 @@ class GoldenTest : public ::testing::TestWithParam<std::tuple<std::string, DType
       const double weight = weights_[row] / weight_sum;
       return TokenGrad{-weight * logprob, static_cast<float>(-weight)};
     };
-    const LossHeadOutput output =
-        LossHead(*model_, adapter, {hidden, targets_, weights_}, loss, /*backward=*/true, arena);
+    const LossHeadOutput output = LossHead(
+        *model_, adapter.weights,
+        {.hidden = hidden, .targets = targets_, .weights = weights_, .training = adapter.training},
+        loss, /*backward=*/true, arena);
     EXPECT_NEAR(output.loss_sum, Expected(prefix + "loss").as<float>()[0],
                 dtype_ == DType::kF32 ? 1e-5 : 2e-2);
-    Backward(*model_, batch_, adapter, kept, output.dhidden, arena);
+    Backward(*model_, batch_, adapter.training, kept, output.dhidden, arena);
   }
   void ExpectClose(const std::string& name, const Tensor& got, const Tensor& expected) const {
     const Error2 error = Compare(got, expected);
@@ -137,8 +141,8 @@ TEST_P(GoldenTest, EveryWeightsGradient) {
 }
 
 TEST_P(GoldenTest, EveryLoraFactorsGradient) {
-  LoraAdapter adapter = LoraAdapter::Load(*model_, dir_ + "/adapter");
-  const std::vector<Param> params = adapter.MakeTrainable();
+  const LoraTraining adapter(LoraAdapter::Load(*model_, dir_ + "/adapter"));
+  const std::vector<Param>& params = adapter.params();
   RunAndCompareForward(&adapter, "lora_");
   for (const Param& param : params) {
     const bool is_b = param.name.ends_with(".lora_B");

@@ -10,82 +10,10 @@
 #include "core/file.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "model/weights.h"
 
 namespace lorikeet {
 namespace {
-
-class TensorList {
- public:
-  TensorList(const ModelConfig& config, double std) : config_(config), std_(std) {}
-
-  std::vector<InitialTensor> Make() {
-    const ModelConfig& c = config_;
-    Matrix("model.embed_tokens", c.vocab_size, c.hidden_size, std_);
-    for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
-      const std::string prefix = "model.layers." + std::to_string(l) + ".";
-      AddAttention(prefix);
-      AddMlp(prefix, c.has_experts(l));
-    }
-    Ones("model.norm", c.hidden_size);
-    if (!c.tie_word_embeddings) Matrix("lm_head", c.vocab_size, c.hidden_size, std_);
-    return std::move(tensors_);
-  }
-
- private:
-  double ResidualStd() const {
-    return std_ / std::sqrt(2.0 * static_cast<double>(config_.num_hidden_layers));
-  }
-  void AddAttention(const std::string& prefix) {
-    const ModelConfig& c = config_;
-    const int64_t D = c.hidden_size;
-    Ones(prefix + "input_layernorm", D);
-    LinearLayer(prefix + "self_attn.q_proj", c.q_size(), D, std_, c.qkv_bias);
-    LinearLayer(prefix + "self_attn.k_proj", c.kv_size(), D, std_, c.qkv_bias);
-    LinearLayer(prefix + "self_attn.v_proj", c.kv_size(), D, std_, c.qkv_bias);
-    LinearLayer(prefix + "self_attn.o_proj", D, c.q_size(), ResidualStd(), c.o_bias);
-    if (c.qk_norm) {
-      Ones(prefix + "self_attn.q_norm", c.head_dim);
-      Ones(prefix + "self_attn.k_norm", c.head_dim);
-    }
-    Ones(prefix + "post_attention_layernorm", D);
-  }
-  void AddMlp(const std::string& prefix, bool experts) {
-    const ModelConfig& c = config_;
-    const int64_t D = c.hidden_size, F = c.intermediate_size;
-    if (experts) {
-      AddExperts(prefix + c.expert_names->block + ".");
-      return;
-    }
-    LinearLayer(prefix + "mlp.gate_proj", F, D, std_, c.mlp_bias);
-    LinearLayer(prefix + "mlp.up_proj", F, D, std_, c.mlp_bias);
-    LinearLayer(prefix + "mlp.down_proj", D, F, ResidualStd(), c.mlp_bias);
-  }
-  void AddExperts(const std::string& block) {
-    const ModelConfig& c = config_;
-    const int64_t D = c.hidden_size, F = c.moe_intermediate_size;
-    Matrix(block + "gate", c.num_experts, D, std_);
-    for (int64_t e = 0; e < c.num_experts; ++e) {
-      const std::string expert = block + "experts." + std::to_string(e) + ".";
-      Matrix(expert + c.expert_names->gate_proj, F, D, std_);
-      Matrix(expert + c.expert_names->up_proj, F, D, std_);
-      Matrix(expert + c.expert_names->down_proj, D, F, ResidualStd());
-    }
-  }
-  void LinearLayer(const std::string& name, int64_t out, int64_t in, double std, bool bias) {
-    Matrix(name, out, in, std);
-    if (bias) tensors_.push_back({name + ".bias", {out}, 0, 0});
-  }
-  void Matrix(const std::string& name, int64_t rows, int64_t cols, double std) {
-    tensors_.push_back({name + ".weight", {rows, cols}, 0, std});
-  }
-  void Ones(const std::string& name, int64_t size) {
-    tensors_.push_back({name + ".weight", {size}, 1, 0});
-  }
-
-  const ModelConfig& config_;
-  double std_;
-  std::vector<InitialTensor> tensors_;
-};
 
 // Box and Muller's pair for elements 2 * pair and 2 * pair + 1: a function of the seed, the name
 // and the place.
@@ -159,7 +87,20 @@ double StdOf(const Json& config, const std::string& where) {
 }  // namespace
 
 std::vector<InitialTensor> InitialTensors(const ModelConfig& config, double std) {
-  return TensorList(config, std).Make();
+  const double residual_std = std / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
+  std::vector<InitialTensor> tensors = {
+      {"model.embed_tokens.weight", {config.vocab_size, config.hidden_size}, 0, std}};
+  const auto linear = [&](const LinearDeclaration& d) {
+    const double spread = d.adds_to_residual ? residual_std : std;
+    tensors.push_back({d.linear->name + ".weight", {d.out, d.in}, 0, spread});
+    if (d.bias) tensors.push_back({d.linear->name + ".bias", {d.out}, 0, 0});
+  };
+  const auto norm = [&](const Norm* to, int64_t size) {
+    tensors.push_back({to->name + ".weight", {size}, 1, 0});
+  };
+  Weights names;
+  DeclareWeights(config, {.linear = linear, .norm = norm}, &names);
+  return tensors;
 }
 
 void WriteInitialModel(const Json& config, const std::string& where, uint64_t seed,

@@ -2,6 +2,8 @@
 // arithmetic. Full fine-tuning is the same call with the weight's gradient present.
 // C = f32|bf16, the compute dtype: operands of products in C, their results in f32.
 #pragma once
+#include <cstdint>
+#include <span>
 #include <string>
 
 #include "core/arena.h"
@@ -21,35 +23,48 @@ struct Linear {
   int64_t in_features() const { return weight.cols(); }
 };
 
-// The low-rank part of one module. B is kept transposed: then every product of its forward and
-// backward has dense operands in an order whose bits do not depend on threads.
-struct LoraPair {
-  std::string module;
+// The low-rank factors of one linear as products read them. B is kept transposed: then every
+// product of forward and backward has dense operands in an order whose bits do not depend on
+// threads.
+struct LoraFactors {
   int64_t r = 0;
-  float alpha = 0;
-  float scale = 0;   // s = alpha / r, or alpha / sqrt(r)
-  Tensor a, bt;      // (R, in), (R, out) f32: master copies
-  Tensor da, dbt;    // their gradients; empty when not trained
-  Tensor a_c, bt_c;  // in C, what products read; the masters themselves when C is f32
-  // Experts may share a factor: then the tensors above are those of an earlier pair of the adapter.
-  bool borrows_a = false, borrows_b = false;
+  float scale = 0;  // s = alpha / r, or alpha / sqrt(r)
+  Tensor a, bt;     // (R, in), (R, out) C
 };
 
-// What LinearForward keeps for the backward: s (x A^T) transposed, (R, T) C.
-// `lora` may be null. y (T, out) f32 is written, or added to when accumulating; without a bias and
-// not accumulating it may be in C, rounded once. low_rank_t may be empty when no backward follows.
-void LinearForward(const Linear& linear, const LoraPair* lora, const Tensor& x, const Tensor& y,
-                   bool accumulate, const Tensor& low_rank_t, Arena& scratch);
+// Where the gradients of the factors' f32 masters go.
+struct LoraGradients {
+  Tensor da, dbt;  // (R, in), (R, out) f32
+};
+
+// y (T, out) f32 is written, or added to when accumulating; without a bias and not accumulating it
+// may be in C, rounded once. `lora` may be null. lora_x_t (R, T) C receives s (x A^T) transposed
+// for the backward; empty when none follows.
+void LinearForward(const Linear& linear, const LoraFactors* lora, const Tensor& x, const Tensor& y,
+                   bool accumulate, const Tensor& lora_x_t, Arena& scratch);
+
+// Rows [begin, end) of x with the factors of their adapter.
+struct LoraRows {
+  int64_t begin = 0, end = 0;
+  const LoraFactors* lora = nullptr;
+};
+
+// LinearForward of rows with different adapters: ranges ascend and do not overlap, rows in none use
+// the base alone. Every row of y has the bits that LinearForward gives with its adapter for all
+// rows. No backward follows.
+void LinearForwardRows(const Linear& linear, std::span<const LoraRows> ranges, const Tensor& x,
+                       const Tensor& y, bool accumulate, Arena& scratch);
 
 // dx (T, in) f32 = dy W + s (dy B) A, written or added to; may be empty when nothing below needs
-// it. dy (T, out) C. g_t (R, T) C receives s (dy B) transposed, for LinearBackwardWeights; empty
-// without lora.
-void LinearBackwardInput(const Linear& linear, const LoraPair* lora, const Tensor& dy,
-                         const Tensor& dx, bool accumulate, const Tensor& g_t, Arena& scratch);
+// it. dy (T, out) C. lora_dy_t (R, T) C receives s (dy B) transposed, for LinearBackwardWeights;
+// empty without lora.
+void LinearBackwardInput(const Linear& linear, const LoraFactors* lora, const Tensor& dy,
+                         const Tensor& dx, bool accumulate, const Tensor& lora_dy_t,
+                         Arena& scratch);
 
-// da += g^T x, dbt += (s x A^T)^T dy; dweight += dy^T x, dbias += column sums of dy: whichever of
-// them exist. x (T, in) C.
-void LinearBackwardWeights(const Linear& linear, const LoraPair* lora, const Tensor& dy,
-                           const Tensor& x, const Tensor& low_rank_t, const Tensor& g_t);
+// da += lora_dy_t x, dbt += lora_x_t dy; dweight += dy^T x, dbias += column sums of dy: whichever
+// of them exist. x (T, in) C. `gradients` may be null.
+void LinearBackwardWeights(const Linear& linear, const LoraGradients* gradients, const Tensor& dy,
+                           const Tensor& x, const Tensor& lora_x_t, const Tensor& lora_dy_t);
 
 }  // namespace lorikeet

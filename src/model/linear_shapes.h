@@ -5,10 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "model/activations.h"
 #include "model/config.h"
 
 namespace lorikeet {
+
+// Positions in LinearShapes::layer.
+enum LinearIndex : uint8_t { kQ, kK, kV, kO, kGate, kUp, kDown, kLinearsPerLayer };
 
 struct LinearShape {
   std::string name;  // module path; the layers' under that of the first layer that has it

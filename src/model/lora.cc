@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -43,9 +42,9 @@ LoraConfig ForTarget(const std::string& target) {
   return config;
 }
 
-std::vector<std::string> ModulesOf(Model& model) {
+std::vector<std::string> ModulesOf(const Model& model) {
   std::vector<std::string> modules;
-  ForEachLinear(model.weights(), [&](Linear& linear) { modules.push_back(linear.name); });
+  ForEachLinear(model.weights(), [&](const Linear& linear) { modules.push_back(linear.name); });
   return modules;
 }
 
@@ -71,7 +70,7 @@ std::vector<std::string> PeftTargets(const std::vector<std::string>& modules,
 }
 
 void InitialiseA(const LoraPair& pair, uint64_t seed, double init_a) {
-  if (pair.borrows_a) return;
+  if (pair.shares_a) return;
   const RandomStream random(seed, "lora_a", pair.module);
   const double bound = init_a / std::sqrt(static_cast<double>(pair.a.cols()));
   float* a = pair.a.as<float>();
@@ -112,9 +111,9 @@ bool SameValues(const Tensor& a, const Tensor& b) {
 
 // Which layers' experts share their factors on the hidden side, by what a file holds. A file has no
 // word for it; but only shared factors of gate and up are equal in all experts.
-class Sharing {
+class SharedFactors {
  public:
-  explicit Sharing(const std::unordered_map<std::string, const AdapterFile::Pair*>& pairs) {
+  explicit SharedFactors(const std::unordered_map<std::string, const AdapterFile::Pair*>& pairs) {
     std::unordered_map<std::string, const AdapterFile::Pair*> first;
     std::unordered_map<std::string, bool> equal;
     for (const auto& [module, pair] : pairs) {
@@ -181,40 +180,43 @@ int ExpertRank(const LoraConfig& config, const ModelConfig& model) {
   return std::max(1, config.r / static_cast<int>(model.num_experts_per_tok));
 }
 
-LoraAdapter::LoraAdapter(Model& model, LoraConfig config)
-    : config_(std::move(config)), compute_(model.compute()) {
-  slots_.assign(ModulesOf(model).size(), -1);
-}
+LoraAdapter::LoraAdapter(const Model& model, LoraConfig config)
+    : config_(std::move(config)),
+      compute_(model.compute()),
+      storage_(std::make_shared<TensorPool>()),
+      weights_(std::make_shared<LoraWeights>(ModulesOf(model).size(), compute_, storage_)) {}
 
-Tensor LoraAdapter::Own(DType dtype, int64_t rows, int64_t cols) {
-  const Tensor tensor = storage_.Take(dtype, {rows, cols});
+Tensor LoraAdapter::Allocate(DType dtype, int64_t rows, int64_t cols) {
+  const Tensor tensor = storage_->Take(dtype, {rows, cols});
   bytes_ += static_cast<size_t>(tensor.bytes());
   return tensor;
 }
 
-// lender: an earlier pair whose factor on the hidden side is this one's too; null: none.
 LoraPair& LoraAdapter::AddPair(const Linear& linear, int64_t r, float alpha,
-                               const LoraPair* lender) {
+                               const LoraPair* shared_from) {
   LoraPair pair;
   pair.module = linear.name;
+  pair.slot = linear.lora_slot;
   pair.r = r;
   pair.alpha = alpha;
   const auto rank = static_cast<float>(r);
   pair.scale = alpha / (config_.use_rslora ? std::sqrt(rank) : rank);
   const bool down = HiddenSideIsB(linear.name);
-  pair.borrows_a = lender != nullptr && !down;
-  pair.borrows_b = lender != nullptr && down;
-  const bool copies = compute_ != DType::kF32;
-  const auto factor = [&](bool borrows, int64_t width, const Tensor& a, const Tensor& a_c) {
-    if (borrows) return std::pair(a, a_c);
-    const Tensor master = Own(DType::kF32, r, width);
-    return std::pair(master, copies ? Own(compute_, r, width) : master);
+  pair.shares_a = shared_from != nullptr && !down;
+  pair.shares_b = shared_from != nullptr && down;
+  LoraFactors factors{pair.r, pair.scale, {}, {}};
+  const LoraFactors* from = nullptr;
+  if (shared_from != nullptr) {
+    from = &weights_->slots()[static_cast<size_t>(shared_from->slot)];
+  }
+  const auto working = [&](const Tensor& master) {
+    return compute_ == DType::kF32 ? master : Allocate(compute_, r, master.cols());
   };
-  const LoraPair none;
-  const LoraPair& from = lender == nullptr ? none : *lender;
-  std::tie(pair.a, pair.a_c) = factor(pair.borrows_a, linear.in_features(), from.a, from.a_c);
-  std::tie(pair.bt, pair.bt_c) = factor(pair.borrows_b, linear.out_features(), from.bt, from.bt_c);
-  slots_[static_cast<size_t>(linear.lora_slot)] = static_cast<int>(pairs_.size());
+  pair.a = pair.shares_a ? shared_from->a : Allocate(DType::kF32, r, linear.in_features());
+  factors.a = pair.shares_a ? from->a : working(pair.a);
+  pair.bt = pair.shares_b ? shared_from->bt : Allocate(DType::kF32, r, linear.out_features());
+  factors.bt = pair.shares_b ? from->bt : working(pair.bt);
+  weights_->Set(linear, factors);
   pairs_.push_back(std::move(pair));
   return pairs_.back();
 }
@@ -245,7 +247,7 @@ void LoraAdapter::Describe(const std::vector<std::string>& modules,
   }
 }
 
-void LoraAdapter::Redescribe() {
+void LoraAdapter::RewriteConfig() {
   std::vector<AdapterFile::Pair> described;
   for (const LoraPair& pair : pairs_) {
     described.push_back({pair.module, {}, {}, pair.alpha, static_cast<int>(pair.r)});
@@ -257,7 +259,7 @@ void LoraAdapter::Redescribe() {
   config_ = std::move(config);
 }
 
-LoraAdapter LoraAdapter::Create(Model& model, const LoraConfig& config, uint64_t seed,
+LoraAdapter LoraAdapter::Create(const Model& model, const LoraConfig& config, uint64_t seed,
                                 double init_a) {
   if (config.r < 1)
     Fail(ErrorCode::kInvalidArgument, "lora_r is {}; it must be at least 1", config.r);
@@ -266,17 +268,17 @@ LoraAdapter LoraAdapter::Create(Model& model, const LoraConfig& config, uint64_t
   const std::vector<std::string> modules = ModulesOf(model);
   const std::vector<std::string> targets = MatchTargets(modules, config);
   const std::unordered_set<std::string> chosen(targets.begin(), targets.end());
-  adapter.pairs_.reserve(targets.size());  // lenders stay where they are
-  std::unordered_map<std::string, const LoraPair*> lenders;
-  ForEachLinear(model.weights(), [&](Linear& linear) {
+  adapter.pairs_.reserve(targets.size());  // shared pairs stay where they are
+  std::unordered_map<std::string, const LoraPair*> first_of;
+  ForEachLinear(model.weights(), [&](const Linear& linear) {
     if (!chosen.contains(linear.name)) return;
     const bool expert = IsExpert(linear.name);
     const int r = expert ? ExpertRank(config, model.config()) : RankOf(config, linear.name);
-    const LoraPair** lender =
-        expert && config.shared_outer ? &lenders[WithoutExpert(linear.name)] : nullptr;
+    const LoraPair** shared_pair =
+        expert && config.shared_outer ? &first_of[WithoutExpert(linear.name)] : nullptr;
     const LoraPair& pair = adapter.AddPair(linear, r, AlphaOf(config, linear.name),
-                                           lender == nullptr ? nullptr : *lender);
-    if (lender != nullptr && *lender == nullptr) *lender = &pair;
+                                           shared_pair == nullptr ? nullptr : *shared_pair);
+    if (shared_pair != nullptr && *shared_pair == nullptr) *shared_pair = &pair;
   });
   ParallelDynamic(static_cast<int64_t>(adapter.pairs_.size()), [&](int64_t i) {
     InitialiseA(adapter.pairs_[static_cast<size_t>(i)], seed, init_a);
@@ -287,7 +289,7 @@ LoraAdapter LoraAdapter::Create(Model& model, const LoraConfig& config, uint64_t
   return adapter;
 }
 
-LoraAdapter LoraAdapter::Load(Model& model, const std::string& dir) {
+LoraAdapter LoraAdapter::Load(const Model& model, const std::string& dir) {
   const ModelConfig& model_config = model.config();
   const AdapterFile file =
       ReadAnyAdapter(dir, {model_config.num_attention_heads, model_config.num_key_value_heads});
@@ -296,11 +298,11 @@ LoraAdapter LoraAdapter::Load(Model& model, const std::string& dir) {
   if (base.empty()) base = model.source().path();
   std::unordered_map<std::string, const AdapterFile::Pair*> found;
   for (const auto& pair : file.pairs) found[CommonName(pair.module)] = &pair;
-  const Sharing sharing(found);
+  const SharedFactors shared(found);
   bool renamed = false;  // the file calls experts otherwise than the model does
   adapter.pairs_.reserve(file.pairs.size());
-  std::unordered_map<std::string, const LoraPair*> lenders;
-  ForEachLinear(model.weights(), [&](Linear& linear) {
+  std::unordered_map<std::string, const LoraPair*> first_of;
+  ForEachLinear(model.weights(), [&](const Linear& linear) {
     const auto at = found.find(CommonName(linear.name));
     if (at == found.end()) return;
     const AdapterFile::Pair& stored = *at->second;
@@ -313,11 +315,11 @@ LoraAdapter LoraAdapter::Load(Model& model, const std::string& dir) {
            linear.in_features(), file.config.base_model_name_or_path);
     }
     renamed = renamed || stored.module != linear.name;
-    const LoraPair** lender =
-        sharing.In(CommonName(linear.name)) ? &lenders[WithoutExpert(linear.name)] : nullptr;
-    const LoraPair& pair =
-        adapter.AddPair(linear, stored.r, stored.alpha, lender == nullptr ? nullptr : *lender);
-    if (lender != nullptr && *lender == nullptr) *lender = &pair;
+    const LoraPair** shared_pair =
+        shared.In(CommonName(linear.name)) ? &first_of[WithoutExpert(linear.name)] : nullptr;
+    const LoraPair& pair = adapter.AddPair(linear, stored.r, stored.alpha,
+                                           shared_pair == nullptr ? nullptr : *shared_pair);
+    if (shared_pair != nullptr && *shared_pair == nullptr) *shared_pair = &pair;
     Convert(stored.a, pair.a);
     const Buffer b(DType::kF32, {stored.b.rows(), stored.b.cols()});
     Convert(stored.b, b.tensor());
@@ -325,10 +327,10 @@ LoraAdapter LoraAdapter::Load(Model& model, const std::string& dir) {
   });
   for (const auto& pair : file.pairs) {
     if (!found.contains(CommonName(pair.module))) continue;
-    Fail(ErrorCode::kInvalidArgument, "{}: the adapter has '{}', which the model {} has not", dir,
+    Fail(ErrorCode::kInvalidArgument, "{}: the adapter has '{}', which is not in model {}", dir,
          pair.module, model.source().path());
   }
-  if (renamed) adapter.Redescribe();
+  if (renamed) adapter.RewriteConfig();
   adapter.RefreshWorkingCopies();
   return adapter;
 }
@@ -336,37 +338,19 @@ LoraAdapter LoraAdapter::Load(Model& model, const std::string& dir) {
 int64_t LoraAdapter::NumParameters() const {
   int64_t count = 0;
   for (const LoraPair& pair : pairs_) {
-    count += (pair.borrows_a ? 0 : pair.a.size()) + (pair.borrows_b ? 0 : pair.bt.size());
+    count += (pair.shares_a ? 0 : pair.a.size()) + (pair.shares_b ? 0 : pair.bt.size());
   }
   return count;
 }
 
-std::vector<Param> LoraAdapter::MakeTrainable() {
-  std::vector<Param> params;
-  const bool copies = compute_ != DType::kF32;
-  std::unordered_map<const void*, Tensor> gradients;  // by master: borrowers add to the lender's
-  const auto add = [&](const std::string& name, const Tensor& master, const Tensor& copy) {
-    Tensor& gradient = gradients[master.data];
-    if (!gradient) {
-      gradient = Own(DType::kF32, master.rows(), master.cols());
-      params.push_back({name, master, gradient, copies ? copy : Tensor()});
-    }
-    return gradient;
-  };
-  for (LoraPair& pair : pairs_) {
-    CHECK(!pair.da);
-    pair.da = add(pair.module + ".lora_A", pair.a, pair.a_c);
-    pair.dbt = add(pair.module + ".lora_B", pair.bt, pair.bt_c);
-  }
-  return params;
-}
-
 void LoraAdapter::RefreshWorkingCopies() {
+  weights_->ValuesChanged();
   if (compute_ == DType::kF32) return;
   ParallelDynamic(static_cast<int64_t>(pairs_.size()), [&](int64_t i) {
     const LoraPair& pair = pairs_[static_cast<size_t>(i)];
-    if (!pair.borrows_a) Convert(pair.a, pair.a_c);
-    if (!pair.borrows_b) Convert(pair.bt, pair.bt_c);
+    const LoraFactors& factors = weights_->slots()[static_cast<size_t>(pair.slot)];
+    if (!pair.shares_a) Convert(pair.a, factors.a);
+    if (!pair.shares_b) Convert(pair.bt, factors.bt);
   });
 }
 

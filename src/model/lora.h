@@ -1,58 +1,74 @@
-// A LoRA adapter in memory: which modules it adapts, its factors, gradients and working copies.
+// A `LoraAdapter` is an adapter in memory: which modules it adapts and the f32 masters of their
+// factors.
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "checkpoint/peft.h"
 #include "core/arena.h"
-#include "model/param.h"
+#include "model/lora_weights.h"
 #include "model/weights.h"
 
 namespace lorikeet {
 
+// One adapted module: its place, rank and scale, and the f32 masters of its factors.
+struct LoraPair {
+  std::string module;
+  int slot = -1;  // Linear::lora_slot
+  int64_t r = 0;
+  float alpha = 0;
+  float scale = 0;  // s = alpha / r, or alpha / sqrt(r)
+  Tensor a, bt;     // (R, in), (R, out) f32
+  // Experts may share a factor: then the tensor is that of an earlier pair of the adapter.
+  bool shares_a = false, shares_b = false;
+};
+
 class LoraAdapter {
  public:
   // A new adapter: A uniform in +-init_a/sqrt(in), keyed by (seed, module); B zero. Modules are
-  // those that config.target_modules / target_regex name: module names or suffixes, a regex for
-  // whole paths, or the sets "all-linear" (attention and MLP), "attention", "mlp". lm_head only
-  // when named, routers of experts when named "router" or "gate". "mlp" holds the experts,
-  // "experts" them alone, with ExpertRank. config.shared_outer: experts of a layer share the factor
-  // on the hidden side, A of gate and up and B of down. Throws Error when a target matches nothing.
-  static LoraAdapter Create(Model& model, const LoraConfig& config, uint64_t seed,
+  // those that config.target_modules / target_regex name: module names or suffixes, a regular
+  // expression for whole paths, or the sets "all-linear" (attention and MLP), "attention", "mlp".
+  // lm_head only when named, routers of experts when named "router" or "gate". "mlp" holds the
+  // experts, "experts" them alone, with ExpertRank. config.shared_outer: experts of a layer share
+  // the factor on the hidden side, A of gate and up and B of down. Throws Error when a target
+  // matches nothing.
+  static LoraAdapter Create(const Model& model, const LoraConfig& config, uint64_t seed,
                             double init_a = 1);
   // From a folder of peft or mlx-lm, or a GGUF file. Throws Error for a pair that has no module in
   // the model or does not fit it. Experts whose factors on the hidden side are equal share them.
-  static LoraAdapter Load(Model& model, const std::string& dir);
+  static LoraAdapter Load(const Model& model, const std::string& dir);
 
-  // Pair of a linear, null when it is not adapted.
-  const LoraPair* Find(const Linear& linear) const {
-    const int index = slots_[static_cast<size_t>(linear.lora_slot)];
-    return index < 0 ? nullptr : &pairs_[static_cast<size_t>(index)];
-  }
   const std::vector<LoraPair>& pairs() const { return pairs_; }
   const LoraConfig& config() const { return config_; }
   double init_a() const { return init_a_; }  // as Create was told; 1 for one that was loaded
   int64_t NumParameters() const;             // a shared factor counts once
-  size_t Bytes() const { return bytes_; }
+  size_t Bytes() const { return bytes_; }    // of masters and working copies
 
-  std::vector<Param> MakeTrainable();  // allocates gradients
-  void RefreshWorkingCopies();         // after the masters changed outside OptimStep
+  // The factors that products read, in the compute dtype. They share this adapter's memory: of an
+  // adapter that is trained (model/lora_training.h) they change with every step.
+  const LoraWeights& weights() const { return *weights_; }
+  std::shared_ptr<const LoraWeights> SharedWeights() const { return weights_; }
+
   // peft layout: adapter_config.json and adapter_model.safetensors into dir.
   void Save(const std::string& dir) const;
 
  private:
-  LoraAdapter(Model& model, LoraConfig config);
-  LoraPair& AddPair(const Linear& linear, int64_t r, float alpha, const LoraPair* lender);
-  void Redescribe();
+  friend class LoraTraining;
+  LoraAdapter(const Model& model, LoraConfig config);
+  // shared_from: an earlier pair whose factor on the hidden side is this one's too; null: none.
+  LoraPair& AddPair(const Linear& linear, int64_t r, float alpha, const LoraPair* shared_from);
   void Describe(const std::vector<std::string>& modules, const std::vector<std::string>& targets);
-  Tensor Own(DType dtype, int64_t rows, int64_t cols);
+  void RewriteConfig();
+  void RefreshWorkingCopies();  // after the masters changed
+  Tensor Allocate(DType dtype, int64_t rows, int64_t cols);
 
   LoraConfig config_;
   double init_a_ = 1;
   DType compute_;
   std::vector<LoraPair> pairs_;
-  std::vector<int> slots_;  // lora_slot -> index into pairs_, -1: not adapted
-  TensorPool storage_;
+  std::shared_ptr<TensorPool> storage_;
+  std::shared_ptr<LoraWeights> weights_;
   size_t bytes_ = 0;
 };
 

@@ -115,8 +115,8 @@ TEST(LoraAdapter, NothingBelowTheLowestAdaptedModuleMatters) {
   const RandomBatch random({40, 12}, model->config().vocab_size);
   Arena arena(size_t{64} << 20);
   const auto gradient = [&](const std::vector<std::string>& targets) {
-    LoraAdapter adapter = LoraAdapter::Create(*model, Targets(targets), 3);
-    const std::vector<Param> params = adapter.MakeTrainable();
+    const LoraTraining adapter(LoraAdapter::Create(*model, Targets(targets), 3));
+    const std::vector<Param>& params = adapter.params();
     RunBatch(*model, &adapter, random, Recompute::kNone, true, arena);
     const Tensor grad = params.back().grad;  // B of the last module
     EXPECT_EQ(params.back().name, "model.layers.1.mlp.down_proj.lora_B");
@@ -125,6 +125,20 @@ TEST(LoraAdapter, NothingBelowTheLowestAdaptedModuleMatters) {
   const std::vector<float> alone = gradient({"model.layers.1.mlp.down_proj"});
   EXPECT_EQ(alone, gradient({"all-linear"}));
   EXPECT_NE(alone, std::vector<float>(alone.size(), 0.0F));
+}
+
+TEST(LoraTraining, ASnapshotKeepsItsValuesWhenTheAdapterMoves) {
+  const auto model = Model::Load(GoldenDir("llama"), DType::kF32);
+  LoraTraining training(LoraAdapter::Create(*model, Targets({"all-linear"}), 3));
+  const auto before = training.Snapshot();
+  EXPECT_EQ(training.Snapshot(), before);  // nothing has changed
+  const float first = before->slots()[0].a.as<float>()[0];
+  training.params()[0].value.as<float>()[0] = first + 1;
+  training.ValuesChanged();
+  const auto after = training.Snapshot();
+  EXPECT_EQ(before->slots()[0].a.as<float>()[0], first);
+  EXPECT_EQ(after->slots()[0].a.as<float>()[0], first + 1);
+  EXPECT_NE(before->version(), after->version());
 }
 
 }  // namespace

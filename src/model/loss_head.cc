@@ -13,9 +13,9 @@ namespace {
 struct Chunk {
   Tensor hidden, xhat, x, rstd, logits, logprob, lse;  // forward
   Tensor g, dlogits, dx, dhidden;                      // backward
-  Tensor low_rank_t, g_t;                              // when lm_head is adapted
+  Tensor lora_x_t, lora_dy_t;                          // when lm_head is adapted
 
-  Chunk(const Model& model, const LoraPair* lora, int64_t rows, bool backward, Arena& arena) {
+  Chunk(const Model& model, const LoraFactors* lora, int64_t rows, bool backward, Arena& arena) {
     const int64_t D = model.config().hidden_size, V = model.config().vocab_size;
     const DType compute = model.compute();
     const auto take = [&](DType dtype, std::initializer_list<int64_t> shape) {
@@ -28,19 +28,20 @@ struct Chunk {
     logits = take(DType::kF32, {rows, V});
     logprob = take(DType::kF32, {rows});
     lse = take(DType::kF32, {rows});
-    if (lora != nullptr) low_rank_t = take(compute, {lora->r, rows});
+    if (lora != nullptr) lora_x_t = take(compute, {lora->r, rows});
     if (!backward) return;
     g = take(DType::kF32, {rows});
     dlogits = take(compute, {rows, V});
     dx = take(DType::kF32, {rows, D});
     dhidden = take(DType::kF32, {rows, D});
-    if (lora != nullptr) g_t = take(compute, {lora->r, rows});
+    if (lora != nullptr) lora_dy_t = take(compute, {lora->r, rows});
   }
 };
 
 struct HeadPass {
   const Model& model;
-  const LoraPair* lora;
+  const LoraFactors* lora;
+  const LoraGradients* gradients;  // of lm_head; may be null
   const LossHeadInput& input;
   Arena& arena;
   Tensor dhidden;
@@ -55,7 +56,7 @@ void NormAndProject(const HeadPass& pass, const Chunk& c) {
   const Model& model = pass.model;
   RmsNormForward(c.hidden, model.weights().norm.weight, model.config().rms_norm_eps, c.xhat, c.x,
                  c.rstd);
-  LinearForward(model.weights().lm_head, pass.lora, c.x, c.logits, false, c.low_rank_t, pass.arena);
+  LinearForward(model.weights().lm_head, pass.lora, c.x, c.logits, false, c.lora_x_t, pass.arena);
   const double temperature = pass.input.temperature;
   if (temperature != 1) ScaleLogits(c.logits, static_cast<float>(1 / temperature));
 }
@@ -64,8 +65,8 @@ void ChunkBackward(const HeadPass& pass, const Chunk& c, std::span<const int32_t
                    std::span<const int64_t> rows) {
   const Weights& w = pass.model.weights();
   LogprobBackward(c.logits, targets, c.lse, c.g, c.dlogits);
-  LinearBackwardInput(w.lm_head, pass.lora, c.dlogits, c.dx, false, c.g_t, pass.arena);
-  LinearBackwardWeights(w.lm_head, pass.lora, c.dlogits, c.x, c.low_rank_t, c.g_t);
+  LinearBackwardInput(w.lm_head, pass.lora, c.dlogits, c.dx, false, c.lora_dy_t, pass.arena);
+  LinearBackwardWeights(w.lm_head, pass.gradients, c.dlogits, c.x, c.lora_x_t, c.lora_dy_t);
   std::memset(c.dhidden.data, 0, static_cast<size_t>(c.dhidden.bytes()));
   RmsNormBackward(c.dx, c.xhat, w.norm.weight, c.rstd, c.dhidden, w.norm.dweight);
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -80,7 +81,7 @@ Chunk Shortened(const Chunk& c, int64_t rows) {
                     &s.dlogits, &s.dx, &s.dhidden}) {
     if (*t) *t = t->Rows(0, rows);
   }
-  for (Tensor* t : {&s.low_rank_t, &s.g_t}) {
+  for (Tensor* t : {&s.lora_x_t, &s.lora_dy_t}) {
     if (*t) t->shape[1] = rows;  // the memory is the chunk's own: a narrower matrix fits
   }
   return s;
@@ -94,7 +95,7 @@ int64_t HeadChunkRows(const ModelConfig& config) {
   return std::clamp<int64_t>(rows, 16, 512);
 }
 
-LossHeadOutput LossHead(const Model& model, const LoraAdapter* adapter, const LossHeadInput& input,
+LossHeadOutput LossHead(const Model& model, const LoraWeights* adapter, const LossHeadInput& input,
                         const TokenLoss& loss, bool backward, Arena& arena) {
   const int64_t T = input.hidden.rows();
   LossHeadOutput output;
@@ -109,8 +110,10 @@ LossHeadOutput LossHead(const Model& model, const LoraAdapter* adapter, const Lo
   }
   if (rows.empty()) return output;
   const ArenaScope scope(arena);
-  const LoraPair* lora = adapter == nullptr ? nullptr : adapter->Find(model.weights().lm_head);
-  const HeadPass pass{model, lora, input, arena, output.dhidden};
+  const LoraFactors* lora = adapter == nullptr ? nullptr : adapter->Find(model.weights().lm_head);
+  const LoraGradients* gradients =
+      input.training == nullptr ? nullptr : input.training->Gradients(model.weights().lm_head);
+  const HeadPass pass{model, lora, gradients, input, arena, output.dhidden};
   const int64_t most =
       std::min<int64_t>(HeadChunkRows(model.config()), static_cast<int64_t>(rows.size()));
   const Chunk whole(model, lora, most, backward, arena);
@@ -139,16 +142,15 @@ LossHeadOutput LossHead(const Model& model, const LoraAdapter* adapter, const Lo
   return output;
 }
 
-void HeadLogits(const Model& model, const LoraAdapter* adapter, const Tensor& hidden,
+void HeadLogits(const Model& model, std::span<const AdapterRows> adapters, const Tensor& hidden,
                 const Tensor& logits, Arena& arena) {
   const ArenaScope scope(arena);
-  const LoraPair* lora = adapter == nullptr ? nullptr : adapter->Find(model.weights().lm_head);
   const int64_t n = hidden.rows(), D = hidden.cols();
   const Tensor xhat = arena.Take("loss head", model.compute(), {n, D});
   const Tensor x = arena.Take("loss head", model.compute(), {n, D});
   const Tensor rstd = arena.Take("loss head", DType::kF32, {n});
   RmsNormForward(hidden, model.weights().norm.weight, model.config().rms_norm_eps, xhat, x, rstd);
-  LinearForward(model.weights().lm_head, lora, x, logits, false, Tensor(), arena);
+  ProjectRows(model.weights().lm_head, adapters, x, logits, false, Tensor(), arena);
 }
 
 }  // namespace lorikeet

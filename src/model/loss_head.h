@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "core/arena.h"
-#include "model/lora.h"
+#include "model/adapter_rows.h"
+#include "model/lora_training.h"
 #include "model/weights.h"
 
 namespace lorikeet {
@@ -21,10 +22,11 @@ struct TokenGrad {
 using TokenLoss = std::function<TokenGrad(int64_t row, float logprob)>;
 
 struct LossHeadInput {
-  Tensor hidden;                     // (T, D) f32, the last residual
-  std::span<const int32_t> targets;  // (T)
-  std::span<const float> weights;    // (T); rows of weight 0 are left out
-  double temperature = 1;            // log-probabilities are of softmax(logits / temperature)
+  Tensor hidden;                           // (T, D) f32, the last residual
+  std::span<const int32_t> targets;        // (T)
+  std::span<const float> weights;          // (T); rows of weight 0 are left out
+  double temperature = 1;                  // log-probabilities are of softmax(logits / temperature)
+  const LoraTraining* training = nullptr;  // gradients of an adapted lm_head; null: none
 };
 
 struct LossHeadOutput {
@@ -36,12 +38,12 @@ struct LossHeadOutput {
 // The log-probability of a row has the bits that SampleRows (sample/sampler.h) gives for the same
 // temperature. backward: also adds to the gradients of lm_head and the final norm, where they are
 // trained. adapter may be null.
-LossHeadOutput LossHead(const Model& model, const LoraAdapter* adapter, const LossHeadInput& input,
+LossHeadOutput LossHead(const Model& model, const LoraWeights* adapter, const LossHeadInput& input,
                         const TokenLoss& loss, bool backward, Arena& arena);
 
-// logits (n, V) f32 of n rows of the last residual (n, D) f32. A row's bits do not depend on the
-// others.
-void HeadLogits(const Model& model, const LoraAdapter* adapter, const Tensor& hidden,
+// logits (n, V) f32 of n rows of the last residual (n, D) f32, whose adapters are `adapters`
+// (ascending ranges; rows in none use the base alone). A row's bits do not depend on the others.
+void HeadLogits(const Model& model, std::span<const AdapterRows> adapters, const Tensor& hidden,
                 const Tensor& logits, Arena& arena);
 
 // Rows that one chunk of the head takes: bounds the logits' memory.

@@ -52,20 +52,36 @@ struct RandomBatch {
   }
 };
 
+// An adapter, trained or not, as tests hand it to a pass; none when made from null.
+struct Adapted {
+  const LoraWeights* weights = nullptr;
+  const LoraTraining* training = nullptr;
+
+  Adapted(std::nullptr_t) {}
+  Adapted(const LoraWeights* w) : weights(w) {}
+  Adapted(const LoraAdapter* adapter)
+      : weights(adapter == nullptr ? nullptr : &adapter->weights()) {}
+  Adapted(const LoraTraining* t) : weights(t == nullptr ? nullptr : &t->weights()), training(t) {}
+};
+
 // Log-probabilities of the targets, and when `backward`, gradients added.
-inline std::vector<float> RunBatch(const Model& model, const LoraAdapter* adapter,
+inline std::vector<float> RunBatch(const Model& model, const Adapted& adapter,
                                    const RandomBatch& random, Recompute recompute, bool backward,
                                    Arena& arena) {
   const ArenaScope scope(arena);
   Activations kept;
   kept.recompute = recompute;
   ForwardOptions options;
-  options.adapter = adapter;
+  options.adapter = adapter.weights;
   options.keep = backward ? &kept : nullptr;
   const Tensor hidden = Forward(model, random.batch, options, arena);
-  const LossHeadOutput head = LossHead(model, adapter, {hidden, random.targets, random.weights},
+  const LossHeadOutput head = LossHead(model, adapter.weights,
+                                       {.hidden = hidden,
+                                        .targets = random.targets,
+                                        .weights = random.weights,
+                                        .training = adapter.training},
                                        random.Loss(), backward, arena);
-  if (backward) Backward(model, random.batch, adapter, kept, head.dhidden, arena);
+  if (backward) Backward(model, random.batch, adapter.training, kept, head.dhidden, arena);
   return head.logprobs;
 }
 

@@ -1,30 +1,38 @@
 #include "model/parameters.h"
 
-#include "model/linear_shapes.h"
+#include "model/weights.h"
 
 namespace lorikeet {
-int64_t NormParameters(const ModelConfig& c) {
-  return c.num_hidden_layers * (2 * c.hidden_size + (c.qk_norm ? 2 * c.head_dim : 0)) +
-         c.hidden_size;
+namespace {
+
+struct Counts {
+  int64_t norms = 0, biases = 0, matrices = 0;
+};
+
+Counts Count(const ModelConfig& config) {
+  Counts counts;
+  counts.matrices = config.vocab_size * config.hidden_size;  // the embedding
+  Weights weights;
+  DeclareWeights(config,
+                 {.linear =
+                      [&](const LinearDeclaration& d) {
+                        counts.matrices += d.out * d.in;
+                        if (d.bias) counts.biases += d.out;
+                      },
+                  .norm = [&](Norm*, int64_t size) { counts.norms += size; }},
+                 &weights);
+  return counts;
 }
 
-int64_t BiasParameters(const ModelConfig& c) {
-  int64_t layer = c.qkv_bias ? c.q_size() + 2 * c.kv_size() : 0;
-  if (c.o_bias) layer += c.hidden_size;
-  if (c.mlp_bias) layer += 2 * c.intermediate_size + c.hidden_size;
-  return c.num_hidden_layers * layer;
+}  // namespace
+
+int64_t CountParameters(const ModelConfig& config) {
+  const Counts counts = Count(config);
+  return counts.norms + counts.biases + counts.matrices;
 }
 
-int64_t MatrixParameters(const ModelConfig& c) {
-  int64_t layers = 0;
-  ForEachShape(c, PlainShapes(c), [&](const LinearShape& linear, int64_t count, int64_t) {
-    layers += count * linear.in * linear.out;
-  });
-  return layers + (c.tie_word_embeddings ? 1 : 2) * c.vocab_size * c.hidden_size;
-}
-
-int64_t CountParameters(const ModelConfig& c) {
-  return MatrixParameters(c) + NormParameters(c) + BiasParameters(c);
-}
+int64_t NormParameters(const ModelConfig& config) { return Count(config).norms; }
+int64_t BiasParameters(const ModelConfig& config) { return Count(config).biases; }
+int64_t MatrixParameters(const ModelConfig& config) { return Count(config).matrices; }
 
 }  // namespace lorikeet

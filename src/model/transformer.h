@@ -5,18 +5,22 @@
 
 #include "core/arena.h"
 #include "model/activations.h"
+#include "model/adapter_rows.h"
 #include "model/batch.h"
 #include "model/kv_cache.h"
-#include "model/lora.h"
+#include "model/lora_training.h"
 #include "model/weights.h"
 
 namespace lorikeet {
 
 struct ForwardOptions {
-  const LoraAdapter* adapter = nullptr;  // null: the base alone
-  Activations* keep = nullptr;           // training: filled for Backward
-  KvCache* cache = nullptr;              // decoding: keys and values go here
-  std::span<const int> slots;            // (S) cache slot of each sequence
+  const LoraWeights* adapter = nullptr;  // of all rows; null: the base alone
+  // Instead of `adapter`, without `keep`: row ranges with an adapter each, ascending. A row has the
+  // bits that it has with its adapter for all rows.
+  std::span<const AdapterRows> adapter_rows;
+  Activations* keep = nullptr;  // training: filled for Backward
+  KvCache* cache = nullptr;     // decoding: keys and values go here
+  std::span<const int> slots;   // (S) cache slot of each sequence
   // Diagnosis: called after every layer with its index and the residual (T, D) f32.
   std::function<void(int64_t layer, const Tensor& residual)> on_layer;
 };
@@ -26,9 +30,10 @@ struct ForwardOptions {
 // nor on whether it goes on from a prefix.
 Tensor Forward(const Model& model, const Batch& batch, const ForwardOptions& options, Arena& arena);
 
-// Adds to the gradients of the adapter and of a trainable model. dresidual (T, D) f32 is the
-// gradient of Forward's result, used up. Nothing below the lowest trained module is differentiated.
-void Backward(const Model& model, const Batch& batch, const LoraAdapter* adapter,
+// Adds to the gradients of the adapter (null: none) and of a trainable model. dresidual (T, D) f32
+// is the gradient of Forward's result, and is used as scratch. Nothing below the lowest trained
+// module is differentiated.
+void Backward(const Model& model, const Batch& batch, const LoraTraining* training,
               const Activations& kept, const Tensor& dresidual, Arena& arena);
 
 }  // namespace lorikeet

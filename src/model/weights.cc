@@ -10,40 +10,51 @@
 #include "model/parameters.h"
 
 namespace lorikeet {
+namespace {
 
-std::vector<Linear*> LinearsOf(LayerWeights& layer) {
-  std::vector<Linear*> linears = {&layer.q_proj, &layer.k_proj, &layer.v_proj, &layer.o_proj};
-  if (layer.experts.empty()) {
-    linears.insert(linears.end(), {&layer.gate_proj, &layer.up_proj, &layer.down_proj});
-    return linears;
-  }
-  linears.push_back(&layer.router);
-  for (ExpertWeights& expert : layer.experts) {
-    linears.insert(linears.end(), {&expert.gate_proj, &expert.up_proj, &expert.down_proj});
-  }
-  return linears;
+BlockWeights DeclareBlock(const AttentionSpec& spec, size_t layer, const std::string& prefix,
+                          const WeightVisitor& visit) {
+  AttentionWeights weights;
+  weights.layer = static_cast<int64_t>(layer);
+  DeclareWeights(spec, prefix, visit, &weights);
+  return weights;
 }
 
-std::vector<const Linear*> LinearsOf(const LayerWeights& layer) {
-  const std::vector<Linear*> linears = LinearsOf(const_cast<LayerWeights&>(layer));
-  return {linears.begin(), linears.end()};
+BlockWeights DeclareBlock(const MlpSpec& spec, size_t, const std::string& prefix,
+                          const WeightVisitor& visit) {
+  MlpWeights weights;
+  DeclareWeights(spec, prefix, visit, &weights);
+  return weights;
 }
 
-void ForEachLinear(Weights& weights, const std::function<void(Linear&)>& fn) {
-  for (LayerWeights& layer : weights.layers) {
-    for (Linear* linear : LinearsOf(layer)) fn(*linear);
-  }
-  fn(weights.lm_head);
+BlockWeights DeclareBlock(const MoeSpec& spec, size_t, const std::string& prefix,
+                          const WeightVisitor& visit) {
+  MoeWeights weights;
+  DeclareWeights(spec, prefix, visit, &weights);
+  return weights;
 }
 
-void ForEachNorm(Weights& weights, const std::function<void(Norm&)>& fn) {
-  for (LayerWeights& layer : weights.layers) {
-    for (Norm* norm :
-         {&layer.input_layernorm, &layer.post_attention_layernorm, &layer.q_norm, &layer.k_norm}) {
-      if (norm->weight) fn(*norm);
+}  // namespace
+
+void DeclareWeights(const ModelConfig& config, const WeightVisitor& visit, Weights* weights) {
+  weights->layers.resize(config.layers.size());
+  for (size_t l = 0; l < config.layers.size(); ++l) {
+    const std::string prefix = "model.layers." + std::to_string(l) + ".";
+    for (const SublayerSpec& spec : config.layers[l].sublayers) {
+      Sublayer& sublayer = weights->layers[l].sublayers.emplace_back();
+      sublayer.norm.name = prefix + spec.norm;
+      visit.norm(&sublayer.norm, config.hidden_size);
+      for (const BlockSpec& branch : spec.branches) {
+        sublayer.branches.push_back(std::visit(
+            [&](const auto& block) { return DeclareBlock(block, l, prefix, visit); }, branch));
+      }
     }
   }
-  fn(weights.norm);
+  weights->norm.name = "model.norm";
+  visit.norm(&weights->norm, config.hidden_size);
+  weights->lm_head.name = "lm_head";
+  if (config.tie_word_embeddings) return;
+  visit.linear({&weights->lm_head, config.vocab_size, config.hidden_size, /*bias=*/false});
 }
 
 DType DefaultComputeDtype() { return HasNativeBf16() ? DType::kBF16 : DType::kF32; }
@@ -110,75 +121,21 @@ Tensor Model::LoadVector(const std::string& name, int64_t size) {
   return owned;
 }
 
-void Model::LoadLinear(Linear* linear, int64_t out, int64_t in, bool bias) {
-  linear->weight = LoadMatrix(linear->name + ".weight", out, in);
-  if (bias) linear->bias = LoadVector(linear->name + ".bias", out);
-}
-
-void Model::LoadLayer(int64_t index) {
-  const ModelConfig& c = config_;
-  LayerWeights& layer = weights_.layers[static_cast<size_t>(index)];
-  const std::string prefix = "model.layers." + std::to_string(index) + ".";
-  const auto linear = [&](Linear* to, const char* module, int64_t out, int64_t in, bool bias) {
-    to->name = prefix + module;
-    LoadLinear(to, out, in, bias);
-  };
-  const auto norm = [&](Norm* to, const char* module, int64_t size) {
-    to->name = prefix + module;
-    to->weight = LoadVector(to->name + ".weight", size);
-  };
-  norm(&layer.input_layernorm, "input_layernorm", c.hidden_size);
-  linear(&layer.q_proj, "self_attn.q_proj", c.q_size(), c.hidden_size, c.qkv_bias);
-  linear(&layer.k_proj, "self_attn.k_proj", c.kv_size(), c.hidden_size, c.qkv_bias);
-  linear(&layer.v_proj, "self_attn.v_proj", c.kv_size(), c.hidden_size, c.qkv_bias);
-  linear(&layer.o_proj, "self_attn.o_proj", c.hidden_size, c.q_size(), c.o_bias);
-  if (c.qk_norm) {
-    norm(&layer.q_norm, "self_attn.q_norm", c.head_dim);
-    norm(&layer.k_norm, "self_attn.k_norm", c.head_dim);
-  }
-  norm(&layer.post_attention_layernorm, "post_attention_layernorm", c.hidden_size);
-  if (c.has_experts(index)) {
-    LoadExperts(prefix, &layer);
-    return;
-  }
-  linear(&layer.gate_proj, "mlp.gate_proj", c.intermediate_size, c.hidden_size, c.mlp_bias);
-  linear(&layer.up_proj, "mlp.up_proj", c.intermediate_size, c.hidden_size, c.mlp_bias);
-  linear(&layer.down_proj, "mlp.down_proj", c.hidden_size, c.intermediate_size, c.mlp_bias);
-}
-
-void Model::LoadExperts(const std::string& prefix, LayerWeights* layer) {
-  const ModelConfig& c = config_;
-  const int64_t D = c.hidden_size, F = c.moe_intermediate_size;
-  const std::string block = prefix + c.expert_names->block;
-  const auto linear = [&](Linear* to, const std::string& name, int64_t out, int64_t in) {
-    to->name = name;
-    LoadLinear(to, out, in, false);
-  };
-  linear(&layer->router, block + ".gate", c.num_experts, D);
-  for (int64_t e = 0; e < c.num_experts; ++e) {
-    const std::string name = block + ".experts." + std::to_string(e) + ".";
-    ExpertWeights& expert = layer->experts.emplace_back();
-    linear(&expert.gate_proj, name + c.expert_names->gate_proj, F, D);
-    linear(&expert.up_proj, name + c.expert_names->up_proj, F, D);
-    linear(&expert.down_proj, name + c.expert_names->down_proj, D, F);
-  }
-}
-
 void Model::LoadWeights(Placement placement) {
   const ModelConfig& c = config_;
   maps_ = placement == Placement::kMapped ||
           CountParameters(c) * DTypeBytes(compute_, 1) > ReadMemory().available / 4;
   weights_.embed_tokens = LoadMatrix("model.embed_tokens.weight", c.vocab_size, c.hidden_size);
-  weights_.layers.resize(static_cast<size_t>(c.num_hidden_layers));
-  for (int64_t l = 0; l < c.num_hidden_layers; ++l) LoadLayer(l);
-  weights_.norm.name = "model.norm";
-  weights_.norm.weight = LoadVector("model.norm.weight", c.hidden_size);
-  weights_.lm_head.name = "lm_head";
-  if (c.tie_word_embeddings) {
-    weights_.lm_head.weight = weights_.embed_tokens;
-  } else {
-    LoadLinear(&weights_.lm_head, c.vocab_size, c.hidden_size, false);
-  }
+  const WeightVisitor load = {
+      .linear =
+          [this](const LinearDeclaration& d) {
+            d.linear->weight = LoadMatrix(d.linear->name + ".weight", d.out, d.in);
+            if (d.bias) d.linear->bias = LoadVector(d.linear->name + ".bias", d.out);
+          },
+      .norm = [this](Norm* norm,
+                     int64_t size) { norm->weight = LoadVector(norm->name + ".weight", size); }};
+  DeclareWeights(c, load, &weights_);
+  if (c.tie_word_embeddings) weights_.lm_head.weight = weights_.embed_tokens;
   RefuseUnknownTensors();
   int slot = 0;
   ForEachLinear(weights_, [&](Linear& linear) { linear.lora_slot = slot++; });
@@ -199,12 +156,11 @@ void Model::RefuseUnknownTensors() const {
 
 int64_t Model::NumParameters() const {
   int64_t count = weights_.embed_tokens.size();
-  auto& weights = const_cast<Weights&>(weights_);
-  ForEachLinear(weights, [&](Linear& linear) {
+  ForEachLinear(weights_, [&](const Linear& linear) {
     const bool tied = linear.weight.data == weights_.embed_tokens.data;
     count += (tied ? 0 : linear.weight.size()) + linear.bias.size();
   });
-  ForEachNorm(weights, [&](Norm& norm) { count += norm.weight.size(); });
+  ForEachNorm(weights_, [&](const Norm& norm) { count += norm.weight.size(); });
   return count;
 }
 

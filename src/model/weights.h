@@ -1,41 +1,20 @@
-// The weights of a model, under their Hugging Face names, so that a weight is found in the file, in
-// the code and in a debugger under one name. ForEachLinear and ForEachNorm are the only lists.
+// The weights of a model, under their Hugging Face names, so that a weight has one name in the
+// file, in the code and in a debugger. DeclareWeights is the only list of them.
 #pragma once
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "checkpoint/model_source.h"
 #include "core/arena.h"
+#include "core/version.h"
+#include "model/block.h"
 #include "model/config.h"
+#include "model/declaration.h"
 #include "model/linear.h"
 #include "model/param.h"
 
 namespace lorikeet {
-
-struct Norm {
-  std::string name;  // "model.layers.0.input_layernorm"
-  Tensor weight;     // (D) or (Dh), f32
-  Tensor dweight;    // f32; empty when frozen
-};
-
-struct ExpertWeights {
-  Linear gate_proj, up_proj, down_proj;
-};
-
-struct LayerWeights {
-  Norm input_layernorm, post_attention_layernorm;  // (D)
-  Norm q_norm, k_norm;                             // (Dh), qwen3; else empty
-  Linear q_proj, k_proj, v_proj, o_proj;
-  Linear gate_proj, up_proj, down_proj;  // nameless and empty in a layer of experts, which has
-  Linear router;                         // (E, D); `gate` in files
-  std::vector<ExpertWeights> experts;    // E
-};
-
-// Those that the layer has, in order: attention, then the MLP or the router and the experts.
-std::vector<Linear*> LinearsOf(LayerWeights& layer);
-std::vector<const Linear*> LinearsOf(const LayerWeights& layer);
 
 struct Weights {
   Tensor embed_tokens;   // (V, D) C
@@ -45,9 +24,21 @@ struct Weights {
   Linear lm_head;  // (V, D); embed_tokens itself when tied
 };
 
-// In order of lora_slot: the layers' linears, then lm_head.
-void ForEachLinear(Weights& weights, const std::function<void(Linear&)>& fn);
-void ForEachNorm(Weights& weights, const std::function<void(Norm&)>& fn);
+// fn(linear) in order of lora_slot: the layers' linears, then lm_head.
+template <MaybeConst<Weights> W, class Fn>
+void ForEachLinear(W& weights, const Fn& fn) {
+  for (auto& layer : weights.layers) ForEachLinear(layer, fn);
+  fn(weights.lm_head);
+}
+template <MaybeConst<Weights> W, class Fn>
+void ForEachNorm(W& weights, const Fn& fn) {
+  for (auto& layer : weights.layers) ForEachNorm(layer, fn);
+  fn(weights.norm);
+}
+
+// Calls `visit` for every weight but the embedding, in order of lora_slot, with its name set in
+// *weights, which gets the layers that the configuration asks for. A tied lm_head is left out.
+void DeclareWeights(const ModelConfig& config, const WeightVisitor& visit, Weights* weights);
 
 enum class Method : uint8_t { kLora, kFull };
 
@@ -80,15 +71,15 @@ class Model {
   // order, the tied head once.
   std::vector<Param> MakeTrainable();
   bool trainable() const { return trainable_; }
+  // Tells these values apart from all others of this process; a trainer calls ValuesChanged.
+  uint64_t version() const { return version_; }
+  void ValuesChanged() { version_ = NextVersion(); }
 
  private:
   Model(ModelSource source, DType compute);
   void LoadWeights(Placement placement);
   Tensor LoadMatrix(const std::string& name, int64_t rows, int64_t cols);
   Tensor LoadVector(const std::string& name, int64_t size);
-  void LoadLinear(Linear* linear, int64_t out, int64_t in, bool bias);
-  void LoadLayer(int64_t index);
-  void LoadExperts(const std::string& prefix, LayerWeights* layer);
   void CheckShape(const std::string& name, const std::vector<int64_t>& expected) const;
   void RefuseUnknownTensors() const;
   Tensor Own(DType dtype, std::initializer_list<int64_t> shape);
@@ -105,6 +96,7 @@ class Model {
   size_t owned_bytes_ = 0, mapped_bytes_ = 0;
   bool maps_ = false;  // Placement of what need not be converted
   bool trainable_ = false;
+  uint64_t version_ = NextVersion();
 };
 
 // bf16 where the CPU multiplies it natively, else f32.

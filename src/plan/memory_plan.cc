@@ -6,7 +6,7 @@
 #include "core/parallel.h"
 #include "kernels/attention.h"
 #include "model/loss_head.h"
-#include "model/moe.h"
+#include "model/moe_block.h"
 #include "plan/adapted_shapes.h"
 
 namespace lorikeet {
@@ -261,31 +261,43 @@ size_t AttentionBytes(const ModelConfig& c, const TrainingShape& shape) {
       std::max<int64_t>(longest, 1), NumThreads(), shape.shared_prefixes));
 }
 
-// Of ranks that differ between layers, the largest of each kind of linear stands for all.
-void SetRanks(const LayerWeights& w, const LoraAdapter& adapter, LinearShapes* shapes) {
+// Where ranks differ between layers, the largest of each kind of linear stands for all.
+void SetRanks(const BlockWeights& block, const LoraWeights& adapter, LinearShapes* shapes) {
   const auto set = [&](LinearShape* shape, const Linear& linear) {
-    const LoraPair* pair = adapter.Find(linear);
+    const LoraFactors* pair = adapter.Find(linear);
     if (pair != nullptr) shape->r = std::max(shape->r, pair->r);
   };
-  const std::vector<const Linear*> linears = LinearsOf(w);
-  const size_t here = w.experts.empty() ? kLinearsPerLayer : kGate;
-  for (size_t i = 0; i < here; ++i) set(&shapes->layer[i], *linears[i]);
-  if (!w.experts.empty()) set(&shapes->router, w.router);
-  for (const ExpertWeights& expert : w.experts) {
-    set(&shapes->expert[0], expert.gate_proj);
-    set(&shapes->expert[1], expert.up_proj);
-    set(&shapes->expert[2], expert.down_proj);
+  if (const auto* attention = std::get_if<AttentionWeights>(&block)) {
+    set(&shapes->layer[kQ], attention->q_proj);
+    set(&shapes->layer[kK], attention->k_proj);
+    set(&shapes->layer[kV], attention->v_proj);
+    set(&shapes->layer[kO], attention->o_proj);
+  } else if (const auto* mlp = std::get_if<MlpWeights>(&block)) {
+    set(&shapes->layer[kGate], mlp->gate_proj);
+    set(&shapes->layer[kUp], mlp->up_proj);
+    set(&shapes->layer[kDown], mlp->down_proj);
+  } else if (const auto* moe = std::get_if<MoeWeights>(&block)) {
+    set(&shapes->router, moe->router);
+    for (const ExpertWeights& expert : moe->experts) {
+      set(&shapes->expert[0], expert.gate_proj);
+      set(&shapes->expert[1], expert.up_proj);
+      set(&shapes->expert[2], expert.down_proj);
+    }
   }
 }
 
 }  // namespace
 
-size_t ArenaBytes(const Model& model, const LoraAdapter* adapter, Recompute recompute, int64_t T,
+size_t ArenaBytes(const Model& model, const LoraWeights* adapter, Recompute recompute, int64_t T,
                   bool backward) {
   LinearShapes shapes = PlainShapes(model.config());
   if (adapter != nullptr) {
-    for (const LayerWeights& w : model.weights().layers) SetRanks(w, *adapter, &shapes);
-    const LoraPair* head = adapter->Find(model.weights().lm_head);
+    for (const LayerWeights& layer : model.weights().layers) {
+      for (const Sublayer& sublayer : layer.sublayers) {
+        for (const BlockWeights& block : sublayer.branches) SetRanks(block, *adapter, &shapes);
+      }
+    }
+    const LoraFactors* head = adapter->Find(model.weights().lm_head);
     if (head != nullptr) shapes.head.r = head->r;
   }
   return ArenaBytesOf(model.config(), shapes, recompute, model.compute(), T, backward);

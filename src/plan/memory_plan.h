@@ -14,7 +14,7 @@ namespace lorikeet {
 
 // Bytes of the arena that one forward-backward over T tokens needs (its high mark), for sequences
 // of at most T tokens. adapter null: full fine-tuning.
-size_t ArenaBytes(const Model& model, const LoraAdapter* adapter, Recompute recompute, int64_t T,
+size_t ArenaBytes(const Model& model, const LoraWeights* adapter, Recompute recompute, int64_t T,
                   bool backward);
 
 struct MemoryPart {

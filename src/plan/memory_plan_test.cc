@@ -88,7 +88,7 @@ TEST_P(PlanTest, IsTheArenasHighMark) {
   const Case c = Cases()[index];
   const auto model = Load(c.architecture, dtype);
   const bool full = c.r == 0;
-  std::optional<LoraAdapter> adapter;
+  std::optional<LoraTraining> adapter;
   if (full) {
     model->MakeTrainable();
   } else {
@@ -97,9 +97,8 @@ TEST_P(PlanTest, IsTheArenasHighMark) {
     config.target_modules = c.targets;
     config.shared_outer = c.shared_outer;
     adapter.emplace(LoraAdapter::Create(*model, config, 1));
-    adapter->MakeTrainable();
   }
-  const LoraAdapter* used = full ? nullptr : &*adapter;
+  const LoraTraining* used = full ? nullptr : &*adapter;
   RandomBatch random(c.lengths, model->config().vocab_size);
   random.weights.assign(random.weights.size(), 1.0F);  // the plan is for every row trained
   const int64_t T = random.batch.num_tokens();
@@ -111,7 +110,8 @@ TEST_P(PlanTest, IsTheArenasHighMark) {
                                .recompute = recompute,
                                .tokens_per_microbatch = T};
   for (const bool backward : {false, true}) {
-    const size_t planned = ArenaBytes(*model, used, recompute, T, backward);
+    const size_t planned =
+        ArenaBytes(*model, used == nullptr ? nullptr : &used->weights(), recompute, T, backward);
     Arena arena(2 * planned);
     RunBatch(*model, used, random, recompute, backward, arena);
     EXPECT_LE(arena.HighMark(), planned) << "backward " << backward << "\n" << arena.Report();
@@ -148,9 +148,12 @@ TEST_P(PlanTest, KnowsWeightsAndAdapter) {
   config.shared_outer = c.shared_outer;
   LoraAdapter adapter = LoraAdapter::Create(*model, config, 1);
   EXPECT_EQ(Part(parts, "adapter"), adapter.Bytes());
-  adapter.MakeTrainable();
-  EXPECT_EQ(Part(parts, "adapter") + Part(parts, "gradients"), adapter.Bytes());
-  EXPECT_EQ(static_cast<int64_t>(Part(parts, "optimizer moments")), 8 * adapter.NumParameters());
+  const int64_t parameters = adapter.NumParameters();
+  int64_t gradients = 0;
+  const LoraTraining training(std::move(adapter));
+  for (const Param& param : training.params()) gradients += param.grad.bytes();
+  EXPECT_EQ(static_cast<int64_t>(Part(parts, "gradients")), gradients);
+  EXPECT_EQ(static_cast<int64_t>(Part(parts, "optimizer moments")), 8 * parameters);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, PlanTest,

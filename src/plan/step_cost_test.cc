@@ -16,16 +16,16 @@ using ::testing::StartsWith;
 
 // D = 4, F = 6, one layer of 2 heads of 2 that share one kv head, V = 10, tied.
 ModelConfig TinyConfig() {
-  ModelConfig config;
-  config.hidden_size = 4;
-  config.intermediate_size = 6;
-  config.num_hidden_layers = 1;
-  config.vocab_size = 10;
-  config.num_attention_heads = 2;
-  config.num_key_value_heads = 1;
-  config.head_dim = 2;
-  config.tie_word_embeddings = true;
-  return config;
+  return ReadModelConfig({{"model_type", "llama"},
+                          {"hidden_size", 4},
+                          {"intermediate_size", 6},
+                          {"num_hidden_layers", 1},
+                          {"vocab_size", 10},
+                          {"num_attention_heads", 2},
+                          {"num_key_value_heads", 1},
+                          {"head_dim", 2},
+                          {"tie_word_embeddings", true}},
+                         "test");
 }
 
 // 8 tokens in two sequences of 4.

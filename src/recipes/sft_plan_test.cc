@@ -13,17 +13,16 @@ using ::testing::Not;
 
 // SmolLM2-135M.
 ModelConfig Config() {
-  ModelConfig config;
-  config.model_type = "llama";
-  config.hidden_size = 576;
-  config.intermediate_size = 1536;
-  config.num_hidden_layers = 30;
-  config.vocab_size = 49152;
-  config.num_attention_heads = 9;
-  config.num_key_value_heads = 3;
-  config.head_dim = 64;
-  config.tie_word_embeddings = true;
-  return config;
+  return ReadModelConfig({{"model_type", "llama"},
+                          {"hidden_size", 576},
+                          {"intermediate_size", 1536},
+                          {"num_hidden_layers", 30},
+                          {"vocab_size", 49152},
+                          {"num_attention_heads", 9},
+                          {"num_key_value_heads", 3},
+                          {"head_dim", 64},
+                          {"tie_word_embeddings", true}},
+                         "SmolLM2-135M");
 }
 
 constexpr int64_t kGiB = int64_t{1} << 30;

@@ -44,7 +44,7 @@ struct Toy {
       run = std::make_unique<TrainingRun>(*model, LoraAdapter::Create(*model, config, 3), options);
     }
     generator = std::make_unique<Generator>(
-        *model, run->adapter(),
+        *model, run->weights(),
         GeneratorLimits{.slots = slots, .capacity = 48, .tokens_per_step = 64});
   }
 

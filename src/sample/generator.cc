@@ -33,15 +33,15 @@ int64_t ExpertRow(const ModelConfig& c, int64_t ranks) {
 
 // An upper bound of a step's arena, every number taken as f32: the residual, one layer at a time,
 // and a chunk of the head. Beyond what is used it costs address space only.
-size_t StepBytes(const Model& model, const LoraAdapter* adapter, const GeneratorLimits& limits) {
+size_t StepBytes(const Model& model, const LoraWeights* adapter, const GeneratorLimits& limits) {
   const ModelConfig& c = model.config();
   int64_t ranks = 0, head_rank = 0;
   if (adapter != nullptr) {
-    for (const LoraPair& pair : adapter->pairs()) {
-      ranks = std::max(ranks, pair.r);
-      if (pair.module == model.weights().lm_head.name) head_rank = pair.r;
-    }
-    ranks *= kLinearsPerLayer + 2;
+    for (const LoraFactors& factors : adapter->slots()) ranks = std::max(ranks, factors.r);
+    const LoraFactors* head = adapter->Find(model.weights().lm_head);
+    if (head != nullptr) head_rank = head->r;
+    constexpr int64_t kLinears = 9;  // of a layer that are adapted, at most
+    ranks *= kLinears;
   }
   const int64_t norms = 4 + c.num_attention_heads * 2 + c.num_key_value_heads;
   const int64_t row = c.hidden_size * 6 + c.q_size() * 4 + c.kv_size() * 4 +
@@ -107,14 +107,14 @@ const char* StopReasonName(StopReason reason) {
   return "";
 }
 
-Generator::Generator(const Model& model, const LoraAdapter* adapter, const GeneratorLimits& limits)
+Generator::Generator(const Model& model, const LoraWeights* adapter, const GeneratorLimits& limits)
     : model_(model),
       adapter_(adapter),
       limits_(Checked(model, limits)),
       cache_(model.config(), model.compute(), limits_.slots, limits_.capacity),
       arena_(StepBytes(model, adapter, limits_)) {}
 
-size_t Generator::Bytes(const Model& model, const LoraAdapter* adapter,
+size_t Generator::Bytes(const Model& model, const LoraWeights* adapter,
                         const GeneratorLimits& limits) {
   const GeneratorLimits checked = Checked(model, limits);
   return KvCache::Bytes(model.config(), model.compute(), checked.slots, checked.capacity) +
@@ -242,7 +242,7 @@ void Generator::Sample(const Tensor& hidden) {
       const RandomStream random(s.request.params.seed, "sample", {}, s.request.key);
       drawn[begin + i] = {&s.request.params, random.Uniform(s.tokens.size())};
     }
-    HeadLogits(model_, adapter_, last, logits, arena_);
+    HeadLogits(model_, AllRows(adapter_, last.rows()), last, logits, arena_);
     SampleRows(logits, std::span(drawn).subspan(begin, count),
                std::span(picked).subspan(begin, count));
   }

@@ -67,11 +67,11 @@ class Generator {
  public:
   // adapter may be null. Both must outlive the generator. Throws Error for a capacity beyond the
   // model's positions and when memory cannot be reserved.
-  Generator(const Model& model, const LoraAdapter* adapter, const GeneratorLimits& limits);
+  Generator(const Model& model, const LoraWeights* adapter, const GeneratorLimits& limits);
 
   // What a generator of these limits holds at most: the cache and the arena of a step. Reserved at
   // construction, touched as it fills.
-  static size_t Bytes(const Model& model, const LoraAdapter* adapter,
+  static size_t Bytes(const Model& model, const LoraWeights* adapter,
                       const GeneratorLimits& limits);
 
   // Queues a request. Throws Error(kInvalidArgument) for parameters out of range, ids outside the
@@ -112,7 +112,7 @@ class Generator {
   void Retire();
 
   const Model& model_;
-  const LoraAdapter* adapter_;
+  const LoraWeights* adapter_;
   GeneratorLimits limits_;
   PrefixCache cache_;
   Arena arena_;

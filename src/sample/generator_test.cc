@@ -60,7 +60,7 @@ void ExpectSame(const Generation& a, const Generation& b) {
 
 // What a training step computes of all sequences at once: the log-probability of every generated
 // token.
-std::vector<std::vector<float>> TrainingLogprobs(const Model& model, const LoraAdapter* adapter,
+std::vector<std::vector<float>> TrainingLogprobs(const Model& model, const LoraWeights* adapter,
                                                  const std::vector<GenerateRequest>& requests,
                                                  const std::vector<Generation>& generations) {
   Batch batch{.cu_seqlens = {0}};
@@ -109,7 +109,7 @@ class BitsTest : public ::testing::TestWithParam<BitsCase> {
     model_ = Model::Load(GoldenDir(family), dtype);
     if (with_adapter) lora_.emplace(LoraAdapter::Load(*model_, GoldenDir(family) + "/adapter"));
   }
-  const LoraAdapter* adapter() const { return lora_ ? &*lora_ : nullptr; }
+  const LoraWeights* adapter() const { return lora_ ? &lora_->weights() : nullptr; }
   std::vector<GenerateRequest> Requests(int64_t count) const {
     return MixedRequests(count, model_->config().vocab_size);
   }
@@ -246,7 +246,7 @@ TEST_F(GeneratorTest, GreedyIsTheArgmaxOfTheTrainingForward) {
   Arena arena(size_t{64} << 20);
   const Tensor hidden = Forward(*model_, batch, {}, arena);
   const Tensor logits = arena.Take("logits", DType::kF32, {T, V});
-  HeadLogits(*model_, nullptr, hidden, logits, arena);
+  HeadLogits(*model_, {}, hidden, logits, arena);
   for (size_t i = 0; i < got.tokens.size(); ++i) {
     const float* row = logits.as<float>() + static_cast<int64_t>(8 + i) * V;
     EXPECT_EQ(got.tokens[i], std::max_element(row, row + V) - row);
@@ -351,7 +351,7 @@ TEST_F(GeneratorTest, WhatDoesNotFitIsRefused) {
 TEST_F(GeneratorTest, BrokenWeightsAreAnErrorAndLeaveNothingBehind) {
   Generator generator = Make();
   const Generation before = generator.Run({Request(9, 5)}).front();
-  Tensor& norm = model_->weights().layers[0].input_layernorm.weight;
+  Tensor& norm = model_->weights().layers[0].sublayers[0].norm.weight;
   std::vector<float> poison(static_cast<size_t>(norm.size()),
                             std::numeric_limits<float>::quiet_NaN());
   const Tensor kept = std::exchange(norm, Tensor(poison.data(), DType::kF32, {norm.size()}));

@@ -99,7 +99,7 @@ bool TrainOnRewards(const RunSpec& spec, const StudyProblems& problems,
   const int64_t longest =
       std::max(config.max_prompt_tokens, LongestPrompt(problems.Writer(), heldout)) +
       config.max_tokens;
-  Generator generator(run.model(), run.adapter(), SamplingLimits(spec, longest));
+  Generator generator(run.model(), run.weights(), SamplingLimits(spec, longest));
   RlHooks hooks;
   hooks.problem = problems.source.OfSeed(spec.seed);
   hooks.heldout = heldout;

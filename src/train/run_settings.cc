@@ -74,7 +74,7 @@ std::string FingerprintOf(const Model& model) {
   };
   add(model.weights().embed_tokens);
   for (const LayerWeights& layer : model.weights().layers) {
-    for (const Linear* linear : LinearsOf(layer)) add(linear->weight);
+    ForEachLinear(layer, [&](const Linear& linear) { add(linear.weight); });
   }
   add(model.weights().lm_head.weight);
   return print.Text();

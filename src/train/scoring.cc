@@ -63,7 +63,7 @@ Batch OneSequence(const Example& example) {
 
 }  // namespace
 
-Score ScoreExamples(const Model& model, const LoraAdapter* adapter,
+Score ScoreExamples(const Model& model, const LoraWeights* adapter,
                     const std::vector<Example>& examples, const ScoreOptions& options) {
   const int64_t budget = std::max(options.batch_tokens, Longest(examples));
   Arena arena = MakeArena(ArenaBytes(model, adapter, Recompute::kNone, budget, false), budget);
@@ -76,7 +76,7 @@ Score ScoreExamples(const Model& model, const LoraAdapter* adapter,
   for (const PackedBatch& packed : Pack(pointers, budget)) {
     const ArenaScope scope(arena);
     const Tensor hidden = Forward(model, packed.batch, {.adapter = adapter}, arena);
-    // The head leaves out rows of weight 0; who wants every log-probability asks with weights of 1.
+    // The head leaves out rows of weight 0: to get all log-probabilities, pass weights of 1.
     const std::vector<float> ones(options.logprobs ? packed.weights.size() : 0, 1.0F);
     const TokenLoss loss = [&](int64_t row, float logprob) {
       return TokenGrad{-static_cast<double>(packed.weights[static_cast<size_t>(row)]) * logprob, 0};
@@ -96,7 +96,7 @@ Score ScoreExamples(const Model& model, const LoraAdapter* adapter,
   return score;
 }
 
-void WriteLogits(const Model& model, const LoraAdapter* adapter,
+void WriteLogits(const Model& model, const LoraWeights* adapter,
                  const std::vector<Example>& examples, const std::string& path) {
   const int64_t V = model.config().vocab_size, longest = Longest(examples) + 1;
   const int64_t chunk = std::min(longest, HeadChunkRows(model.config()));
@@ -115,7 +115,7 @@ void WriteLogits(const Model& model, const LoraAdapter* adapter,
         const ArenaScope inner(arena);
         const int64_t end = std::min(begin + chunk, hidden.rows());
         const Tensor logits = arena.Take("logits", DType::kF32, {end - begin, V});
-        HeadLogits(model, adapter, hidden.Rows(begin, end), logits, arena);
+        HeadLogits(model, AllRows(adapter, end - begin), hidden.Rows(begin, end), logits, arena);
         WriteAll(fd, logits.data, static_cast<size_t>(logits.bytes()), path);
       }
     }

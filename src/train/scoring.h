@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "data/example.h"
-#include "model/lora.h"
+#include "model/lora_weights.h"
 #include "model/weights.h"
 
 namespace lorikeet {
@@ -22,12 +22,12 @@ struct ScoreOptions {
 };
 
 // Forward only. adapter may be null. Throws Error when memory does not suffice.
-Score ScoreExamples(const Model& model, const LoraAdapter* adapter,
+Score ScoreExamples(const Model& model, const LoraWeights* adapter,
                     const std::vector<Example>& examples, const ScoreOptions& options);
 
 // A safetensors file with "logits" (T, V) f32: a row for every token of every sequence, in order,
 // the last target of an example included. Streamed: the tensor is never held whole.
-void WriteLogits(const Model& model, const LoraAdapter* adapter,
+void WriteLogits(const Model& model, const LoraWeights* adapter,
                  const std::vector<Example>& examples, const std::string& path);
 
 }  // namespace lorikeet

@@ -352,7 +352,7 @@ TEST_F(Sft, StopsEarlyAndKeepsTheBest) {
 TEST_F(Sft, ALossThatIsNotFiniteNamesStepAndLayer) {
   config_.max_steps = 3;
   Trainee trainee({});
-  float* weight = trainee.model->weights().layers[1].post_attention_layernorm.weight.as<float>();
+  float* weight = trainee.model->weights().layers[1].sublayers[1].norm.weight.as<float>();
   weight[3] = std::numeric_limits<float>::quiet_NaN();
   try {
     TrainSft(*trainee.run, train_, {}, config_, {});

@@ -18,8 +18,6 @@ namespace {
 
 constexpr const char* kStateFile = "/training_state.safetensors";
 
-void Zero(const Tensor& t) { std::memset(t.data, 0, static_cast<size_t>(t.bytes())); }
-
 TensorToWrite ToWrite(const std::string& name, const Tensor& t) {
   return {name, t.dtype, {t.shape.begin(), t.shape.begin() + t.rank}, t.data};
 }
@@ -32,15 +30,15 @@ FactorScales ScalesOf(const std::string& name, const OptimParams& params) {
 
 }  // namespace
 
-TrainingRun::TrainingRun(Model& model, LoraAdapter adapter, const RunOptions& options)
-    : model_(model), adapter_(std::move(adapter)), options_(options) {
-  params_ = adapter_->MakeTrainable();
+TrainingRun::TrainingRun(const Model& model, LoraAdapter adapter, const RunOptions& options)
+    : model_(model), lora_(std::move(adapter)), options_(options) {
+  params_ = lora_->params();
   Init(options);
 }
 
 TrainingRun::TrainingRun(Model& model, const RunOptions& options)
-    : model_(model), options_(options) {
-  params_ = model_.MakeTrainable();
+    : model_(model), trained_model_(&model), options_(options) {
+  params_ = model.MakeTrainable();
   Init(options);
 }
 
@@ -51,7 +49,7 @@ void TrainingRun::Init(const RunOptions& options) {
     m_.push_back(moments_.Take(DType::kF32, {param.value.size()}));
     v_.push_back(moments_.Take(DType::kF32, {param.value.size()}));
   }
-  arena_ = std::make_unique<Arena>(ArenaBytes(model_, adapter(), options.recompute,
+  arena_ = std::make_unique<Arena>(ArenaBytes(model_, weights(), options.recompute,
                                               options.tokens_per_microbatch, /*backward=*/true));
 }
 
@@ -60,6 +58,7 @@ ForwardBackwardOutput TrainingRun::Run(const Policy& policy,
                                        const LossConfig& loss, bool backward) {
   ForwardBackwardOutput output;
   output.logprobs.resize(examples.size());
+  const LoraTraining* training = backward && lora_ ? &*lora_ : nullptr;
   for (const PackedBatch& packed : Pack(examples, options_.tokens_per_microbatch)) {
     const ArenaScope scope(*arena_);
     Activations kept;
@@ -69,11 +68,15 @@ ForwardBackwardOutput TrainingRun::Run(const Policy& policy,
     options.keep = backward ? &kept : nullptr;
     const Tensor hidden = lorikeet::Forward(policy.model, packed.batch, options, *arena_);
     const LossHeadOutput head = LossHead(policy.model, policy.adapter,
-                                         {hidden, packed.targets, packed.weights, loss.temperature},
+                                         {.hidden = hidden,
+                                          .targets = packed.targets,
+                                          .weights = packed.weights,
+                                          .temperature = loss.temperature,
+                                          .training = training},
                                          MakeTokenLoss(loss, packed), backward, *arena_);
     // Before the gradients take in what is not finite.
     if (backward && std::isfinite(head.loss_sum)) {
-      Backward(model_, packed.batch, adapter(), kept, head.dhidden, *arena_);
+      Backward(model_, packed.batch, training, kept, head.dhidden, *arena_);
     }
     output.loss_sum += head.loss_sum;
     output.tokens += packed.batch.num_tokens();
@@ -88,7 +91,7 @@ ForwardBackwardOutput TrainingRun::Run(const Policy& policy,
 
 ForwardBackwardOutput TrainingRun::Forward(std::span<const Example* const> examples,
                                            const LossConfig& loss) {
-  return Run({model_, adapter()}, examples, loss, /*backward=*/false);
+  return Run({model_, weights()}, examples, loss, /*backward=*/false);
 }
 
 ForwardBackwardOutput TrainingRun::ForwardReference(std::span<const Example* const> examples,
@@ -106,7 +109,7 @@ void TrainingRun::SetReference(const Model* reference) {
 
 ForwardBackwardOutput TrainingRun::ForwardBackward(std::span<const Example* const> examples,
                                                    const LossConfig& loss) {
-  return Run({model_, adapter()}, examples, loss, /*backward=*/true);
+  return Run({model_, weights()}, examples, loss, /*backward=*/true);
 }
 
 OptimStepOutput TrainingRun::OptimStep(const OptimParams& params) {
@@ -141,8 +144,14 @@ OptimStepOutput TrainingRun::OptimStep(const OptimParams& params) {
     AdamWUpdate(flat(p.value), flat(p.grad), m_[i], v_[i], adamw,
                 p.working ? flat(p.working) : Tensor());
   }
+  ValuesChanged();
   ZeroGradients();
   return {norm};
+}
+
+void TrainingRun::ValuesChanged() {
+  if (lora_) lora_->ValuesChanged();
+  if (trained_model_ != nullptr) trained_model_->ValuesChanged();
 }
 
 void TrainingRun::ZeroGradients() {
@@ -202,12 +211,13 @@ void TrainingRun::LoadState(const std::string& dir) {
     if (param.working) Convert(param.value, param.working);
   }
   optim_steps_ = steps;
+  ValuesChanged();
   ZeroGradients();
 }
 
 void TrainingRun::SaveWeights(const std::string& dir) const {
-  if (adapter_) {
-    adapter_->Save(dir);
+  if (lora_) {
+    lora_->adapter().Save(dir);
     return;
   }
   const ChangeTensor masters = [this](const std::string& name, int64_t begin,
@@ -234,14 +244,14 @@ std::string TrainingRun::FirstNonFiniteLayer(std::span<const Example* const> exa
     const ArenaScope scope(*arena_);
     std::string found;
     ForwardOptions options;
-    options.adapter = adapter();
+    options.adapter = weights();
     options.on_layer = [&](int64_t layer, const Tensor& residual) {
       if (found.empty() && !AllFinite(residual)) found = "model.layers." + std::to_string(layer);
     };
     const Tensor hidden = lorikeet::Forward(model_, packed.batch, options, *arena_);
     if (!found.empty()) return found;
     const LossHeadOutput head =
-        LossHead(model_, adapter(), {hidden, packed.targets, packed.weights},
+        LossHead(model_, weights(), {hidden, packed.targets, packed.weights},
                  MakeTokenLoss({}, packed), false, *arena_);
     if (!std::isfinite(head.loss_sum)) return "lm_head";
   }

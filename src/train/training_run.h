@@ -11,7 +11,7 @@
 #include "core/arena.h"
 #include "data/example.h"
 #include "model/activations.h"
-#include "model/lora.h"
+#include "model/lora_training.h"
 #include "model/weights.h"
 #include "train/losses.h"
 
@@ -59,7 +59,7 @@ struct OptimStepOutput {
 class TrainingRun {
  public:
   // Trains an adapter over a frozen base. The model must outlive the run.
-  TrainingRun(Model& model, LoraAdapter adapter, const RunOptions& options);
+  TrainingRun(const Model& model, LoraAdapter adapter, const RunOptions& options);
   // Trains every weight of the model.
   TrainingRun(Model& model, const RunOptions& options);
   ~TrainingRun();
@@ -80,7 +80,7 @@ class TrainingRun {
   // A second copy of the model as it was, for full fine-tuning, whose own base moves. Must be of
   // the same shape and outlive the run.
   void SetReference(const Model* reference);
-  bool has_reference() const { return adapter_ || reference_ != nullptr; }
+  bool has_reference() const { return lora_ || reference_ != nullptr; }
   // One AdamW update with gradients / grad_divisor, clipped by their global norm; then zeroes them.
   // A gradient that is not finite throws Error(kDiverged) naming the parameter, weights untouched.
   OptimStepOutput OptimStep(const OptimParams& params);
@@ -101,25 +101,33 @@ class TrainingRun {
   std::string FirstNonFiniteLayer(std::span<const Example* const> examples);
 
   const Model& model() const { return model_; }
-  const LoraAdapter* adapter() const { return adapter_ ? &*adapter_ : nullptr; }
+  const LoraAdapter* adapter() const { return lora_ ? &lora_->adapter() : nullptr; }
+  // The adapter's weights as they are now; null in full fine-tuning, whose weights are the model's.
+  const LoraWeights* weights() const { return lora_ ? &lora_->weights() : nullptr; }
+  // The same as a copy that later steps leave alone, for sampling.
+  std::shared_ptr<const LoraWeights> Snapshot() const {
+    return lora_ ? lora_->Snapshot() : nullptr;
+  }
   const std::vector<Param>& params() const { return params_; }
   int64_t NumTrainable() const;
   const Arena& arena() const { return *arena_; }
-  // Mean gradients from sums: for tests that read params()[i].grad.
+  // Forgets the gradients that were added since the last step.
   void ZeroGradients();
 
  private:
   // Whose weights a pass uses.
   struct Policy {
     const Model& model;
-    const LoraAdapter* adapter;
+    const LoraWeights* adapter;
   };
   ForwardBackwardOutput Run(const Policy& policy, std::span<const Example* const> examples,
                             const LossConfig& loss, bool backward);
   void Init(const RunOptions& options);
+  void ValuesChanged();
 
-  Model& model_;
-  std::optional<LoraAdapter> adapter_;
+  const Model& model_;
+  Model* trained_model_ = nullptr;    // in full fine-tuning, the same model
+  std::optional<LoraTraining> lora_;  // else
   const Model* reference_ = nullptr;
   RunOptions options_;
   std::vector<Param> params_;

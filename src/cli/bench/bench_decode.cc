@@ -77,7 +77,7 @@ double DecodeBenchResult::BandwidthUtilization() const {
   return static_cast<double>(weight_bytes) / step_seconds.median * 1e-9 / read_bandwidth_gbs.median;
 }
 
-DecodeBenchResult BenchDecode(const Model& model, const LoraAdapter* adapter,
+DecodeBenchResult BenchDecode(const Model& model, const LoraWeights* adapter,
                               const DecodeBenchQuery& query) {
   DecodeBenchResult result;
   result.query = query;

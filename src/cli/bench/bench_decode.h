@@ -39,7 +39,7 @@ struct DecodeBenchResult {
 
 // Prompts of random tokens, continued greedily without stop tokens. adapter may be null. Throws
 // Error.
-DecodeBenchResult BenchDecode(const Model& model, const LoraAdapter* adapter,
+DecodeBenchResult BenchDecode(const Model& model, const LoraWeights* adapter,
                               const DecodeBenchQuery& query);
 
 std::string DecodeBenchText(const DecodeBenchResult& result);

@@ -1,6 +1,6 @@
 // Mixtures of experts beyond the goldens: other layouts of the same weights, experts that share a
 // factor, routers that learn, and dense models turned into mixtures.
-#include "model/moe.h"
+#include "model/moe_block.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -29,7 +29,7 @@ LoraConfig Config(std::vector<std::string> targets, int r, bool shared_outer = f
   return config;
 }
 
-std::vector<float> Logprobs(const Model& model, const LoraAdapter* adapter = nullptr) {
+std::vector<float> Logprobs(const Model& model, const Adapted& adapter = nullptr) {
   Arena arena(size_t{256} << 20);
   return RunBatch(model, adapter, RandomBatch({40, 9, 77}, model.config().vocab_size),
                   Recompute::kNone, false, arena);
@@ -197,7 +197,7 @@ TEST(Experts, SharedFactorsCollectTheGradientsOfAll) {
   EXPECT_LT(shared.NumParameters(), apart.NumParameters());
   for (size_t i = 0; i < shared.pairs().size(); ++i) {
     const LoraPair &from = shared.pairs()[i], &to = apart.pairs()[i];
-    if (!from.borrows_b) {
+    if (!from.shares_b) {
       const RandomStream b(5, "b", from.module);
       for (int64_t k = 0; k < from.bt.size(); ++k) {
         from.bt.as<float>()[k] =
@@ -207,20 +207,21 @@ TEST(Experts, SharedFactorsCollectTheGradientsOfAll) {
     std::memcpy(to.a.data, from.a.data, static_cast<size_t>(to.a.bytes()));
     std::memcpy(to.bt.data, from.bt.data, static_cast<size_t>(to.bt.bytes()));
   }
-  shared.MakeTrainable();
-  apart.MakeTrainable();
-  EXPECT_EQ(RunBatch(*model, &shared, random, Recompute::kNone, true, arena),
-            RunBatch(*model, &apart, random, Recompute::kNone, true, arena));
+  const LoraTraining shared_training(std::move(shared)), apart_training(std::move(apart));
+  EXPECT_EQ(RunBatch(*model, &shared_training, random, Recompute::kNone, true, arena),
+            RunBatch(*model, &apart_training, random, Recompute::kNone, true, arena));
   std::map<const float*, std::vector<double>> sums;  // by the shared gradient
   const auto add = [&](const Tensor& to, const Tensor& from) {
     std::vector<double>& sum = sums[to.as<float>()];
     sum.resize(static_cast<size_t>(to.size()));
     for (size_t i = 0; i < sum.size(); ++i) sum[i] += from.as<float>()[i];
   };
-  for (size_t i = 0; i < shared.pairs().size(); ++i) {
-    add(shared.pairs()[i].da, apart.pairs()[i].da);
-    add(shared.pairs()[i].dbt, apart.pairs()[i].dbt);
-  }
+  ForEachLinear(model->weights(), [&](const Linear& linear) {
+    const LoraGradients* of_shared = shared_training.Gradients(linear);
+    if (of_shared == nullptr) return;
+    add(of_shared->da, apart_training.Gradients(linear)->da);
+    add(of_shared->dbt, apart_training.Gradients(linear)->dbt);
+  });
   for (const auto& [gradient, sum] : sums) {
     double difference = 0, norm = 0;
     for (size_t i = 0; i < sum.size(); ++i) {
@@ -233,8 +234,8 @@ TEST(Experts, SharedFactorsCollectTheGradientsOfAll) {
 
 TEST(Experts, AnAdaptedRouterLearns) {
   const auto model = Model::Load(GoldenDir("qwen3_moe"), DType::kF32);
-  LoraAdapter adapter = LoraAdapter::Create(*model, Config({"router"}, 4), 1);
-  const std::vector<Param> params = adapter.MakeTrainable();
+  const LoraTraining adapter(LoraAdapter::Create(*model, Config({"router"}, 4), 1));
+  const std::vector<Param>& params = adapter.params();
   ASSERT_EQ(params.size(), 4U);
   Arena arena(size_t{256} << 20);
   RunBatch(*model, &adapter, RandomBatch({60}, model->config().vocab_size), Recompute::kNone, true,

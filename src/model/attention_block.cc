@@ -1,0 +1,183 @@
+#include "model/attention_block.h"
+
+#include "kernels/attention.h"
+#include "kernels/cast.h"
+#include "kernels/heads.h"
+#include "model/pass.h"
+
+namespace lorikeet {
+namespace {
+
+AttentionShape ShapeOf(const AttentionSpec& s) {
+  return {s.kv_heads, s.group(), s.head_dim, s.score_scale};
+}
+
+// Where each sequence's keys and values lie: in the batch, or in its slot of the cache.
+std::vector<AttentionSequence> Sequences(const Pass& pass, const AttentionSpec& spec,
+                                         const Tensor& k, const Tensor& v) {
+  const int64_t K = spec.kv_heads, Dh = spec.head_dim;
+  std::vector<AttentionSequence> sequences;
+  std::vector<int64_t>
+      index;  // into `sequences`, by sequence of the batch; empty ones are left out
+  for (int64_t s = 0; s < pass.batch.num_sequences(); ++s) {
+    const int64_t begin = pass.batch.cu_seqlens[s], end = pass.batch.cu_seqlens[s + 1];
+    index.push_back(static_cast<int64_t>(sequences.size()));
+    if (begin == end) continue;
+    const int64_t rows = pass.cache == nullptr ? k.shape[1] : pass.cache->capacity();
+    const int64_t first = pass.cache == nullptr ? begin : pass.slots[s] * K * rows;
+    const auto at = [&](const Tensor& t) {
+      return static_cast<const std::byte*>(t.data) + DTypeBytes(t.dtype, first * Dh);
+    };
+    const int64_t prefix = pass.batch.PrefixOf(s);
+    CHECK(prefix < s && (prefix < 0 || pass.cache == nullptr));
+    const bool alone = pass.cache == nullptr && prefix < 0;
+    const int64_t kv_len = alone ? end - begin : pass.batch.positions[end - 1] + 1;
+    sequences.push_back({begin, end - begin, kv_len, at(k), at(v), rows * Dh,
+                         prefix < 0 ? -1 : index[static_cast<size_t>(prefix)]});
+  }
+  return sequences;
+}
+
+// The destination of keys or values: the kept tensor, or this batch's rows of the cache.
+HeadRows KvDestination(const Pass& pass, const AttentionSpec& spec, const Tensor& kept,
+                       const Tensor& cached) {
+  const int64_t K = spec.kv_heads, Dh = spec.head_dim;
+  if (pass.cache != nullptr) {
+    const Tensor space(cached.data, cached.dtype, {K, pass.cache->capacity(), 1, Dh});
+    return HeadRows(space, pass.cache_rows);
+  }
+  return HeadRows(Tensor(kept.data, kept.dtype, {K, kept.shape[1], 1, Dh}), pass.T());
+}
+
+// Attention blocks read up to kAttentionPadding rows behind the last key.
+void ZeroPadding(const Tensor& kv, int64_t T) {
+  const int64_t K = kv.shape[0], rows = kv.shape[1], Dh = kv.shape[2];
+  const Tensor all(kv.data, kv.dtype, {K * rows, Dh});
+  for (int64_t k = 0; k < K; ++k) Zero(all.Rows(k * rows + T, (k + 1) * rows));
+}
+
+// How heads are split off a projection: the norm and the rotation of queries and of keys.
+struct Heads {
+  HeadNorm q_norm, k_norm;
+  HeadRope rope;
+  bool normed;
+
+  Heads(const Pass& pass, const AttentionWeights& w, const AttentionActivations& a)
+      : q_norm{w.q_norm.weight, pass.config().rms_norm_eps, a.q_xhat, a.q_rstd},
+        k_norm{w.k_norm.weight, pass.config().rms_norm_eps, a.k_xhat, a.k_rstd},
+        rope{pass.cos, pass.sin},
+        normed(w.spec.qk_norm) {}
+  const HeadNorm* q() const { return normed ? &q_norm : nullptr; }
+  const HeadNorm* k() const { return normed ? &k_norm : nullptr; }
+};
+
+}  // namespace
+
+void DeclareWeights(const AttentionSpec& s, const std::string& prefix, const WeightVisitor& visit,
+                    AttentionWeights* w) {
+  w->spec = s;
+  const auto linear = [&](Linear* to, const char* name, int64_t out, int64_t in, bool bias,
+                          bool adds = false) {
+    to->name = prefix + "self_attn." + name;
+    visit.linear({to, out, in, bias, adds});
+  };
+  linear(&w->q_proj, "q_proj", s.q_size(), s.hidden_size, s.qkv_bias);
+  linear(&w->k_proj, "k_proj", s.kv_size(), s.hidden_size, s.qkv_bias);
+  linear(&w->v_proj, "v_proj", s.kv_size(), s.hidden_size, s.qkv_bias);
+  linear(&w->o_proj, "o_proj", s.hidden_size, s.q_size(), s.o_bias, true);
+  if (!s.qk_norm) return;
+  w->q_norm.name = prefix + "self_attn.q_norm";
+  visit.norm(&w->q_norm, s.head_dim);
+  w->k_norm.name = prefix + "self_attn.k_norm";
+  visit.norm(&w->k_norm, s.head_dim);
+}
+
+AttentionActivations TakeActivations(const Pass& pass, const AttentionWeights& w) {
+  const AttentionSpec& s = w.spec;
+  const int64_t T = pass.T(), H = s.heads, K = s.kv_heads, Dh = s.head_dim;
+  const DType C = pass.compute();
+  const auto take = [&](DType dtype, std::initializer_list<int64_t> shape) {
+    return pass.arena.Take("activations", dtype, shape);
+  };
+  AttentionActivations a;
+  a.q = take(C, {K, T, s.group(), Dh});
+  if (pass.cache == nullptr) {
+    a.k = take(C, {K, T + kAttentionPadding, Dh});
+    a.v = take(C, {K, T + kAttentionPadding, Dh});
+  }
+  if (s.qk_norm) {
+    a.q_xhat = take(C, {T, s.q_size()});
+    a.q_rstd = take(DType::kF32, {T, H});
+    a.k_xhat = take(C, {T, s.kv_size()});
+    a.k_rstd = take(DType::kF32, {T, K});
+  }
+  a.attention = take(C, {T, s.q_size()});
+  a.lse = take(DType::kF32, {K, T, s.group()});
+  a.q_lora_x_t = pass.TakeLoraX(w.q_proj);
+  a.k_lora_x_t = pass.TakeLoraX(w.k_proj);
+  a.v_lora_x_t = pass.TakeLoraX(w.v_proj);
+  a.o_lora_x_t = pass.TakeLoraX(w.o_proj);
+  return a;
+}
+
+void BlockForward(const Pass& pass, const AttentionWeights& w, const Tensor& x,
+                  const AttentionActivations& a, const Tensor& residual) {
+  const AttentionSpec& s = w.spec;
+  const Heads heads(pass, w, a);
+  const Tensor k = pass.cache == nullptr ? a.k : pass.cache->k(w.layer);
+  const Tensor v = pass.cache == nullptr ? a.v : pass.cache->v(w.layer);
+  const auto split = [&](const Linear& linear, const Tensor& lora_x_t, const HeadNorm* norm,
+                         const HeadRope* rope, const HeadRows& to) {
+    const ArenaScope product_scope(pass.arena);
+    const Tensor product = pass.Take("projection", DType::kF32, linear.out_features());
+    pass.Project(linear, x, product, false, lora_x_t);
+    SplitHeadsForward(product, norm, rope, to);
+  };
+  split(w.q_proj, a.q_lora_x_t, heads.q(), &heads.rope, a.q);
+  split(w.k_proj, a.k_lora_x_t, heads.k(), &heads.rope, KvDestination(pass, s, a.k, k));
+  split(w.v_proj, a.v_lora_x_t, nullptr, nullptr, KvDestination(pass, s, a.v, v));
+  if (pass.cache == nullptr) {
+    ZeroPadding(a.k, pass.T());
+    ZeroPadding(a.v, pass.T());
+  }
+  AttentionForward(ShapeOf(s), a.q, Sequences(pass, s, k, v), a.attention, a.lse);
+  pass.Project(w.o_proj, a.attention, residual, true, a.o_lora_x_t);
+}
+
+void BlockBackward(const Pass& pass, const AttentionWeights& w, const NormedInput& input,
+                   const AttentionActivations& a, const Tensor& dresidual, const Tensor& dx,
+                   bool accumulate) {
+  const AttentionSpec& s = w.spec;
+  const int64_t T = pass.T(), K = s.kv_heads, Dh = s.head_dim;
+  const Tensor dy = pass.Take("gradient operand", pass.compute(), s.hidden_size);
+  Convert(dresidual, dy);
+  const Tensor dattention = pass.Take("gradient", DType::kF32, s.q_size());
+  const Tensor o_lora_dy_t = pass.TakeLoraDy(w.o_proj);
+  pass.BackwardInput(w.o_proj, dy, dattention, false, o_lora_dy_t);
+  pass.BackwardWeights(w.o_proj, dy, a.attention, a.o_lora_x_t, o_lora_dy_t);
+
+  const Tensor dq = pass.arena.Take("gradient", DType::kF32, {K, T, s.group(), Dh});
+  const Tensor dk = pass.arena.Take("gradient", DType::kF32, {K, T, Dh});
+  const Tensor dv = pass.arena.Take("gradient", DType::kF32, {K, T, Dh});
+  AttentionBackward(ShapeOf(s), dattention, a.q, Sequences(pass, s, a.k, a.v), a.lse, dq, dk, dv);
+
+  const Heads heads(pass, w, a);
+  const Tensor x = dy;  // scratch by now
+  input.Write(x);
+  const auto split = [&](const Linear& linear, const Tensor& dheads, const Tensor& lora_x_t,
+                         const HeadNorm* norm, const HeadRope* rope, const Tensor& dnorm,
+                         bool adds) {
+    const ArenaScope product_scope(pass.arena);
+    const Tensor dproduct = pass.Take("gradient operand", pass.compute(), linear.out_features());
+    const Tensor by_head(dheads.data, dheads.dtype, {K, T, linear.out_features() / (K * Dh), Dh});
+    SplitHeadsBackward(by_head, norm, rope, dproduct, dnorm);
+    const Tensor lora_dy_t = pass.TakeLoraDy(linear);
+    pass.BackwardInput(linear, dproduct, dx, adds, lora_dy_t);
+    pass.BackwardWeights(linear, dproduct, x, lora_x_t, lora_dy_t);
+  };
+  split(w.q_proj, dq, a.q_lora_x_t, heads.q(), &heads.rope, w.q_norm.dweight, accumulate);
+  split(w.k_proj, dk, a.k_lora_x_t, heads.k(), &heads.rope, w.k_norm.dweight, true);
+  split(w.v_proj, dv, a.v_lora_x_t, nullptr, nullptr, Tensor(), true);
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,57 @@
+// The blocks a layer is made of, as variants: the index of a variant is the kind of block. A new
+// block is a file with the five entries of model/attention_block.h and one line in each variant.
+#pragma once
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "model/attention_block.h"
+#include "model/mlp_block.h"
+#include "model/moe_block.h"
+#include "model/norm.h"
+
+namespace lorikeet {
+
+using BlockWeights = std::variant<AttentionWeights, MlpWeights, MoeWeights>;
+using BlockActivations = std::variant<AttentionActivations, MlpActivations, MoeActivations>;
+
+// x += the sum of the branches, each applied to norm(x).
+struct Sublayer {
+  Norm norm;  // (D)
+  std::vector<BlockWeights> branches;
+};
+
+struct LayerWeights {
+  std::vector<Sublayer> sublayers;
+};
+
+// Linears of a sublayer or layer, in the order of their declaration. Both come const, too.
+template <MaybeConst<Sublayer> S, class Fn>
+void ForEachLinear(S& sublayer, const Fn& fn) {
+  for (auto& branch : sublayer.branches) {
+    std::visit([&](auto& block) { ForEachLinear(block, fn); }, branch);
+  }
+}
+template <MaybeConst<LayerWeights> L, class Fn>
+void ForEachLinear(L& layer, const Fn& fn) {
+  for (auto& sublayer : layer.sublayers) ForEachLinear(sublayer, fn);
+}
+
+// The sublayers' norms, then the blocks': the order of parameters in checkpoints.
+template <MaybeConst<LayerWeights> L, class Fn>
+void ForEachNorm(L& layer, const Fn& fn) {
+  for (auto& sublayer : layer.sublayers) fn(sublayer.norm);
+  for (auto& sublayer : layer.sublayers) {
+    for (auto& branch : sublayer.branches) {
+      std::visit([&](auto& block) { ForEachNorm(block, fn); }, branch);
+    }
+  }
+}
+
+struct SublayerActivations {
+  Tensor xhat, rstd;  // (T, D) C, (T) f32: the norm's
+  std::vector<BlockActivations> branches;
+};
+using LayerActivations = std::vector<SublayerActivations>;
+
+}  // namespace lorikeet

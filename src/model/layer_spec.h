@@ -1,0 +1,56 @@
+// The shape of one layer as plain values. config.cc computes a `LayerSpec` per layer from
+// config.json; nothing below it asks for a family.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace lorikeet {
+
+// Module names of experts, below "model.layers.N.".
+struct ExpertNames {
+  const char* block;  // "mlp": holds `gate`, the router, and experts.0, experts.1, ...
+  const char *gate_proj, *up_proj, *down_proj;  // of an expert
+};
+
+// Grouped-query attention: H = heads query heads share K = kv_heads key-value heads.
+struct AttentionSpec {
+  int64_t hidden_size = 0;                        // D
+  int64_t heads = 0, kv_heads = 0, head_dim = 0;  // H, K, Dh
+  float score_scale = 1;                          // factor of the scores
+  bool qkv_bias = false, o_bias = false;
+  bool qk_norm = false;  // RMS norm of every head's query and key, before the rotation
+
+  int64_t group() const { return heads / kv_heads; }  // G
+  int64_t q_size() const { return heads * head_dim; }
+  int64_t kv_size() const { return kv_heads * head_dim; }
+};
+
+// down(silu(gate x) * up x).
+struct MlpSpec {
+  int64_t hidden_size = 0, intermediate_size = 0;  // D, F
+  bool bias = false;
+};
+
+// A router that sends every token to `active` of `experts` MLPs.
+struct MoeSpec {
+  int64_t hidden_size = 0, intermediate_size = 0;  // D, F of an expert
+  int64_t experts = 0, active = 0;                 // E, k
+  bool norm_topk_prob = false;                     // the k probabilities are divided by their sum
+  const ExpertNames* names = nullptr;
+};
+
+using BlockSpec = std::variant<AttentionSpec, MlpSpec, MoeSpec>;
+
+// x += the sum of the branches, each applied to norm(x).
+struct SublayerSpec {
+  std::string norm;  // module name below "model.layers.N."
+  std::vector<BlockSpec> branches;
+};
+
+struct LayerSpec {
+  std::vector<SublayerSpec> sublayers;  // in order
+};
+
+}  // namespace lorikeet

@@ -1,0 +1,39 @@
+#include "model/lora_weights.h"
+
+#include <cstring>
+#include <unordered_map>
+
+namespace lorikeet {
+
+size_t LoraWeights::Bytes() const {
+  std::unordered_map<const void*, size_t> tensors;  // by address
+  for (const LoraFactors& factors : slots_) {
+    if (factors.r == 0) continue;
+    tensors[factors.a.data] = static_cast<size_t>(factors.a.bytes());
+    tensors[factors.bt.data] = static_cast<size_t>(factors.bt.bytes());
+  }
+  size_t bytes = 0;
+  for (const auto& [address, size] : tensors) bytes += size;
+  return bytes;
+}
+
+std::shared_ptr<const LoraWeights> LoraWeights::Copy() const {
+  auto storage = std::make_shared<TensorPool>();
+  auto copy = std::make_shared<LoraWeights>(slots_.size(), compute_, storage);
+  std::unordered_map<const void*, Tensor> copies;  // shared factors stay shared
+  const auto clone = [&](const Tensor& from) {
+    Tensor& to = copies[from.data];
+    if (!to) {
+      to = storage->Take(from.dtype, {from.rows(), from.cols()});
+      std::memcpy(to.data, from.data, static_cast<size_t>(from.bytes()));
+    }
+    return to;
+  };
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const LoraFactors& from = slots_[i];
+    if (from.r > 0) copy->slots_[i] = {from.r, from.scale, clone(from.a), clone(from.bt)};
+  }
+  return copy;
+}
+
+}  // namespace lorikeet

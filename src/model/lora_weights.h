@@ -1,0 +1,48 @@
+// `LoraWeights` are the low-rank factors of one adapter as products read them: immutable, shared,
+// with a version that tells their values apart. A pass names them for ranges of its rows
+// (model/adapter_rows.h).
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/arena.h"
+#include "core/version.h"
+#include "model/linear.h"
+
+namespace lorikeet {
+
+class LoraWeights {
+ public:
+  // slots: number of linears of the model. The factors' memory belongs to `storage`.
+  LoraWeights(size_t slots, DType compute, std::shared_ptr<const TensorPool> storage)
+      : slots_(slots), compute_(compute), storage_(std::move(storage)), version_(NextVersion()) {}
+
+  // The factors of a linear; null when it is not adapted.
+  const LoraFactors* Find(const Linear& linear) const {
+    const LoraFactors& factors = slots_[static_cast<size_t>(linear.lora_slot)];
+    return factors.r == 0 ? nullptr : &factors;
+  }
+  std::span<const LoraFactors> slots() const { return slots_; }  // by lora_slot; r = 0: none
+  DType compute() const { return compute_; }
+  uint64_t version() const { return version_; }
+  size_t Bytes() const;  // of all factors; a shared one counts once
+
+  // A copy with a version of its own, which later changes of this one do not reach.
+  std::shared_ptr<const LoraWeights> Copy() const;
+
+  // For the owner of weights that are trained, while nobody else reads them.
+  void Set(const Linear& linear, const LoraFactors& factors) {
+    slots_[static_cast<size_t>(linear.lora_slot)] = factors;
+  }
+  void ValuesChanged() { version_ = NextVersion(); }
+
+ private:
+  std::vector<LoraFactors> slots_;
+  DType compute_;
+  std::shared_ptr<const TensorPool> storage_;
+  uint64_t version_;
+};
+
+}  // namespace lorikeet

@@ -1,0 +1,43 @@
+// The MLP block: down(silu(gate x) * up x). Its entries are those of model/attention_block.h.
+#pragma once
+#include <string>
+
+#include "core/tensor.h"
+#include "model/attention_block.h"
+#include "model/declaration.h"
+#include "model/layer_spec.h"
+#include "model/linear.h"
+
+namespace lorikeet {
+
+struct MlpWeights {
+  MlpSpec spec;
+  Linear gate_proj, up_proj, down_proj;
+};
+
+void DeclareWeights(const MlpSpec& spec, const std::string& prefix, const WeightVisitor& visit,
+                    MlpWeights* weights);
+
+template <MaybeConst<MlpWeights> W, class Fn>
+void ForEachLinear(W& w, const Fn& fn) {
+  fn(w.gate_proj);
+  fn(w.up_proj);
+  fn(w.down_proj);
+}
+template <MaybeConst<MlpWeights> W, class Fn>
+void ForEachNorm(W&, const Fn&) {}
+
+struct MlpActivations {
+  Tensor gate, up;                                   // (T, F) C
+  Tensor gate_lora_x_t, up_lora_x_t, down_lora_x_t;  // (R, T) C, of adapted linears
+};
+
+MlpActivations TakeActivations(const Pass& pass, const MlpWeights& w);
+void BlockForward(const Pass& pass, const MlpWeights& w, const Tensor& x, const MlpActivations& a,
+                  const Tensor& residual);
+void BlockBackward(const Pass& pass, const MlpWeights& w, const NormedInput& input,
+                   const MlpActivations& a, const Tensor& dresidual, const Tensor& dx,
+                   bool accumulate);
+inline StateShape DecodingState(const MlpSpec&) { return {}; }
+
+}  // namespace lorikeet

@@ -1,0 +1,47 @@
+#include "model/pass.h"
+
+#include "kernels/rms_norm.h"
+
+namespace lorikeet {
+
+void Pass::Project(const Linear& linear, std::span<const int32_t> tokens, const Tensor& x,
+                   const Tensor& y, bool accumulate, const Tensor& lora_x_t) const {
+  if (adapter() != nullptr || adapters.empty()) {
+    LinearForward(linear, Lora(linear), x, y, accumulate, lora_x_t, arena);
+  } else {
+    ProjectRows(linear, Among(tokens, adapters), x, y, accumulate, lora_x_t, arena);
+  }
+}
+
+Tensor Pass::TakeLoraX(const Linear& linear) const {
+  const LoraFactors* lora = Lora(linear);
+  return lora == nullptr ? Tensor() : arena.Take("activations", compute(), {lora->r, T()});
+}
+
+Tensor Pass::TakeLoraDy(const Linear& linear) const {
+  const LoraFactors* lora = Lora(linear);
+  return lora == nullptr ? Tensor() : arena.Take("lora products", compute(), {lora->r, T()});
+}
+
+Pass MakePass(const Model& model, const Batch& batch, std::span<const AdapterRows> adapters,
+              const LoraTraining* training, KvCache* cache, std::span<const int> slots,
+              Arena& arena) {
+  Pass pass{model, batch, adapters, training, cache, slots, arena};
+  const int64_t half = model.config().head_dim / 2;
+  pass.cos = pass.Take("rope table", DType::kF32, half);
+  pass.sin = pass.Take("rope table", DType::kF32, half);
+  model.rope().FillCosSin(batch.positions, pass.cos, pass.sin);
+  if (cache == nullptr) return pass;
+  const int64_t K = model.config().num_key_value_heads;
+  for (int64_t s = 0; s < batch.num_sequences(); ++s) {
+    for (int32_t t = batch.cu_seqlens[s]; t < batch.cu_seqlens[s + 1]; ++t) {
+      CHECK(batch.positions[t] < cache->capacity());
+      pass.cache_rows.push_back(slots[s] * K * cache->capacity() + batch.positions[t]);
+    }
+  }
+  return pass;
+}
+
+void NormedInput::Write(const Tensor& x) const { RmsNormScale(xhat, weight, x); }
+
+}  // namespace lorikeet
