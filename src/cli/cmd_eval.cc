@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/format.h"
 #include "engine/loaded_model.h"
+#include "model/lora.h"
 #include "options/args.h"
 #include "train/scoring.h"
 
