@@ -69,7 +69,10 @@ binary() {  # binary NAME FILE...: the same without a look into the files
   shift
   for file in "$@"; do
     compared=$((compared + 1))
-    if cmp -s "$work/a/$name/$file" "$work/b/$name/$file"; then
+    if [ ! -s "$work/a/$name/$file" ] || [ ! -s "$work/b/$name/$file" ]; then
+      echo "MISSING    $name/$file"
+      differing=$((differing + 1))
+    elif cmp -s "$work/a/$name/$file" "$work/b/$name/$file"; then
       echo "same       $name/$file"
     else
       echo "DIFFERENT  $name/$file"
@@ -111,7 +114,7 @@ for model in llama qwen3_moe; do
       both "$name" sft --model "$golden/$model" --data "$data" --output-dir run --dtype "$dtype" --method $method \
         --lora-r 4 --batch-size 4 --max-steps 10 --learning-rate 2e-3 --lr-scheduler-type linear --warmup-steps 2 \
         --weight-decay 0.01 --max-grad-norm 0.5 --micro-batch-tokens 256 --eval-split 0.2 --eval-steps 4 \
-        --save-steps 5 --report-to none --quiet
+        --save-steps 5 --save-total-limit 9 --report-to none --quiet
       same "$name" run/metrics.jsonl run/checkpoint-5/trainer_state.json
       if [ $method = lora ]; then
         binary "$name" run/adapter_model.safetensors run/adapter_config.json
