@@ -299,8 +299,7 @@ TEST_P(BitsTest, RowsWithOtherAdaptersDoNotMatter) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, BitsTest,
-                         ::testing::Combine(::testing::Values("llama", "llama_bias", "qwen2",
-                                                              "qwen3", "qwen3_moe", "mixtral"),
+                         ::testing::Combine(::testing::ValuesIn(GoldenFamilies()),
                                             ::testing::Values(DType::kF32, DType::kBF16)),
                          [](const auto& param) {
                            return std::get<0>(param.param) + "_" +

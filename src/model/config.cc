@@ -14,6 +14,7 @@ namespace {
 // What a family's modelling code does without asking config.json.
 struct Family {
   const char* model_type;
+  const char* architecture;   // class in transformers, for a config.json that is written here
   bool qkv_bias;              // always there
   bool reads_attention_bias;  // `attention_bias` switches q, k, v and o
   bool qk_norm;
@@ -24,12 +25,12 @@ constexpr ExpertNames kQwenExperts = {"mlp", "gate_proj", "up_proj", "down_proj"
 constexpr ExpertNames kMixtralExperts = {"block_sparse_moe", "w1", "w3", "w2"};
 
 constexpr std::array<Family, 6> kFamilies = {{
-    {"llama", false, true, false, nullptr},
-    {"mistral", false, false, false, nullptr},
-    {"qwen2", true, false, false, nullptr},
-    {"qwen3", false, true, true, nullptr},
-    {"qwen3_moe", false, true, true, &kQwenExperts},
-    {"mixtral", false, false, false, &kMixtralExperts},
+    {"llama", "LlamaForCausalLM", false, true, false, nullptr},
+    {"mistral", "MistralForCausalLM", false, false, false, nullptr},
+    {"qwen2", "Qwen2ForCausalLM", true, false, false, nullptr},
+    {"qwen3", "Qwen3ForCausalLM", false, true, true, nullptr},
+    {"qwen3_moe", "Qwen3MoeForCausalLM", false, true, true, &kQwenExperts},
+    {"mixtral", "MixtralForCausalLM", false, false, false, &kMixtralExperts},
 }};
 
 // Reads keys of config.json with errors that name file and key.
@@ -235,6 +236,7 @@ ModelConfig ReadModelConfig(const Json& json, const std::string& where) {
   const Family& family = FamilyOf(reader);
   ModelConfig config;
   config.model_type = family.model_type;
+  config.architecture = family.architecture;
   config.hidden_size = reader.NeedSize("hidden_size");
   config.intermediate_size = reader.NeedSize("intermediate_size");
   config.num_hidden_layers = reader.NeedSize("num_hidden_layers");

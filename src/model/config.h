@@ -12,7 +12,8 @@
 namespace lorikeet {
 
 struct ModelConfig {
-  std::string model_type;  // llama, mistral, qwen2, qwen3, qwen3_moe, mixtral
+  std::string model_type;    // llama, mistral, qwen2, qwen3, qwen3_moe, mixtral
+  std::string architecture;  // LlamaForCausalLM, ...
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
   int64_t num_hidden_layers = 0;

@@ -156,16 +156,16 @@ TEST_P(GoldenTest, EveryLoraFactorsGradient) {
   EXPECT_EQ(params.size(), given);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Families, GoldenTest,
-    ::testing::Combine(::testing::Values("llama", "llama3", "llama_bias", "qwen2", "qwen3",
-                                         "qwen3_moe", "qwen3_moe_plain", "mixtral"),
-                       ::testing::Values(DType::kF32, DType::kBF16),
-                       ::testing::Values(Recompute::kNone, Recompute::kBlock)),
-    [](const auto& param) {
-      return std::get<0>(param.param) + "_" + DTypeName(std::get<1>(param.param)) +
-             (std::get<2>(param.param) == Recompute::kBlock ? "_recompute" : "");
-    });
+INSTANTIATE_TEST_SUITE_P(Families, GoldenTest,
+                         ::testing::Combine(::testing::ValuesIn(GoldenFamilies()),
+                                            ::testing::Values(DType::kF32, DType::kBF16),
+                                            ::testing::Values(Recompute::kNone, Recompute::kBlock)),
+                         [](const auto& param) {
+                           return std::get<0>(param.param) + "_" +
+                                  DTypeName(std::get<1>(param.param)) +
+                                  (std::get<2>(param.param) == Recompute::kBlock ? "_recompute"
+                                                                                 : "");
+                         });
 
 }  // namespace
 }  // namespace lorikeet

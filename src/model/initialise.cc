@@ -64,15 +64,6 @@ void MakeValues(const InitialTensor& tensor, uint64_t seed, const ByteSink& sink
   }
 }
 
-const char* ArchitectureOf(const std::string& model_type) {
-  if (model_type == "mistral") return "MistralForCausalLM";
-  if (model_type == "qwen2") return "Qwen2ForCausalLM";
-  if (model_type == "qwen3") return "Qwen3ForCausalLM";
-  if (model_type == "qwen3_moe") return "Qwen3MoeForCausalLM";
-  if (model_type == "mixtral") return "MixtralForCausalLM";
-  return "LlamaForCausalLM";
-}
-
 double StdOf(const Json& config, const std::string& where) {
   const auto range = config.find("initializer_range");
   if (range == config.end() || range->is_null()) return 0.02;
@@ -117,7 +108,7 @@ void WriteInitialModel(const Json& config, const std::string& where, uint64_t se
       [&](size_t index, const ByteSink& sink) { MakeValues(initial[index], seed, sink); });
   Json written = config;
   if (!written.contains("architectures")) {
-    written["architectures"] = {ArchitectureOf(parsed.model_type)};
+    written["architectures"] = {parsed.architecture};
   }
   written.erase("dtype");
   written["torch_dtype"] = "float32";

@@ -1,6 +1,8 @@
 // What the tests of this room share: tiny models and random batches.
 #pragma once
+#include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +17,16 @@ namespace lorikeet {
 
 inline std::string GoldenDir(const std::string& family) {
   return std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/model/" + family;
+}
+
+// Folders of tests/golden/model, sorted: a family is tested as soon as its golden is there.
+inline std::vector<std::string> GoldenFamilies() {
+  std::vector<std::string> families;
+  for (const auto& entry : std::filesystem::directory_iterator(GoldenDir(""))) {
+    if (entry.is_directory()) families.push_back(entry.path().filename().string());
+  }
+  std::sort(families.begin(), families.end());
+  return families;
 }
 
 inline std::vector<DType> ComputeDtypes() {

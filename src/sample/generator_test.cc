@@ -205,8 +205,7 @@ INSTANTIATE_TEST_SUITE_P(Families, BitsTest,
 
 std::vector<BitsCase> EveryCase() {
   std::vector<BitsCase> cases;
-  for (const char* family :
-       {"llama", "llama3", "llama_bias", "qwen2", "qwen3", "qwen3_moe", "mixtral"}) {
+  for (const std::string& family : GoldenFamilies()) {
     for (const DType dtype : {DType::kF32, DType::kBF16}) {
       for (const bool with_adapter : {false, true}) {
         cases.push_back({family, dtype, with_adapter, true});

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "model/model_testing.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/parallel.h"
@@ -80,9 +81,7 @@ TEST_P(GoldenStepsVariants, Losses) {
   EXPECT_EQ(followed_, GetParam() == "llama" ? 2 : 1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, GoldenSteps,
-                         ::testing::Values("llama", "llama3", "llama_bias", "qwen2", "qwen3",
-                                           "qwen3_moe", "qwen3_moe_plain", "mixtral"));
+INSTANTIATE_TEST_SUITE_P(Families, GoldenSteps, ::testing::ValuesIn(GoldenFamilies()));
 
 // The families that have them, see tools/README.md.
 INSTANTIATE_TEST_SUITE_P(Families, GoldenStepsVariants, ::testing::Values("llama", "qwen3"));
