@@ -60,8 +60,7 @@ class Conversation {
       : options_(options),
         answerer_(answerer),
         system_(options.answer.system),
-        generator_(answerer.model(), answerer.adapter(),
-                   {.slots = 1, .capacity = Capacity(options, answerer)}) {
+        generator_(answerer.model(), {.slots = 1, .capacity = Capacity(options, answerer)}) {
     Reset();
     answerer_.Render(messages_.empty() ? std::vector{MakeMessage("user", "")} : messages_);
   }
@@ -127,7 +126,9 @@ class Conversation {
            length, generator_.limits().capacity);
     }
     // Other turns, other random numbers: the position of a turn's first token tells them apart.
-    GenerateRequest request{.prompt = std::move(prompt), .params = answerer_.sampling()};
+    GenerateRequest request{.prompt = std::move(prompt),
+                            .params = answerer_.sampling(),
+                            .adapter = answerer_.adapter()};
     request.params.max_tokens = std::min(request.params.max_tokens, left);
     AnswerText stream(answerer_.text().tokenizer, answerer_.stop_strings());
     std::string answer;

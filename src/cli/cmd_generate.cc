@@ -97,7 +97,7 @@ class GenerateRun {
         tasks_(tasks),
         streaming_(tasks.size() == 1 && options.num_samples == 1 && !options.json && !options.out &&
                    !options.source.data),
-        generator_(answerer.model(), answerer.adapter(), Limits(options, answerer, tasks)) {
+        generator_(answerer.model(), Limits(options, answerer, tasks)) {
     for (size_t i = 0; i < tasks.size() * static_cast<size_t>(options.num_samples); ++i) {
       answers_.push_back(
           std::make_unique<Answer>(answerer.text().tokenizer, answerer.stop_strings()));
@@ -135,7 +135,10 @@ class GenerateRun {
   }
 
   void Submit(size_t i) {
-    GenerateRequest request{.prompt = TaskOf(i).prompt, .params = answerer_.sampling(), .key = i};
+    GenerateRequest request{.prompt = TaskOf(i).prompt,
+                            .params = answerer_.sampling(),
+                            .adapter = answerer_.adapter(),
+                            .key = i};
     request.params.max_tokens = TaskOf(i).max_tokens;
     Answer* answer = answers_[i].get();
     request.on_token = [this, answer](const SampledToken& token) {

@@ -79,7 +79,8 @@ void NoteDtype(const ModelSource& source, DType dtype) {
 // A head that is the embedding must become a tensor of its own before an adapter of it is added:
 // the embedding stays as it is.
 bool UntiesHead(const Model& model, const LoraAdapter& adapter) {
-  return model.config().tie_word_embeddings && adapter.weights().Find(model.weights().lm_head) != nullptr;
+  return model.config().tie_word_embeddings &&
+         adapter.weights().Find(model.weights().lm_head) != nullptr;
 }
 
 // The adapter's own text files where it has them: it may have been trained with another template.

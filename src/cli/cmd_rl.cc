@@ -140,15 +140,17 @@ int RunRl(int argc, char** argv) {
   if (!options.common.quiet) std::fputs(BeginningText(job, options).c_str(), stderr);
   // What a run left that ended before its first checkpoint is nothing to go on from.
   const bool may_begin_anew = options.overwrite_output_dir || options.resume;
-  BeginOutputDir(options.output_dir, may_begin_anew && job.config.resume_from.empty(),
+  BeginOutputDir(options.output_dir, may_begin_anew && job.config.loop.resume_from.empty(),
                  job.text_files.back());  // config.yaml
   Progress progress({.mode = options.common.quiet ? Progress::Mode::kQuiet : Progress::Mode::kAuto,
                      .logging_steps = options.logging_steps,
                      .figure = "reward",
                      .first_step = job.steps_done});
-  job.hooks.progress = &progress;
-  job.hooks.save_text_files = [&](const std::string& dir) { WriteTextFiles(job.text_files, dir); };
-  job.hooks.stop_requested = StopRequested;
+  job.hooks.loop.progress = &progress;
+  job.hooks.loop.save_text_files = [&](const std::string& dir) {
+    WriteTextFiles(job.text_files, dir);
+  };
+  job.hooks.loop.stop_requested = StopRequested;
   const RlResult result = TrainRl(*job.run, *job.generator,
                                   PromptWriter{job.loaded.Text(), *job.chat_template, options.stop},
                                   job.config, job.hooks);

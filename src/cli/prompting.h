@@ -52,7 +52,12 @@ class Answerer {
   explicit Answerer(const AnswerOptions& options);
 
   Model& model() const { return *loaded_.model; }
-  const LoraWeights* adapter() const { return adapter_ ? &adapter_->weights() : nullptr; }
+  // Null without --adapter.
+  std::shared_ptr<const LoraWeights> adapter() const {
+    return adapter_ ? adapter_->SharedWeights() : nullptr;
+  }
+  // Over the adapter's modules; 0 without one.
+  int64_t max_rank() const { return adapter_ ? adapter_->weights().MaxRank() : 0; }
   const TokenizerBundle& text() const { return *bundle_; }
   bool HasTemplate() const { return template_.has_value(); }
   const std::string& name() const { return name_; }  // of the model, for messages

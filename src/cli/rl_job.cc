@@ -99,19 +99,19 @@ RlConfig ConfigOf(const RlOptions& options) {
   const Objective& objective = config.update.objective;
   config.groups_per_step = options.prompts_per_step;
   config.group_size = options.group_size;
-  config.max_steps = options.max_steps;
+  config.loop.max_steps = options.max_steps;
   config.max_tokens = options.max_tokens;
   config.overlong_buffer = OverlongBuffer(options, objective);
   config.max_rounds = options.max_rounds ? *options.max_rounds : objective.UsualRounds();
   config.base_kl_steps =
       options.base_kl_steps.value_or(options.method == "lora" ? kBaseKlSteps : 0);
   config.seed = static_cast<uint64_t>(options.seed);
-  config.eval_steps = options.eval_steps.value_or(0);
+  config.loop.eval_steps = options.eval_steps.value_or(0);
   config.eval_samples = options.eval_samples;
-  config.output_dir = options.output_dir;
-  config.save_steps = options.save_steps;
-  config.save_total_limit = options.save_total_limit;
-  config.tensorboard = options.report_to == "tensorboard";
+  config.loop.output_dir = options.output_dir;
+  config.loop.save_steps = options.save_steps;
+  config.loop.save_total_limit = options.save_total_limit;
+  config.loop.tensorboard = options.report_to == "tensorboard";
   config.settings = {{"method", options.method},
                      {"lora_r", options.lora_r},
                      {"lora_expert_rank", options.experts.Rank()},
@@ -141,7 +141,7 @@ void ChooseCheckpoint(const RlOptions& options, RlJob* job) {
   if (!options.resume) return;
   const std::vector<CheckpointRef> checkpoints = ListCheckpoints(options.output_dir);
   if (checkpoints.empty()) return;
-  job->config.resume_from = checkpoints.back().dir;
+  job->config.loop.resume_from = checkpoints.back().dir;
   job->steps_done = checkpoints.back().step;
 }
 
@@ -189,11 +189,11 @@ std::optional<int> RecordedLongestPrompt(const std::string& checkpoint) {
 // Chooses max_prompt_tokens, and returns the longest sequence with a completion.
 int64_t LongestSequence(RlOptions& options, const PromptWriter& writer, RlJob* job) {
   if (!options.max_prompt_tokens) {
-    options.max_prompt_tokens = RecordedLongestPrompt(job->config.resume_from);
+    options.max_prompt_tokens = RecordedLongestPrompt(job->config.loop.resume_from);
   }
   if (!options.max_prompt_tokens) {
     const RlConfig& config = job->config;
-    const int64_t asked = config.max_steps * config.groups_per_step * config.max_rounds;
+    const int64_t asked = config.loop.max_steps * config.groups_per_step * config.max_rounds;
     options.max_prompt_tokens = static_cast<int>(LongestPrompt(writer, job->hooks.problem, asked));
   }
   job->config.max_prompt_tokens = *options.max_prompt_tokens;
@@ -209,7 +209,6 @@ bool NeedsReference(const RlOptions& options, const RlConfig& config) {
 
 void CheckBits(RlJob* job) {
   const EngineProbe::Check check = CheckRowBits(job->loaded.model->compute());
-  job->config.update.exact = check.ok;
   if (check.ok) return;
   job->notes.push_back(fmt::format(
       "on this machine rows of a product depend on the batch size ({}), so the sampler's "
@@ -241,7 +240,7 @@ void MakeRun(const RlOptions& options, int64_t longest, RlJob* job) {
   shape.recompute = recompute.recompute;
   job->recompute_reason = recompute.reason;
   std::vector<MemoryPart> parts = PlanTrainingMemory(model.config(), shape, stored);
-  parts.push_back({"sampling", Generator::Bytes(model, nullptr, limits)});
+  parts.push_back({"sampling", Generator::Bytes(model, limits)});
   const bool needs_reference = NeedsReference(options, job->config);
   if (needs_reference) parts.push_back({"the base, for its KL", model.OwnedBytes()});
   job->planned_bytes = static_cast<int64_t>(TotalBytes(parts));
@@ -270,7 +269,7 @@ void MakeRun(const RlOptions& options, int64_t longest, RlJob* job) {
     job->reference = LoadModel(options.model, ParseComputeDtype(options.dtype));
     job->run->SetReference(job->reference->model.get());
   }
-  job->generator = std::make_unique<Generator>(model, job->run->weights(), limits);
+  job->generator = std::make_unique<Generator>(model, limits);
 }
 
 void CollectFiles(const RlOptions& options, RlJob* job) {

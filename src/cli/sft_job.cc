@@ -123,7 +123,7 @@ SftConfig ConfigOf(const SftOptions& options) {
   config.batch_size = options.batch_size;
   config.shuffle = options.shuffle;
   config.num_train_epochs = options.num_train_epochs;
-  config.max_steps = options.max_steps.value_or(0);
+  config.loop.max_steps = options.max_steps.value_or(0);
   config.seed = static_cast<uint64_t>(options.seed);
   config.schedule = ParseScheduleKind(options.lr_scheduler_type);
   config.warmup_steps = options.warmup_steps;
@@ -135,14 +135,14 @@ SftConfig ConfigOf(const SftOptions& options) {
   config.optim.max_grad_norm = options.max_grad_norm;
   config.optim.a = options.factors.A();
   config.optim.b = options.factors.B();
-  config.eval_steps = options.eval_steps.value_or(0);
+  config.loop.eval_steps = options.eval_steps.value_or(0);
   config.early_stopping_patience = options.early_stopping_patience;
   config.load_best_model_at_end = options.load_best_model_at_end;
-  config.output_dir = options.output_dir;
-  config.save_steps = options.save_steps;
-  config.save_total_limit = options.save_total_limit;
+  config.loop.output_dir = options.output_dir;
+  config.loop.save_steps = options.save_steps;
+  config.loop.save_total_limit = options.save_total_limit;
   config.logging_steps = options.logging_steps;
-  config.tensorboard = options.report_to == "tensorboard";
+  config.loop.tensorboard = options.report_to == "tensorboard";
   return config;
 }
 
@@ -390,7 +390,7 @@ SftJob PrepareSft(SftOptions& options, const ReshapeData& reshape) {
   Model& model = *job.loaded.model;
   LoadData(options, reshape, &job);
   job.config = ConfigOf(options);
-  job.config.resume_from = checkpoint;
+  job.config.loop.resume_from = checkpoint;
   if (!checkpoint.empty()) TakeUpRecorded(checkpoint, options, &job.plan);
 
   std::optional<LoraAdapter> adapter;

@@ -109,9 +109,9 @@ SftResult Train(const SftJob& job, const SftOptions& options) {
                      .logging_steps = options.logging_steps,
                      .first_step = job.plan.steps_done});
   SftHooks hooks;
-  hooks.progress = &progress;
-  hooks.save_text_files = [&](const std::string& dir) { WriteTextFiles(job.text_files, dir); };
-  hooks.stop_requested = StopRequested;
+  hooks.loop.progress = &progress;
+  hooks.loop.save_text_files = [&](const std::string& dir) { WriteTextFiles(job.text_files, dir); };
+  hooks.loop.stop_requested = StopRequested;
   return TrainSft(*job.run, job.train.examples, job.heldout.examples, job.config, hooks);
 }
 
@@ -120,13 +120,13 @@ SftResult Train(const SftJob& job, const SftOptions& options) {
 void RunSftJob(const SftJob& job, const SftOptions& options, const std::string& command) {
   if (!options.common.quiet) std::fputs((PlanText(job.plan) + "\n").c_str(), stderr);
   // A resumed run that is refused must not have changed config.yaml, which goes on with it.
-  if (const std::string& from = job.config.resume_from; !from.empty()) {
+  if (const std::string& from = job.config.loop.resume_from; !from.empty()) {
     RequireSameSettings(ReadRunState(from).at("settings"),
                         SettingsOf(*job.run, job.train.examples, job.config, job.plan.steps), from);
   }
   // What a run left that ended before its first checkpoint is nothing to go on from.
   const bool may_begin_anew = options.overwrite_output_dir || options.resume;
-  BeginOutputDir(options.output_dir, may_begin_anew && job.config.resume_from.empty(),
+  BeginOutputDir(options.output_dir, may_begin_anew && job.config.loop.resume_from.empty(),
                  job.text_files.back());  // config.yaml
   const SftResult result = Train(job, options);
   const std::string json = SummaryJson(job, options, result).dump(2) + "\n";

@@ -39,7 +39,9 @@ Arena::Arena(size_t bytes) : size_(RoundUp(std::max<size_t>(bytes, kAlign))) {
   base_ = MapAnonymous(size_);
 }
 
-Arena::~Arena() { munmap(base_, size_); }
+Arena::~Arena() {
+  if (base_ != nullptr) munmap(base_, size_);
+}
 
 Tensor Arena::Take(const char* name, DType dtype, std::initializer_list<int64_t> shape) {
   Tensor tensor = Shaped(base_ + used_, dtype, shape);
@@ -56,6 +58,15 @@ Tensor Arena::Take(const char* name, DType dtype, std::initializer_list<int64_t>
     blocks_at_high_ = blocks_;
   }
   return tensor;
+}
+
+void Arena::Reserve(size_t bytes) {
+  if (RoundUp(bytes) <= size_) return;
+  CHECK(used_ == 0);
+  munmap(base_, size_);
+  base_ = nullptr;
+  size_ = RoundUp(bytes);
+  base_ = MapAnonymous(size_);
 }
 
 void Arena::Rewind(size_t mark) {

@@ -21,6 +21,9 @@ class Arena {
   // Uninitialised memory, aligned to 64 bytes. CHECKs that it fits: sizes are computed
   // before the first step (plan/memory_plan.h), so an overflow is a bug.
   Tensor Take(const char* name, DType dtype, std::initializer_list<int64_t> shape);
+  // Grows to at least `bytes`, while nothing is taken: for borrowers that need more than the first
+  // one did.
+  void Reserve(size_t bytes);
   size_t Mark() const { return used_; }
   void Rewind(size_t mark);
   size_t HighMark() const { return high_; }

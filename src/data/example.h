@@ -9,7 +9,7 @@ struct Example {
   std::vector<int32_t> tokens;         // (T) inputs
   std::vector<int32_t> target_tokens;  // (T) target of row t: the token that follows it
   std::vector<float> weights;          // (T) weight of row t's loss; 0 masks it
-  std::vector<float> advantages;       // (T) policy losses only, else empty
+  std::vector<double> advantages;      // (T) policy losses only, else empty
   std::vector<float> logprobs;         // (T) of the sampling policy; policy losses only, else empty
   // (T) of the policy that a KL penalty holds on to; only with such a penalty, else empty
   std::vector<float> reference_logprobs;

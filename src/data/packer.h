@@ -15,7 +15,7 @@ struct PackedBatch {
   Batch batch;
   std::vector<int32_t> targets;           // (T)
   std::vector<float> weights;             // (T)
-  std::vector<float> advantages;          // (T) or empty
+  std::vector<double> advantages;         // (T) or empty
   std::vector<float> old_logprobs;        // (T) or empty
   std::vector<float> reference_logprobs;  // (T) or empty
   // (S) index into the examples given; -1 in the prefix of several, whose own rows follow it.

@@ -42,7 +42,7 @@ void ForwardBlock(const AttentionShape& shape, const Tensor& q, const QueryBlock
   const HeadView head(shape, q, block);
   const int64_t rows = block.tokens() * shape.group, keys = block.Keys();
   const RowBlock row_block{rows, shape.group, block.FirstVisible(), shape.scale};
-  const ForwardScratch scratch(q.dtype, rows, keys, shape.head_dim, block.prefix != nullptr);
+  const ForwardScratch scratch(q.dtype, rows, keys, shape.head_dim, block.Scattered());
   const Tensor queries = head.Queries(q, block.begin, block.end);
   for (int64_t first = 0; first < keys; first += kKeyPiece) {
     const int64_t count = std::min(kKeyPiece, keys - first);

@@ -5,7 +5,7 @@
 // block multiplies the keys up to its own end, so the product shapes that a row meets depend on the
 // row's position alone. Hence the bit rule: a query's output does not depend on what else is in the
 // batch, nor on whether its keys come from the batch or from a cache, nor on whether they lie in
-// one piece or begin in a prefix.
+// one piece, in pages or begin in a prefix.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -24,14 +24,19 @@ struct AttentionSequence {
   int64_t q_begin = 0;  // first row in q, out, lse
   int64_t q_len = 0;
   int64_t kv_len = 0;  // with those of the prefix
-  const void* k =
-      nullptr;  // (kv_len, Dh) C of kv head 0; head j lies head_stride * j elements further
+  // (kv_len, Dh) C of kv head 0; head j lies head_stride * j elements further.
+  const void* k = nullptr;
   const void* v = nullptr;
   int64_t head_stride = 0;
   // Index in the call's sequences of the one whose keys come before this one's: a prompt with
   // several answers is computed once. k and v are then this one's own, without the prefix. A prefix
   // has none itself and all its queries in the batch. -1: none.
   int64_t prefix = -1;
+  // Page table of a sequence whose keys and values lie in pages of (kAttentionBlock, Dh) per head:
+  // position p is row p % kAttentionBlock of page pages[p / kAttentionBlock]. k and v are then
+  // those of page 0, and page i lies page_stride * i elements further. Empty: one piece, as above.
+  std::span<const int32_t> pages = {};
+  int64_t page_stride = 0;
 };
 
 // The sequences of a packed batch whose keys and values are k and v (K, T + padding, Dh).

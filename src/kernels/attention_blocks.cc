@@ -54,7 +54,28 @@ Tensor HeadView::Of(Which which, int64_t first, int64_t count) const {
                 shape.head_dim);
 }
 
+Tensor HeadView::DensePages(Which which, int64_t first, int64_t count,
+                            const Tensor& gathered) const {
+  const auto pages = sequence.pages.subspan(static_cast<size_t>(first / kAttentionBlock),
+                                            static_cast<size_t>(count / kAttentionBlock));
+  const bool adjacent = sequence.page_stride == kAttentionBlock * shape.head_dim;
+  for (size_t begin = 0, end = 0; begin < pages.size(); begin = end) {
+    for (end = begin + 1; end < pages.size(); ++end) {
+      if (!adjacent || pages[end] != pages[end - 1] + 1) break;
+    }
+    const auto row = static_cast<int64_t>(begin) * kAttentionBlock;
+    const auto rows = static_cast<int64_t>(end - begin) * kAttentionBlock;
+    const Tensor run = RowsAt(sequence.*which, q.dtype,
+                              kv_head * sequence.head_stride + pages[begin] * sequence.page_stride,
+                              rows, shape.head_dim);
+    if (rows == count) return run;
+    std::memcpy(gathered.Rows(row, row + rows).data, run.data, static_cast<size_t>(run.bytes()));
+  }
+  return gathered.Rows(0, count);
+}
+
 Tensor HeadView::Dense(Which which, int64_t first, int64_t count, const Tensor& gathered) const {
+  if (!sequence.pages.empty()) return DensePages(which, first, count, gathered);
   const int64_t before = PrefixLength() - first;
   if (before <= 0 || before >= count) return Of(which, first, count);
   const Tensor to = gathered.Rows(0, count);

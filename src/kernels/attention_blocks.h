@@ -24,6 +24,8 @@ struct QueryBlock {
   int64_t tokens() const { return end - begin; }
   int64_t FirstVisible() const { return sequence->kv_len - sequence->q_len + begin + 1; }
   int64_t Keys() const { return RoundUpToBlock(FirstVisible()); }
+  // Its keys may lie in several pieces of memory.
+  bool Scattered() const { return prefix != nullptr || !sequence->pages.empty(); }
 };
 
 // At most this many scores at once: long contexts take fewer query rows, whose bits do not change.
@@ -83,8 +85,9 @@ struct HeadView {
   Tensor Values(int64_t first, int64_t count) const {
     return Of(&AttentionSequence::v, first, count);
   }
-  // The same for any positions: what begins in the prefix and ends behind it is copied to
-  // `gathered`, for products take dense operands.
+  // The same for any positions, of whole pages where there are pages: what begins in the prefix and
+  // ends behind it, or lies in pages that do not follow one another, is copied to `gathered`,
+  // for products take dense operands.
   Tensor DenseKeys(int64_t first, int64_t count, const Tensor& gathered) const {
     return Dense(&AttentionSequence::k, first, count, gathered);
   }
@@ -105,6 +108,7 @@ struct HeadView {
   using Which = const void* AttentionSequence::*;
   Tensor Of(Which which, int64_t first, int64_t count) const;
   Tensor Dense(Which which, int64_t first, int64_t count, const Tensor& gathered) const;
+  Tensor DensePages(Which which, int64_t first, int64_t count, const Tensor& gathered) const;
 };
 
 // Of a thread, for one query block of the forward.

@@ -12,10 +12,11 @@ AttentionShape ShapeOf(const AttentionSpec& s) {
   return {s.kv_heads, s.group(), s.head_dim, s.score_scale};
 }
 
-// Where each sequence's keys and values lie: in the batch, or in its slot of the cache.
+// Where each sequence's keys and values lie: in the batch, or in its pages of the cache.
 std::vector<AttentionSequence> Sequences(const Pass& pass, const AttentionSpec& spec,
                                          const Tensor& k, const Tensor& v) {
-  const int64_t K = spec.kv_heads, Dh = spec.head_dim;
+  const int64_t Dh = spec.head_dim;
+  const bool cached = pass.cache != nullptr;
   std::vector<AttentionSequence> sequences;
   std::vector<int64_t>
       index;  // into `sequences`, by sequence of the batch; empty ones are left out
@@ -23,17 +24,20 @@ std::vector<AttentionSequence> Sequences(const Pass& pass, const AttentionSpec& 
     const int64_t begin = pass.batch.cu_seqlens[s], end = pass.batch.cu_seqlens[s + 1];
     index.push_back(static_cast<int64_t>(sequences.size()));
     if (begin == end) continue;
-    const int64_t rows = pass.cache == nullptr ? k.shape[1] : pass.cache->capacity();
-    const int64_t first = pass.cache == nullptr ? begin : pass.slots[s] * K * rows;
+    const int64_t rows = cached ? pass.cache->pages() * kPagePositions : k.shape[1];
+    const int64_t first = cached ? 0 : begin;
     const auto at = [&](const Tensor& t) {
       return static_cast<const std::byte*>(t.data) + DTypeBytes(t.dtype, first * Dh);
     };
     const int64_t prefix = pass.batch.PrefixOf(s);
-    CHECK(prefix < s && (prefix < 0 || pass.cache == nullptr));
-    const bool alone = pass.cache == nullptr && prefix < 0;
+    CHECK(prefix < s && (prefix < 0 || !cached));
+    const bool alone = !cached && prefix < 0;
     const int64_t kv_len = alone ? end - begin : pass.batch.positions[end - 1] + 1;
     sequences.push_back({begin, end - begin, kv_len, at(k), at(v), rows * Dh,
                          prefix < 0 ? -1 : index[static_cast<size_t>(prefix)]});
+    if (!cached) continue;
+    sequences.back().pages = pass.states[s]->pages;
+    sequences.back().page_stride = kPagePositions * Dh;
   }
   return sequences;
 }
@@ -43,7 +47,7 @@ HeadRows KvDestination(const Pass& pass, const AttentionSpec& spec, const Tensor
                        const Tensor& cached) {
   const int64_t K = spec.kv_heads, Dh = spec.head_dim;
   if (pass.cache != nullptr) {
-    const Tensor space(cached.data, cached.dtype, {K, pass.cache->capacity(), 1, Dh});
+    const Tensor space(cached.data, cached.dtype, {K, pass.cache->pages() * kPagePositions, 1, Dh});
     return HeadRows(space, pass.cache_rows);
   }
   return HeadRows(Tensor(kept.data, kept.dtype, {K, kept.shape[1], 1, Dh}), pass.T());

@@ -194,25 +194,27 @@ TEST_P(BitsTest, CachedEqualsWhole) {
   const std::vector<int64_t> lengths = {80, 67, 3};
   const RandomBatch whole(lengths, V);
   const ArenaScope scope(arena_);
-  const auto logits_of = [&](const Batch& batch, KvCache* cache, const std::vector<int>& slots) {
+  const auto logits_of = [&](const Batch& batch, KvCache* cache,
+                             const std::vector<const SequenceState*>& states) {
     ForwardOptions options;
     options.adapter = &adapter_->weights();
     options.cache = cache;
-    options.slots = slots;
+    options.states = states;
     const Tensor hidden = Forward(*model_, batch, options, arena_);
     const Tensor logits = arena_.Take("logits", DType::kF32, {batch.num_tokens(), V});
     HeadLogits(*model_, AllRows(&adapter_->weights(), batch.num_tokens()), hidden, logits, arena_);
     return logits;
   };
   const Tensor expected = logits_of(whole.batch, nullptr, {});
-  KvCache cache(model_->config(), model_->compute(), 4, 100);
-  const std::vector<int> slot_of = {2, 0, 3};
+  KvCache cache(model_->config(), model_->compute(), 8);
+  for (int page = 0; page < 8; ++page) cache.Allocate(page - 1);
+  const std::vector<SequenceState> states_of = {{{6, 2}}, {{0, 1}}, {{4}}};
   std::vector<int64_t> done(lengths.size(), 0);
   for (int step = 0; step < 100; ++step) {
     const ArenaScope step_scope(arena_);
     Batch batch;
     batch.cu_seqlens = {0};
-    std::vector<int> slots;
+    std::vector<const SequenceState*> states;
     std::vector<int64_t> rows;
     for (size_t s = 0; s < lengths.size(); ++s) {
       const int64_t count = std::min<int64_t>(step == 0 ? 60 : 1, lengths[s] - done[s]);
@@ -222,11 +224,11 @@ TEST_P(BitsTest, CachedEqualsWhole) {
         batch.tokens.push_back(whole.batch.tokens[rows.back()]);
         batch.positions.push_back(static_cast<int32_t>(done[s]++));
       }
-      slots.push_back(slot_of[s]);
+      states.push_back(&states_of[s]);
       batch.cu_seqlens.push_back(static_cast<int32_t>(batch.tokens.size()));
     }
-    if (slots.empty()) break;
-    const Tensor logits = logits_of(batch, &cache, slots);
+    if (states.empty()) break;
+    const Tensor logits = logits_of(batch, &cache, states);
     for (size_t i = 0; i < rows.size(); ++i) {
       ASSERT_EQ(std::memcmp(logits.as<float>() + static_cast<int64_t>(i) * V,
                             expected.as<float>() + rows[i] * V, static_cast<size_t>(V) * 4),

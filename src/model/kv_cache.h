@@ -1,29 +1,66 @@
-// Keys and values of sequences that grow by decoding, in slots of equal capacity.
+// A `KvCache` holds the keys and values of attention blocks in pages of 64 positions, with
+// reference counts. The pages of a sequence are named by its `SequenceState`; sequences with a
+// common prefix name the same pages.
+//
+// Bit rule: a row of keys and values that was written is never changed while its page is in use, so
+// what a sequence reads does not depend on who else shares its pages.
 #pragma once
 #include <cstdint>
 #include <vector>
 
 #include "core/arena.h"
+#include "kernels/attention.h"
 #include "model/config.h"
 
 namespace lorikeet {
 
+inline constexpr int64_t kPagePositions = kAttentionBlock;
+
+// Decoding state of one sequence, for every kind of block that keeps some. Attention blocks keep
+// keys and values in pages; the same page numbers hold in every layer.
+struct SequenceState {
+  // Page of positions [i * kPagePositions, (i + 1) * kPagePositions) in a KvCache.
+  std::vector<int32_t> pages;
+};
+
 class KvCache {
  public:
-  // capacity: tokens per slot, rounded up to whole attention blocks. Throws Error when memory
-  // cannot be reserved.
-  KvCache(const ModelConfig& config, DType dtype, int64_t slots, int64_t capacity);
+  // All pages are free. Memory is reserved here and touched as pages are written. Throws Error when
+  // it cannot be reserved.
+  KvCache(const ModelConfig& config, DType dtype, int64_t pages);
 
-  static size_t Bytes(const ModelConfig& config, DType dtype, int64_t slots, int64_t capacity);
-  int64_t capacity() const { return capacity_; }
-  int64_t slots() const { return slots_; }
-  // Of a layer: (slots, K, capacity, Dh) C.
+  static size_t Bytes(const ModelConfig& config, DType dtype, int64_t pages);
+  // Number of pages that hold `positions`.
+  static int64_t PagesFor(int64_t positions) {
+    return (positions + kPagePositions - 1) / kPagePositions;
+  }
+
+  int64_t pages() const { return static_cast<int64_t>(references_.size()); }
+  int64_t free_pages() const { return free_; }
+  int32_t references(int32_t page) const { return references_[static_cast<size_t>(page)]; }
+
+  // A free page, with one reference. All of its rows are finite: they are zero or, where the caller
+  // copies others in, theirs. The page after `previous` if that one is free, since pages that
+  // follow one another are read fastest; -1: the sequence has no page yet. Needs a free page.
+  int32_t Allocate(int32_t previous);
+  // One more reference to a page in use.
+  void Share(int32_t page);
+  // One reference less; the page is free when none is left.
+  void Release(int32_t page);
+  // Copies the first `rows` rows of every head and layer between two pages in use.
+  void CopyRows(int32_t from, int32_t to, int64_t rows);
+  // Zeroes the rows from `first_row` on.
+  void ZeroRows(int32_t page, int64_t first_row);
+
+  // Keys and values of a layer: (K, P, kPagePositions, Dh) C.
   const Tensor& k(int64_t layer) const { return k_[static_cast<size_t>(layer)].tensor(); }
   const Tensor& v(int64_t layer) const { return v_[static_cast<size_t>(layer)].tensor(); }
 
  private:
-  int64_t slots_, capacity_;
   std::vector<Buffer> k_, v_;
+  std::vector<int32_t> references_;  // number of references of each page, 0: free
+  std::vector<bool> used_before_;    // pages that may hold rows of an earlier owner
+  int64_t free_;
 };
 
 }  // namespace lorikeet

@@ -1,9 +1,16 @@
 #include "model/lora_weights.h"
 
+#include <algorithm>
 #include <cstring>
 #include <unordered_map>
 
 namespace lorikeet {
+
+int64_t LoraWeights::MaxRank() const {
+  int64_t rank = 0;
+  for (const LoraFactors& factors : slots_) rank = std::max(rank, factors.r);
+  return rank;
+}
 
 size_t LoraWeights::Bytes() const {
   std::unordered_map<const void*, size_t> tensors;  // by address

@@ -27,7 +27,8 @@ class LoraWeights {
   std::span<const LoraFactors> slots() const { return slots_; }  // by lora_slot; r = 0: none
   DType compute() const { return compute_; }
   uint64_t version() const { return version_; }
-  size_t Bytes() const;  // of all factors; a shared one counts once
+  size_t Bytes() const;     // of all factors; a shared one counts once
+  int64_t MaxRank() const;  // over all linears
 
   // A copy with a version of its own, which later changes of this one do not reach.
   std::shared_ptr<const LoraWeights> Copy() const;

@@ -1,8 +1,11 @@
 #include "model/loss_head.h"
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
+#include "core/check.h"
+#include "kernels/cast.h"
+#include "kernels/copy.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/rms_norm.h"
 
@@ -44,13 +47,14 @@ struct HeadPass {
   const LoraGradients* gradients;  // of lm_head; may be null
   const LossHeadInput& input;
   Arena& arena;
-  Tensor dhidden;
-};
+  std::vector<int64_t> rows;  // with a target, ascending
+  Chunk whole;                // buffers of the largest chunk
+  bool backward;
+  LossHeadOutput& output;
 
-void CopyRow(const Tensor& from, int64_t i, const Tensor& to, int64_t j) {
-  const auto bytes = static_cast<size_t>(from.cols()) * sizeof(float);
-  std::memcpy(to.as<float>() + j * to.cols(), from.as<float>() + i * from.cols(), bytes);
-}
+  size_t NumRows() const { return rows.size(); }
+  size_t ChunkRows() const { return static_cast<size_t>(whole.hidden.rows()); }
+};
 
 void NormAndProject(const HeadPass& pass, const Chunk& c) {
   const Model& model = pass.model;
@@ -59,19 +63,6 @@ void NormAndProject(const HeadPass& pass, const Chunk& c) {
   LinearForward(model.weights().lm_head, pass.lora, c.x, c.logits, false, c.lora_x_t, pass.arena);
   const double temperature = pass.input.temperature;
   if (temperature != 1) ScaleLogits(c.logits, static_cast<float>(1 / temperature));
-}
-
-void ChunkBackward(const HeadPass& pass, const Chunk& c, std::span<const int32_t> targets,
-                   std::span<const int64_t> rows) {
-  const Weights& w = pass.model.weights();
-  LogprobBackward(c.logits, targets, c.lse, c.g, c.dlogits);
-  LinearBackwardInput(w.lm_head, pass.lora, c.dlogits, c.dx, false, c.lora_dy_t, pass.arena);
-  LinearBackwardWeights(w.lm_head, pass.gradients, c.dlogits, c.x, c.lora_x_t, c.lora_dy_t);
-  std::memset(c.dhidden.data, 0, static_cast<size_t>(c.dhidden.bytes()));
-  RmsNormBackward(c.dx, c.xhat, w.norm.weight, c.rstd, c.dhidden, w.norm.dweight);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    CopyRow(c.dhidden, static_cast<int64_t>(i), pass.dhidden, rows[i]);
-  }
 }
 
 // The first rows of every piece of a chunk.
@@ -87,6 +78,80 @@ Chunk Shortened(const Chunk& c, int64_t rows) {
   return s;
 }
 
+// Rows [begin, end) of a pass's rows, in buffers of their number.
+struct ChunkOfRows {
+  Chunk c;
+  std::span<const int64_t> rows;
+  std::vector<int32_t> targets;
+};
+
+// fn(chunk) for every chunk, after its forward: logits and log-probabilities are there. `kept`: the
+// buffers still hold the only chunk, so that there is no forward.
+template <class Fn>
+void ForEachChunk(const HeadPass& pass, bool kept, const Fn& fn) {
+  for (size_t begin = 0; begin < pass.NumRows(); begin += pass.ChunkRows()) {
+    const size_t n = std::min(pass.NumRows() - begin, pass.ChunkRows());
+    ChunkOfRows chunk{
+        Shortened(pass.whole, static_cast<int64_t>(n)), std::span(pass.rows).subspan(begin, n), {}};
+    for (const int64_t row : chunk.rows) chunk.targets.push_back(pass.input.targets[row]);
+    if (!kept) {
+      CopyRows(pass.input.hidden, chunk.rows, chunk.c.hidden);
+      NormAndProject(pass, chunk.c);
+      TargetLogprobs(chunk.c.logits, chunk.targets, chunk.c.logprob, chunk.c.lse);
+    }
+    fn(chunk);
+  }
+}
+
+// g: d loss / d logprob of the chunk's rows.
+void ChunkBackward(const HeadPass& pass, const ChunkOfRows& chunk, std::vector<float> g) {
+  const Chunk& c = chunk.c;
+  const Weights& w = pass.model.weights();
+  // Of the logits before they were divided by the temperature.
+  for (float& each : g) each /= static_cast<float>(pass.input.temperature);
+  CopyFromHost(g, c.g);
+  LogprobBackward(c.logits, chunk.targets, c.lse, c.g, c.dlogits);
+  LinearBackwardInput(w.lm_head, pass.lora, c.dlogits, c.dx, false, c.lora_dy_t, pass.arena);
+  LinearBackwardWeights(w.lm_head, pass.gradients, c.dlogits, c.x, c.lora_x_t, c.lora_dy_t);
+  Zero(c.dhidden);
+  RmsNormBackward(c.dx, c.xhat, w.norm.weight, c.rstd, c.dhidden, w.norm.dweight);
+  PutRows(c.dhidden, chunk.rows, pass.output.dhidden);
+}
+
+// The log-probabilities of a chunk's rows, put into the output too.
+std::vector<float> ReadLogprobs(const HeadPass& pass, const ChunkOfRows& chunk) {
+  std::vector<float> logprobs(chunk.rows.size());
+  CopyToHost(chunk.c.logprob, logprobs);
+  for (size_t i = 0; i < logprobs.size(); ++i) pass.output.logprobs[chunk.rows[i]] = logprobs[i];
+  return logprobs;
+}
+
+void RunTokenLoss(const HeadPass& pass, const TokenLoss& loss) {
+  ForEachChunk(pass, /*kept=*/false, [&](const ChunkOfRows& chunk) {
+    std::vector<float> g = ReadLogprobs(pass, chunk);
+    for (size_t i = 0; i < g.size(); ++i) {
+      const TokenGrad grad = loss(chunk.rows[i], g[i]);
+      pass.output.loss_sum += grad.loss;
+      g[i] = grad.dlogprob;
+    }
+    if (pass.backward) ChunkBackward(pass, chunk, std::move(g));
+  });
+}
+
+void RunLossFunction(const HeadPass& pass, const LossFunction& loss) {
+  ForEachChunk(pass, /*kept=*/false, [&](const ChunkOfRows& chunk) { ReadLogprobs(pass, chunk); });
+  const BatchLoss batch = loss(pass.output.logprobs);
+  pass.output.loss_sum = batch.loss;
+  if (!pass.backward) return;
+  CHECK(batch.dlogprob.size() == pass.output.logprobs.size());
+  const bool single = pass.NumRows() <= pass.ChunkRows();
+  ForEachChunk(pass, /*kept=*/single, [&](const ChunkOfRows& chunk) {
+    std::vector<float> g;
+    for (const int64_t row : chunk.rows) g.push_back(batch.dlogprob[row]);
+    ChunkBackward(pass, chunk, std::move(g));
+  });
+}
+
 }  // namespace
 
 int64_t HeadChunkRows(const ModelConfig& config) {
@@ -96,7 +161,7 @@ int64_t HeadChunkRows(const ModelConfig& config) {
 }
 
 LossHeadOutput LossHead(const Model& model, const LoraWeights* adapter, const LossHeadInput& input,
-                        const TokenLoss& loss, bool backward, Arena& arena) {
+                        const Loss& loss, bool backward, Arena& arena) {
   const int64_t T = input.hidden.rows();
   LossHeadOutput output;
   output.logprobs.assign(static_cast<size_t>(T), 0.0F);
@@ -106,38 +171,22 @@ LossHeadOutput LossHead(const Model& model, const LoraWeights* adapter, const Lo
   }
   if (backward) {
     output.dhidden = arena.Take("gradient of the residual", DType::kF32, {T, input.hidden.cols()});
-    std::memset(output.dhidden.data, 0, static_cast<size_t>(output.dhidden.bytes()));
+    Zero(output.dhidden);
   }
   if (rows.empty()) return output;
   const ArenaScope scope(arena);
   const LoraFactors* lora = adapter == nullptr ? nullptr : adapter->Find(model.weights().lm_head);
   const LoraGradients* gradients =
       input.training == nullptr ? nullptr : input.training->Gradients(model.weights().lm_head);
-  const HeadPass pass{model, lora, gradients, input, arena, output.dhidden};
   const int64_t most =
       std::min<int64_t>(HeadChunkRows(model.config()), static_cast<int64_t>(rows.size()));
   const Chunk whole(model, lora, most, backward, arena);
-  std::vector<int32_t> targets;
-  for (size_t begin = 0; begin < rows.size(); begin += static_cast<size_t>(most)) {
-    const size_t n = std::min(rows.size() - begin, static_cast<size_t>(most));
-    const std::span<const int64_t> here(rows.data() + begin, n);
-    const Chunk chunk = Shortened(whole, static_cast<int64_t>(n));
-    targets.clear();
-    for (size_t i = 0; i < n; ++i) {
-      CopyRow(input.hidden, here[i], chunk.hidden, static_cast<int64_t>(i));
-      targets.push_back(input.targets[here[i]]);
-    }
-    NormAndProject(pass, chunk);
-    TargetLogprobs(chunk.logits, targets, chunk.logprob, chunk.lse);
-    for (size_t i = 0; i < n; ++i) {
-      const float logprob = chunk.logprob.as<float>()[i];
-      const TokenGrad grad = loss(here[i], logprob);
-      output.loss_sum += grad.loss;
-      output.logprobs[here[i]] = logprob;
-      // Of the logits before they were divided by the temperature.
-      if (backward) chunk.g.as<float>()[i] = grad.dlogprob / static_cast<float>(input.temperature);
-    }
-    if (backward) ChunkBackward(pass, chunk, targets, here);
+  const HeadPass pass{model,           lora,  gradients, input, arena,
+                      std::move(rows), whole, backward,  output};
+  if (const auto* token_loss = std::get_if<TokenLoss>(&loss)) {
+    RunTokenLoss(pass, *token_loss);
+  } else {
+    RunLossFunction(pass, std::get<LossFunction>(loss));
   }
   return output;
 }

@@ -1,10 +1,11 @@
 // Final norm, lm_head and loss in one, chunk by chunk of rows, so that (T, V) logits never exist.
-// Every training loss of this engine is a function of the target token's log-probability; it enters
-// here as a TokenLoss and nowhere else. Rows of weight 0 never reach the head.
+// Every training loss of this engine is a function of the targets' log-probabilities; it enters
+// here as a `Loss` and nowhere else. Rows of weight 0 never reach the head.
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <variant>
 #include <vector>
 
 #include "core/arena.h"
@@ -18,8 +19,20 @@ struct TokenGrad {
   double loss = 0;     // this row's loss, its weight included
   float dlogprob = 0;  // d loss / d logprob
 };
-// Called once for every row with a target, in order of rows.
+// Loss of each row by itself. Called once for every row with a target, in order of rows.
 using TokenLoss = std::function<TokenGrad(int64_t row, float logprob)>;
+
+struct BatchLoss {
+  double loss = 0;
+  std::vector<float> dlogprob;  // (T) d loss / d logprob; rows of weight 0 are ignored
+};
+// Loss that couples rows. Called once, with the log-probabilities (T) of all rows, 0 in rows of
+// weight 0.
+using LossFunction = std::function<BatchLoss(std::span<const float> logprobs)>;
+
+// A TokenLoss takes a single pass over the head, a LossFunction two (one where the rows fit into a
+// chunk): log-probabilities first, then gradients. The network below runs once for either.
+using Loss = std::variant<TokenLoss, LossFunction>;
 
 struct LossHeadInput {
   Tensor hidden;                           // (T, D) f32, the last residual
@@ -39,7 +52,7 @@ struct LossHeadOutput {
 // temperature. backward: also adds to the gradients of lm_head and the final norm, where they are
 // trained. adapter may be null.
 LossHeadOutput LossHead(const Model& model, const LoraWeights* adapter, const LossHeadInput& input,
-                        const TokenLoss& loss, bool backward, Arena& arena);
+                        const Loss& loss, bool backward, Arena& arena);
 
 // logits (n, V) f32 of n rows of the last residual (n, D) f32, whose adapters are `adapters`
 // (ascending ranges; rows in none use the base alone). A row's bits do not depend on the others.

@@ -24,19 +24,20 @@ Tensor Pass::TakeLoraDy(const Linear& linear) const {
 }
 
 Pass MakePass(const Model& model, const Batch& batch, std::span<const AdapterRows> adapters,
-              const LoraTraining* training, KvCache* cache, std::span<const int> slots,
-              Arena& arena) {
-  Pass pass{model, batch, adapters, training, cache, slots, arena};
+              const LoraTraining* training, KvCache* cache,
+              std::span<const SequenceState* const> states, Arena& arena) {
+  Pass pass{model, batch, adapters, training, cache, states, arena};
   const int64_t half = model.config().head_dim / 2;
   pass.cos = pass.Take("rope table", DType::kF32, half);
   pass.sin = pass.Take("rope table", DType::kF32, half);
   model.rope().FillCosSin(batch.positions, pass.cos, pass.sin);
   if (cache == nullptr) return pass;
-  const int64_t K = model.config().num_key_value_heads;
   for (int64_t s = 0; s < batch.num_sequences(); ++s) {
+    const std::vector<int32_t>& pages = states[s]->pages;
     for (int32_t t = batch.cu_seqlens[s]; t < batch.cu_seqlens[s + 1]; ++t) {
-      CHECK(batch.positions[t] < cache->capacity());
-      pass.cache_rows.push_back(slots[s] * K * cache->capacity() + batch.positions[t]);
+      const int64_t page = batch.positions[t] / kPagePositions;
+      CHECK(page < static_cast<int64_t>(pages.size()));
+      pass.cache_rows.push_back(pages[page] * kPagePositions + batch.positions[t] % kPagePositions);
     }
   }
   return pass;

@@ -20,10 +20,10 @@ struct Pass {
   std::span<const AdapterRows> adapters;  // ascending; rows in none use the base alone
   const LoraTraining* training;           // of a backward: the adapter's gradients; may be null
   KvCache* cache;                         // null: keys and values are kept as activations
-  std::span<const int> slots;             // (S) cache slot of each sequence
+  std::span<const SequenceState* const> states;  // (S) with a cache
   Arena& arena;
   Tensor cos = {}, sin = {};             // (T, Dh/2) f32
-  std::vector<int64_t> cache_rows = {};  // (T) destination rows in the cache
+  std::vector<int64_t> cache_rows = {};  // (T) destination rows in a head's pages
 
   const ModelConfig& config() const { return model.config(); }
   DType compute() const { return model.compute(); }
@@ -72,8 +72,8 @@ struct Pass {
 
 // With the rope tables of the batch's positions, from the arena, and the rows of the cache.
 Pass MakePass(const Model& model, const Batch& batch, std::span<const AdapterRows> adapters,
-              const LoraTraining* training, KvCache* cache, std::span<const int> slots,
-              Arena& arena);
+              const LoraTraining* training, KvCache* cache,
+              std::span<const SequenceState* const> states, Arena& arena);
 
 // The input of a sublayer's blocks in the backward: computed again from what the norm kept.
 struct NormedInput {

@@ -136,7 +136,7 @@ Tensor Forward(const Model& model, const Batch& batch, const ForwardOptions& opt
     TakeKept(Pass{model, batch, adapters, nullptr, nullptr, {}, arena}, keep);
   }
   const ArenaScope scope(arena);  // everything below is scratch
-  const Pass pass = MakePass(model, batch, adapters, nullptr, options.cache, options.slots, arena);
+  const Pass pass = MakePass(model, batch, adapters, nullptr, options.cache, options.states, arena);
   const auto& layers = model.weights().layers;
   for (size_t l = 0; l < layers.size(); ++l) {
     const ArenaScope layer_scope(arena);

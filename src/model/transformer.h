@@ -19,8 +19,10 @@ struct ForwardOptions {
   // bits that it has with its adapter for all rows.
   std::span<const AdapterRows> adapter_rows;
   Activations* keep = nullptr;  // training: filled for Backward
-  KvCache* cache = nullptr;     // decoding: keys and values go here
-  std::span<const int> slots;   // (S) cache slot of each sequence
+  // Decoding: keys and values go to the pages of each sequence's state, which hold all of its
+  // positions; a page that is written is no other sequence's.
+  KvCache* cache = nullptr;
+  std::span<const SequenceState* const> states;  // (S)
   // Diagnosis: called after every layer with its index and the residual (T, D) f32.
   std::function<void(int64_t layer, const Tensor& residual)> on_layer;
 };

@@ -72,8 +72,9 @@ std::vector<MemoryPart> SamplingMemory(const EstimateQuery& query) {
   for (const MemoryPart& part : training) {
     if (part.name.starts_with("base weights") || part.name == "adapter") parts.push_back(part);
   }
-  parts.push_back({"key/value cache",
-                   KvCache::Bytes(query.config, shape.compute, query.sequences, query.max_length)});
+  parts.push_back(
+      {"key/value cache", KvCache::Bytes(query.config, shape.compute,
+                                         query.sequences * KvCache::PagesFor(query.max_length))});
   // One layer's activations at a time; its backward, which sampling has not, bounds the rest.
   for (const MemoryPart& part : PlanTrainingMemory(one_layer, shape, query.stored)) {
     if (part.name == kActivationsPart || part.name == kProgramPart) parts.push_back(part);

@@ -68,7 +68,7 @@ HeldOutResult HeldOutResult::FromJson(const Json& json) {
 HeldOutResult SolveHeldOut(Generator& generator, const PromptWriter& writer,
                            const HeldOutConfig& config, const RewardFunction& reward,
                            std::span<const Problem> problems) {
-  RolloutConfig greedy{.group_size = 1, .sampling = config.sampling};
+  RolloutConfig greedy{.group_size = 1, .sampling = config.sampling, .adapter = config.adapter};
   greedy.sampling.temperature = 0;
   const StepReport report = ReportOf(Ask(generator, writer, greedy, reward, problems));
   HeldOutResult result{.accuracy = report.accuracy,
@@ -77,7 +77,8 @@ HeldOutResult SolveHeldOut(Generator& generator, const PromptWriter& writer,
                        .truncated = report.truncated,
                        .invalid = report.invalid};
   if (config.samples == 0) return result;
-  const RolloutConfig sampled{.group_size = config.samples, .sampling = config.sampling};
+  const RolloutConfig sampled{
+      .group_size = config.samples, .sampling = config.sampling, .adapter = config.adapter};
   const std::vector<Group> groups = Ask(generator, writer, sampled, reward, problems);
   for (const int64_t k : PassCounts(config.samples)) {
     result.pass_at.emplace_back(k, MeanPassAtK(groups, k));

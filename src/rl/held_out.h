@@ -18,6 +18,7 @@ double PassAtK(int64_t n, int64_t c, int64_t k);
 struct HeldOutConfig {
   int64_t samples = 0;      // of each problem besides the greedy one; 0: none
   SamplingParams sampling;  // of those; greedily its temperature is 0
+  std::shared_ptr<const LoraWeights> adapter = nullptr;  // to sample with; null: the base
 };
 
 struct HeldOutResult {

@@ -38,10 +38,9 @@ std::vector<Objective> AllObjectives() {
        loss(LossFn::kCispo, 1, 0.28), kStandardised, kTokens},
       {.name = "gspo",
        .summary = "one clipped ratio for a whole completion",
-       .loss = loss(LossFn::kPolicyGradient, 3e-4, 4e-4),
+       .loss = loss(LossFn::kGspo, 3e-4, 4e-4),
        .advantages = kStandardised,
-       .normalisation = kCompletions,
-       .sequence_ratio = true},
+       .normalisation = kCompletions},
       {"rloo", "against the mean of the others, unclipped", loss(LossFn::kImportanceSampling, 0, 0),
        kLeaveOneOut, kCompletions},
   };
@@ -63,7 +62,7 @@ Example ExampleOf(const Group& group, size_t index, const Rollout& rollout, doub
   const size_t masked = group.prompt.size() - 1, n = example.tokens.size();
   example.weights.assign(n, static_cast<float>(weight));
   std::fill_n(example.weights.begin(), masked, 0.0F);
-  example.advantages.assign(n, static_cast<float>(advantage));
+  example.advantages.assign(n, advantage);
   example.logprobs.assign(masked, 0.0F);
   const std::vector<float>& sampled = rollout.generation.sampled_logprobs;
   example.logprobs.insert(example.logprobs.end(), sampled.begin(), sampled.end());
@@ -130,20 +129,14 @@ std::vector<double> LogRatios(const Example& example, const std::vector<float>& 
   return ratios;
 }
 
-double SequenceRatio(const std::vector<double>& log_ratios) {
-  double sum = 0;
-  for (const double each : log_ratios) sum += each;
-  return std::exp(sum / static_cast<double>(log_ratios.size()));
-}
-
 // Beyond the bound that stops an advantage of this sign from growing further.
 bool IsClipped(const LossConfig& loss, double ratio, double advantage) {
   return advantage > 0 ? ratio > 1 + loss.clip_high : advantage < 0 && ratio < 1 - loss.clip_low;
 }
 
 bool HasBounds(const Objective& objective) {
-  return objective.sequence_ratio || objective.loss.fn == LossFn::kPpo ||
-         objective.loss.fn == LossFn::kCispo;
+  const LossFn fn = objective.loss.fn;
+  return fn == LossFn::kPpo || fn == LossFn::kCispo || fn == LossFn::kGspo;
 }
 
 }  // namespace
@@ -153,6 +146,7 @@ PolicyDistance DistanceOf(const PolicyBatch& batch, std::span<const std::vector<
   CHECK(logprobs.size() == batch.examples.size());
   PolicyDistance d{
       .ratio_min = std::numeric_limits<double>::infinity(), .ratio_mean = 0, .ratio_max = 0};
+  const bool of_sequences = IsSequenceLoss(objective.loss.fn);
   double tokens = 0, clipped = 0;
   for (size_t i = 0; i < logprobs.size(); ++i) {
     const std::vector<double> log_ratios = LogRatios(batch.examples[i], logprobs[i]);
@@ -165,38 +159,18 @@ PolicyDistance DistanceOf(const PolicyBatch& batch, std::span<const std::vector<
       d.ratio_max = std::max(d.ratio_max, ratio);
       d.ratio_mean += ratio;
       tokens += 1;
-      if (!objective.sequence_ratio) clipped += IsClipped(objective.loss, ratio, advantage) ? 1 : 0;
+      if (!of_sequences) clipped += IsClipped(objective.loss, ratio, advantage) ? 1 : 0;
     }
-    if (objective.sequence_ratio) {
+    if (of_sequences) {
       clipped += IsClipped(objective.loss, SequenceRatio(log_ratios), advantage) ? 1 : 0;
     }
   }
   if (tokens == 0) return {};
   d.kl /= tokens;
   d.ratio_mean /= tokens;
-  const double of = objective.sequence_ratio ? static_cast<double>(logprobs.size()) : tokens;
+  const double of = of_sequences ? static_cast<double>(logprobs.size()) : tokens;
   d.clipped = HasBounds(objective) ? clipped / of : 0;
   return d;
-}
-
-double SetSequenceCoefficients(std::span<const std::vector<float>> logprobs,
-                               const Objective& objective, PolicyBatch* batch) {
-  CHECK(objective.sequence_ratio && logprobs.size() == batch->examples.size());
-  double loss = 0;
-  for (size_t i = 0; i < logprobs.size(); ++i) {
-    Example& example = batch->examples[i];
-    const std::vector<double> log_ratios = LogRatios(example, logprobs[i]);
-    const double advantage = batch->rollout_advantages[i], ratio = SequenceRatio(log_ratios);
-    const double bound =
-        std::clamp(ratio, 1 - objective.loss.clip_low, 1 + objective.loss.clip_high);
-    loss -= std::min(ratio * advantage, bound * advantage);
-    // d s / d logp_t = s / |y|, for every token alike; at the bound the objective is flat.
-    const double coefficient = ratio * advantage <= bound * advantage
-                                   ? ratio * advantage / static_cast<double>(log_ratios.size())
-                                   : 0;
-    example.advantages.assign(example.tokens.size(), static_cast<float>(coefficient));
-  }
-  return loss;
 }
 
 }  // namespace lorikeet

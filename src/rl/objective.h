@@ -1,5 +1,5 @@
-// What a policy-gradient step makes of rewarded completions: the rows of a table, each with the
-// loss of a token, the advantage of a completion and what the sum is divided by.
+// An `Objective` is what a policy-gradient step makes of rewarded completions: a loss, the
+// advantage of a completion and what the sum is divided by.
 //
 // With N completions that count, completion i of |y_i| tokens and advantage A_i, and l the loss of
 // a token (train/losses.h), a step minimises
@@ -7,8 +7,7 @@
 //   kCompletionLengths  1/N sum_i 1/|y_i| sum_t l(i, t)
 //   kTokens             1/(sum_i |y_i|) sum_i sum_t l(i, t)
 //
-// With sequence_ratio (GSPO, arXiv 2507.18071, eq. 5 to 7) there is one ratio for a whole
-// completion, s_i = exp(1/|y_i| sum_t (logp - logq)), and a step minimises
+// With LossFn::kGspo, which has one ratio s_i for a whole completion, a step minimises
 //   -1/N sum_i min(s_i A_i, clip(s_i, 1 - clip_low, 1 + clip_high) A_i)
 #pragma once
 #include <cstdint>
@@ -31,7 +30,6 @@ struct Objective {
   LossConfig loss;
   AdvantageKind advantages = AdvantageKind::kCentred;
   Normalisation normalisation = Normalisation::kCompletions;
-  bool sequence_ratio = false;
   // DAPO, arXiv 2503.14476: groups without signal are sampled anew (3.2), and rewards fall over the
   // last tokens before max_tokens (3.4), over this share of them.
   bool filter_groups = false;
@@ -65,16 +63,10 @@ struct PolicyDistance {
   double logp_difference = 0;  // largest |logp - logq| of a token: 0 when the weights are the same
   double kl = 0;               // mean of r - 1 - log r over the tokens: KL(sampler || policy), nats
   double ratio_min = 1, ratio_mean = 1, ratio_max = 1;  // r = exp(logp - logq), by token
-  double clipped = 0;  // share of tokens (completions, with sequence_ratio) whose ratio is beyond
+  double clipped = 0;  // share of tokens (completions, in sequence losses) whose ratio is beyond
                        // the bounds that its advantage meets
 };
 PolicyDistance DistanceOf(const PolicyBatch& batch, std::span<const std::vector<float>> logprobs,
                           const Objective& objective);
-
-// sequence_ratio: the gradient of the objective at the policy that gave `logprobs` is that of
-// sum_t -c_i logp with constant c_i, which are put in the place of the advantages (LossFn::
-// kPolicyGradient). Returns the sum over completions of the objective's own value.
-double SetSequenceCoefficients(std::span<const std::vector<float>> logprobs,
-                               const Objective& objective, PolicyBatch* batch);
 
 }  // namespace lorikeet

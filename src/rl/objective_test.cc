@@ -145,6 +145,42 @@ Complex SequenceObjective(const PolicyBatch& batch, const std::vector<std::vecto
   return loss;
 }
 
+// The loss of a policy that gave these log-probabilities, and its derivatives by example and token.
+struct LossOfExamples {
+  double value = 0;
+  std::vector<std::vector<float>> slopes;
+
+  LossOfExamples(const PolicyBatch& batch, const Objective& objective,
+                 const std::vector<std::vector<float>>& logprobs)
+      : slopes(logprobs.size()) {
+    std::vector<const Example*> examples;
+    for (const Example& example : batch.examples) examples.push_back(&example);
+    const PackedBatch packed = Pack(examples, 1024).at(0);
+    const Loss loss = MakeLoss(objective.loss, packed);
+    std::vector<float> rows(packed.weights.size()), of_rows(packed.weights.size());
+    for (int64_t s = 0; s < packed.batch.num_sequences(); ++s) {
+      const int example = packed.example_of_sequence[static_cast<size_t>(s)];
+      if (example < 0) continue;
+      const std::vector<float>& own = logprobs[static_cast<size_t>(example)];
+      const auto n = packed.batch.cu_seqlens[s + 1] - packed.batch.cu_seqlens[s];
+      std::copy(own.end() - n, own.end(), rows.begin() + packed.batch.cu_seqlens[s]);
+    }
+    if (const auto* function = std::get_if<LossFunction>(&loss)) {
+      const BatchLoss whole = (*function)(rows);
+      value = whole.loss;
+      of_rows = whole.dlogprob;
+    } else {
+      for (size_t row = 0; row < rows.size(); ++row) {
+        if (packed.weights[row] == 0) continue;
+        const TokenGrad grad = std::get<TokenLoss>(loss)(static_cast<int64_t>(row), rows[row]);
+        value += grad.loss;
+        of_rows[row] = grad.dlogprob;
+      }
+    }
+    packed.Scatter(of_rows, slopes);
+  }
+};
+
 TEST(Gspo, ValueAndGradientAreTheComplexStep) {
   const std::vector<Group> groups = TwoGroups();
   Objective objective = GetObjective("gspo");
@@ -155,20 +191,16 @@ TEST(Gspo, ValueAndGradientAreTheComplexStep) {
       {{0, 0, -1.5F, -0.9F}, {0, 0, -2.5F, -0.9F, -0.4F, -0.1F}},    // the second beyond its bound
   };
   for (const auto& logprobs : policies) {
-    PolicyBatch batch = MakePolicyBatch(groups, objective);
-    const double value = SetSequenceCoefficients(logprobs, objective, &batch);
-    EXPECT_NEAR(value, SequenceObjective(batch, logprobs, objective, 9, 0, 0).real(), 1e-9);
-    std::vector<const Example*> examples;
-    for (const Example& example : batch.examples) examples.push_back(&example);
-    const PackedBatch packed = Pack(examples, 64).at(0);
-    const TokenLoss loss = MakeTokenLoss(objective.loss, packed);
-    for (size_t i = 0; i < examples.size(); ++i) {
-      for (size_t t = 0; t < examples[i]->tokens.size(); ++t) {
-        if (examples[i]->weights[t] == 0) continue;
-        const auto row = static_cast<int64_t>(static_cast<size_t>(packed.batch.cu_seqlens[i]) + t);
+    const PolicyBatch batch = MakePolicyBatch(groups, objective);
+    const LossOfExamples loss(batch, objective, logprobs);
+    const double value = SequenceObjective(batch, logprobs, objective, 9, 0, 0).real();
+    EXPECT_NEAR(loss.value, value, 1e-9);
+    for (size_t i = 0; i < batch.examples.size(); ++i) {
+      for (size_t t = 0; t < batch.examples[i].tokens.size(); ++t) {
+        if (batch.examples[i].weights[t] == 0) continue;
         const double slope =
             SequenceObjective(batch, logprobs, objective, i, t, Complex(0, 1e-30)).imag() / 1e-30;
-        EXPECT_NEAR(loss(row, logprobs[i][t]).dlogprob, slope, 1e-6 * (1 + std::abs(slope)));
+        EXPECT_NEAR(loss.slopes[i][t], slope, 1e-6 * (1 + std::abs(slope)));
       }
     }
   }
@@ -214,23 +246,16 @@ Group PlayedGroup(const std::vector<int>& arms) {
 std::array<double, kArms> Step(const std::vector<int>& arms, const Objective& objective) {
   const auto p = ArmProbabilities();
   const std::vector<Group> groups = {PlayedGroup(arms)};
-  PolicyBatch batch = MakePolicyBatch(groups, objective);
+  const PolicyBatch batch = MakePolicyBatch(groups, objective);
   std::array<double, kArms> step{};
   if (batch.divisor == 0) return step;
-  std::vector<const Example*> examples;
   std::vector<std::vector<float>> logprobs;
-  for (const Example& example : batch.examples) {
-    examples.push_back(&example);
-    logprobs.push_back(example.logprobs);
-  }
-  if (objective.sequence_ratio) SetSequenceCoefficients(logprobs, objective, &batch);
-  const PackedBatch packed = Pack(examples, 1024).at(0);
-  const TokenLoss loss = MakeTokenLoss(objective.loss, packed);
-  for (size_t i = 0; i < examples.size(); ++i) {
-    const int64_t row = packed.batch.cu_seqlens[i] + 1;
-    const double slope = loss(row, logprobs[i][1]).dlogprob / batch.divisor;
+  for (const Example& example : batch.examples) logprobs.push_back(example.logprobs);
+  const LossOfExamples loss(batch, objective, logprobs);
+  for (size_t i = 0; i < logprobs.size(); ++i) {
+    const double slope = loss.slopes[i].back() / batch.divisor;
     for (int a = 0; a < kArms; ++a) {
-      step[a] -= slope * ((a == examples[i]->target_tokens[1] ? 1 : 0) - p[a]);
+      step[a] -= slope * ((a == batch.examples[i].target_tokens[1] ? 1 : 0) - p[a]);
     }
   }
   return step;

@@ -59,42 +59,23 @@ std::optional<double> AskReference(TrainingRun& run, const UpdateConfig& config,
   return tokens > 0 ? sum / tokens : 0;
 }
 
-std::vector<std::vector<float>> SamplersLogprobs(const PolicyBatch& batch) {
-  std::vector<std::vector<float>> logprobs;
-  for (const Example& example : batch.examples) logprobs.push_back(example.logprobs);
-  return logprobs;
-}
-
-// One ratio for a completion must be known before its tokens' gradients are.
-std::optional<double> PrepareSequenceRatios(TrainingRun& run, const UpdateConfig& config,
-                                            bool on_policy, PolicyBatch* batch) {
-  if (!config.objective.sequence_ratio) return std::nullopt;
-  const auto logprobs =
-      on_policy && config.exact
-          ? SamplersLogprobs(*batch)
-          : run.Forward(Pointers(*batch), {.temperature = config.objective.loss.temperature})
-                .logprobs;
-  return SetSequenceCoefficients(logprobs, config.objective, batch);
-}
-
 }  // namespace
 
-UpdateReport UpdatePolicy(TrainingRun& run, std::span<const Group> groups,
+UpdateReport UpdatePolicy(GuardedRun& run, std::span<const Group> groups,
                           const UpdateConfig& config) {
   UpdateReport report;
   std::vector<PolicyBatch> batches = MiniBatches(groups, config.objective, config.minibatches);
-  report.base_kl = AskReference(run, config, batches);
+  report.base_kl = AskReference(run.run(), config, batches);
   double grad_norms = 0;
   for (int64_t pass = 0; pass < config.passes && !report.stopped; ++pass) {
-    for (PolicyBatch& batch : batches) {
+    for (const PolicyBatch& batch : batches) {
       const bool first = report.updates == 0;
-      const std::optional<double> sequence_loss = PrepareSequenceRatios(run, config, first, &batch);
       const ForwardBackwardOutput output =
           run.ForwardBackward(Pointers(batch), config.objective.loss);
       report.tokens += output.tokens;
       const PolicyDistance distance = DistanceOf(batch, output.logprobs, config.objective);
       if (!first && config.target_kl > 0 && distance.kl > config.target_kl) {
-        run.ZeroGradients();
+        run.run().ZeroGradients();
         report.stopped = true;
         break;
       }
@@ -103,7 +84,7 @@ UpdateReport UpdatePolicy(TrainingRun& run, std::span<const Group> groups,
       grad_norms += run.OptimStep(optim).grad_norm;
       if (first) {
         report.first = distance;
-        report.loss = sequence_loss.value_or(output.loss_sum) / batch.divisor;
+        report.loss = output.loss_sum / batch.divisor;
       }
       report.last = distance;
       ++report.updates;

@@ -1,11 +1,11 @@
-// The optimizer steps that one batch of rewarded completions is good for.
+// Policy updates from one batch of rewarded completions.
 #pragma once
 #include <cstdint>
 #include <optional>
 #include <span>
 
 #include "rl/objective.h"
-#include "train/training_run.h"
+#include "train/guarded_run.h"
 
 namespace lorikeet {
 
@@ -15,14 +15,10 @@ struct UpdateConfig {
   // Each pass goes over the groups once, in `minibatches` optimizer steps. Only the first step of a
   // batch is on-policy: the last one lags by passes x minibatches - 1 updates.
   int64_t passes = 1, minibatches = 1;
-  // Ends the batch before an update whose policy is further than this from the sampler
-  // (PolicyDistance
-  // ::kl); 0: never.
+  // Ends the batch before an update whose policy is further than this from the sampler (its
+  // PolicyDistance::kl); 0: never.
   double target_kl = 0;
   bool measure_base_kl = false;  // KL to the policy that training began with, if there is one
-  // The sampler's log-probabilities are the trainer's: sequence ratios of the first update are 1
-  // and need no forward of their own. Where a machine breaks the rule, ratios are computed.
-  bool exact = true;
 };
 
 struct UpdateReport {
@@ -36,8 +32,8 @@ struct UpdateReport {
 };
 
 // Groups without signal teach nothing; when none has any, nothing is updated and the moments stay.
-// Throws Error(kDiverged) for gradients that are not finite.
-UpdateReport UpdatePolicy(TrainingRun& run, std::span<const Group> groups,
+// Throws Error(kDiverged) for losses and gradients that are not finite.
+UpdateReport UpdatePolicy(GuardedRun& run, std::span<const Group> groups,
                           const UpdateConfig& config);
 
 }  // namespace lorikeet

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <memory>
 #include <string>
 
+#include "core/error.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "model/model_testing.h"
@@ -44,8 +46,7 @@ struct Toy {
       run = std::make_unique<TrainingRun>(*model, LoraAdapter::Create(*model, config, 3), options);
     }
     generator = std::make_unique<Generator>(
-        *model, run->weights(),
-        GeneratorLimits{.slots = slots, .capacity = 48, .tokens_per_step = 64});
+        *model, GeneratorLimits{.slots = slots, .capacity = 48, .tokens_per_step = 64});
   }
 
   // Groups of completions of random prompts, of mixed lengths.
@@ -62,6 +63,7 @@ struct Toy {
       for (int64_t i = 0; i < size; ++i) {
         GenerateRequest request;
         request.prompt = groups[static_cast<size_t>(g)].prompt;
+        request.adapter = run->Snapshot();
         request.params = {.max_tokens = 4 + 3 * (i % 3), .temperature = temperature, .seed = step};
         request.key = static_cast<uint64_t>(g * size + i);
         requests.push_back(std::move(request));
@@ -76,7 +78,8 @@ struct Toy {
   }
 
   UpdateReport Learn(std::span<const Group> groups, const UpdateConfig& config) const {
-    const UpdateReport report = UpdatePolicy(*run, groups, config);
+    GuardedRun guarded(*run);
+    const UpdateReport report = UpdatePolicy(guarded, groups, config);
     generator->ForgetPrefixes();
     return report;
   }
@@ -197,24 +200,76 @@ TEST(PolicyUpdate, WithoutSignalNothingMoves) {
   EXPECT_EQ(toy.run->optim_steps(), 0);
 }
 
-// Where sampler and trainer agree, a forward of its own finds the sequence ratios of 1 that the
-// first update takes for granted: the same weights to the last bit.
-TEST(PolicyUpdate, SequenceRatiosOfTheFirstUpdateAreOne) {
-  std::vector<std::vector<float>> weights;
-  for (const bool exact : {true, false}) {
-    const Toy toy("llama", DType::kF32, 4);
-    const UpdateConfig config = {.objective = GetObjective("gspo"),
-                                 .optim = {.learning_rate = 1e-2},
-                                 .passes = 2,
-                                 .exact = exact};
-    EXPECT_EQ(toy.Learn(toy.Sample(0, 3, 6), config).updates, 2);
-    std::vector<float> all;
-    for (const Param& param : toy.run->params()) {
-      all.insert(all.end(), param.value.as<float>(), param.value.as<float>() + param.value.size());
-    }
-    weights.push_back(std::move(all));
+std::vector<float> WeightsOf(const Toy& toy) {
+  std::vector<float> all;
+  for (const Param& param : toy.run->params()) {
+    all.insert(all.end(), param.value.as<float>(), param.value.as<float>() + param.value.size());
   }
-  EXPECT_EQ(weights[0], weights[1]);
+  return all;
+}
+
+// A pass of GSPO in two forwards: the first one's ratios make constant coefficients of the tokens.
+void LearnInTwoForwards(const Toy& toy, std::span<const Group> groups, double rate) {
+  const Objective gspo = GetObjective("gspo");
+  PolicyBatch batch = MakePolicyBatch(groups, gspo);
+  std::vector<const Example*> examples;
+  for (const Example& example : batch.examples) examples.push_back(&example);
+  const auto logprobs = toy.run->Forward(examples).logprobs;
+  for (size_t i = 0; i < examples.size(); ++i) {
+    Example& example = batch.examples[i];
+    std::vector<double> log_ratios;
+    for (size_t t = 0; t < example.tokens.size(); ++t) {
+      if (example.weights[t] == 0) continue;
+      log_ratios.push_back(static_cast<double>(logprobs[i][t]) - example.logprobs[t]);
+    }
+    const double ratio = SequenceRatio(log_ratios), advantage = batch.rollout_advantages[i];
+    const bool flat =
+        advantage > 0 ? ratio > 1 + gspo.loss.clip_high : ratio < 1 - gspo.loss.clip_low;
+    const double slope = flat ? 0 : ratio * advantage / static_cast<double>(log_ratios.size());
+    example.advantages.assign(example.tokens.size(), slope);
+  }
+  toy.run->ForwardBackward(examples, {.fn = LossFn::kPolicyGradient});
+  toy.run->OptimStep({.learning_rate = rate, .grad_divisor = batch.divisor});
+}
+
+// The loss of sequences needs no forward of its own: the same weights to the last bit, on-policy
+// and off it.
+TEST(PolicyUpdate, SequenceRatiosComeFromTheForwardOfTheStep) {
+  for (const int rank : {4, 0}) {
+    const double rate = rank == 0 ? 1e-4 : 1e-3;
+    const Toy toy("llama", DType::kF32, rank), other("llama", DType::kF32, rank);
+    const std::vector<Group> groups = toy.Sample(0, 3, 6);
+    const UpdateReport report = toy.Learn(
+        groups, {.objective = GetObjective("gspo"), .optim = {.learning_rate = rate}, .passes = 3});
+    EXPECT_EQ(report.updates, 3);
+    EXPECT_EQ(report.first.ratio_min, 1);
+    EXPECT_EQ(report.first.ratio_max, 1);
+    EXPECT_EQ(report.first.clipped, 0);
+    EXPECT_GT(report.last.ratio_max, 1);
+    for (int pass = 0; pass < 3; ++pass) LearnInTwoForwards(other, groups, rate);
+    EXPECT_EQ(WeightsOf(toy), WeightsOf(other));
+  }
+}
+
+// Without the guard the backward is left out and the step made with what gradients there are.
+TEST(PolicyUpdate, ALossThatIsNotFiniteIsRefusedWithTheLastGoodState) {
+  const Toy toy("llama", DType::kF32, 0);
+  const std::vector<Group> groups = toy.Sample(0, 2, 6);
+  toy.run->params()[3].value.as<float>()[0] = std::numeric_limits<float>::quiet_NaN();
+  GuardedRun guarded(*toy.run);
+  guarded.SetGoodCheckpoint("out/checkpoint-7");
+  guarded.BeginStep(9, /*check_gradients=*/true);
+  try {
+    UpdatePolicy(guarded, groups, {.objective = GetObjective("ppo")});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kDiverged);
+    const std::string text = e.what();
+    EXPECT_EQ(text.rfind("step 9: the loss is not finite (", 0), 0) << text;
+    EXPECT_NE(text.find("model.layers.0"), std::string::npos) << text;
+    EXPECT_NE(text.find("the last good state is out/checkpoint-7"), std::string::npos) << text;
+  }
+  EXPECT_EQ(toy.run->optim_steps(), 0);
 }
 
 // The distance to the base is 0 at first, grows, and a penalty keeps it small.

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/format.h"
@@ -13,117 +13,94 @@
 #include "rl/overlong.h"
 #include "rl/rl_report.h"
 #include "rl/rl_watch.h"
-#include "train/checkpoint.h"
-#include "train/run_settings.h"
 
 namespace lorikeet {
 namespace {
 
 constexpr int64_t kRunStateFormat = 3;  // of run_state.json
 
-double Now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-class RlLoop {
+class RlRecipe {
  public:
-  RlLoop(TrainingRun& run, Generator& generator, const PromptWriter& writer, const RlConfig& config,
-         const RlHooks& hooks)
-      : run_(run), generator_(generator), writer_(writer), config_(config), hooks_(hooks) {}
+  RlRecipe(TrainingRun& run, Generator& generator, const PromptWriter& writer,
+           const RlConfig& config, const RlHooks& hooks)
+      : run_(run),
+        generator_(generator),
+        writer_(writer),
+        config_(config),
+        hooks_(hooks),
+        loop_(run, config.loop, hooks.loop) {}
   RlResult Run();
 
  private:
-  void Begin();
-  void Resume();
-  void Step();
+  StepOutput Step();
   // The next problem that is short enough, as a prompt.
   Group NextPrompt();
   std::vector<Group> SampleRound(int64_t count, int64_t round);
   // All groups of a step; those to learn from come first, and their number goes to *to_learn.
   std::vector<Group> Sample(StepReport* report, int64_t* to_learn);
-  void Account(const StepReport& report, std::span<const Group> groups);
+  StepOutput Account(const StepReport& report, std::span<const Group> groups);
   void EvaluateHeldOut();
-  void SaveCheckpoint();
   Json Settings() const;
-  void Note(const std::string& text) const {
-    if (hooks_.progress != nullptr) hooks_.progress->Note(text);
-  }
-  bool StopRequested() const { return hooks_.stop_requested && hooks_.stop_requested(); }
-  bool Every(int64_t steps) const { return steps > 0 && step_ % steps == 0; }
-  bool AtEnd() const { return step_ >= config_.max_steps; }
-  bool EvaluationIsDue() const;
-  bool CheckpointIsDue() const {
-    return step_ > 0 && (Every(config_.save_steps) || (config_.keep_result && AtEnd()));
-  }
+  Json State() const;
+  int64_t Restore(const Json& state);
 
   TrainingRun& run_;
   Generator& generator_;
   const PromptWriter& writer_;
   const RlConfig& config_;
   const RlHooks& hooks_;
-  std::optional<MetricsWriter> metrics_;
-  int64_t step_ = 0, updates_ = 0, saved_step_ = -1, evaluated_step_ = -1;
+  TrainLoop loop_;
   int64_t next_problem_ = 0;
   RlWatch watch_;
   RlResult result_;
 };
 
-RlResult RlLoop::Run() {
-  Begin();
-  while (true) {
-    if (!AtEnd() && StopRequested()) {
-      result_.interrupted = true;
-      break;
-    }
-    if (evaluated_step_ != step_ && EvaluationIsDue()) EvaluateHeldOut();
-    if (saved_step_ != step_ && CheckpointIsDue()) SaveCheckpoint();
-    if (AtEnd()) break;
-    Step();
-  }
-  if (result_.interrupted && step_ > 0 && saved_step_ != step_) SaveCheckpoint();
-  if (!result_.interrupted && config_.keep_result) {
-    run_.SaveWeights(config_.output_dir);
-    if (hooks_.save_text_files) hooks_.save_text_files(config_.output_dir);
-  }
-  metrics_->Sync();
-  result_.steps = step_;
+RlResult RlRecipe::Run() {
+  CreateFolders(config_.loop.output_dir + "/transcripts");
+  const int64_t total = config_.loop.max_steps;
+  const LoopResult done =
+      loop_.Run({.total_steps = total,
+                 .state_format = kRunStateFormat,
+                 .settings = Settings(),
+                 .step = [this] { return Step(); },
+                 .evaluate =
+                     [this] {
+                       EvaluateHeldOut();
+                       return Evaluated::kDone;
+                     },
+                 .state = [this] { return State(); },
+                 .restore = [this](const Json& state) { return Restore(state); },
+                 .trainer_state =
+                     [this, total] {
+                       return Json{{"global_step", loop_.step()}, {"max_steps", total}};
+                     }});
+  result_.steps = done.steps;
+  result_.interrupted = done.interrupted;
+  result_.checkpoint = done.checkpoint;
   result_.first_reward = watch_.first_reward();
   result_.last_reward = watch_.RecentReward();
   result_.runaway = watch_.runaway();
   return result_;
 }
 
-bool RlLoop::EvaluationIsDue() const {
-  return step_ == 0 || AtEnd() || Every(config_.eval_steps) ||
-         std::find(config_.eval_at.begin(), config_.eval_at.end(), step_) != config_.eval_at.end();
-}
-
-void RlLoop::Begin() {
-  CreateFolders(config_.output_dir + "/transcripts");
-  CleanLeftovers(config_.output_dir);
-  if (!config_.resume_from.empty()) Resume();
-  metrics_.emplace(MetricsWriter::Settings{
-      .dir = config_.output_dir, .steps_done = step_, .tensorboard = config_.tensorboard});
-}
-
-Group RlLoop::NextPrompt() {
-  constexpr int64_t kMostSkipped = 10000;  // in a row: then there is none
-  for (int64_t skipped = 0; skipped < kMostSkipped; ++skipped) {
+Group RlRecipe::NextPrompt() {
+  constexpr int64_t kMaxSkipped = 10000;  // in a row: then there is none
+  for (int64_t skipped = 0; skipped < kMaxSkipped; ++skipped) {
     Group group = writer_.Write(hooks_.problem(next_problem_++));
     const auto length = static_cast<int64_t>(group.prompt.size());
     if (config_.max_prompt_tokens == 0 || length <= config_.max_prompt_tokens) return group;
     if (result_.skipped_problems++ > 0) continue;
-    Note(fmt::format(
+    loop_.Note(fmt::format(
         "{}: its prompt has {} tokens, more than {}: passed over, and so are others like it; raise "
         "--max-prompt-tokens to train on them",
         group.problem.id, length, config_.max_prompt_tokens));
   }
   Fail(ErrorCode::kInvalidArgument,
        "{} problems in a row have prompts of more than {} tokens; raise --max-prompt-tokens",
-       kMostSkipped, config_.max_prompt_tokens);
+       kMaxSkipped, config_.max_prompt_tokens);
 }
 
-std::vector<Group> RlLoop::SampleRound(int64_t count, int64_t round) {
+std::vector<Group> RlRecipe::SampleRound(int64_t count, int64_t round) {
   std::vector<Group> groups;
   for (int64_t g = 0; g < count; ++g) groups.push_back(NextPrompt());
   RolloutConfig rollouts{.group_size = config_.group_size};
@@ -131,8 +108,9 @@ std::vector<Group> RlLoop::SampleRound(int64_t count, int64_t round) {
   rollouts.sampling.temperature = config_.update.objective.loss.temperature;
   rollouts.sampling.stop_tokens = config_.stop_tokens;
   constexpr uint64_t kSeeds = uint64_t{1} << 62;
-  const auto index = static_cast<uint64_t>(step_ * config_.max_rounds + round);
+  const auto index = static_cast<uint64_t>(loop_.step() * config_.max_rounds + round);
   rollouts.sampling.seed = RandomStream(config_.seed, "rl samples").Below(index, kSeeds);
+  rollouts.adapter = run_.Snapshot();
   SampleRollouts(generator_, writer_, rollouts, hooks_.reward, groups);
   return groups;
 }
@@ -143,7 +121,7 @@ bool HasSignal(const Group& group) {
   return AdvantagesOf(grades, AdvantageKind::kCentred).has_signal;
 }
 
-std::vector<Group> RlLoop::Sample(StepReport* report, int64_t* to_learn) {
+std::vector<Group> RlRecipe::Sample(StepReport* report, int64_t* to_learn) {
   std::vector<Group> groups;
   *to_learn = 0;
   report->rounds = 0;
@@ -163,7 +141,7 @@ std::vector<Group> RlLoop::Sample(StepReport* report, int64_t* to_learn) {
   return groups;
 }
 
-void RlLoop::Step() {
+StepOutput RlRecipe::Step() {
   const double begin = Now();
   StepReport sampling;
   int64_t to_learn = 0;
@@ -173,19 +151,17 @@ void RlLoop::Step() {
   report.rounds = sampling.rounds;
   UpdateConfig update = config_.update;
   update.optim.learning_rate = config_.learning_rate;
-  update.measure_base_kl = config_.base_kl_steps > 0 && step_ % config_.base_kl_steps == 0;
+  update.measure_base_kl = config_.base_kl_steps > 0 && loop_.step() % config_.base_kl_steps == 0;
   report.update =
-      UpdatePolicy(run_, std::span(groups).first(static_cast<size_t>(to_learn)), update);
-  if (report.update.updates > 0) generator_.ForgetPrefixes();
+      UpdatePolicy(loop_.guarded(), std::span(groups).first(static_cast<size_t>(to_learn)), update);
   report.sampling_seconds = sampled - begin;
   report.training_seconds = Now() - sampled;
   report.learning_rate = config_.learning_rate;
-  ++step_;
-  Account(report, groups);
+  return Account(report, groups);
 }
 
-void RlLoop::Account(const StepReport& report, std::span<const Group> groups) {
-  updates_ += report.update.updates;
+StepOutput RlRecipe::Account(const StepReport& report, std::span<const Group> groups) {
+  const int64_t step = loop_.step() + 1;
   result_.largest_logp_difference =
       std::max(result_.largest_logp_difference, report.update.first.logp_difference);
   result_.sampling_seconds += report.sampling_seconds;
@@ -196,33 +172,32 @@ void RlLoop::Account(const StepReport& report, std::span<const Group> groups) {
   const std::vector<std::string> notes = watch_.Look(report);
   Metrics metrics = MetricsOf(report);
   metrics.emplace_back("completions/runaway", watch_.runaway() ? 1 : 0);
-  metrics_->Write(step_, metrics);
-  if (config_.keep_result || AtEnd()) {
-    WriteFileAtomically(fmt::format("{}/transcripts/step-{:06d}.txt", config_.output_dir, step_),
+  const LoopOptions& loop = config_.loop;
+  if (loop.keep_result || step == loop.max_steps) {
+    WriteFileAtomically(fmt::format("{}/transcripts/step-{:06d}.txt", loop.output_dir, step),
                         Transcript(groups));
   }
-  for (const std::string& note : notes) Note(fmt::format("step {}: {}", step_, note));
-  if (hooks_.progress == nullptr) return;
-  hooks_.progress->Update(
-      {.step = step_,
-       .total = config_.max_steps,
-       .loss = report.reward,
-       .learning_rate = config_.learning_rate,
-       .tokens_per_second = static_cast<double>(report.sampled_tokens + report.update.tokens) /
-                            (report.sampling_seconds + report.training_seconds)});
+  for (const std::string& note : notes) loop_.Note(fmt::format("step {}: {}", step, note));
+  return {.metrics = std::move(metrics),
+          .progress = {.loss = report.reward,
+                       .learning_rate = config_.learning_rate,
+                       .tokens_per_second =
+                           static_cast<double>(report.sampled_tokens + report.update.tokens) /
+                           (report.sampling_seconds + report.training_seconds)}};
 }
 
-void RlLoop::EvaluateHeldOut() {
-  evaluated_step_ = step_;
+void RlRecipe::EvaluateHeldOut() {
   if (hooks_.heldout.empty()) return;
+  const int64_t step = loop_.step();
   const double begin = Now();
   HeldOutConfig config{.samples = config_.eval_samples};
   config.sampling.max_tokens = config_.max_tokens;
   config.sampling.temperature = config_.update.objective.loss.temperature;
   config.sampling.stop_tokens = config_.stop_tokens;
   config.sampling.seed = config_.seed;
+  config.adapter = run_.Snapshot();
   const HeldOutResult e = SolveHeldOut(generator_, writer_, config, hooks_.reward, hooks_.heldout);
-  if (step_ == 0) result_.before = e;
+  if (step == 0) result_.before = e;
   result_.after = e;
   Metrics metrics = {{"eval_accuracy", e.accuracy},
                      {"eval_reward", e.reward},
@@ -234,19 +209,19 @@ void RlLoop::EvaluateHeldOut() {
     metrics.emplace_back(fmt::format("eval_pass@{}", k), share);
     passed += fmt::format(", pass@{} {}", k, Percent(share));
   }
-  metrics_->Write(step_, metrics);
-  Note(fmt::format("step {}: of {} held-out problems {} solved greedily{} ({})", step_,
-                   hooks_.heldout.size(), Percent(e.accuracy), passed,
-                   HumanDuration(Now() - begin)));
+  loop_.Write(metrics);
+  loop_.Note(fmt::format("step {}: of {} held-out problems {} solved greedily{} ({})", step,
+                         hooks_.heldout.size(), Percent(e.accuracy), passed,
+                         HumanDuration(Now() - begin)));
   const bool never = e.accuracy == 0 && (e.pass_at.empty() || e.pass_at.back().second == 0);
-  if (step_ == 0 && never) {
-    Note(
+  if (step == 0 && never) {
+    loop_.Note(
         "the model solves none of the held-out problems: where no sample is ever right there is "
         "nothing to learn from; an easier --difficulty, or sft first, gives it a start");
   }
 }
 
-Json RlLoop::Settings() const {
+Json RlRecipe::Settings() const {
   Json settings = config_.settings;
   const UpdateConfig& update = config_.update;
   settings["objective"] = update.objective.name;
@@ -269,66 +244,28 @@ Json RlLoop::Settings() const {
   return settings;
 }
 
-void RlLoop::SaveCheckpoint() {
-  const std::string dir = CheckpointDir(config_.output_dir, step_);
-  metrics_->Sync();
-  WriteCheckpoint(
-      dir, run_,
-      {.trainer_state = {{"global_step", step_}, {"max_steps", config_.max_steps}},
-       .run_state = {{"format", kRunStateFormat},
-                     {"step", step_},
-                     {"updates", updates_},
-                     {"next_problem", next_problem_},
-                     {"skipped_problems", result_.skipped_problems},
-                     {"heldout_before", result_.before ? result_.before->ToJson() : Json()},
-                     {"watch", watch_.ToJson()},
-                     {"evaluated_step", evaluated_step_},
-                     {"settings", Settings()}},
-       .text_files = hooks_.save_text_files});
-  saved_step_ = step_;
-  result_.checkpoint = dir;
-  RotateCheckpoints(config_.output_dir, step_, config_.save_total_limit, -1);
+Json RlRecipe::State() const {
+  return {{"updates", run_.optim_steps()},
+          {"next_problem", next_problem_},
+          {"skipped_problems", result_.skipped_problems},
+          {"heldout_before", result_.before ? result_.before->ToJson() : Json()},
+          {"watch", watch_.ToJson()}};
 }
 
-void RlLoop::Resume() {
-  const std::string& dir = config_.resume_from;
-  const Json state = ReadRunState(dir);
-  try {
-    if (state.at("format").get<int64_t>() != kRunStateFormat) {
-      Fail(ErrorCode::kUnsupported,
-           "{}/run_state.json: written by another version of this program; start anew", dir);
-    }
-    RequireSameSettings(state.at("settings"), Settings(), dir);
-    step_ = state.at("step").get<int64_t>();
-    updates_ = state.at("updates").get<int64_t>();
-    next_problem_ = state.at("next_problem").get<int64_t>();
-    result_.skipped_problems = state.at("skipped_problems").get<int64_t>();
-    const Json& before = state.at("heldout_before");
-    if (!before.is_null()) result_.before = HeldOutResult::FromJson(before);
-    watch_.FromJson(state.at("watch"));
-    evaluated_step_ = state.at("evaluated_step").get<int64_t>();
-  } catch (const Json::exception& e) {
-    Fail(ErrorCode::kCorruptFile, "{}/run_state.json: {}; resume from another checkpoint", dir,
-         e.what());
-  }
-  run_.LoadState(dir);
-  if (run_.optim_steps() != updates_) {
-    Fail(ErrorCode::kCorruptFile,
-         "{}: run_state.json tells of {} updates, training_state.safetensors of {}; resume from "
-         "another checkpoint",
-         dir, updates_, run_.optim_steps());
-  }
-  generator_.ForgetPrefixes();
-  saved_step_ = step_;
-  result_.checkpoint = dir;
-  Note(fmt::format("resumed from {} at step {} of {}", dir, step_, config_.max_steps));
+int64_t RlRecipe::Restore(const Json& state) {
+  next_problem_ = state.at("next_problem").get<int64_t>();
+  result_.skipped_problems = state.at("skipped_problems").get<int64_t>();
+  const Json& before = state.at("heldout_before");
+  if (!before.is_null()) result_.before = HeldOutResult::FromJson(before);
+  watch_.FromJson(state.at("watch"));
+  return state.at("updates").get<int64_t>();
 }
 
 }  // namespace
 
 RlResult TrainRl(TrainingRun& run, Generator& generator, const PromptWriter& writer,
                  const RlConfig& config, const RlHooks& hooks) {
-  return RlLoop(run, generator, writer, config, hooks).Run();
+  return RlRecipe(run, generator, writer, config, hooks).Run();
 }
 
 }  // namespace lorikeet

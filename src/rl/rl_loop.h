@@ -1,7 +1,8 @@
-// The loop of reinforcement learning with rewards that a program computes: sample groups, grade
-// them, take policy-gradient steps. Sampling and training share weights and arithmetic, so the
-// first update of a batch is on-policy to the last bit. A client of the verbs
-// (train/training_run.h), of the generator and of nothing below them.
+// Reinforcement learning with rewards that a program computes: the recipe of a `TrainLoop`
+// (train/loop.h) whose step samples groups, grades them and takes policy-gradient steps. Sampling
+// and training share weights and arithmetic, so the first update of a batch is on-policy to the
+// last bit. A client of the verbs (train/training_run.h), of the generator and of nothing below
+// them.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -9,18 +10,18 @@
 #include <string>
 #include <vector>
 
-#include "core/progress.h"
 #include "rl/held_out.h"
 #include "rl/policy_update.h"
 #include "rl/rollout.h"
+#include "train/loop.h"
 #include "train/training_run.h"
 
 namespace lorikeet {
 
 struct RlConfig {
+  LoopOptions loop = {.max_steps = 100};  // keep_result false: only the last step's transcript
   UpdateConfig update;  // its optim without learning_rate; measure_base_kl is set by base_kl_steps
   int64_t groups_per_step = 8, group_size = 8;
-  int64_t max_steps = 100;
   int64_t max_tokens = 64;        // of a completion
   int64_t max_prompt_tokens = 0;  // longer problems are passed over and counted; 0: no limit
   int64_t overlong_buffer = 0;  // tokens before max_tokens over which rewards fall; 0: they do not
@@ -31,27 +32,15 @@ struct RlConfig {
   double learning_rate = 0;
   std::vector<int32_t> stop_tokens;
 
-  int64_t eval_steps = 0;        // besides the beginning and the end; 0: not
-  std::vector<int64_t> eval_at;  // and at these steps
-  int64_t eval_samples = 0;      // of each held-out problem for pass@k; 0: greedy ones only
-  std::string output_dir;
-  // False for a run that is only measured: no weights, no transcript but the last step's, and
-  // checkpoints only every save_steps and when stopped.
-  bool keep_result = true;
-  std::string resume_from;  // a complete checkpoint; empty: a fresh run
-  int64_t save_steps = 0;   // besides the end and when stopped; 0: not
-  int64_t save_total_limit = 2;
-  bool tensorboard = true;
-  Json settings;  // what decides the numbers beyond this struct: the tasks, the model
+  int64_t eval_samples = 0;  // of each held-out problem for pass@k; 0: greedy ones only
+  Json settings;             // what decides the numbers beyond this struct: the tasks, the model
 };
 
 struct RlHooks {
   std::function<Problem(int64_t index)> problem;  // of training; a pure function of the index
   std::vector<Problem> heldout;                   // evaluated; may be empty
   RewardFunction reward;                          // empty: each problem's own grader
-  Progress* progress = nullptr;                   // may be null
-  std::function<void(const std::string& dir)> save_text_files;
-  std::function<bool()> stop_requested;  // asked between steps
+  LoopHooks loop;
 };
 
 struct RlResult {
@@ -69,9 +58,8 @@ struct RlResult {
   int64_t samples = 0, sampled_tokens = 0, trained_tokens = 0;
 };
 
-// Trains to the end and leaves the result in output_dir as TrainSft does: weights, text files,
-// checkpoint-N, metrics.jsonl, and transcripts/. A resumed run goes on bit for bit. Throws
-// Error(kDiverged) for logits or gradients that are not finite.
+// Trains to the end, with the result of TrainLoop::Run and transcripts/. Throws Error(kDiverged)
+// for logits, losses or gradients that are not finite.
 RlResult TrainRl(TrainingRun& run, Generator& generator, const PromptWriter& writer,
                  const RlConfig& config, const RlHooks& hooks);
 

@@ -36,12 +36,12 @@ class Rl : public ::testing::Test {
     config_.update.objective = GetObjective("importance_sampling");
     config_.groups_per_step = 4;
     config_.group_size = 4;
-    config_.max_steps = 4;
+    config_.loop.max_steps = 4;
     config_.max_tokens = 6;
     config_.learning_rate = 5e-2;
-    config_.tensorboard = false;
+    config_.loop.tensorboard = false;
     config_.settings = {{"task", "tiny"}};
-    config_.output_dir = Dir("out");
+    config_.loop.output_dir = Dir("out");
     hooks_.problem = [](int64_t index) { return TinyProblem(index); };
     hooks_.reward = RewardAscii;
   }
@@ -62,7 +62,7 @@ class Rl : public ::testing::Test {
     return "no error";
   }
   std::string File(const std::string& name) const {
-    return ReadFile(config_.output_dir + "/" + name);
+    return ReadFile(config_.loop.output_dir + "/" + name);
   }
   // The lines of metrics.jsonl: those of evaluations and those of steps.
   std::vector<Json> Lines(bool evaluations) const {
@@ -94,9 +94,8 @@ class Rl : public ::testing::Test {
     }
     return text;
   }
-  // Stops when it is asked for the nth time: after n - 1 steps.
   void StopAfter(int64_t steps) {
-    hooks_.stop_requested = [left = steps]() mutable { return left-- <= 0; };
+    hooks_.loop.stop_requested = [this, steps] { return std::ssize(Steps()) >= steps; };
   }
 
   TemporaryFolder root_{"rl_loop_test"};
@@ -107,10 +106,10 @@ class Rl : public ::testing::Test {
 };
 
 TEST_F(Rl, LearnsFromRewardsAlone) {
-  config_.max_steps = 25;
+  config_.loop.max_steps = 25;
   config_.groups_per_step = 8;
   for (const Method method : {Method::kLora, Method::kFull}) {
-    config_.output_dir = Dir(method == Method::kLora ? "lora" : "full");
+    config_.loop.output_dir = Dir(method == Method::kLora ? "lora" : "full");
     const RlResult result = Train(method);
     EXPECT_EQ(result.steps, 25);
     EXPECT_FALSE(result.interrupted);
@@ -118,7 +117,7 @@ TEST_F(Rl, LearnsFromRewardsAlone) {
     EXPECT_GT(result.last_reward, result.first_reward + 0.2);
     EXPECT_EQ(result.largest_logp_difference, 0);
     EXPECT_EQ(result.samples, 25 * 8 * 4);
-    EXPECT_EQ(result.checkpoint, CheckpointDir(config_.output_dir, 25));
+    EXPECT_EQ(result.checkpoint, CheckpointDir(config_.loop.output_dir, 25));
     int64_t tokens = 0;
     for (const Json& line : Steps()) {
       EXPECT_EQ(line["sampling/logp_difference_max"], 0) << line["step"];
@@ -133,10 +132,10 @@ TEST_F(Rl, LearnsFromRewardsAlone) {
 }
 
 TEST_F(Rl, EveryStepHasEveryFigureAndATranscript) {
-  config_.max_steps = 5;
+  config_.loop.max_steps = 5;
   config_.base_kl_steps = 2;
   config_.eval_samples = 2;
-  config_.save_steps = 2;
+  config_.loop.save_steps = 2;
   hooks_.heldout = {TinyProblem(100)};
   hooks_.problem = [](int64_t index) {
     Problem problem = TinyProblem(index);
@@ -199,12 +198,13 @@ TEST_F(Rl, EveryStepHasEveryFigureAndATranscript) {
                         "eval_pass@2"}));
   }
   std::vector<int64_t> checkpoints;
-  for (const CheckpointRef& c : ListCheckpoints(config_.output_dir)) checkpoints.push_back(c.step);
+  for (const CheckpointRef& c : ListCheckpoints(config_.loop.output_dir))
+    checkpoints.push_back(c.step);
   EXPECT_THAT(checkpoints, ElementsAre(4, 5));  // of 2, 4 and 5 the last two are kept
 }
 
 TEST_F(Rl, EvaluatesAtTheBeginningEveryFewStepsAndAtTheEnd) {
-  config_.max_steps = 5;
+  config_.loop.max_steps = 5;
   hooks_.heldout = {TinyProblem(100), TinyProblem(101)};
   RlResult result = Train();
   EXPECT_THAT(EvaluatedSteps(), ElementsAre(0, 5));
@@ -213,13 +213,13 @@ TEST_F(Rl, EvaluatesAtTheBeginningEveryFewStepsAndAtTheEnd) {
   EXPECT_EQ(result.after->reward, Lines(true)[1]["eval_reward"]);
   EXPECT_NE(result.before->reward, result.after->reward);
   const std::string adapter = File("adapter_model.safetensors");
-  config_.eval_steps = 2;
-  config_.output_dir = Dir("often");
+  config_.loop.eval_steps = 2;
+  config_.loop.output_dir = Dir("often");
   Train();
   EXPECT_THAT(EvaluatedSteps(), ElementsAre(0, 2, 4, 5));
   EXPECT_TRUE(File("adapter_model.safetensors") == adapter);  // looking changes nothing
   hooks_.heldout.clear();
-  config_.output_dir = Dir("never");
+  config_.loop.output_dir = Dir("never");
   result = Train();
   EXPECT_FALSE(result.before || result.after);
   EXPECT_TRUE(EvaluatedSteps().empty());
@@ -246,10 +246,10 @@ class RlResume : public Rl, public ::testing::WithParamInterface<Method> {
     config_.max_rounds = 3;
     config_.overlong_buffer = 2;
     config_.base_kl_steps = 2;
-    config_.max_steps = 7;
-    config_.eval_steps = 2;
+    config_.loop.max_steps = 7;
+    config_.loop.eval_steps = 2;
     config_.eval_samples = 2;
-    config_.save_steps = 3;
+    config_.loop.save_steps = 3;
     hooks_.heldout = {TinyProblem(100), TinyProblem(101)};
     hooks_.reward = RewardFirstByte;
     // So that the place in the list of problems is not the number of those asked.
@@ -288,16 +288,16 @@ TEST_P(RlResume, EqualsUninterruptedBitForBit) {
   EXPECT_GT(whole.skipped_problems, 3);
   // Stopped after step 2, where an evaluation is due, and after step 4, beyond a checkpoint.
   for (const int64_t stop : {2, 4}) {
-    config_.output_dir = Dir(stop == 2 ? "two" : "four");
-    config_.resume_from = "";
+    config_.loop.output_dir = Dir(stop == 2 ? "two" : "four");
+    config_.loop.resume_from = "";
     StopAfter(stop);
     const RlResult cut = Train(GetParam());
     EXPECT_TRUE(cut.interrupted);
     EXPECT_EQ(cut.steps, stop);
-    EXPECT_EQ(cut.checkpoint, CheckpointDir(config_.output_dir, stop));
-    EXPECT_FALSE(fs::exists(config_.output_dir + "/" + Weights()));
-    hooks_.stop_requested = nullptr;
-    config_.resume_from = LatestCheckpoint(config_.output_dir);
+    EXPECT_EQ(cut.checkpoint, CheckpointDir(config_.loop.output_dir, stop));
+    EXPECT_FALSE(fs::exists(config_.loop.output_dir + "/" + Weights()));
+    hooks_.loop.stop_requested = nullptr;
+    config_.loop.resume_from = LatestCheckpoint(config_.loop.output_dir);
     const RlResult resumed = Train(GetParam());
     EXPECT_EQ(resumed.steps, 7);
     EXPECT_EQ(resumed.first_reward, whole.first_reward);
@@ -316,15 +316,15 @@ TEST_P(RlResume, EqualsUninterruptedBitForBit) {
 TEST_P(RlResume, AKillLosesOnlyStepsAfterTheLastCheckpoint) {
   Train(GetParam());
   const std::vector<std::string> expected = Bytes();
-  fs::remove_all(CheckpointDir(config_.output_dir, 7));
-  fs::remove(config_.output_dir + "/" + Weights());
-  fs::create_directories(config_.output_dir + "/checkpoint-7.tmp/half");
-  config_.resume_from = LatestCheckpoint(config_.output_dir);
-  EXPECT_EQ(config_.resume_from, CheckpointDir(config_.output_dir, 6));
+  fs::remove_all(CheckpointDir(config_.loop.output_dir, 7));
+  fs::remove(config_.loop.output_dir + "/" + Weights());
+  fs::create_directories(config_.loop.output_dir + "/checkpoint-7.tmp/half");
+  config_.loop.resume_from = LatestCheckpoint(config_.loop.output_dir);
+  EXPECT_EQ(config_.loop.resume_from, CheckpointDir(config_.loop.output_dir, 6));
   Train(GetParam());
   EXPECT_TRUE(Bytes() == expected);
   EXPECT_EQ(Timeless(), expected[0]);
-  EXPECT_FALSE(fs::exists(config_.output_dir + "/checkpoint-7.tmp"));
+  EXPECT_FALSE(fs::exists(config_.loop.output_dir + "/checkpoint-7.tmp"));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RlResume, ::testing::Values(Method::kLora, Method::kFull),
@@ -336,8 +336,8 @@ TEST_F(Rl, OneThreadOrTwoTheSameBytes) {
   std::vector<std::string> files;
   for (const int count : {1, 2}) {
     SetNumThreads(count);
-    config_.output_dir = Dir(count == 1 ? "one" : "two");
-    config_.max_steps = 2;
+    config_.loop.output_dir = Dir(count == 1 ? "one" : "two");
+    config_.loop.max_steps = 2;
     Train();
     files.push_back(File("checkpoint-2/training_state.safetensors"));
   }
@@ -345,29 +345,29 @@ TEST_F(Rl, OneThreadOrTwoTheSameBytes) {
 }
 
 TEST_F(Rl, AFinishedRunMayGoOnForLonger) {
-  config_.max_steps = 4;
+  config_.loop.max_steps = 4;
   Train();
   const std::string whole = File("adapter_model.safetensors");
-  config_.output_dir = Dir("longer");
-  config_.max_steps = 2;
+  config_.loop.output_dir = Dir("longer");
+  config_.loop.max_steps = 2;
   Train();
-  config_.resume_from = LatestCheckpoint(config_.output_dir);
+  config_.loop.resume_from = LatestCheckpoint(config_.loop.output_dir);
   EXPECT_EQ(Train().steps, 2);  // finished: nothing is done
-  config_.max_steps = 4;
+  config_.loop.max_steps = 4;
   EXPECT_EQ(Train().steps, 4);
   EXPECT_TRUE(File("adapter_model.safetensors") == whole);
 }
 
 TEST_F(Rl, OtherSettingsCannotResume) {
-  config_.max_steps = 1;
+  config_.loop.max_steps = 1;
   Train();
-  config_.resume_from = LatestCheckpoint(config_.output_dir);
+  config_.loop.resume_from = LatestCheckpoint(config_.loop.output_dir);
   const RlConfig same = config_;
   const auto refused = [&](const char* key) {
     const std::string error = ErrorOf();
     EXPECT_EQ(code_, ErrorCode::kInvalidArgument) << key;
     EXPECT_THAT(error, HasSubstr(std::string(": ") + key + " was "));
-    EXPECT_THAT(error, HasSubstr("cannot resume from " + config_.resume_from));
+    EXPECT_THAT(error, HasSubstr("cannot resume from " + config_.loop.resume_from));
     EXPECT_THAT(error, Not(HasSubstr("\n")));
     config_ = same;
     code_ = ErrorCode::kIo;
@@ -392,15 +392,15 @@ TEST_F(Rl, OtherSettingsCannotResume) {
   refused((config_.learning_rate = 1e-3, "learning_rate"));
   refused((config_.settings["task"] = "other", "task"));
   // What changes no number may be other.
-  config_.eval_steps = config_.save_steps = config_.save_total_limit = 1;
+  config_.loop.eval_steps = config_.loop.save_steps = config_.loop.save_total_limit = 1;
   EXPECT_EQ(ErrorOf(), "no error");
 }
 
 TEST_F(Rl, ACorruptStateIsOneClearError) {
-  config_.max_steps = 2;
+  config_.loop.max_steps = 2;
   Train();
-  config_.resume_from = LatestCheckpoint(config_.output_dir);
-  const std::string path = config_.resume_from + "/run_state.json";
+  config_.loop.resume_from = LatestCheckpoint(config_.loop.output_dir);
+  const std::string path = config_.loop.resume_from + "/run_state.json";
   const Json good = ParseJson(ReadFile(path), path);
   const auto error_with = [&](const std::string& content) {
     WriteFileAtomically(path, content);
@@ -438,16 +438,16 @@ Problem LongWhenOdd(int64_t index) {
 TEST_F(Rl, TooLongPromptsArePassedOverAndCounted) {
   hooks_.problem = LongWhenOdd;
   config_.max_prompt_tokens = 40;
-  config_.max_steps = 2;
+  config_.loop.max_steps = 2;
   char* said = nullptr;
   size_t size = 0;
   std::FILE* out = open_memstream(&said, &size);
   RlResult result;
   {
     Progress progress({.out = out, .mode = Progress::Mode::kPlain});
-    hooks_.progress = &progress;
+    hooks_.loop.progress = &progress;
     result = Train();
-    hooks_.progress = nullptr;
+    hooks_.loop.progress = nullptr;
   }
   std::fclose(out);
   const std::string text(said, size);
@@ -483,7 +483,7 @@ std::vector<Grade> RewardEvenProblems(std::span<const RewardRequest> requests) {
 
 TEST_F(Rl, FurtherRoundsReplaceGroupsWithoutSignal) {
   hooks_.reward = RewardEvenProblems;
-  config_.max_steps = 2;
+  config_.loop.max_steps = 2;
   config_.max_rounds = 5;
   RlResult result = Train();
   // Of 0 1 2 3 two are left, of 4 5 one, 6 is the fourth; then the same from 7 on: 8 and 10 of 7 to
@@ -503,14 +503,14 @@ TEST_F(Rl, FurtherRoundsReplaceGroupsWithoutSignal) {
     before = at;
   }
 
-  config_.output_dir = Dir("few");
+  config_.loop.output_dir = Dir("few");
   config_.max_rounds = 2;
   result = Train();
   EXPECT_EQ(Steps()[0]["sampling/rounds"], 2);  // three groups to learn from are enough then
   EXPECT_EQ(Steps()[0]["off_policy/updates"], 1);
   EXPECT_EQ(result.samples, (6 + 6) * 4);
 
-  config_.output_dir = Dir("one");
+  config_.loop.output_dir = Dir("one");
   config_.max_rounds = 1;
   result = Train();
   EXPECT_EQ(Steps()[0]["sampling/rounds"], 1);
@@ -536,8 +536,8 @@ TEST_F(Rl, WithoutAnySignalNothingIsLearned) {
   EXPECT_TRUE(ReadFile(Dir("fresh") + "/adapter_model.safetensors") ==
               File("adapter_model.safetensors"));
   // And a run that has learned nothing yet can be resumed.
-  config_.resume_from = LatestCheckpoint(config_.output_dir);
-  config_.max_steps = 5;
+  config_.loop.resume_from = LatestCheckpoint(config_.loop.output_dir);
+  config_.loop.max_steps = 5;
   EXPECT_EQ(Train().steps, 5);
 }
 
@@ -548,18 +548,18 @@ TEST_F(Rl, StoppedBeforeTheFirstStepThereIsNoCheckpoint) {
   EXPECT_TRUE(result.interrupted);
   EXPECT_EQ(result.steps, 0);
   EXPECT_EQ(result.checkpoint, "");
-  EXPECT_TRUE(ListCheckpoints(config_.output_dir).empty());
-  EXPECT_FALSE(fs::exists(config_.output_dir + "/adapter_model.safetensors"));
+  EXPECT_TRUE(ListCheckpoints(config_.loop.output_dir).empty());
+  EXPECT_FALSE(fs::exists(config_.loop.output_dir + "/adapter_model.safetensors"));
 }
 
 TEST_F(Rl, TextFilesGoIntoEveryFolder) {
-  config_.max_steps = 1;
-  hooks_.save_text_files = [](const std::string& dir) {
+  config_.loop.max_steps = 1;
+  hooks_.loop.save_text_files = [](const std::string& dir) {
     WriteFileAtomically(dir + "/tokenizer.json", "{}");
   };
   Train();
-  EXPECT_TRUE(fs::exists(config_.output_dir + "/tokenizer.json"));
-  EXPECT_TRUE(fs::exists(CheckpointDir(config_.output_dir, 1) + "/tokenizer.json"));
+  EXPECT_TRUE(fs::exists(config_.loop.output_dir + "/tokenizer.json"));
+  EXPECT_TRUE(fs::exists(CheckpointDir(config_.loop.output_dir, 1) + "/tokenizer.json"));
 }
 
 }  // namespace

@@ -72,6 +72,7 @@ void SampleRollouts(Generator& generator, const PromptWriter& writer, const Roll
       GenerateRequest request;
       request.prompt = groups[g].prompt;
       request.params = config.sampling;
+      request.adapter = config.adapter;
       request.on_token = StopperOf(writer);
       request.key = static_cast<uint64_t>(g) * static_cast<uint64_t>(config.group_size) +
                     static_cast<uint64_t>(i);

@@ -41,6 +41,7 @@ struct PromptWriter {
 struct RolloutConfig {
   int64_t group_size = 8;
   SamplingParams sampling;  // its seed: of the step, so that no two steps draw alike
+  std::shared_ptr<const LoraWeights> adapter = nullptr;  // to sample with; null: the base
 };
 
 // Samples group_size completions of every group and grades them. Sample j of group i is a pure

@@ -41,7 +41,7 @@ class RolloutTest : public ::testing::Test {
     const PromptWriter writer{bundle_, template_, std::move(stops)};
     std::vector<Group> groups;
     for (const std::string& text : texts) groups.push_back(writer.Write(Ask(text)));
-    Generator generator(*model_, nullptr, {.slots = slots, .capacity = 160, .tokens_per_step = 32});
+    Generator generator(*model_, {.slots = slots, .capacity = 160, .tokens_per_step = 32});
     SampleRollouts(generator, writer, config_, reward, groups);
     return groups;
   }

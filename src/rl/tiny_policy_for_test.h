@@ -46,8 +46,7 @@ class TinyPolicy {
           std::make_unique<TrainingRun>(*model_, LoraAdapter::Create(*model_, config, 1), options);
     }
     generator_ = std::make_unique<Generator>(
-        *model_, run_->weights(),
-        GeneratorLimits{.slots = 16, .capacity = 160, .tokens_per_step = 128});
+        *model_, GeneratorLimits{.slots = 16, .capacity = 160, .tokens_per_step = 128});
   }
   TinyPolicy(const TinyPolicy&) = delete;
   TinyPolicy& operator=(const TinyPolicy&) = delete;

@@ -1,10 +1,10 @@
 #include "sample/generator.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/random.h"
 #include "model/loss_head.h"
@@ -13,10 +13,6 @@
 namespace lorikeet {
 namespace {
 
-double Now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 // A shared prefix that is being read right now is waited for when it saves this many tokens more.
 constexpr int64_t kWorthwhilePrefix = 16;
 
@@ -24,7 +20,7 @@ int64_t HeadRows(const Model& model, const GeneratorLimits& limits) {
   return std::min(limits.slots, HeadChunkRows(model.config()));
 }
 
-// A token's share of a layer of experts (model/moe.h), which has none of a dense MLP's.
+// A token's share of a layer of experts (model/moe_block.h), which has none of a dense MLP's.
 int64_t ExpertRow(const ModelConfig& c, int64_t ranks) {
   if (c.num_experts == 0) return 0;
   const int64_t kept = 2 * c.moe_intermediate_size + ranks + 4;
@@ -33,20 +29,14 @@ int64_t ExpertRow(const ModelConfig& c, int64_t ranks) {
 
 // An upper bound of a step's arena, every number taken as f32: the residual, one layer at a time,
 // and a chunk of the head. Beyond what is used it costs address space only.
-size_t StepBytes(const Model& model, const LoraWeights* adapter, const GeneratorLimits& limits) {
+size_t StepBytes(const Model& model, int64_t max_rank, const GeneratorLimits& limits) {
   const ModelConfig& c = model.config();
-  int64_t ranks = 0, head_rank = 0;
-  if (adapter != nullptr) {
-    for (const LoraFactors& factors : adapter->slots()) ranks = std::max(ranks, factors.r);
-    const LoraFactors* head = adapter->Find(model.weights().lm_head);
-    if (head != nullptr) head_rank = head->r;
-    constexpr int64_t kLinears = 9;  // of a layer that are adapted, at most
-    ranks *= kLinears;
-  }
+  constexpr int64_t kLinears = 9;  // of a layer that are adapted, at most
+  const int64_t ranks = kLinears * max_rank;
   const int64_t norms = 4 + c.num_attention_heads * 2 + c.num_key_value_heads;
   const int64_t row = c.hidden_size * 6 + c.q_size() * 4 + c.kv_size() * 4 +
                       c.intermediate_size * 6 + c.head_dim + norms + ranks + ExpertRow(c, ranks);
-  const int64_t head_row = c.vocab_size + c.hidden_size * 3 + 1 + 2 * head_rank;
+  const int64_t head_row = c.vocab_size + c.hidden_size * 3 + 1 + 2 * max_rank;
   const int64_t floats = limits.tokens_per_step * row + HeadRows(model, limits) * head_row;
   constexpr int64_t kAlignment = 64 * 64;  // of about as many blocks
   return static_cast<size_t>(floats * 4 + kAlignment);
@@ -65,10 +55,20 @@ GeneratorLimits Checked(const Model& model, GeneratorLimits limits) {
          limits.capacity, most);
   }
   limits.tokens_per_step = std::max(limits.tokens_per_step, limits.slots);
+  if (limits.pages < 0) {
+    Fail(ErrorCode::kInvalidArgument, "pages of keys and values: {} is not positive", limits.pages);
+  }
+  if (limits.pages == 0) limits.pages = limits.slots * KvCache::PagesFor(limits.capacity);
   return limits;
 }
 
-void CheckRequest(const GenerateRequest& request, int64_t vocab_size, int64_t capacity) {
+// Number of positions that a request may write: its last token is sampled only.
+int64_t PositionsOf(const GenerateRequest& request) {
+  return static_cast<int64_t>(request.prompt.size()) + request.params.max_tokens - 1;
+}
+
+void CheckRequest(const GenerateRequest& request, int64_t vocab_size,
+                  const GeneratorLimits& limits) {
   CheckSamplingParams(request.params, vocab_size);
   if (request.prompt.empty()) {
     Fail(ErrorCode::kInvalidArgument, "the prompt is empty; give at least one token");
@@ -80,11 +80,28 @@ void CheckRequest(const GenerateRequest& request, int64_t vocab_size, int64_t ca
     }
   }
   const auto length = static_cast<int64_t>(request.prompt.size());
-  if (request.params.max_tokens > capacity - length) {
+  if (request.params.max_tokens > limits.capacity - length) {
     Fail(ErrorCode::kInvalidArgument,
          "a prompt of {} tokens and max_tokens {} do not fit the {} tokens of a sequence; shorten "
          "the prompt or lower max_tokens",
-         length, request.params.max_tokens, capacity);
+         length, request.params.max_tokens, limits.capacity);
+  }
+  if (KvCache::PagesFor(PositionsOf(request)) > limits.pages) {
+    Fail(ErrorCode::kInvalidArgument,
+         "a prompt of {} tokens and max_tokens {} need {} pages of keys and values, of {} in all; "
+         "shorten the prompt or lower max_tokens",
+         length, request.params.max_tokens, KvCache::PagesFor(PositionsOf(request)), limits.pages);
+  }
+}
+
+// Adds the rows [begin, end), which follow those in *rows, to the ranges of adapters.
+void AddRows(int64_t begin, int64_t end, const LoraWeights* weights,
+             std::vector<AdapterRows>* rows) {
+  if (weights == nullptr || begin == end) return;
+  if (!rows->empty() && rows->back().weights == weights && rows->back().end == begin) {
+    rows->back().end = end;
+  } else {
+    rows->push_back({begin, end, weights});
   }
 }
 
@@ -107,56 +124,120 @@ const char* StopReasonName(StopReason reason) {
   return "";
 }
 
-Generator::Generator(const Model& model, const LoraWeights* adapter, const GeneratorLimits& limits)
+Generator::Generator(const Model& model, const GeneratorLimits& limits)
     : model_(model),
-      adapter_(adapter),
       limits_(Checked(model, limits)),
-      cache_(model.config(), model.compute(), limits_.slots, limits_.capacity),
-      arena_(StepBytes(model, adapter, limits_)) {}
+      cache_(model.config(), model.compute(), limits_.pages),
+      arena_(StepBytes(model, 0, limits_)) {}
 
-size_t Generator::Bytes(const Model& model, const LoraWeights* adapter,
-                        const GeneratorLimits& limits) {
+size_t Generator::Bytes(const Model& model, const GeneratorLimits& limits, int64_t max_rank) {
   const GeneratorLimits checked = Checked(model, limits);
-  return KvCache::Bytes(model.config(), model.compute(), checked.slots, checked.capacity) +
-         StepBytes(model, adapter, checked);
+  return KvCache::Bytes(model.config(), model.compute(), checked.pages) +
+         StepBytes(model, max_rank, checked);
+}
+
+uint64_t Generator::VersionOf(const GenerateRequest& request) const {
+  return request.adapter == nullptr ? model_.version() : request.adapter->version();
 }
 
 void Generator::Submit(GenerateRequest request) {
-  CheckRequest(request, model_.config().vocab_size, limits_.capacity);
-  waiting_.push_back(std::move(request));
+  CheckRequest(request, model_.config().vocab_size, limits_);
+  Enqueue(std::move(request));
 }
 
-// True while a running sequence is still reading a prefix that this prompt shares.
-bool Generator::WorthWaiting(const std::vector<int32_t>& prompt) const {
+void Generator::Enqueue(GenerateRequest request) {
+  auto sequence = std::make_unique<Sequence>();
+  sequence->tokens = request.prompt;
+  sequence->result.prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  sequence->request = std::move(request);
+  waiting_.push_back(std::move(sequence));
+}
+
+// True while a running sequence is still computing a prefix that this one shares.
+bool Generator::WorthWaiting(const Sequence& sequence) const {
+  const uint64_t version = VersionOf(sequence.request);
   int64_t planned = 0;
-  for (const auto& sequence : running_) {
-    planned = std::max(planned, CommonPrefix(prompt, sequence->request.prompt));
+  for (const auto& other : running_) {
+    if (VersionOf(other->request) != version) continue;
+    planned = std::max(planned, CommonPrefix(sequence.tokens, other->request.prompt));
   }
   return planned >= kWorthwhilePrefix &&
-         planned >= cache_.LongestPrefix(prompt) + kWorthwhilePrefix;
+         planned >= cache_.LongestPrefix(version, sequence.tokens) + kWorthwhilePrefix;
 }
 
+// In order, but for sequences that wait for a prefix: one that lacks pages is not overtaken.
 void Generator::Admit() {
-  for (auto it = waiting_.begin(); it != waiting_.end() && cache_.HasFree();) {
-    if (WorthWaiting(it->prompt)) {
+  for (auto it = waiting_.begin(); it != waiting_.end() && num_running() < limits_.slots;) {
+    if (WorthWaiting(**it)) {
       ++it;
       continue;
     }
-    Start(std::move(*it));
+    if (!Start(**it)) return;
+    running_.push_back(std::move(*it));
     it = waiting_.erase(it);
   }
 }
 
-void Generator::Start(GenerateRequest request) {
-  auto sequence = std::make_unique<Sequence>();
-  sequence->tokens = request.prompt;
-  sequence->slot = cache_.Acquire(request.prompt);
-  sequence->computed = static_cast<int64_t>(cache_.Tokens(sequence->slot).size());
-  sequence->result.prompt_tokens = static_cast<int64_t>(request.prompt.size());
-  sequence->result.cached_tokens = sequence->computed;
-  stats_.cached_tokens += sequence->computed;
-  sequence->request = std::move(request);
-  running_.push_back(std::move(sequence));
+// Takes pages for a sequence's tokens and the next one, if there are as many.
+bool Generator::Start(Sequence& sequence) {
+  const GenerateRequest& request = sequence.request;
+  const auto length = static_cast<int64_t>(sequence.tokens.size());
+  sequence.cached = cache_.Acquire(VersionOf(request), sequence.tokens);
+  if (!cache_.Extend(sequence.cached, std::min(length + 1, PositionsOf(request)))) {
+    cache_.Release(sequence.cached);
+    return false;
+  }
+  sequence.known = length;
+  if (!sequence.preempted) sequence.result.cached_tokens = sequence.cached.length;
+  stats_.cached_tokens += sequence.cached.length;
+  return true;
+}
+
+// Pages for the tokens of every running sequence, the oldest first; the youngest give theirs back
+// when there are too few. The oldest alone always fits (CheckRequest).
+void Generator::ReservePages() {
+  for (size_t i = 0; i < running_.size(); ++i) {
+    const auto length = static_cast<int64_t>(running_[i]->tokens.size());
+    while (i < running_.size() && !cache_.Extend(running_[i]->cached, length)) Preempt();
+  }
+  stats_.max_pages_in_use = std::max(stats_.max_pages_in_use, cache_.PagesInUse());
+}
+
+void Generator::Preempt() {
+  CHECK(running_.size() > 1);
+  Sequence& last = *running_.back();
+  cache_.Release(last.cached);
+  last.preempted = true;
+  waiting_.push_front(std::move(running_.back()));
+  running_.pop_back();
+  ++stats_.preemptions;
+}
+
+// Rows of one adapter lie together, so that its factors are read once. A row's bits do not depend
+// on its place.
+void Generator::OrderByAdapter() {
+  batch_.clear();
+  int64_t max_rank = 0;
+  for (const auto& sequence : running_) {
+    batch_.push_back(sequence.get());
+    const LoraWeights* adapter = sequence->request.adapter.get();
+    if (adapter != nullptr) max_rank = std::max(max_rank, adapter->MaxRank());
+  }
+  std::stable_sort(batch_.begin(), batch_.end(), [this](const Sequence* a, const Sequence* b) {
+    return VersionOf(a->request) < VersionOf(b->request);
+  });
+  arena_.Reserve(StepBytes(model_, max_rank, limits_));
+}
+
+std::vector<AdapterRows> Generator::RowsByAdapter() const {
+  std::vector<AdapterRows> rows;
+  int64_t end = 0;
+  for (const Sequence* sequence : batch_) {
+    const int64_t begin = end;
+    end += sequence->taken;
+    AddRows(begin, end, sequence->request.adapter.get(), &rows);
+  }
+  return rows;
 }
 
 // Every sequence that is past its prompt gets its row; prompts share the rest, first come first.
@@ -166,15 +247,17 @@ Batch Generator::PlanStep() {
     sequence->taken = sequence->pending() == 1 ? 1 : 0;
     left -= sequence->taken;
   }
-  Batch batch{.cu_seqlens = {0}};
   for (const auto& sequence : running_) {
-    if (sequence->taken == 0) {
-      sequence->taken = std::min(left, sequence->pending());
-      left -= sequence->taken;
-    }
+    if (sequence->taken > 0) continue;
+    sequence->taken = std::min(left, sequence->pending());
+    left -= sequence->taken;
+  }
+  Batch batch{.cu_seqlens = {0}};
+  for (const Sequence* sequence : batch_) {
     for (int64_t i = 0; i < sequence->taken; ++i) {
-      batch.tokens.push_back(sequence->tokens[sequence->computed + i]);
-      batch.positions.push_back(static_cast<int32_t>(sequence->computed + i));
+      const int64_t position = sequence->cached.length + i;
+      batch.tokens.push_back(sequence->tokens[position]);
+      batch.positions.push_back(static_cast<int32_t>(position));
     }
     if (sequence->taken > 0) {
       batch.cu_seqlens.push_back(static_cast<int32_t>(batch.tokens.size()));
@@ -187,21 +270,23 @@ bool Generator::Step() {
   const double start = Now();
   Admit();
   if (running_.empty()) return false;
+  ReservePages();
+  OrderByAdapter();
   const Batch batch = PlanStep();
-  std::vector<int> slots;
-  for (const auto& sequence : running_) {
-    if (sequence->taken > 0) slots.push_back(sequence->slot);
+  const std::vector<AdapterRows> adapters = RowsByAdapter();
+  std::vector<const SequenceState*> states;
+  for (const Sequence* sequence : batch_) {
+    if (sequence->taken > 0) states.push_back(&sequence->cached.state);
   }
   const ArenaScope scope(arena_);
-  const Tensor hidden =
-      Forward(model_, batch, {.adapter = adapter_, .cache = &cache_.kv(), .slots = slots}, arena_);
+  const Tensor hidden = Forward(
+      model_, batch, {.adapter_rows = adapters, .cache = &cache_.kv(), .states = states}, arena_);
   int64_t prompt_rows = 0;
-  for (const auto& sequence : running_) {
-    const auto first = static_cast<size_t>(sequence->computed);
-    cache_.Append(sequence->slot,
+  for (Sequence* sequence : batch_) {
+    const auto first = static_cast<size_t>(sequence->cached.length);
+    if (sequence->cached.length < sequence->known) prompt_rows += sequence->taken;
+    cache_.Append(sequence->cached,
                   std::span(sequence->tokens).subspan(first, static_cast<size_t>(sequence->taken)));
-    if (sequence->computed < sequence->result.prompt_tokens) prompt_rows += sequence->taken;
-    sequence->computed += sequence->taken;
   }
   Sample(hidden);
   Retire();
@@ -218,10 +303,10 @@ void Generator::Sample(const Tensor& hidden) {
   std::vector<Sequence*> ready;
   std::vector<int64_t> rows;
   int64_t row = 0;
-  for (const auto& sequence : running_) {
+  for (Sequence* sequence : batch_) {
     row += sequence->taken;
     if (sequence->taken == 0 || sequence->pending() > 0) continue;
-    ready.push_back(sequence.get());
+    ready.push_back(sequence);
     rows.push_back(row - 1);
   }
   const int64_t n = static_cast<int64_t>(ready.size()), D = hidden.cols();
@@ -235,14 +320,17 @@ void Generator::Sample(const Tensor& hidden) {
       return arena_.Take("logits", DType::kF32, {static_cast<int64_t>(count), cols});
     };
     const Tensor last = take(D), logits = take(model_.config().vocab_size);
+    std::vector<AdapterRows> adapters;
     for (size_t i = 0; i < count; ++i) {
       const Sequence& s = *ready[begin + i];
+      const auto row_index = static_cast<int64_t>(i);
+      AddRows(row_index, row_index + 1, s.request.adapter.get(), &adapters);
       std::memcpy(last.as<float>() + i * D, hidden.as<float>() + rows[begin + i] * D,
                   static_cast<size_t>(D) * sizeof(float));
       const RandomStream random(s.request.params.seed, "sample", {}, s.request.key);
       drawn[begin + i] = {&s.request.params, random.Uniform(s.tokens.size())};
     }
-    HeadLogits(model_, AllRows(adapter_, last.rows()), last, logits, arena_);
+    HeadLogits(model_, adapters, last, logits, arena_);
     SampleRows(logits, std::span(drawn).subspan(begin, count),
                std::span(picked).subspan(begin, count));
   }
@@ -250,7 +338,7 @@ void Generator::Sample(const Tensor& hidden) {
     if (std::isfinite(picked[i].logprob)) continue;
     const size_t position = ready[i]->tokens.size();
     Cancel();
-    cache_.Clear();
+    cache_.Forget();
     Fail(ErrorCode::kDiverged,
          "the model's logits at position {} are not finite; its weights or its adapter are broken",
          position);
@@ -276,7 +364,7 @@ void Generator::Deliver(Sequence& sequence, const SampledToken& token) {
 void Generator::Retire() {
   for (const auto& sequence : running_) {
     if (!sequence->done) continue;
-    cache_.Release(sequence->slot);
+    cache_.Release(sequence->cached);
     if (sequence->request.on_done) sequence->request.on_done(std::move(sequence->result));
   }
   std::erase_if(running_, [](const auto& sequence) { return sequence->done; });
@@ -286,11 +374,11 @@ std::vector<Generation> Generator::Run(std::vector<GenerateRequest> requests) {
   std::vector<Generation> results(requests.size());
   // All before the first is queued: a bad one must not leave others behind.
   for (const GenerateRequest& request : requests) {
-    CheckRequest(request, model_.config().vocab_size, limits_.capacity);
+    CheckRequest(request, model_.config().vocab_size, limits_);
   }
   for (size_t i = 0; i < requests.size(); ++i) {
     requests[i].on_done = [&results, i](Generation&& done) { results[i] = std::move(done); };
-    waiting_.push_back(std::move(requests[i]));
+    Enqueue(std::move(requests[i]));
   }
   while (Step()) {
   }
@@ -298,7 +386,8 @@ std::vector<Generation> Generator::Run(std::vector<GenerateRequest> requests) {
 }
 
 void Generator::Cancel() {
-  for (const auto& sequence : running_) cache_.Release(sequence->slot);
+  for (const auto& sequence : running_) cache_.Release(sequence->cached);
+  batch_.clear();
   running_.clear();
   waiting_.clear();
 }

@@ -1,8 +1,11 @@
-// Sequences that the model continues, many at once: a request joins the running batch when a cache
-// slot is free and leaves when it is done. One Step is one forward pass, in which every running
-// sequence gets its next token and waiting prompts are read, in chunks. What a sequence becomes
-// depends on its request alone: neither on the batch, nor on the chunks, nor on the threads, bit
-// for bit.
+// A `Generator` continues many sequences at once. A request joins the running batch when there is
+// room for one more sequence and its prompt fits the free pages of keys and values. One Step is one
+// forward pass, in which every running sequence gets its next token and new prompts are computed,
+// in chunks. When pages run out, the sequence that was admitted last is pre-empted: it gives back
+// its pages, waits at the head of the queue and is computed again from its tokens.
+//
+// Bit rule: a sequence's tokens and log-probabilities depend on its request alone: neither on the
+// batch, nor on the chunks, nor on pre-emption, nor on the number of threads.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -13,7 +16,7 @@
 
 #include "core/arena.h"
 #include "model/batch.h"
-#include "model/lora.h"
+#include "model/adapter_rows.h"
 #include "model/weights.h"
 #include "sample/prefix_cache.h"
 #include "sample/sampler.h"
@@ -28,17 +31,23 @@ enum class StopReason : uint8_t {
 const char* StopReasonName(StopReason reason);  // "length", "stop", "callback"
 
 struct Generation {
-  std::vector<int32_t> tokens;          // sampled, a stop token included
-  std::vector<float> logprobs;          // of each, at temperature 1: the training forward's bits
-  std::vector<float> sampled_logprobs;  // of each, under the distribution it was drawn from
+  std::vector<int32_t> tokens;  // sampled, a stop token included
+  // Log-probability of each token at temperature 1: the training forward's bits.
+  std::vector<float> logprobs;
+  // Log-probability of each token under the distribution it was drawn from.
+  std::vector<float> sampled_logprobs;
   StopReason reason = StopReason::kLength;
   int64_t prompt_tokens = 0;
-  int64_t cached_tokens = 0;  // of the prompt, taken over from a slot instead of computed
+  int64_t cached_tokens =
+      0;  // number of prompt tokens shared instead of computed at first admission
 };
 
 struct GenerateRequest {
   std::vector<int32_t> prompt;  // at least one token
   SamplingParams params;
+  // Adapter to sample with, for this request alone; null: the base. Keys and values are shared
+  // between requests of the same weights only.
+  std::shared_ptr<const LoraWeights> adapter = nullptr;
   // Names this sample: the random number of the token at position p is that of
   // (params.seed, "sample", key, p). Samples of one prompt need different keys.
   uint64_t key = 0;
@@ -50,32 +59,39 @@ struct GenerateRequest {
 };
 
 struct GeneratorLimits {
-  int64_t slots = 8;              // sequences that run at once
-  int64_t capacity = 0;           // most tokens of a sequence, prompt and continuation
-  int64_t tokens_per_step = 512;  // rows of one forward pass; at least `slots`
+  int64_t slots = 8;              // max number of sequences that run at once
+  int64_t capacity = 0;           // max number of tokens of a sequence, prompt and continuation
+  int64_t tokens_per_step = 512;  // max rows of one forward pass; at least `slots`
+  // Number of pages of keys and values, of kPagePositions tokens. 0: enough for `slots` sequences
+  // of `capacity` tokens, so that none is pre-empted.
+  int64_t pages = 0;
 };
 
 struct GeneratorStats {
-  int64_t prompt_tokens = 0;     // computed
-  int64_t cached_tokens = 0;     // of prompts, taken over
-  int64_t generated_tokens = 0;  // sampled
-  // Time of the steps, shared out by rows between prompts and continuations.
+  // Number of tokens that were there when their sequence was admitted, and computed since: prompts,
+  // and again the tokens of pre-empted sequences.
+  int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;     // number of such tokens that were shared instead
+  int64_t generated_tokens = 0;  // number of tokens sampled
+  int64_t preemptions = 0;
+  int64_t max_pages_in_use = 0;  // max number of pages that sequences of one step held
+  // Time of the steps, divided by rows between such tokens and continuations.
   double prompt_seconds = 0, generate_seconds = 0;
 };
 
 class Generator {
  public:
-  // adapter may be null. Both must outlive the generator. Throws Error for a capacity beyond the
-  // model's positions and when memory cannot be reserved.
-  Generator(const Model& model, const LoraWeights* adapter, const GeneratorLimits& limits);
+  // The model must outlive the generator; when its values change, cached keys and values of the old
+  // ones are not used any more. Throws Error for a capacity beyond the model's positions and when
+  // memory cannot be reserved.
+  Generator(const Model& model, const GeneratorLimits& limits);
 
-  // What a generator of these limits holds at most: the cache and the arena of a step. Reserved at
-  // construction, touched as it fills.
-  static size_t Bytes(const Model& model, const LoraWeights* adapter,
-                      const GeneratorLimits& limits);
+  // Max memory of a generator of these limits: the cache and the arena of a step. Reserved at
+  // construction, touched as it fills. max_rank: of the adapters that requests name.
+  static size_t Bytes(const Model& model, const GeneratorLimits& limits, int64_t max_rank = 0);
 
   // Queues a request. Throws Error(kInvalidArgument) for parameters out of range, ids outside the
-  // vocabulary, and a prompt that does not fit the capacity together with max_tokens.
+  // vocabulary, and a prompt that together with max_tokens fits neither the capacity nor all pages.
   void Submit(GenerateRequest request);
   // One forward pass. False, and nothing done, when there is neither a running nor a waiting
   // sequence. Throws Error(kDiverged) when logits are not finite: all sequences are then dropped.
@@ -84,40 +100,49 @@ class Generator {
   std::vector<Generation> Run(std::vector<GenerateRequest> requests);
   // Ends all running and waiting sequences without their on_done.
   void Cancel();
-  // After the weights have moved. No sequence may be running.
+  // Drops all cached keys and values. No sequence may be running.
   void ForgetPrefixes();
 
   int64_t num_running() const { return static_cast<int64_t>(running_.size()); }
   int64_t num_waiting() const { return static_cast<int64_t>(waiting_.size()); }
   const GeneratorLimits& limits() const { return limits_; }
   const GeneratorStats& stats() const { return stats_; }
+  // Number of pages that running sequences hold.
+  int64_t PagesInUse() const { return cache_.PagesInUse(); }
 
  private:
   struct Sequence {
     GenerateRequest request;
-    std::vector<int32_t> tokens;  // prompt, then what was sampled
-    int slot = -1;
+    std::vector<int32_t> tokens;  // prompt, then the sampled tokens
+    CachedSequence cached;
     Generation result;
     bool done = false;
-    int64_t computed = 0;  // tokens whose keys and values are in the slot
-    int64_t taken = 0;     // tokens of this step's batch
-    int64_t pending() const { return static_cast<int64_t>(tokens.size()) - computed; }
+    bool preempted = false;
+    int64_t known = 0;  // number of tokens when it was admitted
+    int64_t taken = 0;  // number of tokens in this step's batch
+    int64_t pending() const { return static_cast<int64_t>(tokens.size()) - cached.length; }
   };
+  void Enqueue(GenerateRequest request);
   void Admit();
-  bool WorthWaiting(const std::vector<int32_t>& prompt) const;
-  void Start(GenerateRequest request);
+  bool WorthWaiting(const Sequence& sequence) const;
+  bool Start(Sequence& sequence);
+  void ReservePages();
+  void Preempt();
+  uint64_t VersionOf(const GenerateRequest& request) const;
+  void OrderByAdapter();
   Batch PlanStep();
+  std::vector<AdapterRows> RowsByAdapter() const;
   void Sample(const Tensor& hidden);
   void Deliver(Sequence& sequence, const SampledToken& token);
   void Retire();
 
   const Model& model_;
-  const LoraWeights* adapter_;
   GeneratorLimits limits_;
   PrefixCache cache_;
   Arena arena_;
-  std::deque<GenerateRequest> waiting_;
+  std::deque<std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
+  std::vector<Sequence*> batch_;  // running_ as rows of the step's batch: by adapter
   GeneratorStats stats_;
 };
 

@@ -107,16 +107,66 @@ class BitsTest : public ::testing::TestWithParam<BitsCase> {
       GTEST_SKIP() << "this CPU has no native bf16 products";
     }
     model_ = Model::Load(GoldenDir(family), dtype);
-    if (with_adapter) lora_.emplace(LoraAdapter::Load(*model_, GoldenDir(family) + "/adapter"));
+    if (with_adapter) {
+      lora_ = LoraAdapter::Load(*model_, GoldenDir(family) + "/adapter").SharedWeights();
+    }
   }
-  const LoraWeights* adapter() const { return lora_ ? &lora_->weights() : nullptr; }
+  const LoraWeights* adapter() const { return lora_.get(); }
   std::vector<GenerateRequest> Requests(int64_t count) const {
-    return MixedRequests(count, model_->config().vocab_size);
+    std::vector<GenerateRequest> requests = MixedRequests(count, model_->config().vocab_size);
+    for (GenerateRequest& request : requests) request.adapter = lora_;
+    return requests;
+  }
+
+  // An adapter of random factors, on other modules for other seeds.
+  std::shared_ptr<const LoraWeights> MakeAdapter(int r, uint64_t seed) const {
+    LoraConfig config{.r = r, .lora_alpha = 4.0F + static_cast<float>(seed % 3)};
+    const std::vector<std::vector<std::string>> targets = {
+        {"all-linear"}, {"mlp", "lm_head"}, {"q_proj", "v_proj"}, {"all-linear", "lm_head"}};
+    config.target_modules = targets[seed % targets.size()];
+    LoraTraining training(LoraAdapter::Create(*model_, config, seed));
+    for (const Param& param : training.params()) {
+      const RandomStream random(seed, "generator_test", param.name);
+      for (int64_t i = 0; i < param.value.size(); ++i) {
+        param.value.as<float>()[i] =
+            static_cast<float>(0.4 * random.Uniform(static_cast<uint64_t>(i)) - 0.2);
+      }
+    }
+    training.RefreshWorkingCopies();
+    return training.Snapshot();
   }
 
   std::unique_ptr<Model> model_;
-  std::optional<LoraAdapter> lora_;
+  std::shared_ptr<const LoraWeights> lora_;
 };
+
+// 1 to 16 adapters of other ranks, targets and scales, mixed at random: every sequence has the
+// tokens and log-probabilities that it has alone.
+TEST_P(BitsTest, SequencesDoNotDependOnOtherAdapters) {
+  std::vector<std::shared_ptr<const LoraWeights>> adapters = {lora_};
+  for (uint64_t i = 0; i < 15; ++i) adapters.push_back(MakeAdapter(static_cast<int>(1 + i), i));
+  std::vector<GenerateRequest> requests = Requests(16);
+  for (size_t i = 0; i < requests.size(); ++i) requests[i].params.max_tokens = 3 + i % 4;
+  for (const auto& [count, threads, chunk] :
+       {std::tuple{1, 2, 48}, {2, 1, 512}, {5, 2, 33}, {16, 1, 64}, {16, 2, 512}}) {
+    if (!GetParam().thorough && count == 5) continue;
+    const ThreadsScope scope(threads);
+    const RandomStream random(static_cast<uint64_t>(count), "adapters");
+    for (size_t i = 0; i < requests.size(); ++i) {
+      requests[i].adapter = adapters[random.Below(i, static_cast<uint64_t>(count))];
+    }
+    std::vector<GenerateRequest> order = requests;
+    for (size_t i = order.size() - 1; i > 0; --i) {
+      std::swap(order[i], order[random.Below(100 + i, i + 1)]);
+    }
+    Generator together(*model_, {.slots = 11, .capacity = 192, .tokens_per_step = chunk});
+    const std::vector<Generation> mixed = together.Run(order);
+    for (size_t s = 0; s < order.size(); ++s) {
+      Generator alone(*model_, {.slots = 1, .capacity = 192});
+      ExpectSame(mixed[s], alone.Run({order[s]}).front());
+    }
+  }
+}
 
 TEST_P(BitsTest, SampledLogprobsAreTheTrainersBits) {
   for (int64_t batch = 1; batch <= 7; ++batch) {
@@ -124,8 +174,7 @@ TEST_P(BitsTest, SampledLogprobsAreTheTrainersBits) {
     for (const int threads : {1, 2}) {
       if (!GetParam().thorough && batch % 3 != threads % 3) continue;
       const ThreadsScope scope(threads);
-      Generator generator(*model_, adapter(),
-                          {.slots = batch, .capacity = 192, .tokens_per_step = 48});
+      Generator generator(*model_, {.slots = batch, .capacity = 192, .tokens_per_step = 48});
       const std::vector<Generation> generations = generator.Run(requests);
       const auto expected = TrainingLogprobs(*model_, adapter(), requests, generations);
       for (size_t s = 0; s < requests.size(); ++s) {
@@ -143,7 +192,7 @@ TEST_P(BitsTest, SequencesDoNotDependOnBatchChunksAndThreads) {
   {
     const ThreadsScope scope(1);
     for (const GenerateRequest& request : requests) {
-      Generator generator(*model_, adapter(), {.slots = 1, .capacity = 192});
+      Generator generator(*model_, {.slots = 1, .capacity = 192});
       alone.push_back(generator.Run({request}).front());
       EXPECT_EQ(static_cast<int64_t>(alone.back().tokens.size()), request.params.max_tokens);
     }
@@ -151,14 +200,38 @@ TEST_P(BitsTest, SequencesDoNotDependOnBatchChunksAndThreads) {
   for (const auto& [slots, chunk, threads] :
        {std::tuple{7, 512, 2}, {3, 7, 1}, {2, 64, 2}, {5, 5, 2}}) {
     const ThreadsScope scope(threads);
-    Generator generator(*model_, adapter(),
-                        {.slots = slots, .capacity = 192, .tokens_per_step = chunk});
+    Generator generator(*model_, {.slots = slots, .capacity = 192, .tokens_per_step = chunk});
     const std::vector<Generation> together = generator.Run(requests);
     for (size_t s = 0; s < requests.size(); ++s) ExpectSame(together[s], alone[s]);
   }
 }
 
-// A prefix taken over from a slot, in place or copied, changes nothing.
+// Page budgets that only just hold the longest request, and others below what all need: sequences
+// are pre-empted and continue with the same tokens and log-probabilities.
+TEST_P(BitsTest, PreemptedSequencesContinueWithTheSameBits) {
+  std::vector<GenerateRequest> requests = Requests(7);
+  for (GenerateRequest& request : requests) request.params.max_tokens += 50;
+  for (size_t i = 5; i < requests.size(); ++i) {  // a prompt in common, its last page in part
+    requests[i].prompt = requests[4].prompt;
+    requests[i].prompt.resize(100 + i);
+  }
+  Generator ample(*model_, {.slots = 7, .capacity = 256});
+  const std::vector<Generation> expected = ample.Run(requests);
+  EXPECT_EQ(ample.stats().preemptions, 0);
+  for (const auto& [pages, chunk, threads] :
+       {std::tuple{4, 512, 1}, {5, 33, 2}, {7, 64, 2}, {9, 512, 2}}) {
+    const ThreadsScope scope(threads);
+    Generator tight(*model_,
+                    {.slots = 7, .capacity = 256, .tokens_per_step = chunk, .pages = pages});
+    const std::vector<Generation> generations = tight.Run(requests);
+    for (size_t s = 0; s < requests.size(); ++s) ExpectSame(generations[s], expected[s]);
+    EXPECT_GT(tight.stats().preemptions, 0) << pages << " pages";
+    EXPECT_LE(tight.stats().max_pages_in_use, pages);
+    EXPECT_EQ(tight.PagesInUse(), 0);
+  }
+}
+
+// A prefix shared with another sequence, running or done, changes nothing.
 TEST_P(BitsTest, SharedPrefixesAreComputedOnceAndChangeNothing) {
   const std::vector<int32_t> prompt = RandomPrompt(90, 1, model_->config().vocab_size);
   std::vector<GenerateRequest> group(6);
@@ -167,26 +240,31 @@ TEST_P(BitsTest, SharedPrefixesAreComputedOnceAndChangeNothing) {
     group[i].prompt.resize(i == 5 ? 40 : 90);  // one asks for less of it
     group[i].params = {.max_tokens = 20, .seed = 9};
     group[i].key = i;
+    group[i].adapter = lora_;
   }
-  Generator shared(*model_, adapter(), {.slots = 6, .capacity = 128, .tokens_per_step = 64});
+  Generator shared(*model_, {.slots = 6, .capacity = 128, .tokens_per_step = 64});
   const std::vector<Generation> together = shared.Run(group);
   EXPECT_EQ(shared.stats().prompt_tokens, 90 + 5);  // the last of each is computed anyway
   EXPECT_EQ(shared.stats().cached_tokens, 4 * 89 + 39);
   for (size_t i = 0; i < group.size(); ++i) {
-    Generator fresh(*model_, adapter(), {.slots = 1, .capacity = 128});
+    Generator fresh(*model_, {.slots = 1, .capacity = 128});
     ExpectSame(together[i], fresh.Run({group[i]}).front());
   }
 
-  // A second turn: what the first one said is in the slot already.
+  // A second turn: the first completion is cached already.
   GenerateRequest turn = group[0];
   turn.prompt.insert(turn.prompt.end(), together[0].tokens.begin(), together[0].tokens.end());
   turn.params.max_tokens = 10;
   const Generation warm = shared.Run({turn}).front();
   EXPECT_EQ(warm.cached_tokens, 90 + 19);  // all but the last sampled token, which was never read
-  Generator fresh(*model_, adapter(), {.slots = 1, .capacity = 128});
+  Generator fresh(*model_, {.slots = 1, .capacity = 128});
   ExpectSame(warm, fresh.Run({turn}).front());
   shared.ForgetPrefixes();
   EXPECT_EQ(shared.Run({turn}).front().cached_tokens, 0);
+  // Another adapter's keys and values are not used, be its factors the same or those of the base.
+  turn.adapter = lora_ == nullptr ? MakeAdapter(4, 1) : lora_->Copy();
+  EXPECT_EQ(shared.Run({turn}).front().cached_tokens, 0);
+  EXPECT_GT(shared.Run({turn}).front().cached_tokens, 0);
 }
 
 std::string CaseName(const ::testing::TestParamInfo<BitsCase>& param) {
@@ -227,7 +305,7 @@ class GeneratorTest : public ::testing::Test {
     return request;
   }
   Generator Make(int64_t slots = 2, int64_t capacity = 128) const {
-    return Generator(*model_, nullptr, {.slots = slots, .capacity = capacity});
+    return Generator(*model_, {.slots = slots, .capacity = capacity});
   }
   std::unique_ptr<Model> model_;
 };
@@ -309,7 +387,7 @@ TEST_F(GeneratorTest, RequestsJoinAndLeaveWhileOthersRun) {
   submit(6, 2);
   EXPECT_TRUE(generator.Step());
   EXPECT_EQ(generator.num_running() + generator.num_waiting(), 3);
-  EXPECT_EQ(generator.num_running(), 2);  // as many as there are slots
+  EXPECT_EQ(generator.num_running(), 2);  // as many as may run at once
   while (done < 2) ASSERT_TRUE(generator.Step());
   EXPECT_EQ(generator.num_running(), 1);
   generator.Cancel();
@@ -341,6 +419,10 @@ TEST_F(GeneratorTest, WhatDoesNotFitIsRefused) {
             }).find("token id 96"),
             std::string::npos);
   EXPECT_EQ(generator.num_waiting(), 0);
+  Generator few_pages(*model_, {.slots = 2, .capacity = 300, .pages = 2});
+  EXPECT_EQ(few_pages.Run({Request(120, 9)}).front().tokens.size(), 9U);  // 128 positions
+  EXPECT_NE(message([&] { few_pages.Submit(Request(120, 10)); }).find("3 pages"),
+            std::string::npos);
   const int64_t most = model_->config().max_position_embeddings;
   EXPECT_NE(message([&] { Make(1, most + 1); }).find("context holds"), std::string::npos);
   EXPECT_NE(message([&] { Make(0); }), "");
@@ -357,16 +439,29 @@ TEST_F(GeneratorTest, BrokenWeightsAreAnErrorAndLeaveNothingBehind) {
   EXPECT_THROW(generator.Run({Request(60, 5)}), Error);
   EXPECT_EQ(generator.num_running(), 0);
   norm = kept;
-  ExpectSame(generator.Run({Request(9, 5)}).front(), before);  // no NaN waits in the slots
+  ExpectSame(generator.Run({Request(9, 5)}).front(), before);  // no NaN waits in the pages
+}
+
+// One page, of which the next prompt shares a part: it becomes the next sequence's.
+TEST_F(GeneratorTest, ABorrowedPageIsTakenOverWhenNoneIsFree) {
+  Generator generator = Make(1, 64);
+  const Generation first = generator.Run({Request(40, 20)}).front();
+  GenerateRequest shorter = Request(40, 20);
+  shorter.prompt.resize(30);
+  const Generation second = generator.Run({shorter}).front();
+  EXPECT_EQ(second.cached_tokens, 29);
+  Generator fresh = Make(1, 64);
+  ExpectSame(second, fresh.Run({shorter}).front());
+  ExpectSame(generator.Run({Request(40, 20)}).front(), first);
 }
 
 TEST_F(GeneratorTest, MemoryIsKnownBeforehand) {
   const GeneratorLimits limits{.slots = 3, .capacity = 100};
-  const size_t cache = KvCache::Bytes(model_->config(), DType::kF32, 3, 100);
-  EXPECT_GT(Generator::Bytes(*model_, nullptr, limits), cache);
+  const size_t cache = KvCache::Bytes(model_->config(), DType::kF32, 3 * 2);
+  EXPECT_GT(Generator::Bytes(*model_, limits), cache);
   const GeneratorLimits wider{.slots = 6, .capacity = 100};
-  EXPECT_GE(Generator::Bytes(*model_, nullptr, wider),
-            Generator::Bytes(*model_, nullptr, limits) + cache);
+  EXPECT_GE(Generator::Bytes(*model_, wider),
+            Generator::Bytes(*model_, limits) + cache);
 }
 
 }  // namespace

@@ -51,17 +51,17 @@ DataSize SizeOf(const RunSpec& spec, const StudyModel& model) {
 SftConfig ConfigOf(const RunSpec& spec, const std::string& dir, int64_t save_steps) {
   SftConfig config;
   config.batch_size = spec.batch_size;
-  config.max_steps = spec.steps;
+  config.loop.max_steps = spec.steps;
   config.seed = spec.seed;
   config.learning_rate = spec.learning_rate;
   config.schedule = ParseScheduleKind(spec.schedule);
   config.optim = spec.optim;
-  config.eval_at = spec.eval_at;
-  config.output_dir = dir;
-  config.keep_result = false;
-  config.save_steps = save_steps;
-  config.save_total_limit = 1;
-  config.tensorboard = false;
+  config.loop.eval_at = spec.eval_at;
+  config.loop.output_dir = dir;
+  config.loop.keep_result = false;
+  config.loop.save_steps = save_steps;
+  config.loop.save_total_limit = 1;
+  config.loop.tensorboard = false;
   config.micro_batch_tokens = spec.micro_batch_tokens;
   return config;
 }
@@ -142,9 +142,9 @@ bool TrainOnExamples(const RunSpec& spec, const StudyModel& model, TrainingRun& 
   const std::vector<Example>& heldout = labels.empty() ? model.heldout : labels;
   record->facts = FactsOf(spec, model, train);
   SftConfig config = ConfigOf(spec, dir, save_steps);
-  if (!ListCheckpoints(dir).empty()) config.resume_from = LatestCheckpoint(dir);
+  if (!ListCheckpoints(dir).empty()) config.loop.resume_from = LatestCheckpoint(dir);
   SftHooks hooks;
-  hooks.stop_requested = stop;
+  hooks.loop.stop_requested = stop;
   if (!spec.full) {
     hooks.also_evaluated = [](const TrainingRun& now) { return AdapterNorms(*now.adapter()); };
   }
@@ -198,7 +198,7 @@ int64_t MemoryOf(const RunSpec& spec, const StudyModel& model) {
     // Training problems are like those held out; to look at them all would take too long here.
     const int64_t prompt = LongestPrompt(model.problems->Writer(), model.heldout_problems);
     const int64_t longest = prompt + spec.rewards->max_tokens;
-    bytes += Generator::Bytes(*model.base, nullptr, SamplingLimits(spec, longest));
+    bytes += Generator::Bytes(*model.base, SamplingLimits(spec, longest));
   }
   return static_cast<int64_t>(bytes);
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "plan/machine_probe.h"
 #include "rl/rl_loop.h"
 #include "train/checkpoint.h"
 #include "train/run_settings.h"
@@ -24,18 +23,18 @@ RlConfig ConfigOf(const RunSpec& spec, const std::string& dir, int64_t save_step
   config.update.optim = spec.optim;
   config.groups_per_step = spec.batch_size;
   config.group_size = rewards.group_size;
-  config.max_steps = spec.steps;
+  config.loop.max_steps = spec.steps;
   config.max_tokens = rewards.max_tokens;
   config.max_rounds = config.update.objective.UsualRounds();
   config.overlong_buffer = config.update.objective.UsualOverlongBuffer(rewards.max_tokens);
   config.seed = spec.seed;
   config.learning_rate = spec.learning_rate;
-  config.eval_at = spec.eval_at;
-  config.output_dir = dir;
-  config.keep_result = false;
-  config.save_steps = save_steps;
-  config.save_total_limit = 1;
-  config.tensorboard = false;
+  config.loop.eval_at = spec.eval_at;
+  config.loop.output_dir = dir;
+  config.loop.keep_result = false;
+  config.loop.save_steps = save_steps;
+  config.loop.save_total_limit = 1;
+  config.loop.tensorboard = false;
   config.settings = {{"run", RunId(spec)}};
   return config;
 }
@@ -94,16 +93,15 @@ bool TrainOnRewards(const RunSpec& spec, const StudyProblems& problems,
   RlConfig config = ConfigOf(spec, dir, save_steps);
   config.max_prompt_tokens = LongestPromptOf(spec, problems);
   config.stop_tokens = StopTokensOf(problems.text, run.model().config().vocab_size);
-  config.update.exact = CheckRowBits(run.model().compute()).ok;
-  if (!ListCheckpoints(dir).empty()) config.resume_from = LatestCheckpoint(dir);
+  if (!ListCheckpoints(dir).empty()) config.loop.resume_from = LatestCheckpoint(dir);
   const int64_t longest =
       std::max(config.max_prompt_tokens, LongestPrompt(problems.Writer(), heldout)) +
       config.max_tokens;
-  Generator generator(run.model(), run.weights(), SamplingLimits(spec, longest));
+  Generator generator(run.model(), SamplingLimits(spec, longest));
   RlHooks hooks;
   hooks.problem = problems.source.OfSeed(spec.seed);
   hooks.heldout = heldout;
-  hooks.stop_requested = stop;
+  hooks.loop.stop_requested = stop;
   return !TrainRl(run, generator, problems.Writer(), config, hooks).interrupted;
 }
 

@@ -1,8 +1,9 @@
 #include "train/evaluate.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+
+#include "core/clock.h"
 
 namespace lorikeet {
 
@@ -12,7 +13,7 @@ double Evaluation::BitsPerToken() const { return nll / std::log(2.0); }
 std::optional<Evaluation> Evaluate(TrainingRun& run, const std::vector<Example>& examples,
                                    const std::function<bool()>& stop) {
   constexpr size_t kExamplesAtOnce = 256;
-  const auto start = std::chrono::steady_clock::now();
+  const double start = Now();
   Evaluation evaluation;
   double loss_sum = 0;
   for (size_t begin = 0; begin < examples.size(); begin += kExamplesAtOnce) {
@@ -28,8 +29,7 @@ std::optional<Evaluation> Evaluate(TrainingRun& run, const std::vector<Example>&
     evaluation.trained_tokens += output.trained_tokens;
   }
   evaluation.nll = evaluation.weight_sum > 0 ? loss_sum / evaluation.weight_sum : 0;
-  evaluation.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  evaluation.seconds = Now() - start;
   return evaluation;
 }
 

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "model/model_testing.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/parallel.h"
+#include "model/model_testing.h"
 #include "train/training_run.h"
 
 namespace lorikeet {

@@ -1,6 +1,7 @@
-// Losses as functions of the target token's log-probability (model/loss_head.h).
+// Losses as functions of the targets' log-probabilities (model/loss_head.h).
 #pragma once
 #include <cstdint>
+#include <span>
 
 #include "data/packer.h"
 #include "model/loss_head.h"
@@ -13,6 +14,7 @@ enum class LossFn : uint8_t {
   kImportanceSampling,
   kPpo,
   kCispo,
+  kGspo,
 };
 
 // A row's weight w scales its whole loss: it holds the mask and whatever a loss divides by. With
@@ -29,6 +31,12 @@ enum class LossFn : uint8_t {
 // 2503.14476, eq. 10. cispo: MiniMax-M1, arXiv 2506.13585, eq. 4. All but the first need
 // advantages, and those with a ratio the sampler's log-probabilities, in every example.
 //
+// gspo couples the |y| trained rows of an example, which have the same weight and advantage, by one
+// ratio s = exp(1/|y| sum_t (logp - logq)) (arXiv 2507.18071, eq. 5 to 7). Its loss of an example
+// is
+//
+//   gspo                 -w min(s A, clip(s, 1 - clip_low, 1 + clip_high) A)
+//
 // With kl_coef > 0 every policy loss has a term that holds it to a reference policy, with logp_ref
 // its log-probability (Example::reference_logprobs) and d = logp_ref - logp:
 //
@@ -44,7 +52,13 @@ struct LossConfig {
   double temperature = 1;
 };
 
-// The batch must outlive the function.
-TokenLoss MakeTokenLoss(const LossConfig& config, const PackedBatch& batch);
+// Whether the loss couples the rows of an example. The packer (data/packer.h) never cuts one.
+inline bool IsSequenceLoss(LossFn fn) { return fn == LossFn::kGspo; }
+
+// A TokenLoss, or for sequence losses a LossFunction. The batch must outlive it.
+Loss MakeLoss(const LossConfig& config, const PackedBatch& batch);
+
+// exp of the mean log-ratio; must not be empty.
+double SequenceRatio(std::span<const double> log_ratios);
 
 }  // namespace lorikeet

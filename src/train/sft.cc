@@ -3,36 +3,74 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
 
-#include "core/error.h"
-#include "core/file.h"
+#include "core/clock.h"
 #include "core/format.h"
+#include "core/json.h"
+#include "data/epoch.h"
 #include "train/checkpoint.h"
+#include "train/divergence.h"
+#include "train/early_stopping.h"
 #include "train/run_settings.h"
-#include "train/sft_loop.h"
 
 namespace lorikeet {
-namespace {
-
-double Now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
 
 int64_t TotalSteps(const SftConfig& config, int64_t num_examples) {
-  if (config.max_steps > 0) return config.max_steps;
+  if (config.loop.max_steps > 0) return config.loop.max_steps;
   const int64_t per_epoch = (num_examples + config.batch_size - 1) / config.batch_size;
   return std::max<int64_t>(
       1, static_cast<int64_t>(std::ceil(config.num_train_epochs * static_cast<double>(per_epoch))));
 }
 
-SftLoop::SftLoop(TrainingRun& run, const std::vector<Example>& train,
-                 const std::vector<Example>& heldout, const SftConfig& config,
-                 const SftHooks& hooks)
+namespace {
+
+constexpr int64_t kRunStateFormat = 2;  // of run_state.json
+
+class SftRecipe {
+ public:
+  SftRecipe(TrainingRun& run, const std::vector<Example>& train,
+            const std::vector<Example>& heldout, const SftConfig& config, const SftHooks& hooks);
+  SftResult Run();
+
+ private:
+  StepOutput Step();
+  Evaluated EvaluateHeldOut();
+  void Finish();
+  Json State() const;
+  int64_t Restore(const Json& state);
+  Json TrainerState() const;
+
+  StepOutput Report(const ForwardBackwardOutput& output, double learning_rate, double grad_norm,
+                    double seconds);
+  void AddToHistory(const Metrics& metrics);
+  std::string TimeNote() const;
+  double Utilisation(double tokens_per_second) const;
+  double Epochs() const;
+
+  TrainingRun& run_;
+  const std::vector<Example>& train_;
+  const std::vector<Example>& heldout_;
+  const SftConfig& config_;
+  const SftHooks& hooks_;
+
+  int64_t total_steps_;
+  Schedule schedule_;
+  BatchCursor cursor_;
+  BestEvaluation best_;
+  DivergenceWatch divergence_;
+  TrainLoop loop_;
+
+  int64_t tokens_seen_ = 0, trained_tokens_seen_ = 0;  // over all processes
+  Json log_history_ = Json::array();
+  double smoothed_rate_ = 0;  // tokens per second, for the eye
+  SftResult result_;
+};
+
+SftRecipe::SftRecipe(TrainingRun& run, const std::vector<Example>& train,
+                     const std::vector<Example>& heldout, const SftConfig& config,
+                     const SftHooks& hooks)
     : run_(run),
       train_(train),
       heldout_(heldout),
@@ -41,61 +79,62 @@ SftLoop::SftLoop(TrainingRun& run, const std::vector<Example>& train,
       total_steps_(TotalSteps(config, static_cast<int64_t>(train.size()))),
       schedule_{config.schedule, config.learning_rate,
                 WarmupSteps(config.warmup_steps, config.warmup_ratio, total_steps_), total_steps_},
-      settings_(SettingsOf(run, train, config, total_steps_)),
       cursor_({.num_examples = static_cast<int64_t>(train.size()),
                .batch_size = config.batch_size,
                .seed = config.seed,
                .shuffle = config.shuffle}),
       best_(config.early_stopping_patience),
-      divergence_(run.model().config().vocab_size) {
+      divergence_(run.model().config().vocab_size),
+      loop_(run, config.loop, hooks.loop) {
   result_.total_steps = total_steps_;
 }
 
-SftResult SftLoop::Run() {
-  Begin();
-  while (true) {
-    // Asked first: a person who wants to stop does not want to wait for an evaluation. It is made
-    // up for when the run is resumed.
-    if (step_ < total_steps_ && StopRequested()) {
-      result_.interrupted = true;
-      break;
-    }
-    if (EvaluationDue()) EvaluateHeldOut();
-    if (CheckpointDue()) SaveCheckpoint();
-    if (step_ >= total_steps_ || best_.ShouldStop()) break;
-    if (!StopRequested()) Step();
-  }
-  const bool keep = config_.keep_result || result_.interrupted;
-  if (step_ > 0 && saved_step_ != step_ && keep) SaveCheckpoint();
-  if (!result_.interrupted) FinishRun();
-  result_.steps = step_;
+SftResult SftRecipe::Run() {
+  LoopRecipe recipe = {.total_steps = total_steps_,
+                       .state_format = kRunStateFormat,
+                       .settings = SettingsOf(run_, train_, config_, total_steps_),
+                       .advice = "a lower learning_rate, or warmup_steps, is the usual cure",
+                       .step = [this] { return Step(); },
+                       .evaluate = [this] { return EvaluateHeldOut(); },
+                       .state = [this] { return State(); },
+                       .restore = [this](const Json& state) { return Restore(state); },
+                       .trainer_state = [this] { return TrainerState(); },
+                       .status =
+                           [this] {
+                             return RecipeStatus{.done = best_.ShouldStop(),
+                                                 .diverging = divergence_.Suspicious(),
+                                                 .best_step = best_.step()};
+                           },
+                       .finish = [this] { Finish(); }};
+  if (heldout_.empty()) recipe.evaluate = nullptr;
+  const LoopResult done = loop_.Run(recipe);
+  result_.steps = done.steps;
+  result_.interrupted = done.interrupted;
+  result_.checkpoint = done.checkpoint;
   result_.best_step = best_.step();
   return result_;
 }
 
-void SftLoop::Begin() {
-  CreateFolders(config_.output_dir);
-  CleanLeftovers(config_.output_dir);
-  if (!config_.resume_from.empty()) Resume();
-  metrics_.emplace(MetricsWriter::Settings{
-      .dir = config_.output_dir, .steps_done = step_, .tensorboard = config_.tensorboard});
-}
-
-void SftLoop::Step() {
+StepOutput SftRecipe::Step() {
   const double start = Now();
   std::vector<const Example*> batch;
   for (const int64_t i : cursor_.Next()) batch.push_back(&train_[static_cast<size_t>(i)]);
-  const ForwardBackwardOutput output = GuardedForwardBackward(batch);
+  GuardedRun& run = loop_.guarded();
+  const ForwardBackwardOutput output = run.ForwardBackward(batch);
+  if (const std::string wrong = divergence_.Add(output.MeanLoss()); !wrong.empty()) {
+    run.Diverged(wrong + "; the largest gradient is that of " + run.LargestGradient());
+  }
   OptimParams optim = config_.optim;
-  optim.learning_rate = LearningRateAt(schedule_, step_);
+  optim.learning_rate = LearningRateAt(schedule_, loop_.step());
   optim.grad_divisor = output.weight_sum;
-  const OptimStepOutput update = GuardedOptimStep(optim, output.MeanLoss());
-  ++step_;
-  Report(output, optim, update.grad_norm, Now() - start);
+  const double grad_norm = run.OptimStep(optim).grad_norm;
+  const std::string wrong = divergence_.AddGradient(grad_norm, output.MeanLoss());
+  if (!wrong.empty()) run.Diverged(wrong);
+  return Report(output, optim.learning_rate, grad_norm, Now() - start);
 }
 
-void SftLoop::Report(const ForwardBackwardOutput& output, const OptimParams& optim,
-                     double grad_norm, double seconds) {
+StepOutput SftRecipe::Report(const ForwardBackwardOutput& output, double learning_rate,
+                             double grad_norm, double seconds) {
   const double loss = output.MeanLoss(), rate = static_cast<double>(output.tokens) / seconds;
   if (result_.steps_here++ == 0) result_.first_loss = loss;
   result_.last_loss = loss;
@@ -107,66 +146,65 @@ void SftLoop::Report(const ForwardBackwardOutput& output, const OptimParams& opt
   constexpr double kSmoothing = 0.9;
   smoothed_rate_ =
       smoothed_rate_ == 0 ? rate : kSmoothing * smoothed_rate_ + (1 - kSmoothing) * rate;
-  LogStep({{"loss", loss},
-           {"grad_norm", grad_norm},
-           {"learning_rate", optim.learning_rate},
-           {"epoch", Epochs()},
-           {"num_tokens", static_cast<double>(tokens_seen_)},
-           {"trained_tokens", static_cast<double>(trained_tokens_seen_)},
-           {"step_seconds", seconds},
-           {"tokens_per_second", rate},
-           {"matmul_utilization", Utilisation(rate)}});
-  if (hooks_.progress == nullptr) return;
-  hooks_.progress->Update({.step = step_,
-                           .total = total_steps_,
-                           .loss = loss,
-                           .learning_rate = optim.learning_rate,
-                           .tokens_per_second = smoothed_rate_,
-                           .peak_fraction = Utilisation(smoothed_rate_)});
-  constexpr int64_t kProbe = 3;
-  if (result_.steps_here == kProbe && total_steps_ - step_ > kProbe) NoteTime();
+  StepOutput step = {.metrics = {{"loss", loss},
+                                 {"grad_norm", grad_norm},
+                                 {"learning_rate", learning_rate},
+                                 {"epoch", Epochs()},
+                                 {"num_tokens", static_cast<double>(tokens_seen_)},
+                                 {"trained_tokens", static_cast<double>(trained_tokens_seen_)},
+                                 {"step_seconds", seconds},
+                                 {"tokens_per_second", rate},
+                                 {"matmul_utilization", Utilisation(rate)}},
+                     .progress = {.loss = loss,
+                                  .learning_rate = learning_rate,
+                                  .tokens_per_second = smoothed_rate_,
+                                  .peak_fraction = Utilisation(smoothed_rate_)},
+                     .note = TimeNote()};
+  AddToHistory(step.metrics);
+  return step;
 }
 
-double SftLoop::Utilisation(double tokens_per_second) const {
+void SftRecipe::AddToHistory(const Metrics& metrics) {
+  const int64_t step = loop_.step() + 1;
+  const bool logged =
+      step == 1 || step == total_steps_ || step % std::max<int64_t>(config_.logging_steps, 1) == 0;
+  if (!logged) return;
+  Json entry = {{"step", step}};
+  for (const auto& [name, value] : metrics) {  // no times: a resumed run writes the same file
+    if (name == "loss" || name == "grad_norm" || name == "learning_rate" || name == "epoch") {
+      entry[name] = value;
+    }
+  }
+  log_history_.push_back(std::move(entry));
+}
+
+double SftRecipe::Utilisation(double tokens_per_second) const {
   if (config_.peak_flops <= 0) return 0;
   return tokens_per_second * config_.flops_per_token / config_.peak_flops;
 }
 
 // The plan's estimate, made better by the first steps. The very first also prepares kernels.
-void SftLoop::NoteTime() const {
+std::string SftRecipe::TimeNote() const {
+  constexpr int64_t kProbe = 3;
+  const int64_t left = total_steps_ - loop_.step() - 1;
+  if (result_.steps_here != kProbe || left <= kProbe) return "";
   const double per_step = result_.train_seconds / static_cast<double>(result_.steps_here);
-  Note(
-      fmt::format("the first {} steps ran at {:.0f} tokens/s ({} of the measured peak): about {} "
-                  "for the {} to come",
-                  result_.steps_here, result_.TokensPerSecond(),
-                  Percent(Utilisation(result_.TokensPerSecond())),
-                  HumanDuration(per_step * static_cast<double>(total_steps_ - step_)),
-                  HumanCount(total_steps_ - step_)));
+  return fmt::format(
+      "the first {} steps ran at {:.0f} tokens/s ({} of the measured peak): about {} for the {} to "
+      "come",
+      result_.steps_here, result_.TokensPerSecond(),
+      Percent(Utilisation(result_.TokensPerSecond())),
+      HumanDuration(per_step * static_cast<double>(left)), HumanCount(left));
 }
 
-bool SftLoop::EvaluationDue() const {
-  if (heldout_.empty() || evaluated_step_ == step_) return false;
-  return step_ == 0 || step_ == total_steps_ ||
-         (config_.eval_steps > 0 && step_ % config_.eval_steps == 0) ||
-         std::find(config_.eval_at.begin(), config_.eval_at.end(), step_) != config_.eval_at.end();
-}
-
-bool SftLoop::CheckpointDue() const {
-  if (step_ == 0 || saved_step_ == step_) return false;
-  const bool due = config_.save_steps > 0 && step_ % config_.save_steps == 0;
-  if (!config_.keep_result) return due && step_ < total_steps_;
-  return due || best_is_new_ || step_ == total_steps_;
-}
-
-void SftLoop::EvaluateHeldOut() {
+Evaluated SftRecipe::EvaluateHeldOut() {
   const std::optional<Evaluation> evaluation =
-      Evaluate(run_, heldout_, [this] { return StopRequested(); });
-  if (!evaluation) return;
-  evaluated_step_ = step_;
-  if (step_ == 0) result_.before = evaluation;
+      Evaluate(run_, heldout_, [this] { return loop_.StopRequested(); });
+  if (!evaluation) return Evaluated::kStopped;
+  const int64_t step = loop_.step();
+  if (step == 0) result_.before = evaluation;
   result_.after = evaluation;
-  const bool better = best_.Add(step_, evaluation->nll);
-  best_is_new_ = better && step_ > 0;
+  const bool better = best_.Add(step, evaluation->nll);
   Metrics metrics = {{"eval_loss", evaluation->nll},
                      {"eval_perplexity", evaluation->Perplexity()},
                      {"eval_bits_per_token", evaluation->BitsPerToken()},
@@ -176,52 +214,102 @@ void SftLoop::EvaluateHeldOut() {
   if (hooks_.also_evaluated) {
     for (auto& metric : hooks_.also_evaluated(run_)) metrics.push_back(std::move(metric));
   }
-  metrics_->Write(step_, metrics);
-  log_history_.push_back({{"step", step_}, {"epoch", Epochs()}, {"eval_loss", evaluation->nll}});
-  Note(fmt::format("step {}: held-out loss {:.4f}, perplexity {:.3f}, {:.4f} bits per token ({}){}",
-                   step_, evaluation->nll, evaluation->Perplexity(), evaluation->BitsPerToken(),
-                   HumanDuration(evaluation->seconds), better && step_ > 0 ? ", the best" : ""));
+  loop_.Write(metrics);
+  log_history_.push_back({{"step", step}, {"epoch", Epochs()}, {"eval_loss", evaluation->nll}});
+  loop_.Note(
+      fmt::format("step {}: held-out loss {:.4f}, perplexity {:.3f}, {:.4f} bits per token ({}){}",
+                  step, evaluation->nll, evaluation->Perplexity(), evaluation->BitsPerToken(),
+                  HumanDuration(evaluation->seconds), better && step > 0 ? ", the best" : ""));
+  return better ? Evaluated::kBest : Evaluated::kDone;
 }
 
-void SftLoop::FinishRun() {
-  result_.stopped_early = step_ < total_steps_;
+void SftRecipe::Finish() {
+  const int64_t step = loop_.step();
+  result_.stopped_early = step < total_steps_;
   if (result_.stopped_early) {
-    Note(fmt::format(
+    loop_.Note(fmt::format(
         "stopped early at step {}: no better held-out loss for {} evaluations; the best was {:.4f} "
         "at step {}",
-        step_, config_.early_stopping_patience, best_.loss(), best_.step()));
+        step, config_.early_stopping_patience, best_.loss(), best_.step()));
   }
-  const std::string best_dir = CheckpointDir(config_.output_dir, best_.step());
-  if (config_.load_best_model_at_end && best_.any() && best_.step() != step_) {
-    if (best_.step() > 0 && std::filesystem::exists(best_dir)) {
-      run_.LoadState(best_dir);
-      result_.holds_best = true;
-    } else {
-      Note(best_.step() == 0
-               ? "no evaluation was better than the model before training; the last state is kept"
-               : fmt::format("{}: the best checkpoint is gone; the last state is kept", best_dir));
+  if (!config_.load_best_model_at_end || !best_.any() || best_.step() == step) return;
+  const std::string best_dir = CheckpointDir(config_.loop.output_dir, best_.step());
+  if (best_.step() > 0 && std::filesystem::exists(best_dir)) {
+    run_.LoadState(best_dir);
+    result_.holds_best = true;
+    return;
+  }
+  loop_.Note(
+      best_.step() == 0
+          ? "no evaluation was better than the model before training; the last state is kept"
+          : fmt::format("{}: the best checkpoint is gone; the last state is kept", best_dir));
+}
+
+Json SftRecipe::State() const {
+  return {{"cursor", cursor_.ToJson()},
+          {"best", best_.ToJson()},
+          {"divergence", divergence_.ToJson()},
+          {"num_tokens", tokens_seen_},
+          {"trained_tokens", trained_tokens_seen_},
+          {"log_history", log_history_}};
+}
+
+int64_t SftRecipe::Restore(const Json& state) {
+  cursor_.Restore(state.at("cursor"));
+  best_.Restore(state.at("best"));
+  divergence_.Restore(state.at("divergence"));
+  tokens_seen_ = state.at("num_tokens").get<int64_t>();
+  trained_tokens_seen_ = state.at("trained_tokens").get<int64_t>();
+  log_history_ = state.at("log_history");
+  for (const Json& entry : log_history_) {
+    if (entry.at("step") == 0 && entry.contains("eval_loss")) {
+      result_.before = Evaluation{.nll = entry.at("eval_loss").get<double>()};
     }
   }
-  if (config_.keep_result) {
-    run_.SaveWeights(config_.output_dir);
-    if (hooks_.save_text_files) hooks_.save_text_files(config_.output_dir);
+  return loop_.step();
+}
+
+// The keys of transformers' TrainerState.
+Json SftRecipe::TrainerState() const {
+  Json best_step, best_metric, best_dir;
+  if (best_.any()) {
+    best_metric = best_.loss();
+    best_step = best_.step();
+    if (best_.step() > 0) best_dir = CheckpointDir(config_.loop.output_dir, best_.step());
   }
-  metrics_->Sync();
+  return {{"best_global_step", best_step},
+          {"best_metric", best_metric},
+          {"best_model_checkpoint", best_dir},
+          {"epoch", Epochs()},
+          {"eval_steps", config_.loop.eval_steps},
+          {"global_step", loop_.step()},
+          {"is_hyper_param_search", false},
+          {"is_local_process_zero", true},
+          {"is_world_process_zero", true},
+          {"log_history", log_history_},
+          {"logging_steps", config_.logging_steps},
+          {"max_steps", total_steps_},
+          {"num_input_tokens_seen", tokens_seen_},
+          {"num_train_epochs", static_cast<int64_t>(std::ceil(config_.num_train_epochs))},
+          {"save_steps", config_.loop.save_steps},
+          {"stateful_callbacks", Json::object()},
+          {"total_flos", config_.flops_per_token * static_cast<double>(tokens_seen_)},
+          {"train_batch_size", config_.batch_size},
+          {"trial_name", nullptr},
+          {"trial_params", nullptr}};
 }
 
-void SftLoop::Note(const std::string& text) const {
-  if (hooks_.progress != nullptr) hooks_.progress->Note(text);
-}
-
-double SftLoop::Epochs() const {
+double SftRecipe::Epochs() const {
   return static_cast<double>(cursor_.epoch()) +
          static_cast<double>(cursor_.position()) / static_cast<double>(train_.size());
 }
 
+}  // namespace
+
 SftResult TrainSft(TrainingRun& run, const std::vector<Example>& train,
                    const std::vector<Example>& heldout, const SftConfig& config,
                    const SftHooks& hooks) {
-  return SftLoop(run, train, heldout, config, hooks).Run();
+  return SftRecipe(run, train, heldout, config, hooks).Run();
 }
 
 }  // namespace lorikeet

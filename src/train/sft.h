@@ -1,5 +1,5 @@
-// The loop of supervised fine-tuning: batches, optimizer steps, evaluations, checkpoints. A client
-// of the verbs (train/training_run.h) and of nothing below them.
+// Supervised fine-tuning: the recipe of a `TrainLoop` (train/loop.h) that takes batches of examples
+// to optimizer steps. A client of the verbs (train/training_run.h) and of nothing below them.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -8,19 +8,19 @@
 #include <vector>
 
 #include "core/metrics.h"
-#include "core/progress.h"
 #include "data/example.h"
 #include "train/evaluate.h"
+#include "train/loop.h"
 #include "train/schedule.h"
 #include "train/training_run.h"
 
 namespace lorikeet {
 
 struct SftConfig {
+  LoopOptions loop;
   int64_t batch_size = 16;  // examples per optimizer step
   bool shuffle = true;
-  double num_train_epochs = 1;
-  int64_t max_steps = 0;  // > 0: wins over num_train_epochs
+  double num_train_epochs = 1;  // unless loop.max_steps is > 0
   uint64_t seed = 42;
 
   double learning_rate = 0;  // peak
@@ -29,21 +29,10 @@ struct SftConfig {
   double warmup_ratio = 0;
   OptimParams optim;  // but for learning_rate and grad_divisor, which the loop sets
 
-  int64_t eval_steps =
-      0;  // evaluate every so many steps, besides the beginning and the end; 0: not
-  std::vector<int64_t> eval_at;         // and at these steps
   int64_t early_stopping_patience = 0;  // evaluations without a better loss; 0: never stop early
   bool load_best_model_at_end = false;  // the result is the best evaluated state, not the last
 
-  std::string output_dir;
-  // False for a run that is only measured: no weights, and checkpoints only every save_steps and
-  // when stopped.
-  bool keep_result = true;
-  std::string resume_from;  // a complete checkpoint; empty: a fresh run
-  int64_t save_steps = 0;   // besides the end, the best and when stopped; 0: not
-  int64_t save_total_limit = 2;
   int64_t logging_steps = 10;  // of trainer_state.json's log_history
-  bool tensorboard = true;
 
   int64_t micro_batch_tokens = 0;  // that the run was made with; recorded
   double flops_per_token = 0;      // of a training step (plan/memory_plan.h)
@@ -51,10 +40,8 @@ struct SftConfig {
 };
 
 struct SftHooks {
-  Progress* progress = nullptr;                                 // may be null
-  std::function<void(const std::string& dir)> save_text_files;  // into checkpoints and the result
-  std::function<bool()> stop_requested;                         // asked between steps
-  std::function<Metrics(const TrainingRun&)> also_evaluated;    // more to write at evaluations
+  LoopHooks loop;
+  std::function<Metrics(const TrainingRun&)> also_evaluated;  // more to write at evaluations
 };
 
 struct SftResult {
@@ -77,10 +64,9 @@ struct SftResult {
 // Optimizer steps of the whole run, resumed or not.
 int64_t TotalSteps(const SftConfig& config, int64_t num_examples);
 
-// Trains to the end and leaves the result in output_dir: weights, text files, checkpoint-N,
-// metrics.jsonl and runs/ for TensorBoard. `heldout` may be empty. Resumed runs go on bit for bit.
-// Throws Error(kDiverged) naming the step and the layer for a loss or gradient that is not finite
-// and for a diverging loss; the last checkpoint stays as it was.
+// Trains to the end, with the result of TrainLoop::Run. `heldout` may be empty. Throws
+// Error(kDiverged) naming the step and the layer for a loss or gradient that is not finite and for
+// a diverging loss; the last checkpoint stays as it was.
 SftResult TrainSft(TrainingRun& run, const std::vector<Example>& train,
                    const std::vector<Example>& heldout, const SftConfig& config,
                    const SftHooks& hooks);

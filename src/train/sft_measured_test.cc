@@ -44,9 +44,10 @@ class SftMeasured : public ::testing::Test {
     SetNumThreads(1);  // a team would only wait for itself in a model this small
     root_ = fs::temp_directory_path() / ("lorikeet_measured_" + std::to_string(getpid()));
     fs::remove_all(root_);
-    config_ = {.batch_size = 2, .max_steps = 8, .learning_rate = 5e-3, .tensorboard = false};
-    config_.output_dir = root_.string();
-    config_.keep_result = false;
+    config_ = {
+        .loop = {.max_steps = 8, .tensorboard = false}, .batch_size = 2, .learning_rate = 5e-3};
+    config_.loop.output_dir = root_.string();
+    config_.loop.keep_result = false;
   }
   void TearDown() override {
     fs::remove_all(root_);
@@ -66,7 +67,7 @@ class SftMeasured : public ::testing::Test {
 
   // The lines of metrics.jsonl that have a key: its values, with the steps.
   std::vector<std::pair<int64_t, double>> Lines(const std::string& key) const {
-    std::istringstream text(ReadFile(config_.output_dir + "/metrics.jsonl"));
+    std::istringstream text(ReadFile(config_.loop.output_dir + "/metrics.jsonl"));
     std::vector<std::pair<int64_t, double>> values;
     for (std::string line; std::getline(text, line);) {
       const Json json = ParseJson(line, "metrics.jsonl");
@@ -89,7 +90,7 @@ class SftMeasured : public ::testing::Test {
 };
 
 TEST_F(SftMeasured, EvaluatesWhereAskedAndKeepsNothing) {
-  config_.eval_at = {1, 2, 4};
+  config_.loop.eval_at = {1, 2, 4};
   SftHooks hooks;
   hooks.also_evaluated = [](const TrainingRun& run) {
     return Metrics{{"trainable", static_cast<double>(run.NumTrainable())}};
@@ -99,7 +100,7 @@ TEST_F(SftMeasured, EvaluatesWhereAskedAndKeepsNothing) {
   std::vector<int64_t> steps;
   for (const auto& [step, count] : Lines("trainable")) steps.push_back(step);
   EXPECT_THAT(steps, ElementsAre(0, 1, 2, 4, 8));
-  EXPECT_TRUE(ListCheckpoints(config_.output_dir).empty());
+  EXPECT_TRUE(ListCheckpoints(config_.loop.output_dir).empty());
   EXPECT_FALSE(fs::exists(root_ / "adapter_model.safetensors"));
 }
 
@@ -107,10 +108,10 @@ TEST_F(SftMeasured, AStoppedMeasurementGoesOnBitForBit) {
   const auto whole = Losses(32, 1);
   int asked = 0;
   SftHooks hooks;
-  hooks.stop_requested = [&asked] { return ++asked > 9; };
+  hooks.loop.stop_requested = [&asked] { return ++asked > 9; };
   ASSERT_TRUE(Train(32, 1, DType::kF32, hooks).interrupted);
-  ASSERT_EQ(ListCheckpoints(config_.output_dir).size(), 1);
-  config_.resume_from = LatestCheckpoint(config_.output_dir);
+  ASSERT_EQ(ListCheckpoints(config_.loop.output_dir).size(), 1);
+  config_.loop.resume_from = LatestCheckpoint(config_.loop.output_dir);
   EXPECT_EQ(Losses(32, 1), whole);
 }
 
@@ -141,13 +142,13 @@ TEST_F(SftMeasured, ClippingByTheGlobalNormBreaksTheInvariance) {
 }
 
 TEST_F(SftMeasured, AResumedRunHasTheSameScales) {
-  config_.save_steps = 4;
+  config_.loop.save_steps = 4;
   config_.optim.b.learning_rate = 4;
   int asked = 0;
   SftHooks hooks;
-  hooks.stop_requested = [&asked] { return ++asked > 12; };
+  hooks.loop.stop_requested = [&asked] { return ++asked > 12; };
   Train(32, 1, DType::kF32, hooks);
-  config_.resume_from = LatestCheckpoint(config_.output_dir);
+  config_.loop.resume_from = LatestCheckpoint(config_.loop.output_dir);
   config_.optim.b = {};
   EXPECT_THROW(Train(32, 1), Error);
 }

@@ -88,8 +88,8 @@ class Sft : public ::testing::Test {
     fs::remove_all(root_);
     train_ = RandomExamples(8, 90, "train");
     heldout_ = RandomExamples(3, 90, "heldout");
-    config_ = {.batch_size = 3, .learning_rate = 5e-3, .tensorboard = false};
-    config_.output_dir = Dir("out");
+    config_ = {.loop = {.tensorboard = false}, .batch_size = 3, .learning_rate = 5e-3};
+    config_.loop.output_dir = Dir("out");
   }
   void TearDown() override {
     fs::remove_all(root_);
@@ -114,13 +114,13 @@ class Sft : public ::testing::Test {
   }
   std::vector<int64_t> CheckpointSteps() const {
     std::vector<int64_t> steps;
-    for (const CheckpointRef& c : ListCheckpoints(config_.output_dir)) steps.push_back(c.step);
+    for (const CheckpointRef& c : ListCheckpoints(config_.loop.output_dir)) steps.push_back(c.step);
     return steps;
   }
   // Loss of every line with `key` in metrics.jsonl.
   std::vector<double> Logged(const std::string& key) const {
     std::vector<double> values;
-    std::istringstream lines(ReadFile(config_.output_dir + "/metrics.jsonl"));
+    std::istringstream lines(ReadFile(config_.loop.output_dir + "/metrics.jsonl"));
     for (std::string line; std::getline(lines, line);) {
       const Json json = Json::parse(line);
       if (json.contains(key)) values.push_back(json[key].get<double>());
@@ -137,14 +137,14 @@ class Sft : public ::testing::Test {
 
 TEST_F(Sft, OverfitsEightSamples) {
   config_.batch_size = 8;
-  config_.max_steps = 250;
+  config_.loop.max_steps = 250;
   config_.learning_rate = 6e-3;
   // The tiny model's frozen head is too weak to be sure of anything.
   const SftResult result = Train({.targets = {"all-linear", "lm_head"}});
   EXPECT_GT(result.first_loss, 3);
   EXPECT_LT(result.last_loss, 0.05);
   EXPECT_EQ(result.steps, 250);
-  EXPECT_TRUE(fs::exists(config_.output_dir + "/adapter_config.json"));
+  EXPECT_TRUE(fs::exists(config_.loop.output_dir + "/adapter_config.json"));
   EXPECT_THAT(CheckpointSteps(), ElementsAre(250));
 }
 
@@ -168,12 +168,12 @@ class SftResume : public Sft, public ::testing::WithParamInterface<std::tuple<Me
     if (setting_.dtype == DType::kBF16 && DefaultComputeDtype() != DType::kBF16) {
       GTEST_SKIP() << "this CPU has no native bf16 products";
     }
-    config_.max_steps = 7;
-    config_.eval_steps = 2;
+    config_.loop.max_steps = 7;
+    config_.loop.eval_steps = 2;
     config_.schedule = ScheduleKind::kCosine;
     config_.warmup_steps = 2;
     config_.optim.max_grad_norm = 1;
-    config_.save_steps = 3;
+    config_.loop.save_steps = 3;
   }
   Setting setting_;
 };
@@ -181,26 +181,27 @@ class SftResume : public Sft, public ::testing::WithParamInterface<std::tuple<Me
 TEST_P(SftResume, EqualsUninterruptedBitForBit) {
   Train(setting_);
   const SftConfig whole = config_;
-  config_.output_dir = Dir("cut");
+  config_.loop.output_dir = Dir("cut");
   int64_t asked = 0;
   SftHooks hooks;
   // Between steps it is asked twice, in evaluations once: stops after step 4.
-  hooks.stop_requested = [&] { return fs::exists(Dir("cut") + "/stop") || ++asked > 11; };
+  hooks.loop.stop_requested = [&] { return fs::exists(Dir("cut") + "/stop") || ++asked > 11; };
   const SftResult cut = Train(setting_, hooks);
   ASSERT_TRUE(cut.interrupted);
   ASSERT_GT(cut.steps, 3);
   ASSERT_LT(cut.steps, 7);
-  EXPECT_EQ(cut.checkpoint, CheckpointDir(config_.output_dir, cut.steps));
-  EXPECT_FALSE(fs::exists(config_.output_dir + WeightsFile(setting_)));
+  EXPECT_EQ(cut.checkpoint, CheckpointDir(config_.loop.output_dir, cut.steps));
+  EXPECT_FALSE(fs::exists(config_.loop.output_dir + WeightsFile(setting_)));
 
-  config_.resume_from = LatestCheckpoint(config_.output_dir);
+  config_.loop.resume_from = LatestCheckpoint(config_.loop.output_dir);
   const SftResult resumed = Train(setting_);
   EXPECT_EQ(resumed.steps, 7);
   EXPECT_EQ(resumed.steps_here, 7 - cut.steps);
   for (const std::string& file :
        {WeightsFile(setting_), std::string("/checkpoint-7/training_state.safetensors"),
         std::string("/checkpoint-7/run_state.json"), "/checkpoint-7" + WeightsFile(setting_)}) {
-    EXPECT_TRUE(ReadFile(whole.output_dir + file) == ReadFile(config_.output_dir + file)) << file;
+    EXPECT_TRUE(ReadFile(whole.loop.output_dir + file) == ReadFile(config_.loop.output_dir + file))
+        << file;
   }
   const std::vector<double> losses = Logged("loss"), evaluations = Logged("eval_loss");
   config_ = whole;
@@ -210,21 +211,21 @@ TEST_P(SftResume, EqualsUninterruptedBitForBit) {
 
 // A run may be resumed where memory is scarcer, or less so.
 TEST_P(SftResume, RecomputingChangesNoBit) {
-  config_.max_steps = 4;
-  config_.save_steps = 2;
+  config_.loop.max_steps = 4;
+  config_.loop.save_steps = 2;
   Train(setting_);
   const SftConfig kept = config_;
   setting_.recompute = Recompute::kBlock;
-  config_.output_dir = Dir("block");
+  config_.loop.output_dir = Dir("block");
   Train(setting_);
   const auto same = [&](const std::string& file) {
-    return ReadFile(kept.output_dir + file) == ReadFile(config_.output_dir + file);
+    return ReadFile(kept.loop.output_dir + file) == ReadFile(config_.loop.output_dir + file);
   };
   EXPECT_TRUE(same("/checkpoint-4/training_state.safetensors"));
   EXPECT_TRUE(same(WeightsFile(setting_)));
 
-  config_.output_dir = Dir("resumed");
-  config_.resume_from = CheckpointDir(kept.output_dir, 2);  // which kept its activations
+  config_.loop.output_dir = Dir("resumed");
+  config_.loop.resume_from = CheckpointDir(kept.loop.output_dir, 2);  // which kept its activations
   EXPECT_EQ(Train(setting_).steps_here, 2);
   EXPECT_TRUE(same("/checkpoint-4/training_state.safetensors"));
   EXPECT_TRUE(same("/checkpoint-4/run_state.json"));
@@ -241,28 +242,28 @@ INSTANTIATE_TEST_SUITE_P(All, SftResume,
 
 // What is left when the process is killed between checkpoints: the metrics file runs ahead.
 TEST_F(Sft, AKillLosesOnlyStepsAfterTheLastCheckpoint) {
-  config_.max_steps = 6;
-  config_.save_steps = 2;
+  config_.loop.max_steps = 6;
+  config_.loop.save_steps = 2;
   Train({});
-  const std::string expected = ReadFile(config_.output_dir + "/adapter_model.safetensors");
+  const std::string expected = ReadFile(config_.loop.output_dir + "/adapter_model.safetensors");
   const std::vector<double> losses = Logged("loss");
-  fs::remove_all(CheckpointDir(config_.output_dir, 6));
-  fs::remove_all(config_.output_dir + "/adapter_model.safetensors");
-  fs::create_directories(config_.output_dir + "/checkpoint-6.tmp/half");
-  fs::create_directories(config_.output_dir + "/checkpoint-5");  // not complete
-  config_.resume_from = LatestCheckpoint(config_.output_dir);
-  EXPECT_EQ(config_.resume_from, CheckpointDir(config_.output_dir, 4));
+  fs::remove_all(CheckpointDir(config_.loop.output_dir, 6));
+  fs::remove_all(config_.loop.output_dir + "/adapter_model.safetensors");
+  fs::create_directories(config_.loop.output_dir + "/checkpoint-6.tmp/half");
+  fs::create_directories(config_.loop.output_dir + "/checkpoint-5");  // not complete
+  config_.loop.resume_from = LatestCheckpoint(config_.loop.output_dir);
+  EXPECT_EQ(config_.loop.resume_from, CheckpointDir(config_.loop.output_dir, 4));
   EXPECT_EQ(Train({}).steps_here, 2);
-  EXPECT_TRUE(ReadFile(config_.output_dir + "/adapter_model.safetensors") == expected);
+  EXPECT_TRUE(ReadFile(config_.loop.output_dir + "/adapter_model.safetensors") == expected);
   EXPECT_EQ(Logged("loss"), losses);
-  EXPECT_FALSE(fs::exists(config_.output_dir + "/checkpoint-6.tmp"));
+  EXPECT_FALSE(fs::exists(config_.loop.output_dir + "/checkpoint-6.tmp"));
 }
 
 TEST_F(Sft, OtherSettingsCannotResume) {
-  config_.max_steps = 2;
+  config_.loop.max_steps = 2;
   Train({});
-  config_.resume_from = LatestCheckpoint(config_.output_dir);
-  config_.max_steps = 3;  // a constant rate may go on for longer
+  config_.loop.resume_from = LatestCheckpoint(config_.loop.output_dir);
+  config_.loop.max_steps = 3;  // a constant rate may go on for longer
   EXPECT_EQ(ErrorOf({}), "no error");
   config_.learning_rate = 1e-4;
   EXPECT_THAT(ErrorOf({}), HasSubstr("learning_rate was 0.005 and is 0.0001 now"));
@@ -278,13 +279,13 @@ TEST_F(Sft, OtherSettingsCannotResume) {
 }
 
 TEST_F(Sft, SameSeedSameAdapterOnOneThreadAndTwo) {
-  config_.max_steps = 4;
+  config_.loop.max_steps = 4;
   std::vector<std::string> files;
   for (const int count : {1, 2}) {
     SetNumThreads(count);
-    config_.output_dir = Dir(count == 1 ? "one" : "two");
+    config_.loop.output_dir = Dir(count == 1 ? "one" : "two");
     Train({});
-    files.push_back(ReadFile(config_.output_dir + "/checkpoint-4/training_state.safetensors"));
+    files.push_back(ReadFile(config_.loop.output_dir + "/checkpoint-4/training_state.safetensors"));
   }
   EXPECT_TRUE(files[0] == files[1]);
 }
@@ -310,9 +311,9 @@ TEST_F(Sft, MicroBatchesEqualOneBatch) {
 }
 
 TEST_F(Sft, RotationKeepsTheLastAndTheBest) {
-  config_.max_steps = 8;
-  config_.eval_steps = 1;
-  config_.save_steps = 1;
+  config_.loop.max_steps = 8;
+  config_.loop.eval_steps = 1;
+  config_.loop.save_steps = 1;
   config_.learning_rate = 3e-2;  // soon worse on what it does not see
   const SftResult result = Train({});
   std::vector<int64_t> expected = {7, 8};
@@ -320,12 +321,12 @@ TEST_F(Sft, RotationKeepsTheLastAndTheBest) {
     expected.insert(expected.begin(), result.best_step);
   EXPECT_EQ(CheckpointSteps(), expected);
   const Json state =
-      ParseJson(ReadFile(config_.output_dir + "/checkpoint-8/trainer_state.json"), "state");
+      ParseJson(ReadFile(config_.loop.output_dir + "/checkpoint-8/trainer_state.json"), "state");
   EXPECT_EQ(state["global_step"], 8);
   EXPECT_EQ(state["best_global_step"], result.best_step);
   // A run that goes back drops the checkpoints of the future it gave up, once it has a new one.
-  config_.resume_from = CheckpointDir(config_.output_dir, 7);
-  config_.max_steps = 7;
+  config_.loop.resume_from = CheckpointDir(config_.loop.output_dir, 7);
+  config_.loop.max_steps = 7;
   EXPECT_EQ(Train({}).steps_here, 0);
 }
 
@@ -333,8 +334,8 @@ TEST_F(Sft, StopsEarlyAndKeepsTheBest) {
   heldout_ = std::vector<Example>(train_.begin(), train_.begin() + 2);
   train_ = RandomExamples(8, 90, "other");  // what is held out gets worse
   for (Example& example : train_) example.weights.back() = 1;
-  config_.max_steps = 60;
-  config_.eval_steps = 2;
+  config_.loop.max_steps = 60;
+  config_.loop.eval_steps = 2;
   config_.early_stopping_patience = 3;
   config_.load_best_model_at_end = true;
   config_.learning_rate = 2e-2;
@@ -343,14 +344,14 @@ TEST_F(Sft, StopsEarlyAndKeepsTheBest) {
   EXPECT_EQ(result.steps, result.best_step + 6);
   EXPECT_EQ(result.holds_best, result.best_step > 0);
   if (result.holds_best) {
-    EXPECT_TRUE(ReadFile(config_.output_dir + "/adapter_model.safetensors") ==
-                ReadFile(CheckpointDir(config_.output_dir, result.best_step) +
+    EXPECT_TRUE(ReadFile(config_.loop.output_dir + "/adapter_model.safetensors") ==
+                ReadFile(CheckpointDir(config_.loop.output_dir, result.best_step) +
                          "/adapter_model.safetensors"));
   }
 }
 
 TEST_F(Sft, ALossThatIsNotFiniteNamesStepAndLayer) {
-  config_.max_steps = 3;
+  config_.loop.max_steps = 3;
   Trainee trainee({});
   float* weight = trainee.model->weights().layers[1].sublayers[1].norm.weight.as<float>();
   weight[3] = std::numeric_limits<float>::quiet_NaN();
@@ -367,8 +368,8 @@ TEST_F(Sft, ALossThatIsNotFiniteNamesStepAndLayer) {
 
 TEST_F(Sft, ADivergingLossStopsTheRunAndSparesTheGoodCheckpoint) {
   heldout_.clear();
-  config_.max_steps = 40;
-  config_.save_steps = 1;
+  config_.loop.max_steps = 40;
+  config_.loop.save_steps = 1;
   config_.schedule = ScheduleKind::kLinear;
   config_.warmup_steps = 1000;  // 0, 0.1, 0.2, ...: good at first
   config_.learning_rate = 100;
@@ -377,21 +378,21 @@ TEST_F(Sft, ADivergingLossStopsTheRunAndSparesTheGoodCheckpoint) {
   EXPECT_THAT(error, HasSubstr("worse than guessing"));
   EXPECT_THAT(error, HasSubstr("model."));
   EXPECT_THAT(error, HasSubstr("learning_rate"));
-  EXPECT_FALSE(fs::exists(config_.output_dir + "/model.safetensors"));
+  EXPECT_FALSE(fs::exists(config_.loop.output_dir + "/model.safetensors"));
   const size_t at = error.find("/checkpoint-");
   ASSERT_NE(at, std::string::npos) << error;
-  RequireComplete(config_.output_dir + error.substr(at));
+  RequireComplete(config_.loop.output_dir + error.substr(at));
 }
 
 TEST_F(Sft, TextFilesGoIntoEveryFolder) {
-  config_.max_steps = 1;
+  config_.loop.max_steps = 1;
   SftHooks hooks;
-  hooks.save_text_files = [](const std::string& dir) {
+  hooks.loop.save_text_files = [](const std::string& dir) {
     WriteFileAtomically(dir + "/tokenizer.json", "{}");
   };
   Train({}, hooks);
-  EXPECT_TRUE(fs::exists(config_.output_dir + "/tokenizer.json"));
-  EXPECT_TRUE(fs::exists(CheckpointDir(config_.output_dir, 1) + "/tokenizer.json"));
+  EXPECT_TRUE(fs::exists(config_.loop.output_dir + "/tokenizer.json"));
+  EXPECT_TRUE(fs::exists(CheckpointDir(config_.loop.output_dir, 1) + "/tokenizer.json"));
 }
 
 }  // namespace

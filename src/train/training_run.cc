@@ -9,6 +9,7 @@
 #include "data/packer.h"
 #include "kernels/adamw.h"
 #include "kernels/cast.h"
+#include "kernels/copy.h"
 #include "model/export.h"
 #include "model/transformer.h"
 #include "plan/memory_plan.h"
@@ -73,7 +74,7 @@ ForwardBackwardOutput TrainingRun::Run(const Policy& policy,
                                           .weights = packed.weights,
                                           .temperature = loss.temperature,
                                           .training = training},
-                                         MakeTokenLoss(loss, packed), backward, *arena_);
+                                         MakeLoss(loss, packed), backward, *arena_);
     // Before the gradients take in what is not finite.
     if (backward && std::isfinite(head.loss_sum)) {
       Backward(model_, packed.batch, training, kept, head.dhidden, *arena_);
@@ -251,8 +252,8 @@ std::string TrainingRun::FirstNonFiniteLayer(std::span<const Example* const> exa
     const Tensor hidden = lorikeet::Forward(model_, packed.batch, options, *arena_);
     if (!found.empty()) return found;
     const LossHeadOutput head =
-        LossHead(model_, weights(), {hidden, packed.targets, packed.weights},
-                 MakeTokenLoss({}, packed), false, *arena_);
+        LossHead(model_, weights(), {hidden, packed.targets, packed.weights}, MakeLoss({}, packed),
+                 false, *arena_);
     if (!std::isfinite(head.loss_sum)) return "lm_head";
   }
   return "";

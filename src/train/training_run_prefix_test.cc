@@ -52,10 +52,11 @@ struct Setting {
   DType dtype;
   Recompute recompute = Recompute::kNone;
   int64_t micro_batch = 4096;
+  LossFn loss = LossFn::kImportanceSampling;
 };
 
 struct Trainee {
-  explicit Trainee(const Setting& setting) {
+  explicit Trainee(const Setting& setting) : loss(setting.loss) {
     const std::string dir = std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/model/llama";
     model = Model::Load(dir, setting.dtype);
     const RunOptions options{.recompute = setting.recompute,
@@ -68,8 +69,9 @@ struct Trainee {
   ForwardBackwardOutput Train(const std::vector<Example>& examples) const {
     std::vector<const Example*> pointers;
     for (const Example& example : examples) pointers.push_back(&example);
-    return run->ForwardBackward(pointers, {.fn = LossFn::kImportanceSampling});
+    return run->ForwardBackward(pointers, {.fn = loss});
   }
+  LossFn loss;
   std::unique_ptr<Model> model;
   std::unique_ptr<TrainingRun> run;
 };
@@ -131,6 +133,14 @@ TEST_F(SharedPrefix, GivesTheGradientsOfWholeExamples) {
 TEST_F(SharedPrefix, InMicroBatchesThatSplitGroups) {
   Expect({Method::kLora, DType::kF32, Recompute::kNone, 2 * kLongest}, 1e-5);
   Expect({Method::kFull, DType::kF32, Recompute::kNone, kLongest + 20}, 1e-5);
+}
+
+// A ratio of a whole completion: an example is never cut, so its rows are always in one
+// micro-batch.
+TEST_F(SharedPrefix, InSequenceLosses) {
+  Expect({Method::kLora, DType::kF32, Recompute::kNone, 4096, LossFn::kGspo}, 1e-5);
+  Expect({Method::kLora, DType::kF32, Recompute::kNone, 2 * kLongest, LossFn::kGspo}, 1e-5);
+  Expect({Method::kFull, DType::kF32, Recompute::kBlock, kLongest + 20, LossFn::kGspo}, 1e-5);
 }
 
 TEST_F(SharedPrefix, WithRecomputedBlocks) {

@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
+#include <span>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/format.h"
 #include "core/machine.h"
@@ -14,10 +15,6 @@
 
 namespace lorikeet {
 namespace {
-
-double Now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 std::vector<int32_t> RandomPrompt(int64_t tokens, int64_t vocab_size, uint64_t number) {
   const RandomStream random(1, "bench decode", {}, number);
@@ -35,7 +32,9 @@ struct Round {
 };
 
 // All prompts are read first; the steps after that decode one token for every sequence.
-Round RunRound(Generator& generator, const DecodeBenchQuery& query, int64_t vocab_size,
+// adapters: of the sequences in turn; empty: the base.
+Round RunRound(Generator& generator, const DecodeBenchQuery& query,
+               std::span<const std::shared_ptr<const LoraWeights>> adapters, int64_t vocab_size,
                uint64_t number) {
   for (int64_t i = 0; i < query.batch; ++i) {
     GenerateRequest request;
@@ -44,6 +43,7 @@ Round RunRound(Generator& generator, const DecodeBenchQuery& query, int64_t voca
                      number * static_cast<uint64_t>(query.batch) + static_cast<uint64_t>(i));
     request.params.max_tokens = query.new_tokens;
     request.params.temperature = 0;
+    if (!adapters.empty()) request.adapter = adapters[static_cast<size_t>(i) % adapters.size()];
     generator.Submit(std::move(request));
   }
   const int64_t before = generator.stats().prompt_tokens;
@@ -77,8 +77,16 @@ double DecodeBenchResult::BandwidthUtilization() const {
   return static_cast<double>(weight_bytes) / step_seconds.median * 1e-9 / read_bandwidth_gbs.median;
 }
 
-DecodeBenchResult BenchDecode(const Model& model, const LoraWeights* adapter,
-                              const DecodeBenchQuery& query) {
+double DecodeBenchResult::AdapterCeiling() const {
+  const double one = one_adapter_step_seconds.median;
+  return one / (one + static_cast<double>(more_adapter_bytes) * 1e-9 / read_bandwidth_gbs.median);
+}
+
+double DecodeBenchResult::AdapterShareOfCeiling() const {
+  return one_adapter_step_seconds.median / step_seconds.median / AdapterCeiling();
+}
+
+DecodeBenchResult BenchDecode(const Model& model, const DecodeBenchQuery& query) {
   DecodeBenchResult result;
   result.query = query;
   result.compute = model.compute();
@@ -88,14 +96,23 @@ DecodeBenchResult BenchDecode(const Model& model, const LoraWeights* adapter,
   limits.slots = query.batch;
   limits.capacity = query.prompt_tokens + query.new_tokens;
   limits.tokens_per_step = std::max(limits.tokens_per_step, query.batch);
-  Generator generator(model, adapter, limits);
-  std::vector<double> prompt, decode, step, bandwidth;
+  Generator generator(model, limits);
+  std::vector<double> prompt, decode, step, bandwidth, one_adapter_step;
+  const std::span adapters(query.adapters);
+  for (size_t i = 1; i < adapters.size(); ++i) {
+    result.more_adapter_bytes += static_cast<int64_t>(adapters[i]->Bytes());
+  }
   Profile::Reset();
   const auto tokens = static_cast<double>(query.batch * query.prompt_tokens);
   for (int64_t i = 0; i <= query.rounds; ++i) {
-    const Round round =
-        RunRound(generator, query, model.config().vocab_size, static_cast<uint64_t>(i));
-    generator.ForgetPrefixes();
+    const auto run = [&](std::span<const std::shared_ptr<const LoraWeights>> used) {
+      const Round timed =
+          RunRound(generator, query, used, model.config().vocab_size, static_cast<uint64_t>(i));
+      generator.ForgetPrefixes();
+      return timed;
+    };
+    const Round one = adapters.size() > 1 ? run(adapters.first(1)) : Round();
+    const Round round = run(adapters);
     if (i == 0) {  // touches the memory; measuring the bandwidth takes more of its own
       Profile::Reset();
       result.peak_rss_bytes = PeakResidentBytes();
@@ -106,10 +123,13 @@ DecodeBenchResult BenchDecode(const Model& model, const LoraWeights* adapter,
     prompt.push_back(tokens / round.prompt_seconds);
     decode.push_back(static_cast<double>(round.decoded) / round.decode_seconds);
     step.push_back(round.decode_seconds / static_cast<double>(round.decode_steps));
+    if (one.decode_steps == 0) continue;
+    one_adapter_step.push_back(one.decode_seconds / static_cast<double>(one.decode_steps));
   }
   result.prompt_tokens_per_second = SpreadOf(prompt);
   result.tokens_per_second = SpreadOf(decode);
   result.step_seconds = SpreadOf(step);
+  if (!one_adapter_step.empty()) result.one_adapter_step_seconds = SpreadOf(one_adapter_step);
   result.read_bandwidth_gbs = SpreadOf(bandwidth);
   result.parts = Profile::Parts();
 
@@ -128,6 +148,17 @@ std::string DecodeBenchText(const DecodeBenchResult& r) {
       ReportLine("bandwidth", fmt::format("{:.1f} % of {:.1f} GB/s, for weights of {}",
                                           100 * r.BandwidthUtilization(),
                                           r.read_bandwidth_gbs.median, HumanBytes(r.weight_bytes)));
+  if (r.more_adapter_bytes > 0) {
+    text +=
+        ReportLine("adapters", fmt::format("{}, in the sequences' turn; a step with one alone: {}",
+                                           q.adapters.size(),
+                                           SpreadText(r.one_adapter_step_seconds, 1e3, "ms")));
+    text += ReportLine(
+        "ceiling",
+        fmt::format("{:.1f} % of the speed with one, for {} more to read; {:.1f} % of it reached",
+                    100 * r.AdapterCeiling(), HumanBytes(r.more_adapter_bytes),
+                    100 * r.AdapterShareOfCeiling()));
+  }
   text += ReportLine("memory", fmt::format("{} at most", HumanBytes(r.peak_rss_bytes)));
   for (const Profile::Part& part : r.parts) {
     const double each = part.seconds / static_cast<double>(r.decode_steps);
@@ -143,7 +174,16 @@ OrderedJson DecodeBenchJson(const DecodeBenchResult& r) {
   for (const Profile::Part& part : r.parts) {
     parts[part.name] = part.seconds / static_cast<double>(r.decode_steps);
   }
+  OrderedJson adapters;
+  if (r.more_adapter_bytes > 0) {
+    adapters = {{"count", q.adapters.size()},
+                {"more_bytes", r.more_adapter_bytes},
+                {"one_adapter_step_seconds", SpreadJson(r.one_adapter_step_seconds)},
+                {"ceiling", r.AdapterCeiling()},
+                {"share_of_ceiling", r.AdapterShareOfCeiling()}};
+  }
   return {{"dtype", DTypeName(r.compute)},
+          {"adapters", adapters},
           {"batch", q.batch},
           {"prompt_tokens", q.prompt_tokens},
           {"new_tokens", q.new_tokens},

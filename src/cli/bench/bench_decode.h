@@ -1,13 +1,14 @@
 // The speed of reading prompts and of continuing them: `lorikeet bench decode`.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "cli/bench/bench_report.h"
 #include "core/json.h"
 #include "core/profile.h"
-#include "model/lora.h"
+#include "model/lora_weights.h"
 #include "model/weights.h"
 
 namespace lorikeet {
@@ -17,6 +18,9 @@ struct DecodeBenchQuery {
   int64_t prompt_tokens = 128, new_tokens = 64;
   int64_t rounds = 3;
   bool profile = false;
+  // Sequence i has adapters[i % size]. Empty: the base alone. With more than one, rounds alternate
+  // with rounds in which all sequences have the first.
+  std::vector<std::shared_ptr<const LoraWeights>> adapters = {};
 };
 
 struct DecodeBenchResult {
@@ -26,8 +30,12 @@ struct DecodeBenchResult {
   int64_t weight_bytes = 0;         // read for every step of decoding
   Spread prompt_tokens_per_second;  // of all sequences together
   Spread tokens_per_second;
-  Spread step_seconds;               // one token for every sequence
-  Spread read_bandwidth_gbs;         // measured after each round
+  Spread step_seconds;        // one token for every sequence
+  Spread read_bandwidth_gbs;  // measured after each round
+  // With several adapters: a step in which all sequences have one, and the bytes that the others
+  // add to a step.
+  Spread one_adapter_step_seconds;
+  int64_t more_adapter_bytes = 0;
   std::vector<Profile::Part> parts;  // of all steps of decoding, with query.profile
   int64_t decode_steps = 0;
   int64_t peak_rss_bytes = 0;
@@ -35,12 +43,14 @@ struct DecodeBenchResult {
   // Share of the memory bandwidth that reading the weights once per step takes: what bounds
   // decoding of few sequences.
   double BandwidthUtilization() const;
+  // Step time with one adapter / (that + the time to read the others' bytes): the least slowdown
+  // that reading more adapters allows; and what was reached, as a share of it.
+  double AdapterCeiling() const;
+  double AdapterShareOfCeiling() const;
 };
 
-// Prompts of random tokens, continued greedily without stop tokens. adapter may be null. Throws
-// Error.
-DecodeBenchResult BenchDecode(const Model& model, const LoraWeights* adapter,
-                              const DecodeBenchQuery& query);
+// Prompts of random tokens, continued greedily without stop tokens. Throws Error.
+DecodeBenchResult BenchDecode(const Model& model, const DecodeBenchQuery& query);
 
 std::string DecodeBenchText(const DecodeBenchResult& result);
 OrderedJson DecodeBenchJson(const DecodeBenchResult& result);
