@@ -1,4 +1,5 @@
-# Sourced by quickstart.sh and test.sh: what building Lorikeet needs from Debian, and how it gets there.
+# Sourced by the scripts that build: the packages that Lorikeet needs from Debian, and how they are installed. The names
+# are those of Debian 12 (bookworm) and Debian 13 (trixie), on which it is built and tested (tools/try_release.sh).
 
 build_packages="g++ cmake ninja-build pkg-config libdnnl-dev libhwy-dev libcli11-dev libyaml-cpp-dev
   nlohmann-json3-dev libfmt-dev libpcre2-dev libutf8proc-dev libcpp-httplib-dev libssl-dev"

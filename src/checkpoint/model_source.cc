@@ -136,10 +136,6 @@ int64_t InterleavedRow(int64_t row, int64_t head_dim) {
   return head * head_dim + in_head % half * 2 + in_head / half;
 }
 
-bool IsFloat(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16;
-}
-
 }  // namespace
 
 ModelSource ModelSource::Open(const std::string& path_or_name) {

@@ -24,10 +24,6 @@ constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::string_view kSuffixA = ".lora_A.weight", kSuffixB = ".lora_B.weight",
                            kSuffixBase = ".base_layer.weight";
 
-bool IsFloat(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16;
-}
-
 // Sorts the tensors of an adapter's file into pairs.
 class PairCollector {
  public:

@@ -226,9 +226,9 @@ std::unique_ptr<TensorFile> OpenShards(const std::string& path) {
   return file;
 }
 
-bool Exists(const fs::path& path) {
+bool HasFile(const fs::path& folder, const char* name) {
   std::error_code ignored;
-  return fs::exists(path, ignored);
+  return fs::exists(folder / name, ignored);
 }
 
 bool IsDirectory(const fs::path& path) {
@@ -239,10 +239,10 @@ bool IsDirectory(const fs::path& path) {
 // What to open in a folder: in the order in which transformers looks.
 std::string PathInFolder(const fs::path& folder) {
   for (const char* name : {"model.safetensors", "model.safetensors.index.json"}) {
-    if (Exists(folder / name)) return (folder / name).string();
+    if (HasFile(folder, name)) return (folder / name).string();
   }
   const bool pickled =
-      Exists(folder / "pytorch_model.bin") || Exists(folder / "pytorch_model.bin.index.json");
+      HasFile(folder, "pytorch_model.bin") || HasFile(folder, "pytorch_model.bin.index.json");
   Fail(ErrorCode::kNotFound, "{}: holds no model.safetensors and no model.safetensors.index.json{}",
        folder.string(),
        pickled ? "; convert its pytorch_model.bin with transformers' "

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kLittleMemory = int64_t{2} << 30;
 
-std::string Row(const std::string& name, const std::string& value) {
+std::string TableRow(const std::string& name, const std::string& value) {
   return fmt::format("{:<12} {}\n", name, value);
 }
 
@@ -94,16 +94,18 @@ bool Healthy(const DoctorFacts& facts) {
 }
 
 std::string DoctorText(const DoctorFacts& facts) {
-  std::string text = Row("lorikeet", kVersion) + Row("Libraries", facts.probe.library_versions);
-  text += Row("CPU", facts.cpu_model) + Row("Features", FeatureText(facts.cpu));
-  text += Row("bf16", facts.cpu.NativeBf16() ? "native" : "not native");
-  text += Row("CPUs", CountText(facts.counts)) + Row("Threads", fmt::format("{}", facts.threads));
-  text += Row("Memory", MemoryText(facts.memory)) + Row("Swap", SwapText(facts.memory));
+  std::string text =
+      TableRow("lorikeet", kVersion) + TableRow("Libraries", facts.probe.library_versions);
+  text += TableRow("CPU", facts.cpu_model) + TableRow("Features", FeatureText(facts.cpu));
+  text += TableRow("bf16", facts.cpu.NativeBf16() ? "native" : "not native");
+  text += TableRow("CPUs", CountText(facts.counts)) +
+          TableRow("Threads", fmt::format("{}", facts.threads));
+  text += TableRow("Memory", MemoryText(facts.memory)) + TableRow("Swap", SwapText(facts.memory));
   if (facts.disk_free_bytes >= 0)
-    text += Row("Disk", HumanBytes(facts.disk_free_bytes) + " free in this folder");
-  text += Row("Matmul peak", PeakText(facts.probe));
-  text +=
-      Row("Bandwidth", fmt::format("{:.1f} GB/s reading memory", facts.probe.read_bandwidth_gbs));
+    text += TableRow("Disk", HumanBytes(facts.disk_free_bytes) + " free in this folder");
+  text += TableRow("Matmul peak", PeakText(facts.probe));
+  text += TableRow("Bandwidth",
+                   fmt::format("{:.1f} GB/s reading memory", facts.probe.read_bandwidth_gbs));
   text += "\n" + ChecksText(facts.probe);
   const std::string advice = Advice(facts);
   if (!advice.empty()) text += "\n" + advice;

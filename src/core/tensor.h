@@ -37,6 +37,9 @@ int64_t DTypeBytes(DType dtype, int64_t count);
 // Elements in a quantised block; 1 for plain types.
 int64_t DTypeBlock(DType dtype);
 inline bool IsQuantised(DType dtype) { return DTypeBlock(dtype) > 1; }
+inline bool IsFloat(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16;
+}
 
 template <class T>
 inline constexpr DType kDTypeOf = DType::kF32;

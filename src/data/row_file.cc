@@ -9,7 +9,7 @@ namespace {
 
 bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-std::string_view Trim(std::string_view text) {
+std::string_view TrimJsonSpace(std::string_view text) {
   while (!text.empty() && IsSpace(text.front())) text.remove_prefix(1);
   while (!text.empty() && IsSpace(text.back())) text.remove_suffix(1);
   return text;
@@ -19,7 +19,7 @@ std::vector<Row> CutLines(std::string_view content) {
   std::vector<Row> rows;
   for (int64_t line = 1; !content.empty(); ++line) {
     const size_t end = content.find('\n');
-    const std::string_view text = Trim(content.substr(0, end));
+    const std::string_view text = TrimJsonSpace(content.substr(0, end));
     if (!text.empty()) rows.push_back({text, line});
     if (end == std::string_view::npos) break;
     content.remove_prefix(end + 1);
@@ -83,7 +83,7 @@ class ArrayCutter {
       depth += (c == '{' || c == '[') ? 1 : (c == '}' || c == ']') ? -1 : 0;
       if (depth < 0) Fail(ErrorCode::kCorruptFile, "{}:{}: a '{}' too many", name_, line_, c);
     }
-    return {Trim(content_.substr(begin, at_ - begin)), line};
+    return {TrimJsonSpace(content_.substr(begin, at_ - begin)), line};
   }
 
   std::string_view content_;
@@ -100,7 +100,7 @@ std::vector<Row> CutRows(std::string_view content, const std::string& name) {
     Fail(ErrorCode::kCorruptFile, "{}:1: the file is UTF-16; save it as UTF-8", name);
   }
   if (content.starts_with(kByteOrderMark)) content.remove_prefix(kByteOrderMark.size());
-  const std::string_view trimmed = Trim(content);
+  const std::string_view trimmed = TrimJsonSpace(content);
   if (trimmed.starts_with('[')) return ArrayCutter(content, name).Cut();
   return CutLines(content);
 }

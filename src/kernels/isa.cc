@@ -59,7 +59,7 @@ constexpr std::array<Level, 4> kLevels = {
     {{"avx2", Isa::kPortable, dnnl::cpu_isa::avx2},
      {"avx512", Isa::kAvx512, dnnl::cpu_isa::avx512_core_vnni},
      {"avx512_bf16", Isa::kAvx512Bf16, dnnl::cpu_isa::avx512_core_bf16},
-     {"amx", Isa::kAmx, dnnl::cpu_isa::all}}};
+     {"amx", Isa::kAmx, dnnl::cpu_isa::avx512_core_amx}}};
 
 // Before any question to Highway or oneDNN, whose answers to it stay: hence from a constructor.
 Isa Limit() {

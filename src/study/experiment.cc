@@ -62,7 +62,7 @@ std::span<const Experiment> Experiments() {
   return kExperiments;
 }
 
-const Experiment& FindExperiment(const std::string& name) {
+const Experiment& FindExperiment(std::string_view name) {
   std::vector<std::string> names;
   for (const Experiment& experiment : Experiments()) {
     if (name == experiment.name) return experiment;

@@ -5,6 +5,7 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "study/report.h"
@@ -33,7 +34,7 @@ struct Experiment {
 
 std::span<const Experiment> Experiments();
 // Throws Error(kInvalidArgument) naming the nearest.
-const Experiment& FindExperiment(const std::string& name);
+const Experiment& FindExperiment(std::string_view name);
 
 // What the plans are made of. A LoRA run with everything but rank, rate and seed.
 RunSpec BaseSpec(const StudySettings& settings, const StudyModel& model);

@@ -18,7 +18,7 @@ struct BatchData {
   std::map<int, std::map<int64_t, const Sweep*>> lora;  // by rank, by batch size
 };
 
-BatchData Arrange(std::span<const RunRecord> records) {
+BatchData ArrangeBatch(std::span<const RunRecord> records) {
   BatchData data;
   data.sweeps = GroupRuns(records);
   for (const Sweep& sweep : data.sweeps) {
@@ -205,7 +205,7 @@ StudyPlan PlanBatch(const PlanContext& context) {
 
 Report AnalyseBatch(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "batch");
-  const BatchData data = Arrange(records);
+  const BatchData data = ArrangeBatch(records);
   Report report = {.experiment = "batch",
                    .title = "Batch size",
                    .question =

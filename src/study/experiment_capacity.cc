@@ -39,7 +39,7 @@ struct Stored {
 };
 
 // Adapters by rank, then full fine-tuning.
-std::vector<Stored> Arrange(const std::vector<Sweep>& sweeps) {
+std::vector<Stored> ArrangeCapacity(const std::vector<Sweep>& sweeps) {
   std::vector<Stored> result;
   std::vector<const Sweep*> conditions = FindLora(sweeps);
   if (const Sweep* full = FindFull(sweeps)) conditions.push_back(full);
@@ -113,7 +113,7 @@ StudyPlan PlanCapacity(const PlanContext& context) {
 Report AnalyseCapacity(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "capacity");
   const std::vector<Sweep> sweeps = GroupRuns(records);
-  const std::vector<Stored> stored = Arrange(sweeps);
+  const std::vector<Stored> stored = ArrangeCapacity(sweeps);
   const int64_t steps = sweeps.front().spec.steps;
   Report report = {.experiment = "capacity",
                    .title = "Capacity",

@@ -22,7 +22,7 @@ struct OfModel {
   const Sweep* lora = nullptr;
 };
 
-std::vector<OfModel> Arrange(const std::vector<Sweep>& sweeps) {
+std::vector<OfModel> ArrangeLaw(const std::vector<Sweep>& sweeps) {
   std::map<std::string, OfModel> models;
   for (const Sweep& sweep : sweeps) {
     const RunRecord& run = *sweep.runs.begin()->second.begin()->second;
@@ -148,7 +148,7 @@ StudyPlan PlanLaw(const PlanContext& context) {
 Report AnalyseLaw(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "law");
   const std::vector<Sweep> sweeps = GroupRuns(records);
-  const std::vector<OfModel> models = Arrange(sweeps);
+  const std::vector<OfModel> models = ArrangeLaw(sweeps);
   const Law law = Fit(models);
   Report report = {.experiment = "law",
                    .title = "Learning rates over models",

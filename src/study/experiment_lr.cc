@@ -19,7 +19,7 @@ struct LrData {
   int64_t steps = 0;
 };
 
-LrData Arrange(const StudySettings& settings, std::span<const RunRecord> records) {
+LrData ArrangeLr(const StudySettings& settings, std::span<const RunRecord> records) {
   LrData data;
   const std::string first = settings.schedules.empty() ? "constant" : settings.schedules.front();
   for (Sweep& sweep : GroupRuns(records)) {
@@ -339,7 +339,7 @@ StudyPlan PlanLr(const PlanContext& context) {
 
 Report AnalyseLr(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "lr");
-  const LrData data = Arrange(settings, records);
+  const LrData data = ArrangeLr(settings, records);
   Report report = {.experiment = "lr",
                    .title = "Learning rate",
                    .question =

@@ -54,7 +54,7 @@ struct MoeData {
   const Sweep *attention = nullptr, *all = nullptr;     // of that rank, all by the article's rule
 };
 
-MoeData Arrange(const StudySettings& settings, std::span<const RunRecord> records) {
+MoeData ArrangeMoe(const StudySettings& settings, std::span<const RunRecord> records) {
   MoeData data;
   data.sweeps = GroupRuns(records);
   data.steps = data.sweeps.front().spec.steps;
@@ -223,7 +223,7 @@ StudyPlan PlanMoe(const PlanContext& context) {
 
 Report AnalyseMoe(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "moe");
-  const MoeData data = Arrange(settings, records);
+  const MoeData data = ArrangeMoe(settings, records);
   Report report = {
       .experiment = "moe",
       .title = "Mixture of experts",

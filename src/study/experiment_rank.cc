@@ -63,7 +63,7 @@ void FindDeparture(const RankData& data, const std::vector<std::vector<double>>&
   rank->common_slope = MeanInterval(common_slopes);
 }
 
-RankData Arrange(const StudySettings& settings, std::span<const RunRecord> records) {
+RankData ArrangeRank(const StudySettings& settings, std::span<const RunRecord> records) {
   RankData data;
   data.sweeps = GroupRuns(records);
   for (const Sweep* sweep : FindLora(data.sweeps)) {
@@ -307,7 +307,7 @@ StudyPlan PlanRank(const PlanContext& context) {
 
 Report AnalyseRank(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "rank");
-  const RankData data = Arrange(settings, records);
+  const RankData data = ArrangeRank(settings, records);
   Report report = {.experiment = "rank",
                    .title = "Rank",
                    .question =

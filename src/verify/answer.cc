@@ -12,7 +12,6 @@ namespace {
 constexpr size_t kMostRead = 16 << 10;   // bytes at the end of a text
 constexpr size_t kMostMarkers = 16;      // "answer"
 constexpr size_t kMostTokenLength = 40;  // of <|...|>
-constexpr auto kNone = std::string_view::npos;
 
 // Length of the token that ends a turn at the end of `text`, or 0.
 size_t EndTokenLength(std::string_view text) {
@@ -22,15 +21,17 @@ size_t EndTokenLength(std::string_view text) {
   }
   if (!text.ends_with("|>")) return 0;
   const size_t open = text.rfind("<|");
-  return open == kNone || text.size() - open > kMostTokenLength ? 0 : text.size() - open;
+  return open == std::string_view::npos || text.size() - open > kMostTokenLength
+             ? 0
+             : text.size() - open;
 }
 
 std::string_view BehindThinking(std::string_view text) {
   for (const std::string_view tag : {"think>", "thinking>"}) {
     const std::string open = "<" + std::string(tag), close = "</" + std::string(tag);
     const size_t at = text.rfind(close);
-    if (at != kNone) text = text.substr(at + close.size());
-    if (text.find(open) != kNone) return {};
+    if (at != std::string_view::npos) text = text.substr(at + close.size());
+    if (text.find(open) != std::string_view::npos) return {};
   }
   return text;
 }
@@ -39,9 +40,9 @@ std::string_view BehindThinking(std::string_view text) {
 std::optional<std::string_view> InAnswerTag(std::string_view text) {
   constexpr std::string_view kOpen = "<answer>", kClose = "</answer>";
   const size_t close = text.rfind(kClose);
-  if (close == kNone) return std::nullopt;
+  if (close == std::string_view::npos) return std::nullopt;
   const size_t open = text.rfind(kOpen, close);
-  if (open == kNone) return std::nullopt;
+  if (open == std::string_view::npos) return std::nullopt;
   return Trimmed(text.substr(open + kOpen.size(), close - open - kOpen.size()));
 }
 
@@ -64,7 +65,7 @@ std::optional<std::string_view> LastBoxed(std::string_view text) {
   size_t begin = 0;
   for (const std::string_view command : {"\\boxed{", "\\fbox{"}) {
     const size_t at = text.rfind(command);
-    if (at != kNone) begin = std::max(begin, at + command.size() - 1);
+    if (at != std::string_view::npos) begin = std::max(begin, at + command.size() - 1);
   }
   if (begin == 0) return std::nullopt;
   return Trimmed(InBraces(text.substr(begin)));
@@ -77,7 +78,7 @@ size_t BehindMarker(std::string_view lower, size_t at) {
   const std::string_view rest = lower.substr(at);
   const bool sign = rest.starts_with(":") || rest.starts_with("=");
   const bool is = rest.starts_with("is") && (rest.size() == 2 || !IsAsciiLetter(rest[2]));
-  if (!sign && !is) return kNone;
+  if (!sign && !is) return std::string_view::npos;
   return std::min(lower.find_first_not_of(kMore, at + (sign ? 1 : 2)), lower.size());
 }
 
@@ -127,7 +128,8 @@ std::vector<Region> AnswerRegions(std::string_view final_text, Extent extent) {
   size_t at = lower.rfind(kWord);
   for (size_t found = 0; at != std::string::npos && found < kMostMarkers; ++found) {
     const size_t begin = BehindMarker(lower, at + kWord.size());
-    if (begin != kNone) regions.push_back({MarkedPart(text.substr(begin), extent), true});
+    if (begin != std::string_view::npos)
+      regions.push_back({MarkedPart(text.substr(begin), extent), true});
     at = at == 0 ? std::string::npos : lower.rfind(kWord, at - 1);
   }
   regions.push_back({text, tagged.has_value()});
@@ -135,9 +137,11 @@ std::vector<Region> AnswerRegions(std::string_view final_text, Extent extent) {
 }
 
 bool Joined(std::string_view gap) {
-  if (gap.find_first_of("\n=") != kNone || gap.find("->") != kNone) return false;
+  if (gap.find_first_of("\n=") != std::string_view::npos ||
+      gap.find("->") != std::string_view::npos)
+    return false;
   const size_t first = gap.find_first_not_of(" *_`$%");
-  if (first != kNone && gap[first] == '(') return false;
+  if (first != std::string_view::npos && gap[first] == '(') return false;
   for (size_t i = 0; i < gap.size();) {
     const bool space_behind = i + 1 < gap.size() && IsSpace(gap[i + 1]);
     if (space_behind && (gap[i] == '.' || gap[i] == '!' || gap[i] == '?' || gap[i] == ':')) {

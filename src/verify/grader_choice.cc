@@ -13,7 +13,6 @@ namespace lorikeet {
 namespace {
 
 constexpr std::string_view kOpening = "*_`\"'([{$ ", kClosing = "*_`\"')]}$ ";
-constexpr auto kNone = std::string_view::npos;
 
 bool IsUpper(char c) { return c >= 'A' && c <= 'Z'; }
 char Upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
@@ -55,7 +54,7 @@ bool EndsLetter(std::string_view rest) {
   if (rest.empty() || !IsWordChar(rest[0])) {
     if (rest.starts_with("'")) return rest.size() == 1 || !IsAsciiLetter(rest[1]);  // I'm
     const size_t next = rest.find_first_not_of(' ');
-    if (next == kNone || next == 0) return true;
+    if (next == std::string_view::npos || next == 0) return true;
     const std::string_view word = FirstWord(rest.substr(next));
     constexpr std::array<std::string_view, 6> kBehind = {"is", "because", "since",
                                                          "as", "or",      "and"};
@@ -89,7 +88,7 @@ Letter LeadingLetter(std::string_view text) {
   if (text.empty() || !IsAsciiLetter(text[0])) return {};
   const std::string_view rest = text.substr(1);
   // In lower case a letter must be all there is: "a" is also a word.
-  const bool alone = rest.find_first_not_of(std::string(kClosing) + ".:") == kNone;
+  const bool alone = rest.find_first_not_of(std::string(kClosing) + ".:") == std::string_view::npos;
   if (IsUpper(text[0]) ? !EndsLetter(rest) : !alone) return {};
   const char letter = Upper(text[0]);
   return {letter, AnotherFollows(letter, rest)};
@@ -106,7 +105,8 @@ Letter LastBracketed(std::string_view text) {
 Letter LetterOfText(std::string_view text) {
   const size_t last_break = text.rfind('\n');
   const Letter first = LeadingLetter(text);
-  const Letter last = last_break == kNone ? first : LeadingLetter(text.substr(last_break + 1));
+  const Letter last =
+      last_break == std::string_view::npos ? first : LeadingLetter(text.substr(last_break + 1));
   if (first.letter == '\0' && last.letter == '\0') return LastBracketed(text);
   if (first.letter == '\0' || last.letter == '\0') return first.letter == '\0' ? last : first;
   return {last.letter, first.letter != last.letter || first.ambiguous || last.ambiguous};
@@ -124,10 +124,10 @@ Letter ReadLetter(std::string_view completion) {
 
 Grade GradeChoice(std::string_view answer, std::string_view completion, const GraderOptions&) {
   std::string_view reference = Trimmed(answer);
-  while (!reference.empty() && kOpening.find(reference.front()) != kNone)
+  while (!reference.empty() && kOpening.find(reference.front()) != std::string_view::npos)
     reference.remove_prefix(1);
   const bool letter = !reference.empty() && IsAsciiLetter(reference[0]) &&
-                      reference.find_first_not_of(").]", 1) == kNone;
+                      reference.find_first_not_of(").]", 1) == std::string_view::npos;
   if (!letter) return Grade::Invalid(fmt::format("the reference {} is no letter", Quoted(answer)));
   const char expected = Upper(reference[0]);
   const Letter given = ReadLetter(completion);

@@ -12,21 +12,21 @@ namespace lorikeet {
 namespace {
 
 constexpr std::string_view kHashes = "####";
-constexpr auto kNone = std::string_view::npos;
 
 std::string_view Gold(std::string_view answer) {
   const size_t at = answer.rfind(kHashes);
-  return Trimmed(at == kNone ? answer : answer.substr(at + kHashes.size()));
+  return Trimmed(at == std::string_view::npos ? answer : answer.substr(at + kHashes.size()));
 }
 
 // Behind the last "####" of `line` if a number follows it; a heading of Markdown has words there.
 std::optional<Region> HashRegionOfLine(std::string_view line) {
   while (line.ends_with('#') || line.ends_with(' ')) line.remove_suffix(1);
   const size_t at = line.rfind(kHashes);
-  if (at == kNone) return std::nullopt;
+  if (at == std::string_view::npos) return std::nullopt;
   line = Trimmed(line.substr(at + kHashes.size()));
   const size_t first = line.find_first_of("0123456789");
-  if (first == kNone || std::ranges::any_of(line.substr(0, first), IsAsciiLetter)) {
+  if (first == std::string_view::npos ||
+      std::ranges::any_of(line.substr(0, first), IsAsciiLetter)) {
     return std::nullopt;
   }
   return Region{line, true};
@@ -35,8 +35,9 @@ std::optional<Region> HashRegionOfLine(std::string_view line) {
 std::optional<Region> LastHashRegion(std::string_view text) {
   for (;;) {
     const size_t line = text.rfind('\n');
-    const auto region = HashRegionOfLine(line == kNone ? text : text.substr(line + 1));
-    if (region || line == kNone) return region;
+    const auto region =
+        HashRegionOfLine(line == std::string_view::npos ? text : text.substr(line + 1));
+    if (region || line == std::string_view::npos) return region;
     text = text.substr(0, line);
   }
 }
@@ -54,13 +55,13 @@ std::string StrictNumber(std::string_view completion) {
   constexpr size_t kWindow = 300;
   std::string_view text = completion;
   if (text.size() > kWindow) text = text.substr(text.size() - kWindow);
-  for (size_t at = text.rfind("#### "); at != kNone;) {
+  for (size_t at = text.rfind("#### "); at != std::string_view::npos;) {
     std::string_view rest = text.substr(at + kHashes.size() + 1);
     const size_t sign = rest.starts_with('-') ? 1 : 0;
     size_t end = sign;
     while (end < rest.size() && IsNumberChar(rest[end])) ++end;
     if (end > sign) return WithoutSeparators(rest.substr(0, end));
-    at = at == 0 ? kNone : text.rfind("#### ", at - 1);
+    at = at == 0 ? std::string_view::npos : text.rfind("#### ", at - 1);
   }
   return {};
 }

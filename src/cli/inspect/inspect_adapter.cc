@@ -171,7 +171,7 @@ void CheckFit(const ModelSource& base, AdapterFacts* facts) {
   facts->delta_of_base = weights > 0 ? std::sqrt(delta / weights) : 0;
 }
 
-std::string Row(const char* name, const std::string& value) {
+std::string TableRow(const char* name, const std::string& value) {
   return fmt::format("{:<12} {}\n", name, value);
 }
 
@@ -202,10 +202,10 @@ std::string ScaleText(const AdapterFacts& facts) {
 
 std::string FitText(const AdapterFacts& facts) {
   if (facts.misfits.empty()) {
-    return Row("fits", fmt::format("{}; |s B A| is {:.2e} of the adapted weights' norm", facts.base,
-                                   facts.delta_of_base));
+    return TableRow("fits", fmt::format("{}; |s B A| is {:.2e} of the adapted weights' norm",
+                                        facts.base, facts.delta_of_base));
   }
-  std::string text = Row("does not fit", facts.base);
+  std::string text = TableRow("does not fit", facts.base);
   constexpr size_t kMost = 10;
   for (size_t i = 0; i < std::min(kMost, facts.misfits.size()); ++i) {
     text += "  " + facts.misfits[i] + "\n";
@@ -247,23 +247,26 @@ AdapterFacts InspectAdapter(const std::string& dir, bool spectral, const ModelSo
 }
 
 std::string AdapterText(const AdapterFacts& facts, bool spectral) {
-  std::string text = Row("adapter", fmt::format("{} ({})", facts.path, facts.format));
+  std::string text = TableRow("adapter", fmt::format("{} ({})", facts.path, facts.format));
   const std::string& base = facts.config.base_model_name_or_path;
-  text += Row("base", base.empty() ? "not named" : base);
-  text += Row("factors", ScaleText(facts));
-  text += Row("targets", fmt::format("{} modules: {}", facts.modules.size(), TargetsText(facts)));
-  text += Row("parameters",
-              fmt::format("{}, {}", HumanCount(facts.parameters), HumanBytes(facts.bytes)));
+  text += TableRow("base", base.empty() ? "not named" : base);
+  text += TableRow("factors", ScaleText(facts));
+  text +=
+      TableRow("targets", fmt::format("{} modules: {}", facts.modules.size(), TargetsText(facts)));
+  text += TableRow("parameters",
+                   fmt::format("{}, {}", HumanCount(facts.parameters), HumanBytes(facts.bytes)));
   if (facts.zero_b > 0) {
-    text += Row("zero B", fmt::format("{} of {} modules: {}", facts.zero_b, facts.modules.size(),
-                                      facts.zero_b == std::ssize(facts.modules)
-                                          ? "the adapter does nothing (it was not trained)"
-                                          : "the adapter does nothing there"));
+    text +=
+        TableRow("zero B", fmt::format("{} of {} modules: {}", facts.zero_b, facts.modules.size(),
+                                       facts.zero_b == std::ssize(facts.modules)
+                                           ? "the adapter does nothing (it was not trained)"
+                                           : "the adapter does nothing there"));
   } else {
-    text += Row("zero B", "in no module");
+    text += TableRow("zero B", "in no module");
   }
   if (facts.not_finite > 0) {
-    text += Row("not finite", fmt::format("{} modules hold NaN or infinity", facts.not_finite));
+    text +=
+        TableRow("not finite", fmt::format("{} modules hold NaN or infinity", facts.not_finite));
   }
   if (facts.base_given) text += FitText(facts);
   text += fmt::format("\n{:<44} {:>5} {:>12} {:>8} {:>10} {:>10}", "module", "r", "out x in",

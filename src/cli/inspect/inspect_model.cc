@@ -80,46 +80,50 @@ std::string BiasText(const ModelConfig& c) {
   return biased.empty() ? "none" : fmt::format("{}", fmt::join(biased, ", "));
 }
 
-std::string Row(const char* name, const std::string& value) {
+std::string TableRow(const char* name, const std::string& value) {
   return fmt::format("{:<12} {}\n", name, value);
 }
 
 std::string ConfigText(const ModelConfig& c) {
   std::string text;
-  text += Row("layers", fmt::format("{}", c.num_hidden_layers));
-  text += Row("hidden", fmt::format("{}, intermediate {}", c.hidden_size, c.intermediate_size));
+  text += TableRow("layers", fmt::format("{}", c.num_hidden_layers));
+  text +=
+      TableRow("hidden", fmt::format("{}, intermediate {}", c.hidden_size, c.intermediate_size));
   if (c.num_experts > 0) {
-    text += Row("experts", fmt::format("{} in {} layers, {} active per token{}, intermediate {}",
-                                       c.num_experts, c.num_expert_layers(), c.num_experts_per_tok,
-                                       c.norm_topk_prob ? " with weights that sum to 1" : "",
-                                       c.moe_intermediate_size));
+    text +=
+        TableRow("experts", fmt::format("{} in {} layers, {} active per token{}, intermediate {}",
+                                        c.num_experts, c.num_expert_layers(), c.num_experts_per_tok,
+                                        c.norm_topk_prob ? " with weights that sum to 1" : "",
+                                        c.moe_intermediate_size));
   }
-  text += Row("heads",
-              fmt::format("{} query, {} key/value, {} dimensions each{}", c.num_attention_heads,
-                          c.num_key_value_heads, c.head_dim, c.qk_norm ? ", normed" : ""));
-  text += Row("vocabulary",
-              fmt::format("{}, head {}", HumanCount(c.vocab_size),
-                          c.tie_word_embeddings ? "tied to the embedding" : "of its own"));
-  text += Row("rope", RopeText(c));
-  text += Row("max length", fmt::format("{} tokens", c.max_position_embeddings));
-  return text + Row("biases", BiasText(c));
+  text += TableRow(
+      "heads", fmt::format("{} query, {} key/value, {} dimensions each{}", c.num_attention_heads,
+                           c.num_key_value_heads, c.head_dim, c.qk_norm ? ", normed" : ""));
+  text += TableRow("vocabulary",
+                   fmt::format("{}, head {}", HumanCount(c.vocab_size),
+                               c.tie_word_embeddings ? "tied to the embedding" : "of its own"));
+  text += TableRow("rope", RopeText(c));
+  text += TableRow("max length", fmt::format("{} tokens", c.max_position_embeddings));
+  return text + TableRow("biases", BiasText(c));
 }
 
 std::string TokenizerText(const ModelFacts& facts) {
   if (!facts.tokenizer) {
-    return Row("tokenizer", facts.why_no_tokenizer.empty() ? "none" : facts.why_no_tokenizer);
+    return TableRow("tokenizer", facts.why_no_tokenizer.empty() ? "none" : facts.why_no_tokenizer);
   }
   const ModelFacts::TokenizerFacts& t = *facts.tokenizer;
-  std::string text =
-      Row("tokenizer",
-          fmt::format("{} tokens; BOS '{}' ({}), EOS '{}', pad '{}'", HumanCount(t.vocab_size),
-                      t.bos_token, t.add_bos ? "added" : "not added", t.eos_token, t.pad_token));
-  text += Row("ends at", fmt::format("{}", fmt::join(t.eos_ids, ", ")));
-  text += Row("template", t.chat_template_bytes > 0 ? fmt::format("{} bytes", t.chat_template_bytes)
-                                                    : "none: a base model");
+  std::string text = TableRow(
+      "tokenizer",
+      fmt::format("{} tokens; BOS '{}' ({}), EOS '{}', pad '{}'", HumanCount(t.vocab_size),
+                  t.bos_token, t.add_bos ? "added" : "not added", t.eos_token, t.pad_token));
+  text += TableRow("ends at", fmt::format("{}", fmt::join(t.eos_ids, ", ")));
+  text += TableRow("template", t.chat_template_bytes > 0
+                                   ? fmt::format("{} bytes", t.chat_template_bytes)
+                                   : "none: a base model");
   if (facts.config && t.vocab_size > facts.config->vocab_size) {
-    text += Row("note", fmt::format("the tokenizer knows {} tokens that the model has no row for",
-                                    t.vocab_size - facts.config->vocab_size));
+    text +=
+        TableRow("note", fmt::format("the tokenizer knows {} tokens that the model has no row for",
+                                     t.vocab_size - facts.config->vocab_size));
   }
   return text;
 }
@@ -197,12 +201,12 @@ ModelFacts InspectModel(const ModelSource& source) {
 }
 
 std::string ModelText(const ModelFacts& facts) {
-  std::string text = Row("model", facts.path);
-  text += Row("family", facts.model_type + (facts.config ? "" : " (not supported)"));
+  std::string text = TableRow("model", facts.path);
+  text += TableRow("family", facts.model_type + (facts.config ? "" : " (not supported)"));
   if (facts.config) {
     text += ConfigText(*facts.config);
   } else {
-    text += Row("because", facts.why_unsupported);
+    text += TableRow("because", facts.why_unsupported);
   }
   text += TokenizerText(facts);
   text += fmt::format("\n{:<12} {:>8} {:>18} {:>12}\n", "part", "tensors", "parameters", "size");

@@ -96,7 +96,7 @@ std::string Quoted(const std::string& text) {
   return OrderedJson(text).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
-std::string Row(const char* name, const std::string& value) {
+std::string TableRow(const char* name, const std::string& value) {
   return fmt::format("{:<12} {}\n", name, value);
 }
 
@@ -236,16 +236,17 @@ TokenizerFacts InspectTokenizer(const TokenizerSources& sources) {
 std::string TokenizerFactsText(const TokenizerFacts& facts) {
   const auto special = std::count_if(facts.added.begin(), facts.added.end(),
                                      [](const auto& t) { return t.flags.starts_with("special"); });
-  std::string text = Row("tokenizer", facts.path);
-  text += Row("kind", facts.kind);
-  text += Row("vocabulary",
-              fmt::format("{}, {} of them added tokens, {} special",
-                          facts.bundle.tokenizer.VocabSize(), facts.added.size(), special));
-  for (const auto& [name, value] : Specials(facts)) text += Row(name, value);
-  text += Row("template", facts.template_hash.empty()
-                              ? "none"
-                              : fmt::format("{} bytes, hash {}", facts.bundle.chat_template.size(),
-                                            facts.template_hash));
+  std::string text = TableRow("tokenizer", facts.path);
+  text += TableRow("kind", facts.kind);
+  text += TableRow("vocabulary",
+                   fmt::format("{}, {} of them added tokens, {} special",
+                               facts.bundle.tokenizer.VocabSize(), facts.added.size(), special));
+  for (const auto& [name, value] : Specials(facts)) text += TableRow(name, value);
+  text +=
+      TableRow("template", facts.template_hash.empty()
+                               ? "none"
+                               : fmt::format("{} bytes, hash {}", facts.bundle.chat_template.size(),
+                                             facts.template_hash));
   return text;
 }
 

@@ -15,7 +15,6 @@
 namespace lorikeet {
 namespace {
 
-constexpr auto kNone = std::string_view::npos;
 constexpr int64_t kMostTarget = 999;
 
 struct Term {
@@ -119,7 +118,7 @@ std::string PlainOperators(std::string_view text) {
 bool IsExpressionChar(std::string_view line, size_t i) {
   const auto digit = [&](size_t at) { return at < line.size() && IsAsciiDigit(line[at]); };
   if (line[i] == '.') return i > 0 && digit(i - 1) && digit(i + 1);
-  return digit(i) || std::string_view("+-*/()=^! ").find(line[i]) != kNone;
+  return digit(i) || std::string_view("+-*/()=^! ").find(line[i]) != std::string_view::npos;
 }
 
 // The last run of such characters in `line` that has a number and an operator; "" if none. Signs of
@@ -133,7 +132,7 @@ std::string_view LastExpression(std::string_view line) {
     while (run.starts_with('*') || run.starts_with("- ")) run = Trimmed(run.substr(1));
     while (run.ends_with('*')) run = Trimmed(run.substr(0, run.size() - 1));
     const bool number = std::ranges::any_of(run, IsAsciiDigit);
-    if (number && run.find_first_of("+-*/") != kNone) return run;
+    if (number && run.find_first_of("+-*/") != std::string_view::npos) return run;
     end = begin + 1;
   }
   return {};
@@ -145,10 +144,10 @@ std::string ExpressionIn(const Region& region) {
   std::string_view rest = plain;
   while (!rest.empty()) {
     const size_t at = rest.rfind('\n');
-    const std::string_view line = at == kNone ? rest : rest.substr(at + 1);
+    const std::string_view line = at == std::string_view::npos ? rest : rest.substr(at + 1);
     const std::string_view expression = LastExpression(line);
     if (!expression.empty()) return std::string(expression);
-    rest = at == kNone ? std::string_view() : rest.substr(0, at);
+    rest = at == std::string_view::npos ? std::string_view() : rest.substr(0, at);
   }
   return {};
 }
@@ -179,7 +178,7 @@ Grade GradeExpression(std::string_view text, const Json& data) {
   for (std::string_view rest = text; rest.data() != nullptr;) {
     const size_t equals = rest.find('=');
     const std::string_view side = Trimmed(rest.substr(0, equals));
-    rest = equals == kNone ? std::string_view() : rest.substr(equals + 1);
+    rest = equals == std::string_view::npos ? std::string_view() : rest.substr(equals + 1);
     if (side == target) continue;
     const std::string fault = FaultOf(side, data);
     if (!fault.empty()) return Grade::Wrong(fmt::format("{} {}", Quoted(side), fault));

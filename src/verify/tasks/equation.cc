@@ -12,8 +12,6 @@
 namespace lorikeet {
 namespace {
 
-constexpr auto kNone = std::string_view::npos;
-
 // slope * x + offset
 struct Side {
   int64_t slope = 0, offset = 0;
@@ -104,7 +102,8 @@ Question MakeEquation(Dice& dice, int difficulty) {
 
 // Behind the last "x =" that has no coefficient, to the end of its line.
 std::optional<Region> BehindUnknown(std::string_view text) {
-  for (size_t at = text.rfind('='); at != kNone; at = at == 0 ? kNone : text.rfind('=', at - 1)) {
+  for (size_t at = text.rfind('='); at != std::string_view::npos;
+       at = at == 0 ? std::string_view::npos : text.rfind('=', at - 1)) {
     std::string_view before = text.substr(0, at);
     while (before.ends_with(' ')) before.remove_suffix(1);
     if (!before.ends_with('x') && !before.ends_with('X')) continue;

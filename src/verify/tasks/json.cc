@@ -16,7 +16,6 @@ namespace lorikeet {
 namespace {
 
 constexpr size_t kMostBytes = 16 << 10;
-constexpr auto kNone = std::string_view::npos;
 
 // A rule is an object with "kind" and what belongs to it; "example" is a value that obeys it.
 //   text, number, bool   "value": exactly this
@@ -177,12 +176,13 @@ bool HasEqualKeys(std::string_view text) {
 std::string_view JsonIn(std::string_view text) {
   constexpr std::string_view kFence = "```";
   const size_t close = text.rfind(kFence);
-  const size_t open = close == kNone || close == 0 ? kNone : text.rfind(kFence, close - 1);
-  if (open != kNone && open + kFence.size() <= close) {
+  const size_t open = close == std::string_view::npos || close == 0 ? std::string_view::npos
+                                                                    : text.rfind(kFence, close - 1);
+  if (open != std::string_view::npos && open + kFence.size() <= close) {
     text = text.substr(open + kFence.size(), close - open - kFence.size());
   }
   const size_t begin = text.find('{'), end = text.rfind('}');
-  if (begin == kNone || end == kNone || end < begin) return {};
+  if (begin == std::string_view::npos || end == std::string_view::npos || end < begin) return {};
   return text.substr(begin, end + 1 - begin);
 }
 
