@@ -46,7 +46,7 @@ for width in ${widths:-64 96 128 192 256}; do
     echo "$dir: already done"
     continue
   fi
-  # --resume begins anew where there is no checkpoint yet.
+  # --resume begins again where there is no checkpoint yet.
   if [ "$width" = 128_longer ]; then length=${steps:-12500}; else length=$steps; fi
   "$lorikeet" pretrain --config examples/pretrain/base.yaml --config_name "examples/pretrain/w${width%_longer}.json" \
     --data "$corpus/train.jsonl" --eval_data "$corpus/heldout.jsonl" --output_dir "$dir" --resume \

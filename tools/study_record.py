@@ -2,7 +2,7 @@
 """Keeps what a replication found: raw runs, reports, and the table of claims, all in docs/study/.
 
     study_record.py pack STUDY...             the finished runs of study folders into docs/study/runs/NAME.tar.gz
-    study_record.py compared DIR              what runs of `sft` as advised and as usual came to (DIR/KIND_DATA-SEED)
+    study_record.py compared DIR              losses of runs of `sft` as advised and with defaults (DIR/KIND_DATA-SEED)
     study_record.py write [--lorikeet BIN]    from docs/study/runs/ and compared.json alone: NAME.html, figures/NAME/,
                                               claims.json and the tables in README.md
 

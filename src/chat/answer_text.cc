@@ -7,7 +7,7 @@
 namespace lorikeet {
 namespace {
 
-// The length of the longest end of `text` that begins `stop` without being all of it.
+// Length of the longest suffix of `text` that is a proper prefix of `stop`.
 size_t PartialMatch(std::string_view text, std::string_view stop) {
   for (size_t n = std::min(text.size(), stop.size() - 1); n > 0; --n) {
     if (text.ends_with(stop.substr(0, n))) return n;

@@ -1,5 +1,5 @@
-// From sampled tokens to the text of an answer, piece by piece: never a broken character, never a
-// part of a stop string.
+// `AnswerText` converts the sampled tokens of a completion to text, piece by piece: no piece ends
+// within a character or contains a part of a stop string.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -15,11 +15,11 @@ class AnswerText {
   AnswerText(const Tokenizer& tokenizer, std::vector<std::string> stop_strings,
              bool skip_special_tokens = true);
 
-  // The text that is certain now. What may yet become a stop string is held back.
+  // The text that is final now. Text that may become a stop string is held back.
   std::string Push(int32_t token);
-  // The rest, at the end of the answer. Nothing after a stop string.
+  // The remaining text, at the end of the completion. "" after a stop string.
   std::string Finish();
-  // A stop string was met: the answer ends before it.
+  // Whether a stop string has appeared: the completion ends before it.
   bool stopped() const { return stopped_; }
 
  private:

@@ -1,4 +1,5 @@
-// Everything of text that a model folder carries.
+// A `TokenizerBundle` holds the text side of a model folder: tokenizer, chat template, special
+// tokens.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -12,8 +13,8 @@ namespace lorikeet {
 struct TokenizerSources {
   std::string tokenizer_json, tokenizer_config_json, special_tokens_map_json,
       generation_config_json;
-  std::string chat_template;  // chat_template.jinja, if there is one
-  std::string where;          // the folder or file, for errors
+  std::string chat_template;  // chat_template.jinja, if it exists
+  std::string where;          // folder or file, for errors
 };
 
 struct TokenizerBundle {
@@ -21,13 +22,13 @@ struct TokenizerBundle {
   std::string chat_template{};  // Jinja source; "" when there is none
   std::string bos_token{}, eos_token{}, pad_token{}, unk_token{};  // "" when there is none
   int32_t bos_id = -1, eos_id = -1, pad_id = -1;
-  std::vector<int32_t> eos_ids{};  // all that end a generation: generation_config's, and eos_id
+  std::vector<int32_t> eos_ids{};  // tokens that end a generation: generation_config's, and eos_id
   bool add_bos = false;            // whether Encode(text, true) begins with bos_id
 };
 
-// tokenizer_config.json wins over special_tokens_map.json, chat_template.jinja over the template in
-// tokenizer_config.json (of a list of templates the one named "default" counts). Throws Error
-// naming file and key; a named special token must be in the vocabulary.
+// tokenizer_config.json takes precedence over special_tokens_map.json, chat_template.jinja over the
+// template in tokenizer_config.json (in a list of templates the one named "default" is used).
+// Throws Error naming file and key; a named special token must be in the vocabulary.
 TokenizerBundle LoadTokenizerBundle(const TokenizerSources& sources);
 // Throws Error(kNotFound) when `dir` has no tokenizer.json.
 TokenizerSources ReadTokenizerFolder(const std::string& dir);

@@ -1,4 +1,4 @@
-// Which chat template a model is used with, and the rules that go with it: stop strings, BOS.
+// The choice of a model's chat template, and the rules that belong to it: stop strings, BOS.
 #pragma once
 #include <optional>
 #include <string>
@@ -11,9 +11,9 @@
 namespace lorikeet {
 
 // The template that `choice` (RenderConfig::chat_template) names, or nothing if the tokenizer has
-// none. The built-in ChatML ends turns with the tokenizer's own end token where it knows no
-// <|im_end|>, so that sampling can stop. The built-in plain is for base models, which know no turns
-// but have read many lists of questions with answers:
+// none. The built-in `chatml` ends turns with the tokenizer's own end token if it does not have
+// <|im_end|>, so that sampling can stop. The built-in `plain` is for base models, which are not
+// trained on turns but on many lists of questions with answers:
 //
 //   SYSTEM
 //
@@ -22,17 +22,17 @@ namespace lorikeet {
 //
 //   Question: ...
 //
-// An answer at the end of the text is followed by the end token, which training then teaches.
+// The end token follows the last answer of a text, so that training teaches it.
 std::optional<ChatTemplate> ChooseChatTemplate(const TokenizerBundle& bundle,
                                                const std::string& choice);
 
-// Adds the texts at which an answer is over although no token says so, unless they are there. Only
-// the built-in plain template has one: a base model that has answered goes on with the next
-// question. A folder that was trained with it is known by its template.
+// Adds the stop strings of a template, unless they are in the list. Only the built-in plain
+// template has one: after an answer a base model continues with the next question. A folder that
+// was trained with it is recognised by its template.
 void AddStopStrings(const ChatTemplate& chat_template, std::vector<std::string>* stop_strings);
 
-// The one BOS rule, for training and sampling alike: the tokenizer's wish, unless the text has it
-// already.
+// The BOS rule of training and sampling: BOS as the tokenizer adds it, unless the text begins with
+// it.
 bool NeedsBos(const TokenizerBundle& bundle, std::string_view text);
 
 }  // namespace lorikeet

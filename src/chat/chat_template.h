@@ -1,6 +1,6 @@
-// A model's chat template: messages -> the text that model was trained on. The template is the one
-// beside the weights, run as `transformers` runs it (same bytes), or an Error that names the
-// construct and the line.
+// A `ChatTemplate` renders messages to the text format that a model was trained on. It runs the
+// Jinja template beside the weights as `transformers` does (same bytes), or throws an Error that
+// names the construct and the line.
 #pragma once
 #include <cstddef>
 #include <map>
@@ -28,7 +28,7 @@ struct ByteSpan {
 
 struct RenderedChat {
   std::string text;
-  // What stood inside {% generation %} blocks, in order: the words of the assistant. Empty when the
+  // Contents of the {% generation %} blocks, in order: the words of the assistant. Empty when the
   // template has no such blocks.
   std::vector<ByteSpan> generation;
 };

@@ -1,5 +1,5 @@
-// libFuzzer: any bytes as a template, rendered over a small conversation. Whatever they say, the
-// outcome is a text or an Error. Seeds: tests/fuzz/chat_template/.
+// libFuzzer: any bytes as a template, rendered over a small conversation, result in a text or an
+// Error. Seeds: tests/fuzz/chat_template/.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     ChatTemplate(std::string(reinterpret_cast<const char*>(data), size), "fuzz", "<s>", "</s>")
         .RenderWithSpans(kMessages, options);
-  } catch (const Error&) {  // the promised way to refuse
+  } catch (const Error&) {  // the documented way to refuse
   }
   return 0;
 }

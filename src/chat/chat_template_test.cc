@@ -63,8 +63,8 @@ std::string RefusalDifference(std::string got, std::string expected) {
   return same ? "" : got + " instead of " + expected;
 }
 
-// What one golden case differs in; empty when it agrees. An expected error must be an Error here
-// too.
+// Difference of the result from one golden case; empty when they agree. An expected error must be
+// an Error here too.
 std::string Difference(const std::string& source, const OrderedJson& record,
                        const OrderedJson& golden) {
   RenderOptions options;
@@ -143,7 +143,7 @@ TEST(ChatTemplateTest, ErrorsNameWhereLineAndConstruct) {
             "test line 1: recursive loops are not supported");
 }
 
-// Nothing a template says may hang, crash or fill the memory.
+// No template may hang, crash or exhaust memory.
 TEST(ChatTemplateTest, HostileTemplatesEndInErrors) {
   const std::string forever =
       "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"

@@ -1,4 +1,4 @@
-// A message of a conversation, as data files, templates and graders see it.
+// A `Message` is one message of a conversation, for data files, templates and graders.
 #pragma once
 #include <string>
 
@@ -9,14 +9,13 @@ namespace lorikeet {
 struct Message {
   std::string role;
   std::string content;
-  // Other keys as they stood in the file (tool_calls, name, reasoning_content, ...), and `content`
-  // itself where it was no string (a list of parts, null). null or an object.
+  // Other keys as in the file (tool_calls, name, reasoning_content, ...), and `content` itself if
+  // it was not a string (a list of parts, null). null or an object.
   OrderedJson fields;
-  bool has_content =
-      true;  // false: the file has no `content` here; templates can tell that from ""
+  bool has_content = true;  // false: no `content` in the file, which templates distinguish from ""
 };
 
-// {"role": ..., "content": ..., ...} as a file holds it. Throws Error when it is no object with a
+// Reads {"role": ..., "content": ..., ...} as in a file. Throws Error unless it is an object with a
 // role.
 Message MessageFromJson(const OrderedJson& json);
 

@@ -24,7 +24,7 @@ AdapterFormat FormatToRead(const std::string& path) {
     Fail(ErrorCode::kInvalidArgument,
          "{}: not an adapter; give a folder of peft or mlx-lm, or a GGUF file of an adapter", path);
   }
-  return AdapterFormat::kPeft;  // its reader says which file is missing
+  return AdapterFormat::kPeft;  // its reader reports the missing file
 }
 
 }  // namespace

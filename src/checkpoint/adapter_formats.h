@@ -13,14 +13,14 @@ namespace lorikeet {
 enum class AdapterFormat : uint8_t { kPeft, kMlx, kGguf };
 const char* AdapterFormatName(AdapterFormat format);  // "peft", "mlx", "gguf"
 
-// By content: a folder with adapter_model.safetensors, one with adapters.safetensors, or a GGUF
-// file of an adapter. Nothing for whatever else. Throws Error for a damaged GGUF file.
+// Detected by content: a folder with adapter_model.safetensors, one with adapters.safetensors, or a
+// GGUF file of an adapter; empty for everything else. Throws Error for a damaged GGUF file.
 std::optional<AdapterFormat> AdapterFormatOf(const std::string& path);
 
 // Throws Error as the format's own reader does (peft.h, mlx_adapter.h, gguf_adapter.h).
 AdapterFile ReadAnyAdapter(const std::string& path, const AttentionHeads& heads = {});
 
-// The base model that the adapter names, without reading its factors; "" if it names none.
+// The base model that the adapter names, without reading its factors; "" if there is none.
 std::string BaseNamedByAdapter(const std::string& path);
 
 }  // namespace lorikeet

@@ -1,5 +1,5 @@
-// peft, mlx-lm and GGUF: what is expressible comes back bit for bit, what is not is folded into B,
-// and no file makes a reader do worse than throw.
+// peft, mlx-lm and GGUF: expressible scales are restored bit for bit, others are folded into B, and
+// no file makes a reader do worse than throw.
 #include "checkpoint/adapter_formats.h"
 
 #include <gmock/gmock.h>
@@ -34,7 +34,7 @@ class AdapterFormatsTest : public testing::Test {
   ~AdapterFormatsTest() override { fs::remove_all(dir_); }
   std::string Path(const std::string& name) const { return (dir_ / name).string(); }
 
-  // An adapter of these modules: numbers that all differ, B (out, r), A (r, in).
+  // An adapter of the modules with distinct numbers, B (out, r), A (r, in).
   AdapterFile Make(const LoraConfig& config, const std::vector<std::string>& modules,
                    DType dtype = DType::kF32) {
     AdapterFile adapter;

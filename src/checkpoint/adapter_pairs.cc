@@ -10,13 +10,13 @@
 #include <utility>
 
 #include "checkpoint/dequantise.h"
-#include "checkpoint/quote.h"
 #include "core/error.h"
+#include "core/text.h"
 
 namespace lorikeet {
 namespace {
 
-// The value that most have; of equally common ones the first.
+// The most common value; of equally common ones the first.
 template <class T>
 T Commonest(const std::vector<T>& values) {
   CHECK(!values.empty());
@@ -38,7 +38,8 @@ std::optional<std::pair<int64_t, std::string>> LayerOf(std::string_view module) 
   return std::pair(layer, std::string(end + 1, last));
 }
 
-// Names, when layers 0 to the last all have the same modules; only then do they say what is there.
+// Names if layers 0 to the last have the same modules, since names apply to every layer; else whole
+// paths.
 std::vector<std::string> TargetsOf(const std::vector<AdapterFile::Pair>& pairs) {
   std::map<int64_t, std::set<std::string>> layers;
   std::set<std::string> paths, names;
@@ -65,20 +66,21 @@ AdapterFile::Pair* PairsOfFile::Checked(const std::string& module) {
       !module.empty() && std::all_of(module.begin(), module.end(), [](unsigned char c) {
         return std::isalnum(c) != 0 || c == '_' || c == '.';
       });
-  if (!plain) Fail(ErrorCode::kCorruptFile, "{}: {}: not a module's name", path_, Quote(module));
+  if (!plain)
+    Fail(ErrorCode::kCorruptFile, "{}: {}: not a module's name", path_, QuotedName(module));
   return &pairs_[module];
 }
 
 std::vector<AdapterFile::Pair> PairsOfFile::Finish() {
-  constexpr int64_t kMostRank = 1 << 16;  // as in adapter_config.json
+  constexpr int64_t kMaxRank = 1 << 16;  // as in adapter_config.json
   std::vector<AdapterFile::Pair> finished;
   for (auto& [module, pair] : pairs_) {
     const auto fail = [&, &module = module](const std::string& what) {
-      Fail(ErrorCode::kCorruptFile, "{}: {}: {}", path_, Quote(module), what);
+      Fail(ErrorCode::kCorruptFile, "{}: {}: {}", path_, QuotedName(module), what);
     };
     if (!pair.a) fail("has lora_b but no lora_a");
     if (!pair.b) fail("has lora_a but no lora_b");
-    if (pair.a.rows() != pair.b.cols() || pair.a.rows() > kMostRank) {
+    if (pair.a.rows() != pair.b.cols() || pair.a.rows() > kMaxRank) {
       fail(fmt::format("lora_a is of rank {} and lora_b of rank {}", pair.a.rows(), pair.b.cols()));
     }
     pair.module = module;

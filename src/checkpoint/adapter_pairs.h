@@ -1,4 +1,4 @@
-// What the readers and writers of all adapter formats share: whole pairs, and one number for all.
+// Pairs of LoRA factors, for the readers and writers of all adapter formats.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -9,7 +9,7 @@
 
 namespace lorikeet {
 
-// Collects the factors of a file, whatever it calls them. Every Fail names file and module.
+// Collects the factors of a file into pairs. Every Error names file and module.
 class PairsOfFile {
  public:
   explicit PairsOfFile(std::string path) : path_(std::move(path)) {}
@@ -17,8 +17,8 @@ class PairsOfFile {
   // a: (R, in), b: (out, R).
   void AddA(const std::string& module, const Tensor& a) { Checked(module)->a = a; }
   void AddB(const std::string& module, const Tensor& b) { Checked(module)->b = b; }
-  // Throws Error unless there is a pair, all are whole and their factors have one rank; sets r and
-  // leaves alpha to the caller.
+  // Throws Error unless there is a pair, all pairs are complete and the ranks of their factors
+  // agree. Sets r and leaves alpha to the caller.
   std::vector<AdapterFile::Pair> Finish();
 
  private:
@@ -28,21 +28,22 @@ class PairsOfFile {
   std::map<std::string, AdapterFile::Pair> pairs_;
 };
 
-// A peft config that says of every pair what the pair says: the commonest r and alpha, patterns for
-// the others; targets are names where every layer has them, else whole paths.
+// A peft config equivalent to the pairs: the most common r and alpha, patterns for the others;
+// targets are names if every layer has them, else whole paths.
 LoraConfig ConfigOfPairs(const std::vector<AdapterFile::Pair>& pairs);
 
 // s in W + s B A.
 double ScaleOf(const LoraConfig& config, const AdapterFile::Pair& pair);
 
-// Formats that have one number for all pairs: MLX s, GGUF alpha (s = alpha / r of the pair).
+// The number that a format has for all pairs: MLX s, GGUF alpha (s = alpha / r of the pair).
 enum class OneNumber : uint8_t { kScale, kAlpha };
 
 struct FoldedAdapter {
-  double number = 1;                      // the commonest; never 0, which llama.cpp takes for 1
-  std::vector<AdapterPairToWrite> pairs;  // B times what is left of s; views of the adapter
-  std::vector<Buffer> storage;            // or of these
-  int64_t folded = 0;                     // pairs whose B was changed (and is f32 then)
+  double number = 1;  // the most common; never 0, which llama.cpp takes for 1
+  std::vector<AdapterPairToWrite>
+      pairs;  // B times the rest of s; views of the adapter or of storage
+  std::vector<Buffer> storage;
+  int64_t folded = 0;  // number of pairs whose B was changed (and is f32 then)
 };
 FoldedAdapter FoldScales(const AdapterFile& adapter, OneNumber which);
 

@@ -8,7 +8,7 @@
 namespace lorikeet {
 namespace {
 
-// Blocks lie unaligned in a file, so every multi-byte field is copied out.
+// Blocks are unaligned in a file, so every multi-byte field is copied.
 template <class T>
 T Load(const uint8_t* p) {
   T value;
@@ -103,8 +103,8 @@ void Q3_K(const uint8_t* p, float* y) {
   }
 }
 
-// Group scales and minimums of Q4_K and Q5_K: 8 pairs of 6 bits in 12 bytes. The first four lie
-// whole; the others' upper two bits are in the spare bits of the first.
+// Group scales and minimums of Q4_K and Q5_K: 8 pairs of 6 bits in 12 bytes. The first four are
+// contiguous; the upper two bits of the others are in the spare bits of the first.
 struct ScaleAndMin {
   int scale, min;
 };

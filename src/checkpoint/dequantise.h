@@ -1,4 +1,5 @@
-// Rows of any stored dtype to f32. The block formats are those of GGUF (Q4_0 ... Q6_K).
+// Dequantisation: rows of any stored dtype to f32. The block formats are those of GGUF (Q4_0 ...
+// Q6_K).
 #pragma once
 #include <cstddef>
 #include <cstdint>

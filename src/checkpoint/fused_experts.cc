@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "checkpoint/adapter_pairs.h"
-#include "checkpoint/quote.h"
 #include "core/error.h"
+#include "core/text.h"
 
 namespace lorikeet {
 namespace {
@@ -21,7 +21,7 @@ struct Names {
 constexpr Names kPlain = {".mlp", "gate_proj", "up_proj", "down_proj"};
 constexpr Names kMixtral = {".block_sparse_moe", "w1", "w3", "w2"};
 
-// "model.layers.0" + ".mlp" -> "model.layers.0.block_sparse_moe" where that is the name.
+// "model.layers.0" + ".mlp" -> "model.layers.0.block_sparse_moe" if that is the name.
 std::string Block(std::string_view prefix, const Names& names) {
   if (prefix.ends_with(kPlain.block)) {
     return std::string(prefix.substr(0, prefix.size() - std::string_view(kPlain.block).size())) +
@@ -47,7 +47,7 @@ bool IsZero(const Tensor& m, int64_t begin_row, int64_t rows, int64_t begin_col,
   return true;
 }
 
-// One pair of a fused parameter with its experts told apart.
+// One pair of a fused parameter, divided among its experts.
 class FusedPair {
  public:
   explicit FusedPair(const AdapterFile::Pair& fused) : fused_(fused), r_(fused.r) {
@@ -94,7 +94,7 @@ class FusedPair {
     int64_t size() const { return end - begin; }
   };
 
-  // The rows of B and the part of the rank that one projection of one expert has.
+  // The pair of one projection of one expert: its rows of B and its part of the rank.
   AdapterFile::Pair Pair(const std::string& module, int64_t expert, Range rows, Range ranks,
                          std::vector<Buffer>* storage) const {
     storage->emplace_back(DType::kF32, std::initializer_list<int64_t>{rows.size(), ranks.size()});
@@ -132,7 +132,7 @@ std::vector<NamedTensor> SplitFusedExperts(const NamedTensor& whole, bool mixtra
   if (stacked.rank != 3 || stacked.size() == 0 || (gate_up && stacked.shape[1] % 2 != 0)) {
     Fail(ErrorCode::kUnsupported,
          "{}: tensor {} is not a stack of the experts' matrices (experts, out, in)", where,
-         Quote(whole.name));
+         QuotedName(whole.name));
   }
   const std::string experts =
       Block(name.substr(0, name.size() - (gate_up ? kGateUp : kDown).size()), names) + ".experts.";

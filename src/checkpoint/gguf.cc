@@ -5,14 +5,15 @@
 #include <cstring>
 #include <utility>
 
-#include "checkpoint/quote.h"
 #include "core/error.h"
+#include "core/round_up.h"
+#include "core/text.h"
 
 namespace lorikeet {
 namespace {
 
 template <class T>
-T Load(const std::byte* p) {  // fields lie unaligned
+T Load(const std::byte* p) {  // fields are unaligned
   T value;
   std::memcpy(&value, p, sizeof value);
   return value;
@@ -37,7 +38,7 @@ std::optional<DType> DTypeFromId(uint32_t id) {
   return std::nullopt;
 }
 
-// The bytes of a tensor, or nothing if they overflow or its rows are not whole blocks.
+// Size of a tensor in bytes; empty if it overflows or its rows are not whole blocks.
 std::optional<uint64_t> BytesOf(const Tensor& tensor) {
   const int64_t block = DTypeBlock(tensor.dtype);
   if (tensor.cols() % block != 0) return std::nullopt;
@@ -55,7 +56,7 @@ std::string_view LoadString(const std::byte* p) {
 
 }  // namespace
 
-// Reads forward through the file and never past its end.
+// Reads the file sequentially and never past its end.
 class GgufFile::Cursor {
  public:
   explicit Cursor(const MappedFile& file) : file_(file) {}
@@ -88,7 +89,8 @@ class GgufFile::Cursor {
   uint64_t at_ = 0;
 };
 
-// Bytes of one element; 0 for strings and arrays, which have no fixed size; -1 for no type at all.
+// Bytes of one element; 0 for strings and arrays, which do not have a fixed size; -1 for an invalid
+// type.
 int64_t GgufFile::SizeOf(Type type) {
   switch (type) {
     case Type::kU8:
@@ -131,7 +133,7 @@ GgufFile::Value GgufFile::ReadValue(Cursor& cursor, const std::string& key) cons
     Fail(ErrorCode::kCorruptFile,
          "{}: key {} has the unknown or nested type {}; the file is damaged "
          "or newer than GGUF version 3",
-         path(), Quote(key), static_cast<uint32_t>(value.type));
+         path(), QuotedName(key), static_cast<uint32_t>(value.type));
   }
   if (size == 0) {
     value.data = cursor.Take(0);
@@ -150,7 +152,7 @@ void GgufFile::ReadMetadata(Cursor& cursor, uint64_t count) {
     const Value value = ReadValue(cursor, key);
     if (!values_.emplace(key, value).second) {
       Fail(ErrorCode::kCorruptFile, "{}: key {} occurs twice; the file is damaged", path(),
-           Quote(key));
+           QuotedName(key));
     }
     keys_.push_back(std::move(key));
   }
@@ -162,15 +164,15 @@ Tensor GgufFile::ReadTensorInfo(Cursor& cursor, const std::string& name) const {
   Tensor tensor;
   if (rank == 0 || rank > tensor.shape.size()) {
     Fail(ErrorCode::kCorruptFile,
-         "{}: tensor {} has {} dimensions, not 1 to 4; the file is damaged", path(), Quote(name),
-         rank);
+         "{}: tensor {} has {} dimensions, not 1 to 4; the file is damaged", path(),
+         QuotedName(name), rank);
   }
   tensor.rank = static_cast<int>(rank);
   for (int i = tensor.rank - 1; i >= 0; --i) {
     tensor.shape[i] = cursor.Next<int64_t>();
     if (tensor.shape[i] <= 0) {
       Fail(ErrorCode::kCorruptFile, "{}: tensor {} has an impossible shape; the file is damaged",
-           path(), Quote(name));
+           path(), QuotedName(name));
     }
   }
   const auto id = cursor.Next<uint32_t>();
@@ -179,7 +181,7 @@ Tensor GgufFile::ReadTensorInfo(Cursor& cursor, const std::string& name) const {
     Fail(ErrorCode::kUnsupported,
          "{}: tensor {} has GGML type {}; supported are F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, "
          "Q8_0 and Q2_K to Q6_K: take another quantisation of this model",
-         path(), Quote(name), id);
+         path(), QuotedName(name), id);
   }
   tensor.dtype = *dtype;
   return tensor;
@@ -200,14 +202,14 @@ void GgufFile::ReadTensors(Cursor& cursor, uint64_t count) {
     offsets.push_back(cursor.Next<uint64_t>());
     if (!index_.emplace(name, tensors_.size()).second) {
       Fail(ErrorCode::kCorruptFile, "{}: tensor {} occurs twice; the file is damaged", path(),
-           Quote(name));
+           QuotedName(name));
     }
     tensors_.push_back({std::move(name), tensor});
   }
-  PlaceTensors((cursor.at() + align - 1) / align * align, align, offsets);
+  PlaceTensors(RoundUp(cursor.at(), align), align, offsets);
 }
 
-// Points every tensor at its data, having checked that it is all there and belongs to it alone.
+// Sets the data of every tensor, and checks that it is complete and does not overlap others.
 void GgufFile::PlaceTensors(uint64_t data_begin, uint64_t align,
                             const std::vector<uint64_t>& offsets) {
   const uint64_t size = file_.size() < data_begin ? 0 : file_.size() - data_begin;
@@ -222,7 +224,7 @@ void GgufFile::PlaceTensors(uint64_t data_begin, uint64_t align,
     if (!bytes || offsets[i] % align != 0 || offsets[i] > size || *bytes > size - offsets[i]) {
       Fail(ErrorCode::kCorruptFile,
            "{}: tensor {} does not fit in the file; it was cut short or damaged, get it again",
-           path(), Quote(name));
+           path(), QuotedName(name));
     }
     // Views are read-only by agreement: Tensor has no const form.
     tensor.data = const_cast<std::byte*>(file_.data()) + data_begin + offsets[i];
@@ -233,7 +235,8 @@ void GgufFile::PlaceTensors(uint64_t data_begin, uint64_t align,
   for (size_t i = 1; i < spans.size(); ++i) {
     if (spans[i].begin < spans[i - 1].end) {
       Fail(ErrorCode::kCorruptFile, "{}: tensors {} and {} overlap; the file is damaged", path(),
-           Quote(tensors_[spans[i - 1].tensor].name), Quote(tensors_[spans[i].tensor].name));
+           QuotedName(tensors_[spans[i - 1].tensor].name),
+           QuotedName(tensors_[spans[i].tensor].name));
     }
   }
 }
@@ -278,7 +281,7 @@ const GgufFile::Value& GgufFile::Get(std::string_view key, bool is_array) const 
   if (value == nullptr) {
     Fail(ErrorCode::kCorruptFile,
          "{}: the metadata has no {}; convert the model again with a current converter", path(),
-         Quote(key));
+         QuotedName(key));
   }
   if (value->is_array != is_array) FailType(key, *value, is_array ? "an array" : "one value");
   return *value;
@@ -286,7 +289,7 @@ const GgufFile::Value& GgufFile::Get(std::string_view key, bool is_array) const 
 
 void GgufFile::FailType(std::string_view key, const Value& value, const char* wanted) const {
   Fail(ErrorCode::kCorruptFile, "{}: metadata {} is {}{}, not {}; convert the model again", path(),
-       Quote(key), value.is_array ? "an array of " : "", NameOf(value.type), wanted);
+       QuotedName(key), value.is_array ? "an array of " : "", NameOf(value.type), wanted);
 }
 
 std::optional<int64_t> GgufFile::AsInt(Type type, const std::byte* p) {

@@ -1,4 +1,4 @@
-// The GGUF container, versions 2 and 3: typed metadata, then tensors that are often quantised.
+// A `GgufFile` is a GGUF container, version 2 or 3: typed metadata, then tensors, often quantised.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -12,8 +12,9 @@
 
 namespace lorikeet {
 
-// A mapped GGUF file. Shapes are in row-major order, as everywhere here: the reverse of the file's.
-// Every accessor throws Error naming file and key when the key is absent or of another type.
+// A mapped GGUF file. Shapes are in row-major order as in the rest of the program, the reverse of
+// the file's. Every accessor throws Error naming file and key if the key is absent or has another
+// type.
 class GgufFile final : public TensorFile {
  public:
   explicit GgufFile(const std::string& path);
@@ -31,7 +32,7 @@ class GgufFile final : public TensorFile {
   int64_t Int(std::string_view key) const;   // any integer type, or bool as 0/1
   double Float(std::string_view key) const;  // any number
   bool Bool(std::string_view key) const;
-  // The value of an absent key is the fallback; one of a wrong type is still an Error.
+  // `fallback` for an absent key; a value of a wrong type is an Error.
   std::string StringOr(std::string_view key, std::string fallback) const;
   int64_t IntOr(std::string_view key, int64_t fallback) const;
   double FloatOr(std::string_view key, double fallback) const;
@@ -58,9 +59,9 @@ class GgufFile final : public TensorFile {
     kI64,
     kF64,
   };
-  // A value is left where it lies in the file; arrays were walked once, so reads need no checks.
+  // A value stays in the mapped file; arrays were checked once, so reads need no checks.
   struct Value {
-    Type type;  // of the elements when is_array
+    Type type;  // type of the elements if is_array
     bool is_array;
     uint64_t count;  // 1 when not an array
     const std::byte* data;

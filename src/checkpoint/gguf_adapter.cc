@@ -9,9 +9,9 @@
 #include "checkpoint/gguf.h"
 #include "checkpoint/gguf_model.h"
 #include "checkpoint/gguf_writer.h"
-#include "checkpoint/quote.h"
 #include "core/error.h"
 #include "core/float16.h"
+#include "core/text.h"
 
 namespace lorikeet {
 namespace {
@@ -38,7 +38,7 @@ Tensor PermuteRows(const Tensor& b, int64_t heads, Permute way, std::vector<Buff
   const auto bytes = static_cast<size_t>(DTypeBytes(b.dtype, b.cols()));
   for (int64_t row = 0; row < b.rows(); ++row) {
     const int64_t head = row / head_dim * head_dim, in_head = row % head_dim;
-    const int64_t other = head + in_head % half * 2 + in_head / half;  // of `row` in GGUF's order
+    const int64_t other = head + in_head % half * 2 + in_head / half;  // index in GGUF's order
     const bool to_gguf = way == Permute::kToGguf;
     std::memcpy(to.Rows(to_gguf ? other : row, b.rows()).data,
                 b.Rows(to_gguf ? row : other, b.rows()).data, bytes);
@@ -50,7 +50,7 @@ void CheckHeads(const std::string& module, const Tensor& b, int64_t heads,
                 const std::string& path) {
   if (heads > 0 && b.rows() % heads == 0 && b.rows() / heads % 2 == 0) return;
   Fail(ErrorCode::kInvalidArgument, "{}: {}: lora_b has {} rows, which are not {} heads", path,
-       Quote(module), b.rows(), heads);
+       QuotedName(module), b.rows(), heads);
 }
 
 class Reader {
@@ -86,24 +86,24 @@ class Reader {
     const std::string type = file_->String("adapter.type");
     if (type != "lora" || file_->Has("adapter.alora.invocation_tokens")) {
       Fail(ErrorCode::kUnsupported, "{}: an adapter of type {}; only plain lora is supported",
-           path_, Quote(type == "lora" ? "activated lora" : type));
+           path_, QuotedName(type == "lora" ? "activated lora" : type));
     }
   }
 
-  // Ours say it; others leave it to the model.
+  // Files of this program contain the heads; for others they come from the model.
   void FindHeads() {
     const std::string architecture = file_->String("general.architecture");
     interleaved_ = GgufInterleaves(architecture, path_);
     const AttentionHeads own = {file_->IntOr(architecture + ".attention.head_count", 0),
                                 file_->IntOr(architecture + ".attention.head_count_kv", 0)};
-    const auto choose = [&](int64_t given, int64_t said) {
-      if (given > 0 && said > 0 && given != said) {
+    const auto choose = [&](int64_t given, int64_t recorded) {
+      if (given > 0 && recorded > 0 && given != recorded) {
         Fail(ErrorCode::kInvalidArgument,
              "{}: made for {} attention heads where the model has {}; was it trained on another "
              "model?",
-             path_, said, given);
+             path_, recorded, given);
       }
-      return given > 0 ? given : said;
+      return given > 0 ? given : recorded;
     };
     heads_ = {choose(heads_.query, own.query), choose(heads_.key_value, own.key_value)};
   }
@@ -116,12 +116,12 @@ class Reader {
       Fail(ErrorCode::kUnsupported,
            "{}: tensor {} is neither lora_a nor lora_b of a linear layer of {}; embeddings, norms "
            "and biases are not supported",
-           path_, Quote(name), Quote(file_->String("general.architecture")));
+           path_, QuotedName(name), QuotedName(file_->String("general.architecture")));
     }
     const bool number = tensor.dtype == DType::kF32 || tensor.dtype == DType::kF16 ||
                         tensor.dtype == DType::kBF16 || IsQuantised(tensor.dtype);
     if (tensor.rank != 2 || tensor.size() == 0 || !number) {
-      Fail(ErrorCode::kCorruptFile, "{}: {}: not a matrix of numbers", path_, Quote(name));
+      Fail(ErrorCode::kCorruptFile, "{}: {}: not a matrix of numbers", path_, QuotedName(name));
     }
     const std::string module = hf.substr(0, hf.size() - kWeight.size());
     a ? pairs_.AddA(module, Plain(tensor)) : pairs_.AddB(module, Plain(tensor));
@@ -178,7 +178,7 @@ std::string GgufNameOf(const std::string& module, const GgufBase& base, const st
   }
   std::string name = GgufNameOfHf(module + std::string(kWeight));
   if (name.empty()) {
-    Fail(ErrorCode::kUnsupported, "{}: module {} has no name in GGUF", path, Quote(module));
+    Fail(ErrorCode::kUnsupported, "{}: module {} has no name in GGUF", path, QuotedName(module));
   }
   return name;
 }

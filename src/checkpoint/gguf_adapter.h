@@ -1,7 +1,6 @@
-// LoRA adapters as llama.cpp reads them: a GGUF file of general.type "adapter", adapter.type
-// "lora", one adapter.lora.alpha, and <tensor>.lora_a (R, in), <tensor>.lora_b (out, R) in
-// row-major order. In the llama family the rows of q's and k's B lie permuted as those of the
-// weights do.
+// LoRA adapters in llama.cpp's format: a GGUF file of general.type "adapter", adapter.type "lora",
+// one adapter.lora.alpha, and <tensor>.lora_a (R, in), <tensor>.lora_b (out, R) in row-major order.
+// In the llama family the rows of q's and k's B are permuted like those of the weights.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -10,25 +9,25 @@
 
 namespace lorikeet {
 
-// What an adapter alone does not tell; 0: not known.
+// Numbers of heads, which an adapter alone does not contain; 0: unknown.
 struct AttentionHeads {
   int64_t query = 0, key_value = 0;
 };
 
 bool IsGgufAdapter(const std::string& path);  // throws Error for a damaged GGUF file
 
-// In peft's terms. Throws Error naming file and tensor. `heads` are needed when B rows lie permuted
-// and the file, as those of other writers, does not say by how many heads.
+// The adapter in peft's terms. Throws Error naming file and tensor. `heads` are needed if rows of B
+// are permuted and the file does not contain the number of heads, as files of other writers.
 AdapterFile ReadGgufAdapter(const std::string& path, const AttentionHeads& heads);
 
-// What is written besides the factors.
+// Metadata that is written besides the factors.
 struct GgufBase {
-  std::string model_type;  // of config.json
+  std::string model_type;  // as in config.json
   AttentionHeads heads;
   bool tied_head = false;
 };
-// Factors in f32 or f16. Returns the number of pairs whose B was multiplied because their alpha is
-// not the file's. Throws Error for what llama.cpp cannot load.
+// Writes factors in f32 or f16. Returns the number of pairs whose B was multiplied because their
+// alpha differs from the file's. Throws Error for adapters that llama.cpp cannot load.
 int64_t WriteGgufAdapter(const std::string& path, const AdapterFile& adapter, const GgufBase& base,
                          DType dtype);
 

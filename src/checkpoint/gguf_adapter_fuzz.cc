@@ -1,4 +1,4 @@
-// A GGUF adapter from any bytes, with the heads of a model and without.
+// libFuzzer target: any bytes as a GGUF adapter, with and without the heads of a model.
 #include <cstdint>
 #include <string_view>
 

@@ -1,4 +1,5 @@
-// Any bytes as a GGUF file: an Error, or a model whose every metadata value and tensor can be read.
+// libFuzzer target: any bytes as a GGUF file give an Error, or a model all of whose metadata and
+// tensors can be read.
 #include <cstdint>
 #include <string>
 #include <vector>

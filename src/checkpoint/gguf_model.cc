@@ -7,8 +7,8 @@
 #include <numbers>
 #include <optional>
 
-#include "checkpoint/quote.h"
 #include "core/error.h"
+#include "core/text.h"
 
 namespace lorikeet {
 namespace {
@@ -18,7 +18,7 @@ constexpr const char* kRopeFactors = "rope_freqs.weight";
 struct Architecture {
   const char* gguf_name;  // also HF's model_type
   const char* hf_class;
-  bool interleaved;  // q and k lie permuted
+  bool interleaved;  // whether q and k are permuted
 };
 constexpr Architecture kArchitectures[] = {
     {"llama", "LlamaForCausalLM", true},
@@ -31,14 +31,14 @@ const Architecture& ArchitectureNamed(const std::string& name, const std::string
     if (name == architecture.gguf_name) return architecture;
   }
   Fail(ErrorCode::kUnsupported, "{}: architecture {}; supported are llama, qwen2 and qwen3", where,
-       Quote(name));
+       QuotedName(name));
 }
 
 const Architecture& ArchitectureOf(const GgufFile& gguf) {
   return ArchitectureNamed(gguf.String("general.architecture"), gguf.path());
 }
 
-// Metadata of one architecture: keys without their prefix, sizes positive and sane.
+// Metadata of one architecture: keys without their prefix, sizes positive and bounded.
 class Hyperparameters {
  public:
   Hyperparameters(const GgufFile& gguf, std::string prefix)
@@ -54,27 +54,27 @@ class Hyperparameters {
     const auto value = static_cast<float>(gguf_.Float(Key(name)));
     if (!(value > 0) || !std::isfinite(value)) {
       Fail(ErrorCode::kCorruptFile, "{}: metadata {} is {}, not a positive number", gguf_.path(),
-           Quote(Key(name)), value);
+           QuotedName(Key(name)), value);
     }
     // The file has f32: 9.999999747e-06 is the 1e-05 of the model's own config.json.
     return std::stod(fmt::format("{}", value));
   }
 
  private:
-  // Some converters write one value a layer; here all layers must agree.
+  // Some converters write one value per layer; all layers must agree.
   int64_t ValueOf(const char* name) const {
     if (!gguf_.IsArray(Key(name))) return gguf_.Int(Key(name));
     const std::vector<int64_t> values = gguf_.Ints(Key(name));
     if (values.empty() || std::ranges::count(values, values[0]) != std::ssize(values)) {
       Fail(ErrorCode::kUnsupported, "{}: metadata {} differs from layer to layer; not supported",
-           gguf_.path(), Quote(Key(name)));
+           gguf_.path(), QuotedName(Key(name)));
     }
     return values[0];
   }
   int64_t Checked(const char* name, int64_t value) const {
     if (value < 1 || value > INT32_MAX) {
       Fail(ErrorCode::kCorruptFile, "{}: metadata {} is {}, not a positive 32-bit number",
-           gguf_.path(), Quote(Key(name)), value);
+           gguf_.path(), QuotedName(Key(name)), value);
     }
     return value;
   }
@@ -135,7 +135,7 @@ std::optional<Json> RopeScalingFromMetadata(const GgufFile& gguf, const Hyperpar
   if (type == "none") return std::nullopt;
   if (type != "linear" && type != "yarn") {
     Fail(ErrorCode::kUnsupported, "{}: rope scaling {}; supported are none, linear and yarn",
-         gguf.path(), Quote(type));
+         gguf.path(), QuotedName(type));
   }
   const double factor = hyper.Positive("rope.scaling.factor");
   if (factor == 1) return std::nullopt;
@@ -152,7 +152,7 @@ std::optional<Json> RopeScalingFromMetadata(const GgufFile& gguf, const Hyperpar
   return scaling;
 }
 
-// What the architecture's name allows and this program does not compute.
+// Refuses variants that the architecture's name allows and this program does not compute.
 void RefuseVariants(const GgufFile& gguf, const Hyperparameters& hyper, int64_t head_dim) {
   if (gguf.IntOr(hyper.Key("expert_count"), 0) > 0) {
     Fail(ErrorCode::kUnsupported, "{}: a mixture of experts; only dense models are supported",
@@ -168,7 +168,7 @@ void RefuseVariants(const GgufFile& gguf, const Hyperparameters& hyper, int64_t 
     const int64_t size = hyper.SizeOr(key, head_dim);
     if (size != head_dim) {
       Fail(ErrorCode::kUnsupported, "{}: metadata {} is {} where heads have {}; not supported",
-           gguf.path(), Quote(hyper.Key(key)), size, head_dim);
+           gguf.path(), QuotedName(hyper.Key(key)), size, head_dim);
     }
   }
 }
@@ -220,7 +220,7 @@ constexpr Renamed kInLayer[] = {
     {"ffn_down.bias", "mlp.down_proj.bias"},
 };
 
-// "blk.3.attn_q.weight" -> 3 and "attn_q.weight"; nothing unless it has that form.
+// "blk.3.attn_q.weight" -> 3 and "attn_q.weight"; empty for other forms.
 std::optional<std::pair<int64_t, std::string_view>> SplitLayer(std::string_view name) {
   if (!name.starts_with("blk.")) return std::nullopt;
   name.remove_prefix(4);
@@ -232,7 +232,7 @@ std::optional<std::pair<int64_t, std::string_view>> SplitLayer(std::string_view 
   return std::pair(layer, name.substr(digits + 1));
 }
 
-// Empty if the name has no place in a model of so many layers.
+// Empty if the name does not occur in a model with this number of layers.
 std::string HfName(std::string_view name, int64_t layers) {
   for (const Renamed& row : kOutside) {
     if (name == row.gguf) return row.hf;
@@ -316,7 +316,7 @@ std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config
     GgufWeight weight{HfName(name, config["num_hidden_layers"]), tensor};
     if (weight.hf_name.empty()) {
       Fail(ErrorCode::kUnsupported, "{}: tensor {} has no place in a {} model of {} layers",
-           gguf.path(), Quote(name), config["model_type"].get<std::string>(),
+           gguf.path(), QuotedName(name), config["model_type"].get<std::string>(),
            config["num_hidden_layers"].get<int64_t>());
     }
     if (interleaved) weight.interleaved_heads = HeadsOf(weight.hf_name, config);

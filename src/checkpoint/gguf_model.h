@@ -11,32 +11,33 @@
 
 namespace lorikeet {
 
-// config.json's keys, from the metadata and from which tensors are there. Throws Error for other
-// architectures and for what they could contain that this program does not compute (experts,
-// partial rotary embeddings, layers of different shapes, ...).
+// The keys of config.json from the metadata and the existing tensors. Throws Error for other
+// architectures and for variants that this program does not compute (experts, partial rotary
+// embeddings, layers of different shapes, ...).
 Json ConfigFromGguf(const GgufFile& gguf);
 
 struct GgufWeight {
   std::string hf_name;
   Tensor tensor;
-  // > 0: rows of so many heads, in each of which llama.cpp's converter interleaved the two halves
-  // (its rope turns neighbours, Hugging Face's turns halves): row 2j + i here is row i Dh/2 + j
-  // there.
+  // > 0: number of heads in whose rows llama.cpp's converter interleaved the two halves (its rope
+  // rotates neighbours, Hugging Face's rotates halves): row 2j + i here is row i Dh/2 + j in
+  // Hugging Face's order.
   int64_t interleaved_heads = 0;
 };
 
-// Every tensor of the file but those that the config already tells of. Throws Error naming the
-// tensor that has no place in the architecture.
+// Every tensor of the file except those that the config includes. Throws Error naming a tensor that
+// does not belong to the architecture.
 std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config);
 
-// "blk.3.attn_q.weight" <-> "model.layers.3.self_attn.q_proj.weight". Empty for a name that has no
-// place in a model.
+// "blk.3.attn_q.weight" <-> "model.layers.3.self_attn.q_proj.weight". Empty for a name that does
+// not occur in a model.
 std::string HfNameOfGguf(std::string_view gguf_name);
 std::string GgufNameOfHf(std::string_view hf_name);
 
-// How llama.cpp names the architecture of a config.json's model_type, and whether it permutes the
-// rows of q and k there. Throws Error(kUnsupported) naming `where`.
+// llama.cpp's name of the architecture of a config.json's model_type. Throws Error(kUnsupported)
+// naming `where`.
 std::string GgufArchitecture(const std::string& model_type, const std::string& where);
+// Whether llama.cpp permutes the rows of q and k of an architecture. Throws Error(kUnsupported).
 bool GgufInterleaves(const std::string& architecture, const std::string& where);
 
 }  // namespace lorikeet

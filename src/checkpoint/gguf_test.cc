@@ -30,7 +30,7 @@ std::string ErrorOf(const Fn& fn) {
   return "";
 }
 
-// Builds the bytes of a file piece by piece, right or wrong.
+// Builds the bytes of a valid or invalid file piece by piece.
 class Bytes {
  public:
   template <class T>

@@ -5,13 +5,14 @@
 
 #include "core/check.h"
 #include "core/file.h"
+#include "core/round_up.h"
 
 namespace lorikeet {
 namespace {
 
-constexpr size_t kAlignment = 32;  // what readers assume without general.alignment
+constexpr size_t kAlignment = 32;  // the default of readers without general.alignment
 
-size_t Aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+size_t Aligned(size_t bytes) { return RoundUp(bytes, kAlignment); }
 
 class Header {
  public:

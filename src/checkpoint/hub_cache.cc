@@ -6,17 +6,17 @@
 #include <string_view>
 #include <vector>
 
-#include "checkpoint/quote.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/text.h"
 
 namespace lorikeet {
 namespace {
 
 namespace fs = std::filesystem;
 
-// The order in which huggingface_hub decides; the first that is set is the cache. The later ones
-// are looked at too: a model found there is better than none.
+// In huggingface_hub's order of precedence; the first that is set is the cache. The later ones are
+// searched as well: a model found there is better than none.
 std::vector<fs::path> CacheFolders() {
   std::vector<fs::path> folders;
   const auto add = [&](const char* variable, const char* below) {
@@ -30,7 +30,7 @@ std::vector<fs::path> CacheFolders() {
   return folders;
 }
 
-// Characters of repository names and revisions, and no step out of the folder.
+// Whether a text has only characters of repository names and revisions and cannot leave the folder.
 bool IsSafe(std::string_view text) {
   return !text.empty() && text.find("..") == std::string_view::npos && text.front() != '/' &&
          std::ranges::all_of(text, [](unsigned char c) {
@@ -62,7 +62,7 @@ std::string FindInHubCache(const std::string& name) {
   if (!IsSafe(repository) || !IsSafe(revision) || std::ranges::count(repository, '/') > 1) {
     Fail(ErrorCode::kNotFound,
          "{}: no such file or folder, and not a model's name (org/name or org/name@revision)",
-         Quote(name));
+         QuotedName(name));
   }
   std::string folder = "models--" + repository;
   if (const size_t slash = folder.find('/'); slash != std::string::npos) {
@@ -77,8 +77,8 @@ std::string FindInHubCache(const std::string& name) {
   Fail(ErrorCode::kNotFound,
        "{}: no such file or folder, and revision {} of it is not in the Hugging Face cache (looked "
        "in {}); give a folder, or download it there with 'hf download {}'",
-       Quote(name), Quote(revision), looked.empty() ? "no folder: HOME is not set" : looked,
-       repository);
+       QuotedName(name), QuotedName(revision),
+       looked.empty() ? "no folder: HOME is not set" : looked, repository);
 }
 
 }  // namespace lorikeet

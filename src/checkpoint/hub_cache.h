@@ -1,4 +1,4 @@
-// Models that Hugging Face's tools have already downloaded.
+// Lookup of models in the download cache of Hugging Face's tools.
 #pragma once
 #include <string>
 
@@ -6,7 +6,7 @@ namespace lorikeet {
 
 // The snapshot folder of "org/name" or "org/name@revision" (default main; a branch, tag or commit)
 // in the cache: $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub. Never downloads.
-// Throws Error listing where it looked.
+// Throws Error listing the searched folders.
 std::string FindInHubCache(const std::string& name);
 
 }  // namespace lorikeet

@@ -7,13 +7,14 @@
 #include <string_view>
 
 #include "checkpoint/module_regex.h"
-#include "checkpoint/quote.h"
 #include "core/error.h"
+#include "core/json_fields.h"
+#include "core/text.h"
 
 namespace lorikeet {
 namespace {
 
-constexpr int kMostRank = 1 << 16;
+constexpr int kMaxRank = 1 << 16;
 
 // Keys of adapter_config.json that do not change what a finished adapter computes.
 constexpr std::string_view kInert[] = {
@@ -32,129 +33,61 @@ bool IsOff(const Json& value) {
          (value.is_structured() && value.empty());
 }
 
-// One adapter_config.json: typed reads whose errors name file and key.
-class ConfigReader {
- public:
-  ConfigReader(const Json& json, const std::string& where) : json_(json), where_(where) {
-    if (!json.is_object()) Fail(ErrorCode::kCorruptFile, "{}: not a JSON object", where);
-  }
+[[noreturn]] void Refuse(const JsonFields& fields, std::string_view key, const char* why) {
+  Fail(ErrorCode::kUnsupported, "{}: {} is set: {}", fields.where(), QuotedName(key), why);
+}
 
-  LoraConfig Read() const {
-    RefuseUnsupported();
-    LoraConfig config;
-    config.r = Has("r") ? Rank("r", At("r")) : 8;  // absent keys have peft's defaults
-    config.lora_alpha = Has("lora_alpha") ? Number("lora_alpha", At("lora_alpha")) : 8;
-    config.lora_dropout = Has("lora_dropout") ? Number("lora_dropout", At("lora_dropout")) : 0;
-    if (config.lora_dropout < 0 || config.lora_dropout >= 1) {
-      FailKey("lora_dropout", "a number from 0 to below 1");
-    }
-    config.use_rslora = Bool("use_rslora");
-    ReadTargets(config);
-    for (const auto& [pattern, rank] : Object("rank_pattern").items()) {
-      config.rank_pattern[pattern] = Rank("rank_pattern", rank);
-    }
-    for (const auto& [pattern, alpha] : Object("alpha_pattern").items()) {
-      config.alpha_pattern[pattern] = Number("alpha_pattern", alpha);
-    }
-    if (const Json& base = At("base_model_name_or_path"); base.is_string()) {
-      config.base_model_name_or_path = base.get<std::string>();
-    }
-    return config;
+void RefuseUnsupported(const JsonFields& fields) {
+  if (fields.At("peft_type") != "LORA") {
+    fields.Expected("peft_type", "\"LORA\" (other kinds of adapters are not supported)");
   }
+  if (fields.json().contains("bias") && fields.At("bias") != "none") {
+    Refuse(fields, "bias", "trained biases are not supported");
+  }
+  // Methods that change the base's weights at the start: the adapter alone is not the whole model.
+  const Json& init = fields.At("init_lora_weights");
+  if (init.is_string() && init != "gaussian" && init != "eva" && init != "orthogonal") {
+    Refuse(fields, "init_lora_weights",
+           "its method changes the base; save the adapter with path_initial_model_for_weight_"
+           "conversion");
+  }
+  const auto among = [](const auto& list, std::string_view key) {
+    return std::find(std::begin(list), std::end(list), key) != std::end(list);
+  };
+  for (const auto& [key, value] : fields.json().items()) {
+    if (among(kRead, key) || among(kInert, key) || IsOff(value)) continue;
+    Refuse(fields, key, "this feature of peft is not supported here");
+  }
+}
 
- private:
-  bool Has(const char* key) const { return json_.contains(key); }
-  // Null if absent. A reference: copying a hostile, deeply nested value would overflow the stack.
-  const Json& At(const char* key) const {
-    static const Json kNull;
-    const auto found = json_.find(key);
-    return found == json_.end() ? kNull : *found;
-  }
+int Rank(const JsonFields& fields, std::string_view key) {
+  return static_cast<int>(fields.Int(key, 1, kMaxRank));
+}
+float Number(const JsonFields& fields, std::string_view key) {
+  constexpr double kMax = std::numeric_limits<float>::max();
+  return static_cast<float>(fields.Number(key, -kMax, kMax));
+}
 
-  [[noreturn]] void FailKey(std::string_view key, const char* wanted) const {
-    Fail(ErrorCode::kCorruptFile, "{}: {} must be {}", where_, Quote(key), wanted);
-  }
-  [[noreturn]] void Refuse(std::string_view key, const char* why) const {
-    Fail(ErrorCode::kUnsupported, "{}: {} is set: {}", where_, Quote(key), why);
-  }
+std::vector<std::string> SortedNames(const JsonFields& fields, std::string_view key) {
+  if (!fields.At(key).is_array()) fields.Expected(key, "a list of names, or one string");
+  std::vector<std::string> names = fields.Strings(key);
+  std::ranges::sort(names);
+  return names;
+}
 
-  void RefuseUnsupported() const {
-    if (At("peft_type") != "LORA")
-      FailKey("peft_type", "\"LORA\"; other kinds of adapters are not supported");
-    if (Has("bias") && At("bias") != "none") {
-      Refuse("bias", "trained biases are not supported");
-    }
-    // Methods that change the base's weights at the start: the adapter alone is not the whole
-    // model.
-    const Json& init = At("init_lora_weights");
-    if (init.is_string() && init != "gaussian" && init != "eva" && init != "orthogonal") {
-      Refuse("init_lora_weights",
-             "its method changes the base; save the adapter with path_initial_model_for_weight_"
-             "conversion");
-    }
-    const auto among = [](const auto& list, std::string_view key) {
-      return std::find(std::begin(list), std::end(list), key) != std::end(list);
-    };
-    for (const auto& [key, value] : json_.items()) {
-      if (among(kRead, key) || among(kInert, key) || IsOff(value)) continue;
-      Refuse(key, "this feature of peft is not supported here");
-    }
+void ReadTargets(const JsonFields& fields, LoraConfig& config) {
+  if (!IsOff(fields.At("target_parameters"))) {
+    config.target_parameters = SortedNames(fields, "target_parameters");
   }
+  const Json& targets = fields.At("target_modules");
+  if (targets.is_string()) {
+    config.target_regex = targets.get<std::string>();
+  } else if (!targets.is_null() || config.target_parameters.empty()) {
+    config.target_modules = SortedNames(fields, "target_modules");
+  }
+}
 
-  void ReadTargets(LoraConfig& config) const {
-    if (!IsOff(At("target_parameters"))) config.target_parameters = List("target_parameters");
-    const Json& targets = At("target_modules");
-    if (targets.is_string()) {
-      config.target_regex = targets.get<std::string>();
-    } else if (!targets.is_null() || config.target_parameters.empty()) {
-      config.target_modules = List("target_modules");
-    }
-  }
-
-  std::vector<std::string> List(const char* key) const {
-    const char* wanted = "a list of names, or one string";
-    if (!At(key).is_array()) FailKey(key, wanted);
-    std::vector<std::string> names;
-    for (const Json& name : At(key)) {
-      if (!name.is_string()) FailKey(key, wanted);
-      names.push_back(name.get<std::string>());
-    }
-    std::ranges::sort(names);
-    return names;
-  }
-
-  int Rank(std::string_view key, const Json& value) const {
-    if (!value.is_number_integer() || value < 1 || value > kMostRank) {
-      FailKey(key, "a whole number from 1 to 65536");
-    }
-    return value.get<int>();
-  }
-  float Number(std::string_view key, const Json& value) const {
-    if (!value.is_number() ||
-        !(std::abs(value.get<double>()) <= std::numeric_limits<float>::max())) {
-      FailKey(key, "a number");
-    }
-    return value.get<float>();
-  }
-  bool Bool(const char* key) const {
-    const Json& value = At(key);
-    if (value.is_null()) return false;
-    if (!value.is_boolean()) FailKey(key, "true or false");
-    return value.get<bool>();
-  }
-  const Json& Object(const char* key) const {
-    static const Json kNone = Json::object();
-    const Json& value = At(key);
-    if (value.is_null()) return kNone;
-    if (!value.is_object()) FailKey(key, "an object");
-    return value;
-  }
-
-  const Json& json_;
-  const std::string& where_;
-};
-
-// A pattern without operators but ".", which stands for any character.
+// Matches a pattern whose only operator is ".", which matches any character.
 bool PlainPatternMatches(std::string_view pattern, std::string_view module) {
   if (module.size() < pattern.size()) return false;
   const std::string_view head = module.substr(0, module.size() - pattern.size());
@@ -163,8 +96,8 @@ bool PlainPatternMatches(std::string_view pattern, std::string_view module) {
                             [](char p, char c) { return p == '.' || p == c; });
 }
 
-// peft: re.match(rf"(.*\.)?({pattern})$", name). Patterns are mostly plain names, and there may be
-// one for each module of a large model: those need no regular expression.
+// As in peft: re.match(rf"(.*\.)?({pattern})$", name). Most patterns are plain names, possibly one
+// for each module of a large model, and are matched without a regular expression.
 bool PatternMatches(const std::string& pattern, const std::string& module) {
   const bool plain = std::ranges::all_of(
       pattern, [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.'; });
@@ -185,7 +118,29 @@ Value FromPattern(const std::map<std::string, Value>& patterns, const std::strin
 }  // namespace
 
 LoraConfig ParseLoraConfig(const Json& json, const std::string& where) {
-  return ConfigReader(json, where).Read();
+  const JsonFields fields(json, where);
+  RefuseUnsupported(fields);
+  LoraConfig config;
+  // Absent keys have peft's defaults.
+  config.r = json.contains("r") ? Rank(fields, "r") : 8;
+  config.lora_alpha = json.contains("lora_alpha") ? Number(fields, "lora_alpha") : 8;
+  config.lora_dropout = json.contains("lora_dropout") ? Number(fields, "lora_dropout") : 0;
+  if (config.lora_dropout < 0 || config.lora_dropout >= 1) {
+    fields.Expected("lora_dropout", "a number from 0 to below 1");
+  }
+  config.use_rslora = fields.Bool("use_rslora", false);
+  ReadTargets(fields, config);
+  const JsonFields ranks = fields.Object("rank_pattern"), alphas = fields.Object("alpha_pattern");
+  for (const auto& item : ranks.json().items()) {
+    config.rank_pattern[item.key()] = Rank(ranks, item.key());
+  }
+  for (const auto& item : alphas.json().items()) {
+    config.alpha_pattern[item.key()] = Number(alphas, item.key());
+  }
+  if (fields.At("base_model_name_or_path").is_string()) {
+    config.base_model_name_or_path = fields.String("base_model_name_or_path");
+  }
+  return config;
 }
 
 namespace {
@@ -218,7 +173,7 @@ float AlphaOf(const LoraConfig& config, const std::string& module) {
 }
 
 std::string LoraConfigText(const LoraConfig& config) {
-  // peft declares lora_alpha an integer, and takes a fraction as well.
+  // peft declares lora_alpha an integer, and accepts a fraction as well.
   const auto number = [](float value) {
     const bool whole = value == std::floor(value) && std::abs(value) < 1e9F;
     return whole ? Json(static_cast<int64_t>(value)) : Json(value);

@@ -68,9 +68,10 @@ TEST(LoraConfigTest, ConfigErrorsNameTheKey) {
   EXPECT_THAT(error(R"("lora_alpha":1e300)"), HasSubstr("'lora_alpha'"));
   EXPECT_THAT(error(R"("lora_dropout":1)"), HasSubstr("'lora_dropout'"));
   EXPECT_THAT(error(R"("use_rslora":1)"), HasSubstr("'use_rslora'"));
-  EXPECT_THAT(error(R"("rank_pattern":[1])"), HasSubstr("'rank_pattern'"));
-  EXPECT_THAT(error(R"("rank_pattern":{"q":0})"), HasSubstr("'rank_pattern'"));
-  EXPECT_THAT(error(R"("alpha_pattern":{"q":null})"), HasSubstr("'alpha_pattern'"));
+  EXPECT_THAT(error(R"("rank_pattern":[1])"), HasSubstr("c: 'rank_pattern' must be an object"));
+  EXPECT_THAT(error(R"("rank_pattern":{"q":0})"),
+              HasSubstr("c: rank_pattern: 'q' must be an integer of 1 to 65536, got 0"));
+  EXPECT_THAT(error(R"("alpha_pattern":{"q":null})"), HasSubstr("c: alpha_pattern: 'q' must be"));
   EXPECT_THAT(error(R"("target_modules":[1])"), HasSubstr("'target_modules'"));
   EXPECT_THAT(error(R"("target_modules":7)"), HasSubstr("'target_modules'"));
   EXPECT_THAT(error(R"("peft_type":"LOHA")"), HasSubstr("'peft_type'"));

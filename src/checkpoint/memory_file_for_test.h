@@ -1,4 +1,4 @@
-// For tests and fuzz targets: bytes that can be opened by path without touching a disk.
+// A `MemoryFile` makes bytes available under a path without a disk, for tests and fuzz targets.
 #pragma once
 #include <sys/mman.h>
 #include <unistd.h>
@@ -31,7 +31,7 @@ class MemoryFile {
   std::string path_;
 };
 
-// A folder of two such files. Links, since what is opened by its folder wants names there.
+// A folder with links to two such files, for readers that open files by folder and name.
 class MemoryFolder {
  public:
   MemoryFolder(const char* name, std::string_view content, const char* other_name,

@@ -9,10 +9,11 @@
 #include <string_view>
 
 #include "checkpoint/adapter_pairs.h"
-#include "checkpoint/quote.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "core/json_fields.h"
+#include "core/text.h"
 
 namespace lorikeet {
 namespace {
@@ -33,56 +34,36 @@ struct MlxConfig {
   std::string model;
 };
 
-// References, never copies: a copy of deeply nested JSON would overflow the stack.
-const Json& At(const Json& json, const char* key) {
-  static const Json kNull;
-  const auto found = json.is_object() ? json.find(key) : json.end();
-  return json.is_object() && found != json.end() ? *found : kNull;
-}
-
-double Number(const Json& json, const char* key, double least, double most,
-              const std::string& where) {
-  const Json& value = At(json, key);
-  if (value.is_number() && value.get<double>() >= least && value.get<double>() <= most) {
-    return value.get<double>();
-  }
-  Fail(ErrorCode::kCorruptFile, "{}: lora_parameters: {} must be a number from {:g} to {:g}", where,
-       Quote(key), least, most);
-}
-
 MlxConfig ParseConfig(const Json& json, const std::string& where) {
-  const Json& type = At(json, "fine_tune_type");
-  const bool lora = (type.is_null() || type == "lora") && At(json, "use_dora") != true;
+  static const Json kEmpty = Json::object();
+  const JsonFields fields(json.is_object() ? json : kEmpty, where);
+  const Json& type = fields.At("fine_tune_type");
+  const bool lora = (type.is_null() || type == "lora") && fields.At("use_dora") != true;
   if (!lora) {
     Fail(ErrorCode::kUnsupported,
          "{}: fine_tune_type is not \"lora\"; DoRA and full weights are not adapters that can be "
          "read here",
          where);
   }
-  const Json& parameters = At(json, "lora_parameters");
-  if (!parameters.is_object()) {
+  if (!fields.At("lora_parameters").is_object()) {
     Fail(ErrorCode::kCorruptFile, "{}: has no lora_parameters; not an adapter of mlx-lm", where);
   }
-  if (!At(parameters, "alpha").is_null()) {
+  const JsonFields parameters = fields.Object("lora_parameters");
+  if (parameters.Has("alpha")) {
     Fail(
         ErrorCode::kUnsupported,
         "{}: lora_parameters names alpha, which old versions of mlx-lm multiply into the scale and "
         "new ones ignore; put the whole scale into \"scale\" and take alpha out",
         where);
   }
-  constexpr double kMost = std::numeric_limits<float>::max();
+  constexpr double kMax = std::numeric_limits<float>::max();
   MlxConfig config;
-  const double rank = Number(parameters, "rank", 1, 1 << 16, where);
-  if (rank != std::floor(rank)) {
-    Fail(ErrorCode::kCorruptFile, "{}: lora_parameters: rank must be a whole number", where);
-  }
+  const double rank = parameters.Number("rank", 1, 1 << 16);
+  if (rank != std::floor(rank)) parameters.Expected("rank", "a whole number");
   config.rank = static_cast<int>(rank);
-  config.scale = Number(parameters, "scale", -kMost / rank, kMost / rank, where);
-  if (!At(parameters, "dropout").is_null()) {
-    config.dropout = static_cast<float>(Number(parameters, "dropout", 0, 0.999999, where));
-  }
-  const Json& model = At(json, "model");
-  if (model.is_string()) config.model = model.get<std::string>();
+  config.scale = parameters.Number("scale", -kMax / rank, kMax / rank);
+  config.dropout = static_cast<float>(parameters.Number("dropout", 0, 0.999999, 0));
+  if (fields.At("model").is_string()) config.model = fields.String("model");
   return config;
 }
 
@@ -113,11 +94,11 @@ void CheckMatrix(const std::string& name, const Tensor& t, const std::string& pa
   const bool is_float = t.dtype == DType::kF32 || t.dtype == DType::kF16 || t.dtype == DType::kBF16;
   if (t.rank == 2 && t.size() > 0 && is_float) return;
   Fail(ErrorCode::kCorruptFile, "{}: {}: not a matrix of f32, f16 or bf16 numbers", path,
-       Quote(name));
+       QuotedName(name));
 }
 
 OrderedJson ConfigJson(const AdapterFile& adapter, int rank, double scale) {
-  // mlx-lm matches the keys against paths within a layer, and against whole paths.
+  // mlx-lm compares the keys with paths within a layer and with whole paths.
   std::set<std::string> keys;
   for (const auto& pair : adapter.pairs) {
     constexpr std::string_view kLayers = "model.layers.";
@@ -150,7 +131,7 @@ AdapterFile ReadMlxAdapter(const std::string& dir) {
       Fail(ErrorCode::kUnsupported,
            "{}: tensor {} is neither lora_a nor lora_b of a linear layer; DoRA and full weights "
            "are not supported",
-           path, Quote(name));
+           path, QuotedName(name));
     }
     CheckMatrix(name, tensor, path);
     const std::string module = name.substr(0, name.size() - 7);
@@ -161,7 +142,7 @@ AdapterFile ReadMlxAdapter(const std::string& dir) {
   for (AdapterFile::Pair& pair : adapter.pairs) {
     if (pair.r != config.rank) {
       Fail(ErrorCode::kCorruptFile, "{}: {}: is of rank {} where the config gives {}", path,
-           Quote(pair.module), pair.r, config.rank);
+           QuotedName(pair.module), pair.r, config.rank);
     }
     pair.alpha = static_cast<float>(config.scale * config.rank);
   }
@@ -180,7 +161,7 @@ MlxWritten WriteMlxAdapter(const std::string& dir, const AdapterFile& adapter) {
       Fail(ErrorCode::kUnsupported,
            "{}: {}: mlx-lm keeps all experts in one tensor, for which no adapter is written here; "
            "merge it into its base",
-           dir, Quote(pair.module));
+           dir, QuotedName(pair.module));
     }
     rank = std::max(rank, pair.a.rows());
   }

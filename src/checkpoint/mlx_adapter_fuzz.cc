@@ -1,4 +1,5 @@
-// A folder of mlx-lm from any bytes: the config up to the first NUL, then the weights.
+// libFuzzer target: any bytes as a folder of mlx-lm, the config up to the first NUL, then the
+// weights.
 #include <algorithm>
 #include <cstdint>
 #include <string_view>

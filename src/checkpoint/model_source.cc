@@ -9,17 +9,17 @@
 #include "checkpoint/fused_experts.h"
 #include "checkpoint/gguf_model.h"
 #include "checkpoint/hub_cache.h"
-#include "checkpoint/quote.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/parallel.h"
+#include "core/text.h"
 
 namespace lorikeet {
 namespace {
 
 namespace fs = std::filesystem;
 
-// A model's weights and what lies beside them.
+// Location of a model's weights and of the files beside them.
 struct Location {
   std::string folder;
   std::string weights;  // for OpenSafetensors, or a .gguf file
@@ -34,11 +34,11 @@ struct Location {
        "adapter",
        folder.string(),
        config.is_object() && base != config.end() && base->is_string()
-           ? fmt::format(" {}", Quote(base->get<std::string>()))
+           ? fmt::format(" {}", QuotedName(base->get<std::string>()))
            : "");
 }
 
-// A name that cannot be a path (too long, say) is one that does not exist.
+// A name that cannot be a path (too long, for example) counts as a path that does not exist.
 bool Exists(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
@@ -48,10 +48,10 @@ bool HasSafetensors(const fs::path& folder) {
   return Exists(folder / "model.safetensors") || Exists(folder / "model.safetensors.index.json");
 }
 
-// A folder that holds nothing but one GGUF file is as good as the file.
+// The GGUF file of a folder that contains only this file; it is used in place of the folder.
 std::string OnlyGgufIn(const fs::path& folder) {
   std::vector<std::string> found;
-  std::error_code unreadable;  // then the search for config.json says so
+  std::error_code unreadable;  // reported by the search for config.json
   for (const auto& entry : fs::directory_iterator(folder, unreadable)) {
     if (entry.path().extension() == ".gguf") found.push_back(entry.path().string());
   }
@@ -77,7 +77,7 @@ Location Locate(const std::string& path_or_name) {
   return {path.string(), path.string()};
 }
 
-// By content as well as by name: caches keep files under their hash.
+// Checks content as well as name: caches keep files under their hash.
 bool LooksLikeGguf(const std::string& path) {
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) return false;
@@ -86,7 +86,7 @@ bool LooksLikeGguf(const std::string& path) {
   return file.size() >= 4 && std::memcmp(file.data(), "GGUF", 4) == 0;
 }
 
-// Weights packed by GPTQ, AWQ, bitsandbytes and the like are no tensors to compute with.
+// Refuses weights packed by GPTQ, AWQ, bitsandbytes and the like, which are not plain tensors.
 void RefuseQuantised(const Json& config, const std::string& path) {
   const auto quantised = config.find("quantization_config");
   if (quantised == config.end() || quantised->is_null()) return;
@@ -130,7 +130,7 @@ void ConvertRow(DType from, const std::byte* src, int64_t count, DType to, std::
   }
 }
 
-// Where row `row` of a head-by-head matrix lies when each head's halves are interleaved.
+// Index of row `row` of a head-by-head matrix when the halves of each head are interleaved.
 int64_t InterleavedRow(int64_t row, int64_t head_dim) {
   const int64_t head = row / head_dim, in_head = row % head_dim, half = head_dim / 2;
   return head * head_dim + in_head % half * 2 + in_head / half;
@@ -221,7 +221,7 @@ const ModelSource::Stored& ModelSource::Get(std::string_view name) const {
   const auto found = index_.find(std::string(name));
   if (found == index_.end()) {
     Fail(ErrorCode::kNotFound, "{}: has no tensor {}; the model's config and weights disagree",
-         path_, Quote(name));
+         path_, QuotedName(name));
   }
   return stored_[found->second];
 }
@@ -244,7 +244,7 @@ void ModelSource::ReadRows(std::string_view name, int64_t begin, int64_t end, DT
   ReadPart(stored, begin, end, to, dst);
 }
 
-// A bias has rows of one element when its rows move, and is one row otherwise.
+// A bias has rows of one element if its rows are permuted, and is one row otherwise.
 int64_t ModelSource::WidthOf(const Stored& stored) {
   return stored.tensor.rank == 1 && stored.interleaved_heads > 0 ? 1 : stored.tensor.cols();
 }
@@ -255,7 +255,7 @@ void ModelSource::ReadPart(const Stored& stored, int64_t begin, int64_t end, DTy
   if (!IsFloat(tensor.dtype) && !IsQuantised(tensor.dtype)) {
     const auto index = static_cast<size_t>(&stored - stored_.data());
     Fail(ErrorCode::kUnsupported, "{}: tensor {} holds {} numbers, not weights", path_,
-         Quote(entries_[index].name), DTypeName(tensor.dtype));
+         QuotedName(entries_[index].name), DTypeName(tensor.dtype));
   }
   if (tensor.size() == 0) return;
   const int64_t width = WidthOf(stored), heads = stored.interleaved_heads;

@@ -1,4 +1,5 @@
-// A model on disk in Hugging Face terms (config.json keys, weight names), whichever container.
+// A `ModelSource` is a model on disk in Hugging Face terms (config.json keys, weight names), for
+// any container.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -18,8 +19,8 @@ namespace lorikeet {
 class ModelSource {
  public:
   // `path_or_name`: a Hugging Face folder, a .safetensors file with config.json beside it, a .gguf
-  // file, or a name "org/name[@revision]" in the Hugging Face cache. Throws Error; for a name that
-  // is not found it lists where it looked, for an adapter folder it names the base model.
+  // file, or a name "org/name[@revision]" in the Hugging Face cache. Throws Error; for an unknown
+  // name it lists the searched folders, for an adapter folder it names the base model.
   static ModelSource Open(const std::string& path_or_name);
 
   const std::string& path() const { return path_; }  // resolved: a folder, or the GGUF file
@@ -34,18 +35,18 @@ class ModelSource {
   const std::vector<Entry>& entries() const { return entries_; }
   bool Has(std::string_view name) const { return Find(name) != nullptr; }
   const Entry* Find(std::string_view name) const;  // null if absent
-  // The tensor as it lies in the file, when it can be used there: f32, f16 or bf16 and in Hugging
-  // Face's row order. Empty otherwise, then Read() it. Throws Error if there is no such tensor.
+  // The tensor in the mapped file, if it can be used there: f32, f16 or bf16 and in Hugging Face's
+  // row order. Else empty; use Read(). Throws Error if the tensor does not exist.
   Tensor Mapped(std::string_view name) const;
-  // Writes the whole tensor to dst (f32, f16 or bf16), rounded to nearest even and with its rows
-  // in Hugging Face's order. Throws Error if there is no such tensor or it holds integers. What was
-  // read of the file does not stay resident: the copy would count twice.
+  // Writes the whole tensor to dst (f32, f16 or bf16), rounded to nearest even and with its rows in
+  // Hugging Face's order. Throws Error if the tensor does not exist or has integers. The pages of
+  // the file that were read do not stay resident, so that the data is not in memory twice.
   void Read(std::string_view name, DType to, void* dst) const;
   // The same for rows [begin, end) of a matrix.
   void ReadRows(std::string_view name, int64_t begin, int64_t end, DType to, void* dst) const;
 
-  // A source with other tensors and another config, of the same files: each part is a tensor of
-  // this source under another name, or memory of `storage`.
+  // A source of the same files with other tensors and another config: each part is a tensor of this
+  // source under another name, or memory of `storage`.
   struct Part {
     std::string name, from;
     Tensor made;  // instead of `from`
@@ -61,20 +62,20 @@ class ModelSource {
  private:
   struct Stored {
     Tensor tensor;
-    int64_t interleaved_heads;  // as in gguf_model.h; 0: Hugging Face's row order
+    int64_t interleaved_heads;  // number of heads as in gguf_model.h; 0: Hugging Face's row order
   };
   static ModelSource OpenGguf(const std::string& path);
   static ModelSource OpenFolder(const std::string& folder, const std::string& weights);
   const Stored& Get(std::string_view name) const;
-  static int64_t WidthOf(const Stored& stored);  // elements of what moves as one row
+  static int64_t WidthOf(const Stored& stored);  // elements that are permuted as one row
   void ReadPart(const Stored& stored, int64_t begin, int64_t end, DType to, void* dst) const;
   void AddEntry(const std::string& name, const Tensor& tensor, int64_t interleaved_heads);
 
   std::string path_;
   Json config_;
   std::shared_ptr<TensorFile> file_;
-  std::vector<Buffer> storage_;     // of tensors that no file has
-  const GgufFile* gguf_ = nullptr;  // file_, when it is one
+  std::vector<Buffer> storage_;     // memory of tensors that are not in a file
+  const GgufFile* gguf_ = nullptr;  // file_ if it is a GGUF file
   std::vector<Entry> entries_;
   std::vector<Stored> stored_;  // parallel to entries_
   std::unordered_map<std::string, size_t> index_;

@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 
 const std::string kGolden = LORIKEET_SOURCE_DIR "/tests/golden/gguf/";
 
-// A folder that is gone after the test, and the environment that finds models in it.
+// A temporary folder, and the environment variables that make it the cache.
 class ModelSourceTest : public testing::Test {
  protected:
   ModelSourceTest() {

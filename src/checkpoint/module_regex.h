@@ -1,32 +1,41 @@
-// The regular expressions of adapter configs, which peft matches against module names with Python's
-// re. Time is linear in name and pattern, whatever they are: configs come from strangers.
+// A `ModuleRegex` is a regular expression of an adapter config, with the meaning of Python's re,
+// with which peft matches module names. PCRE2 runs it after a translation of the constructs that
+// the two read differently.
 #pragma once
-#include <bitset>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace lorikeet {
 
+// PCRE2 pattern (with PCRE2_UTF) that matches what `pattern` matches in Python's re on str (3.11 or
+// later). Throws Error(kUnsupported) naming `where` and the construct for patterns that re refuses
+// (constructs of PCRE2 such as recursion and verbs among them) and for constructs without a
+// translation: conditionals, octal escapes, surrogates, \N{...}, the flags a, L and x.
+// Differences: look-behind with alternatives of different lengths is accepted; \B matches the empty
+// name, as in Python 3.14 and not before.
+struct PythonRegex {
+  std::string pcre2;
+  // With the flag i both the pattern and the names must be ASCII: the two fold case differently
+  // beyond it.
+  bool ignores_case = false;
+};
+PythonRegex TranslatePythonRegex(std::string_view pattern, const std::string& where);
+
+// A compiled pattern with the meaning of Python's re.fullmatch. Thread-safe.
 class ModuleRegex {
  public:
-  // Literals, ., classes, \d \w \s \b, groups, |, * + ? {m,n} (lazy ones too), ^ and $.
-  // Throws Error naming `where` for what is not valid or not supported (look-around,
-  // back-references), and for patterns that would become very large.
+  // Throws Error(kUnsupported), one line that names `where` and the pattern.
   ModuleRegex(std::string_view pattern, const std::string& where);
 
-  bool FullMatch(std::string_view text) const;
-
-  // One step of the machine. Jumps are relative, so that a piece of program can be repeated.
-  struct Step {
-    enum class Kind { kByte, kSplit, kJump, kBegin, kEnd, kBoundary, kNotBoundary, kMatch };
-    Kind kind;
-    int to = 0;                // kJump, and the other way of kSplit, whose first is the next step
-    std::bitset<256> bytes{};  // kByte
-  };
+  // Throws Error(kUnsupported) if the match exceeds the limit of backtracking steps: configs are
+  // untrusted.
+  bool FullMatch(std::string_view name) const;
 
  private:
-  std::vector<Step> program_;
+  std::shared_ptr<const void> code_;  // pcre2_code
+  std::string pattern_, where_;
+  bool ignores_case_ = false;
 };
 
 }  // namespace lorikeet

@@ -8,10 +8,10 @@
 
 #include "checkpoint/adapter_pairs.h"
 #include "checkpoint/fused_experts.h"
-#include "checkpoint/quote.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "core/text.h"
 
 namespace lorikeet {
 namespace {
@@ -46,7 +46,7 @@ class PairCollector {
 
  private:
   [[noreturn]] void FailTensor(std::string_view name, const std::string& what) const {
-    Fail(ErrorCode::kCorruptFile, "{}: {}: {}", path_, Quote(name), what);
+    Fail(ErrorCode::kCorruptFile, "{}: {}: {}", path_, QuotedName(name), what);
   }
 
   void Add(const std::string& name, const Tensor& tensor) {
@@ -68,7 +68,7 @@ class PairCollector {
       Fail(ErrorCode::kUnsupported,
            "{}: tensor {} is neither lora_A nor lora_B of a linear layer; DoRA, trained biases, "
            "embeddings and modules_to_save are not supported",
-           path_, Quote(name));
+           path_, QuotedName(name));
     }
   }
 
@@ -99,7 +99,7 @@ class PairCollector {
     return module.ends_with(".experts") || module.ends_with(".experts.base_layer");
   }
 
-  // What the config calls it: the module, or the parameter that was adapted.
+  // Name in the config: the module, or the adapted parameter.
   std::string TargetOf(const std::string& module) const {
     const LoraConfig& config = adapter_.config;
     if (IsFused(module)) {
@@ -183,7 +183,7 @@ void WriteAdapter(const std::string& dir, const LoraConfig& config,
       Fail(ErrorCode::kInvalidArgument,
            "{}: module {} of rank {} is not what the adapter's config describes; write it with "
            "matching target_modules and rank_pattern",
-           dir, Quote(module), a.rows());
+           dir, QuotedName(module), a.rows());
     }
     tensors.push_back(Named(module, kSuffixA, a));
     tensors.push_back(Named(module, kSuffixB, b));

@@ -1,4 +1,4 @@
-// LoRA adapters as the peft library stores them: adapter_config.json beside
+// LoRA adapters in the format of the peft library: adapter_config.json beside
 // adapter_model.safetensors with base_model.model.<module>.lora_A.weight (R, in), lora_B (out, R).
 #pragma once
 #include <map>
@@ -22,17 +22,17 @@ struct AdapterFile {
     int r;
   };
   LoraConfig config;
-  std::unique_ptr<TensorFile> file;  // owns the memory of all tensors below, but for those
-  std::vector<Buffer> storage;       // that another format has in another layout
+  std::unique_ptr<TensorFile> file;  // memory of the tensors below
+  std::vector<Buffer> storage;       // memory of tensors that the file has in another layout
   std::vector<Pair> pairs;           // sorted by module
-  // Weights of the base that peft copies along with an adapter of lm_head: module -> its weight.
-  // They are to be equal to the base's.
+  // Weights of the base that peft stores with an adapter of lm_head: module -> its weight. They
+  // must be equal to the base's.
   std::map<std::string, Tensor> base_copies;
 };
 
 // Pairs of experts' fused parameters become pairs of every expert (fused_experts.h), and the config
-// one that says so, under the names of Qwen3-MoE. Every tensor of the file is in a pair, every pair
-// is whole, and ranks agree with the config; otherwise throws Error naming the file and the tensor.
+// is changed accordingly, under the names of Qwen3-MoE. Throws Error naming file and tensor unless
+// every tensor of the file is in a pair, every pair is complete, and ranks agree with the config.
 AdapterFile ReadAdapter(const std::string& dir);
 
 struct AdapterPairToWrite {
@@ -40,10 +40,10 @@ struct AdapterPairToWrite {
   Tensor a, b;  // (R, in) and (out, R); f32, f16 or bf16
 };
 
-// Writes both files into `dir` (created if absent), each atomically, the config last: a folder
-// with a config is complete. Only keys that old versions of peft know. Ranks other than config.r
-// must be in rank_pattern. With `make`, factors have no data: it is asked for a of pairs[i] as
-// number 2i and for b as 2i + 1, when their turn comes.
+// Writes both files into `dir` (created if absent), each atomically, the config last: a folder with
+// a config is complete. The config has keys of old versions of peft only. Ranks other than config.r
+// must be in rank_pattern. With `make`, factors have no data: it makes a of pairs[i] as number 2i
+// and b as 2i + 1, when they are written.
 void WriteAdapter(const std::string& dir, const LoraConfig& config,
                   const std::vector<AdapterPairToWrite>& pairs, const MakeTensor& make = {});
 

@@ -1,4 +1,5 @@
-// An adapter folder from any bytes: the config up to the first NUL, then the weights.
+// libFuzzer target: any bytes as an adapter folder, the config up to the first NUL, then the
+// weights.
 #include <algorithm>
 #include <cstdint>
 #include <string_view>

@@ -7,18 +7,18 @@
 #include <unordered_map>
 #include <utility>
 
-#include "checkpoint/quote.h"
 #include "core/arena.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "core/text.h"
 
 namespace lorikeet {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMostHeaderBytes = 100'000'000;  // the reference implementation's limit
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the reference implementation's limit
 constexpr const char* kIndexSuffix = ".safetensors.index.json";
 
 struct DTypeRow {
@@ -44,17 +44,17 @@ const char* NameOfDType(DType dtype) {
   CHECK(false && "dtype has no place in safetensors");
 }
 
-// One entry of a header, validated against nothing but itself.
+// One entry of a header, validated on its own.
 struct HeaderEntry {
   std::string name;
   DType dtype;
   std::vector<int64_t> shape;
-  uint64_t begin, end;  // bytes after the header
+  uint64_t begin, end;  // offsets in bytes after the header
 };
 
 [[noreturn]] void FailTensor(const std::string& path, const std::string& name, const char* what) {
   Fail(ErrorCode::kCorruptFile, "{}: tensor {}: {}; the file is damaged, get it again", path,
-       Quote(name), what);
+       QuotedName(name), what);
 }
 
 std::vector<int64_t> ShapeFrom(const Json& json, const std::string& path, const std::string& name) {
@@ -67,13 +67,13 @@ std::vector<int64_t> ShapeFrom(const Json& json, const std::string& path, const 
   }
   if (shape.size() > std::tuple_size_v<decltype(Tensor::shape)>) {
     Fail(ErrorCode::kUnsupported, "{}: tensor {} has {} dimensions; at most 4 are supported", path,
-         Quote(name), shape.size());
+         QuotedName(name), shape.size());
   }
   if (shape.empty()) shape.push_back(1);
   return shape;
 }
 
-// The bytes of a tensor, or nothing if they overflow.
+// Size of a tensor in bytes; empty if it overflows.
 std::optional<uint64_t> BytesOf(DType dtype, const std::vector<int64_t>& shape) {
   int64_t bytes = DTypeBytes(dtype, 1);
   for (const int64_t dim : shape) {
@@ -97,7 +97,7 @@ HeaderEntry EntryFrom(const std::string& name, const Json& json, const std::stri
   if (!type) {
     Fail(ErrorCode::kUnsupported,
          "{}: tensor {} has dtype {}; supported are F32, F16, BF16, I32, I64 and U8", path,
-         Quote(name), Quote(dtype_name));
+         QuotedName(name), QuotedName(dtype_name));
   }
   HeaderEntry entry{name, *type, ShapeFrom(*shape, path, name), (*offsets)[0].get<uint64_t>(),
                     (*offsets)[1].get<uint64_t>()};
@@ -117,7 +117,7 @@ std::vector<HeaderEntry> ReadHeader(const MappedFile& file, uint64_t* data_begin
          file.size());
   }
   std::memcpy(&length, file.data(), sizeof length);
-  if (length > kMostHeaderBytes || length > file.size() - sizeof length) {
+  if (length > kMaxHeaderBytes || length > file.size() - sizeof length) {
     Fail(ErrorCode::kCorruptFile,
          "{}: its header claims {} bytes of {}; not a safetensors file, or cut short", path, length,
          file.size());
@@ -191,12 +191,13 @@ class MappedTensors final : public TensorFile {
   }
 
   std::vector<MappedFile> files_;
-  std::vector<Buffer> copies_;  // of tensors that lie unaligned
+  std::vector<Buffer> copies_;  // copies of unaligned tensors
   std::vector<NamedTensor> tensors_;
   std::unordered_map<std::string, size_t> index_;
 };
 
-// The shards named by an index, each once; fails unless every tensor lies in the shard it names.
+// The shards of an index, each once; fails unless every tensor is in the shard that the index
+// names.
 std::unique_ptr<TensorFile> OpenShards(const std::string& path) {
   const Json json = ParseJson(ReadFile(path), path);
   const auto map = json.is_object() ? json.find("weight_map") : json.end();
@@ -208,7 +209,7 @@ std::unique_ptr<TensorFile> OpenShards(const std::string& path) {
     if (!shard.is_string() || shard.get<std::string>().empty() ||
         shard.get<std::string>().find('/') != std::string::npos) {
       Fail(ErrorCode::kCorruptFile, "{}: weight_map sends tensor {} to no file of this folder",
-           path, Quote(name));
+           path, QuotedName(name));
     }
     shards[shard.get<std::string>()].push_back(name);
   }
@@ -218,8 +219,8 @@ std::unique_ptr<TensorFile> OpenShards(const std::string& path) {
     file->Add(shard_path);
     for (const std::string& name : names) {
       if (!file->Find(name)) {
-        Fail(ErrorCode::kCorruptFile, "{}: tensor {} is missing, which {} says is there",
-             shard_path, Quote(name), path);
+        Fail(ErrorCode::kCorruptFile, "{}: tensor {} is missing, which {} lists", shard_path,
+             QuotedName(name), path);
       }
     }
   }
@@ -236,7 +237,7 @@ bool IsDirectory(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
-// What to open in a folder: in the order in which transformers looks.
+// The file to open in a folder, in the search order of transformers.
 std::string PathInFolder(const fs::path& folder) {
   for (const char* name : {"model.safetensors", "model.safetensors.index.json"}) {
     if (HasFile(folder, name)) return (folder / name).string();
@@ -269,7 +270,7 @@ std::vector<Planned> PlanLayout(const std::vector<TensorToWrite>& tensors,
     const std::optional<uint64_t> bytes = BytesOf(planned.tensor->dtype, planned.tensor->shape);
     if (!bytes) {
       Fail(ErrorCode::kInvalidArgument, "{}: tensor {} is too large to write", path,
-           Quote(planned.tensor->name));
+           QuotedName(planned.tensor->name));
     }
     planned.begin = at;
     planned.end = at += *bytes;

@@ -24,14 +24,14 @@ class TensorFile {
   virtual ~TensorFile() = default;
   virtual Tensor Find(std::string_view name) const = 0;  // empty if absent
   virtual const std::vector<NamedTensor>& tensors() const = 0;
-  // One of them was copied and will not be read soon: its pages need not stay resident.
+  // Drops the pages of a tensor that was copied and will not be read soon.
   virtual void Forget(const Tensor& tensor) const = 0;
 };
 
 // `path`: a .safetensors file, a *.safetensors.index.json with its shards beside it, or a folder
-// that holds model.safetensors or model.safetensors.index.json. Nothing is copied, except tensors
-// that lie unaligned in their file. Scalars get shape {1}. Throws Error naming the file, and the
-// tensor where there is one, for damage, dtypes outside core/tensor.h and more than 4 dimensions.
+// with model.safetensors or model.safetensors.index.json. Only tensors that are unaligned in their
+// file are copied. Scalars get shape {1}. Throws Error naming the file, and the tensor if there is
+// one, for damage, dtypes outside core/tensor.h and more than 4 dimensions.
 std::unique_ptr<TensorFile> OpenSafetensors(const std::string& path);
 
 struct TensorToWrite {
@@ -41,13 +41,14 @@ struct TensorToWrite {
   const void* data;
 };
 
-// Writes the whole file or none of it. The data is streamed: no second copy in memory.
-// `metadata` becomes "__metadata__"; transformers and peft want {"format": "pt"}.
+// Writes the file atomically. The data is streamed, without a second copy in memory. `metadata`
+// becomes
+// "__metadata__"; transformers and peft expect {"format": "pt"}.
 void WriteSafetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
                       const std::map<std::string, std::string>& metadata);
 
-// The same for tensors that are made when their turn comes, whose `data` is null: `make` gives the
-// bytes of tensors[index] to `sink`, in order and in pieces.
+// The same for tensors that are made while writing, whose `data` is null: `make` passes the bytes
+// of tensors[index] to `sink`, in order and in pieces.
 using ByteSink = std::function<void(const void* data, size_t bytes)>;
 using MakeTensor = std::function<void(size_t index, const ByteSink& sink)>;
 void WriteSafetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,

@@ -1,4 +1,5 @@
-// Any bytes as a .safetensors file: an Error, or tensors whose every byte can be read.
+// libFuzzer target: any bytes as a .safetensors file give an Error, or tensors all of whose bytes
+// can be read.
 #include <cstdint>
 #include <string_view>
 

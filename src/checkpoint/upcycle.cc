@@ -4,17 +4,17 @@
 #include <charconv>
 #include <string_view>
 
-#include "checkpoint/quote.h"
 #include "core/error.h"
 #include "core/random.h"
+#include "core/text.h"
 
 namespace lorikeet {
 namespace {
 
-constexpr int64_t kMostExperts = 1024;
+constexpr int64_t kMaxExperts = 1024;
 constexpr double kRouterStd = 0.02;  // initializer_range of the families
 
-// What a dense family becomes.
+// The family of experts that a dense family becomes.
 struct Target {
   const char *model_type, *architecture, *block;
   std::array<const char*, 3> experts;  // gate, up and down of an expert
@@ -47,7 +47,7 @@ const Target& TargetOf(const ModelSource& dense) {
   if (type == "llama" || type == "mistral") return kMixtral;
   Fail(ErrorCode::kUnsupported,
        "{}: a model of type {} has no mixture of experts to become; llama, mistral and qwen3 have",
-       dense.path(), Quote(type));
+       dense.path(), QuotedName(type));
 }
 
 Json ConfigOf(const Json& dense, const Target& target, const Upcycling& options) {
@@ -73,7 +73,7 @@ Json ConfigOf(const Json& dense, const Target& target, const Upcycling& options)
   return config;
 }
 
-// (E, D), uniform with the usual standard deviation.
+// (E, D), uniform with standard deviation kRouterStd.
 Buffer MakeRouter(const std::string& name, int64_t experts, int64_t hidden, uint64_t seed) {
   Buffer router(DType::kF32, {experts, hidden});
   const RandomStream random(seed, "router", name);
@@ -96,11 +96,11 @@ Upcycling ParseUpcycling(const std::string& text, uint64_t seed) {
     const auto second = std::from_chars(first.ptr + 1, end, options.active);
     ok = second.ec == std::errc() && second.ptr == end;
   }
-  if (!ok || options.experts < 2 || options.experts > kMostExperts || options.active < 1 ||
+  if (!ok || options.experts < 2 || options.experts > kMaxExperts || options.active < 1 ||
       options.active > options.experts) {
     Fail(ErrorCode::kInvalidArgument,
-         "--upcycle {}: give experts:active, such as 8:2, of 2 to {} experts", Quote(text),
-         kMostExperts);
+         "--upcycle {}: give experts:active, such as 8:2, of 2 to {} experts", QuotedName(text),
+         kMaxExperts);
   }
   return options;
 }

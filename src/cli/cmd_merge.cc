@@ -154,8 +154,11 @@ Batch VerificationBatch(const LoadedModel& base, const MergeOptions& options) {
 
 MergeVerification Verify(const LoadedModel& base, const LoraAdapter& adapter, DType dtype,
                          const MergeOptions& options) {
-  const std::unique_ptr<Model> merged = Model::Load(options.output_dir, DType::kF32);
-  return VerifyMerge(*base.model, adapter, *merged, dtype, VerificationBatch(base, options));
+  const auto instance = [](const std::string& path) {
+    return [path] { return Model::Load(path, DType::kF32); };
+  };
+  return VerifyMerge(*base.model, adapter, instance(base.model->source().path()),
+                     instance(options.output_dir), dtype, VerificationBatch(base, options));
 }
 
 // Weights that lie in the file in bf16 are only mapped then, and merging reads the file anyway.

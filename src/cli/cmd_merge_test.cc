@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
+#include <vector>
 
 #include "checkpoint/safetensors.h"
 #include "cli/command_testing.h"
@@ -142,16 +144,26 @@ TEST(Merge, RoundingIsToldApartFromArithmetic) {
 
 TEST(Merge, AFolderThatSaysSomethingElseFails) {
   const std::string dir = GoldenModel("llama");
-  const auto base = Model::Load(dir, DType::kF32), unmerged = Model::Load(dir, DType::kF32);
+  const LoadInstance load = [&] { return Model::Load(dir, DType::kF32); };
+  const auto base = load();
   const LoraAdapter adapter = LoraAdapter::Load(*base, dir + "/adapter");
   Batch batch;
   batch.tokens = {1, 5, 9, 12};
   batch.positions = {0, 1, 2, 3};
   batch.cu_seqlens = {0, 4};
-  const MergeVerification v = VerifyMerge(*base, adapter, *unmerged, DType::kF32, batch);
+  const auto weights_of_base = [&] {
+    std::vector<const void*> weights;
+    ForEachLinear(std::as_const(*base).weights(),
+                  [&](const Linear& linear) { weights.push_back(linear.weight.data); });
+    return weights;
+  };
+  const std::vector<const void*> weights = weights_of_base();
+  const MergeVerification v = VerifyMerge(*base, adapter, load, load, DType::kF32, batch);
   EXPECT_FALSE(v.ok);
   EXPECT_THAT(v.verdict, HasSubstr("FAILED"));
   EXPECT_EQ(v.stored.relative, v.base.relative);
+  EXPECT_LT(v.exact.relative, 1e-5);
+  EXPECT_EQ(weights_of_base(), weights);  // the base does not change
 }
 
 // The head becomes a tensor of its own; the embedding keeps its bits.

@@ -21,9 +21,9 @@ namespace {
 std::string Epilog() {
   std::string text = "Generated tasks\n";
   for (const Task& task : GeneratedTasks()) {
-    text += HelpEntry(task.name,
-                      fmt::format("{}\ndifficulty {} to {} [{}]: {}", task.summary, task.least,
-                                  task.most, task.usual, task.difficulty_meaning));
+    text += HelpEntry(task.name, fmt::format("{}\ndifficulty {} to {} [{}]: {}", task.summary,
+                                             task.min_difficulty, task.max_difficulty,
+                                             task.default_difficulty, task.difficulty_meaning));
   }
   text += "\nObjectives\n";
   for (const Objective& objective : Objectives()) {

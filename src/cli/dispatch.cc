@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/nearest.h"
 #include "core/signals.h"
+#include "core/suggest.h"
 
 namespace lorikeet {
 namespace {

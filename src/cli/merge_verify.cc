@@ -11,41 +11,22 @@
 #include "core/arena.h"
 #include "core/parallel.h"
 #include "model/export.h"
-#include "model/loss_head.h"
-#include "model/transformer.h"
-#include "plan/memory_plan.h"
+#include "train/scoring.h"
 
 namespace lorikeet {
 namespace {
 
-// The two ways to the same logits differ by the order of sums only.
-constexpr double kMostArithmetic = 1e-4;  // relative
+// Two computations of the same logits differ by the order of sums only.
+constexpr double kMaxArithmetic = 1e-4;  // relative
 // Nats per token that rounding every weight once may cost: 2^-9 and 2^-12 relative per weight. A
 // wrong scale, a missing module or a transposed factor is far beyond.
-constexpr double kMostKlBf16 = 0.02, kMostKlF16 = 0.002;
-
-// (T, V) f32
-Buffer LogitsOf(const Model& model, const LoraWeights* adapter, const Batch& batch) {
-  const int64_t T = batch.num_tokens();
-  Arena arena(ArenaBytes(model, adapter, Recompute::kNone, T, /*backward=*/false));
-  ForwardOptions options;
-  options.adapter = adapter;
-  const Tensor hidden = Forward(model, batch, options, arena);
-  Buffer logits(DType::kF32, {T, model.config().vocab_size});
-  const int64_t chunk = HeadChunkRows(model.config());
-  for (int64_t begin = 0; begin < T; begin += chunk) {
-    const int64_t end = std::min(T, begin + chunk);
-    HeadLogits(model, AllRows(adapter, end - begin), hidden.Rows(begin, end),
-               logits.tensor().Rows(begin, end), arena);
-  }
-  return logits;
-}
+constexpr double kMaxKlBf16 = 0.02, kMaxKlF16 = 0.002;
 
 double LogSumExp(const float* row, int64_t n) {
-  const double most = *std::max_element(row, row + n);
+  const double max = *std::max_element(row, row + n);
   double sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += std::exp(row[i] - most);
-  return most + std::log(sum);
+  for (int64_t i = 0; i < n; ++i) sum += std::exp(row[i] - max);
+  return max + std::log(sum);
 }
 
 struct RowDifference {
@@ -68,15 +49,22 @@ RowDifference CompareRow(const float* p, const float* q, int64_t n) {
   return row;
 }
 
-// Gives every adapted linear of `model` its weight + s B A in f32.
-std::vector<Buffer> MergeInMemory(Model& model, const LoraAdapter& adapter) {
+// A model in f32 whose adapted linears have weight + s B A.
+struct MergedModel {
+  std::vector<Buffer> weights;   // of the adapted linears
+  std::unique_ptr<Model> model;  // the others are as loaded
+};
+
+// `base` is an instance of the adapter's base.
+MergedModel MergeInMemory(std::unique_ptr<Model> base, const LoraAdapter& adapter) {
   const ChangeTensor change = MergeAdapter(adapter);
-  std::vector<Buffer> merged;
-  ForEachLinear(model.weights(), [&](Linear& linear) {
+  MergedModel merged = {.weights = {}, .model = std::move(base)};
+  ForEachLinear(merged.model->weights(), [&](Linear& linear) {
     if (adapter.weights().Find(linear) == nullptr) return;
     const Tensor& old = linear.weight;
-    merged.emplace_back(DType::kF32, std::initializer_list<int64_t>{old.rows(), old.cols()});
-    const Tensor& weight = merged.back().tensor();
+    merged.weights.emplace_back(DType::kF32,
+                                std::initializer_list<int64_t>{old.rows(), old.cols()});
+    const Tensor& weight = merged.weights.back().tensor();
     std::memcpy(weight.data, old.data, static_cast<size_t>(old.bytes()));
     change(linear.name + ".weight", 0, weight);
     linear.weight = weight;
@@ -84,21 +72,21 @@ std::vector<Buffer> MergeInMemory(Model& model, const LoraAdapter& adapter) {
   return merged;
 }
 
-// Written so that NaN is beyond every bound.
-void Judge(MergeVerification* v) {
-  const double stored_bound = v->dtype == DType::kBF16 ? kMostKlBf16 : kMostKlF16;
+// The comparisons are written so that NaN is beyond every bound.
+void Decide(MergeVerification* v) {
+  const double stored_bound = v->dtype == DType::kBF16 ? kMaxKlBf16 : kMaxKlF16;
   const double lost = v->base.mean_kl > 0 ? v->stored.mean_kl / v->base.mean_kl : 0;
   v->ok = false;
-  if (!(v->exact.relative <= kMostArithmetic)) {
+  if (!(v->exact.relative <= kMaxArithmetic)) {
     v->verdict = fmt::format(
         "FAILED: the merged weights give other logits than base + adapter (relative {:.1e}, at "
         "most {:.0e} is arithmetic)",
-        v->exact.relative, kMostArithmetic);
-  } else if (v->dtype == DType::kF32 && !(v->stored.relative <= kMostArithmetic)) {
+        v->exact.relative, kMaxArithmetic);
+  } else if (v->dtype == DType::kF32 && !(v->stored.relative <= kMaxArithmetic)) {
     v->verdict = fmt::format(
         "FAILED: the folder gives other logits than base + adapter (relative {:.1e}, at most "
         "{:.0e} is arithmetic)",
-        v->stored.relative, kMostArithmetic);
+        v->stored.relative, kMaxArithmetic);
   } else if (v->dtype != DType::kF32 && !(v->stored.mean_kl <= stored_bound)) {
     v->verdict = fmt::format(
         "FAILED: rounding to {} costs {:.1e} nats per token, more than {:.0e}; write --dtype f32",
@@ -152,21 +140,21 @@ LogitDifference CompareLogits(const Tensor& expected, const Tensor& got) {
   return sum;
 }
 
-MergeVerification VerifyMerge(Model& base, const LoraAdapter& adapter, const Model& merged,
+MergeVerification VerifyMerge(const Model& base, const LoraAdapter& adapter,
+                              const LoadInstance& load_base, const LoadInstance& load_merged,
                               DType stored_dtype, const Batch& batch) {
-  CHECK(base.compute() == DType::kF32 && merged.compute() == DType::kF32);
   MergeVerification v;
   v.tokens = batch.num_tokens();
   v.dtype = stored_dtype;
-  const Buffer expected = LogitsOf(base, &adapter.weights(), batch);
+  const Buffer expected = ComputeLogits(base, &adapter.weights(), batch);
   const auto compare = [&](const Model& model) {
-    return CompareLogits(expected.tensor(), LogitsOf(model, nullptr, batch).tensor());
+    CHECK(model.compute() == DType::kF32);
+    return CompareLogits(expected.tensor(), ComputeLogits(model, nullptr, batch).tensor());
   };
   v.base = compare(base);
-  v.stored = compare(merged);
-  const std::vector<Buffer> weights = MergeInMemory(base, adapter);
-  v.exact = compare(base);
-  Judge(&v);
+  v.stored = compare(*load_merged());
+  v.exact = compare(*MergeInMemory(load_base(), adapter).model);
+  Decide(&v);
   return v;
 }
 

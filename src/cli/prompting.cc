@@ -8,19 +8,12 @@
 #include "core/error.h"
 #include "core/format.h"
 #include "core/json.h"
+#include "core/json_fields.h"
 #include "core/machine.h"
 #include "data/render.h"
 
 namespace lorikeet {
 namespace {
-
-// The value of a number in generation_config.json, if it is there and in range.
-std::optional<double> Number(const Json& config, const char* key, double low, double high) {
-  const auto it = config.find(key);
-  if (it == config.end() || !it->is_number()) return std::nullopt;
-  const double value = it->get<double>();
-  return value >= low && value <= high ? std::optional(value) : std::nullopt;
-}
 
 std::string ContentOf(const std::vector<TextFile>& files, const std::string& name) {
   const auto found = std::find_if(files.begin(), files.end(),
@@ -57,17 +50,16 @@ void Answerer::ChooseSampling(const SamplingOptions& options) {
   if (!generation_config_.empty()) {
     config = ParseJson(generation_config_, name_ + ": generation_config.json");
   }
-  if (!config.is_object()) config = Json::object();
-  const auto it = config.find("do_sample");
-  const bool samples = it != config.end() && it->is_boolean() && it->get<bool>();
+  const JsonFields fields(config, name_ + ": generation_config.json");
+  const bool samples = fields.Bool("do_sample", false);
   sampling_.max_tokens = options.max_tokens;
   sampling_.seed = static_cast<uint64_t>(options.seed);
-  sampling_.temperature = options.temperature.value_or(
-      samples ? Number(config, "temperature", 0, 1000).value_or(1) : 0);
+  sampling_.temperature =
+      options.temperature.value_or(samples ? fields.Number("temperature", 0, 1000, 1) : 0);
   if (samples) {
-    sampling_.top_p = Number(config, "top_p", 1e-6, 1).value_or(1);
-    sampling_.top_k = static_cast<int64_t>(Number(config, "top_k", 0, 1e9).value_or(0));
-    sampling_.min_p = Number(config, "min_p", 0, 1).value_or(0);
+    sampling_.top_p = fields.Number("top_p", 1e-6, 1, 1);
+    sampling_.top_k = std::max<int64_t>(fields.Int("top_k", -1, 1'000'000'000, 0), 0);
+    sampling_.min_p = fields.Number("min_p", 0, 1, 0);
   }
   sampling_.top_p = options.top_p.value_or(sampling_.top_p);
   sampling_.top_k = options.top_k.value_or(sampling_.top_k);

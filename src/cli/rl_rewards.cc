@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/nearest.h"
+#include "core/suggest.h"
 #include "verify/rewards/mix.h"
 
 namespace lorikeet {

@@ -235,7 +235,7 @@ void FillPlan(const SftOptions& options, SftJob* job) {
   plan.first_tokens = FirstTokens(*job);
   plan.steps = TotalSteps(job->config, plan.data.examples);
   plan.batch_size = options.batch_size;
-  plan.shape.sequence_length = UsualLength(job->train.examples);
+  plan.shape.sequence_length = MeanContextLength(job->train.examples);
 }
 
 size_t BytesOf(const std::vector<Example>& examples) {

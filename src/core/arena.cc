@@ -8,15 +8,14 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/round_up.h"
 
 namespace lorikeet {
 namespace {
 
 constexpr size_t kAlign = 64;
 
-size_t RoundUp(size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
-
-// Anonymous pages: zero, and not resident until touched.
+// Anonymous pages: zeroed, and resident only once touched.
 std::byte* MapAnonymous(size_t bytes) {
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -35,7 +34,7 @@ Tensor Shaped(void* data, DType dtype, std::initializer_list<int64_t> shape) {
 
 }  // namespace
 
-Arena::Arena(size_t bytes) : size_(RoundUp(std::max<size_t>(bytes, kAlign))) {
+Arena::Arena(size_t bytes) : size_(RoundUp(std::max(bytes, kAlign), kAlign)) {
   base_ = MapAnonymous(size_);
 }
 
@@ -45,7 +44,7 @@ Arena::~Arena() {
 
 Tensor Arena::Take(const char* name, DType dtype, std::initializer_list<int64_t> shape) {
   Tensor tensor = Shaped(base_ + used_, dtype, shape);
-  const size_t end = used_ + RoundUp(static_cast<size_t>(tensor.bytes()));
+  const size_t end = used_ + RoundUp(static_cast<size_t>(tensor.bytes()), kAlign);
   if (end > size_) {
     std::fprintf(stderr, "arena: '%s' needs %zu bytes, %zu of %zu are free\n%s", name, end - used_,
                  size_ - used_, size_, Report().c_str());
@@ -97,7 +96,7 @@ std::string Arena::Report() const {
 
 Buffer::Buffer(DType dtype, std::initializer_list<int64_t> shape) {
   tensor_ = Shaped(nullptr, dtype, shape);
-  bytes_ = RoundUp(std::max<size_t>(static_cast<size_t>(tensor_.bytes()), kAlign));
+  bytes_ = RoundUp(std::max(static_cast<size_t>(tensor_.bytes()), kAlign), kAlign);
   tensor_.data = MapAnonymous(bytes_);
 }
 
@@ -115,13 +114,13 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 }
 
 Tensor TensorPool::Take(DType dtype, std::initializer_list<int64_t> shape) {
-  constexpr int64_t kLeast = int64_t{32} << 20;  // what is not used of it is not resident
+  constexpr int64_t kMinSlab = int64_t{32} << 20;  // bytes; an unused part does not become resident
   Tensor tensor = Shaped(nullptr, dtype, shape);
-  const auto bytes = static_cast<int64_t>(RoundUp(static_cast<size_t>(tensor.bytes())));
+  const auto bytes = static_cast<int64_t>(RoundUp(static_cast<size_t>(tensor.bytes()), kAlign));
   if (slabs_.empty() || used_ + bytes > slabs_.back().tensor().size()) {
     int64_t before = 0;
     for (const Buffer& buffer : slabs_) before += buffer.tensor().size();
-    const int64_t slab = std::max({bytes, kLeast, before});
+    const int64_t slab = std::max({bytes, kMinSlab, before});
     slabs_.emplace_back(DType::kU8, std::initializer_list<int64_t>{slab});
     used_ = 0;
   }

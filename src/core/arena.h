@@ -1,5 +1,5 @@
-// Bump allocator. Marks nest: what was taken after a mark is given back at once.
-// Every block is named, so Report() can say who held the memory at the high mark.
+// An `Arena` is a bump allocator. Marks nest: `Rewind` frees all blocks taken since a mark.
+// Every block is named, so that `Report` can list the blocks held at the high mark.
 // Memory is reserved at construction and touched only when used.
 #pragma once
 #include <cstddef>
@@ -46,7 +46,7 @@ class Arena {
   std::vector<Block> blocks_, blocks_at_high_;
 };
 
-// Gives back on leaving a scope what was taken inside it.
+// Frees, at the end of its scope, the blocks taken in it.
 class ArenaScope {
  public:
   explicit ArenaScope(Arena& arena) : arena_(arena), mark_(arena.Mark()) {}
@@ -59,7 +59,8 @@ class ArenaScope {
   size_t mark_;
 };
 
-// Owned memory for what outlives a step (weights, gradients, moments). Zeroed, 64-byte aligned.
+// Owned memory of one tensor that outlives a step (weights, gradients, moments). Zeroed, 64-byte
+// aligned.
 class Buffer {
  public:
   Buffer() = default;
@@ -74,9 +75,9 @@ class Buffer {
   size_t bytes_ = 0;
 };
 
-// Owned memory for many tensors that live as long as it: weights, gradients, moments. They lie one
-// after another in large mappings, and so in large pages: touching thousands of small tensors for
-// the first time then is a page fault in 2 MiB, not one in 4 KiB.
+// Owned memory of many tensors with the lifetime of the pool: weights, gradients, moments. They lie
+// one after another in large mappings, and so in large pages: the first touch of thousands of small
+// tensors then costs one page fault per 2 MiB instead of one per 4 KiB.
 class TensorPool {
  public:
   // Zeroed, 64-byte aligned.
@@ -84,7 +85,7 @@ class TensorPool {
 
  private:
   std::vector<Buffer> slabs_;  // each about as large as all before it, so that they stay few
-  int64_t used_ = 0;           // bytes of the last one
+  int64_t used_ = 0;           // bytes used of the last slab
 };
 
 }  // namespace lorikeet

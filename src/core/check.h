@@ -1,5 +1,6 @@
-// CHECK: a bug in this program; aborts with file:line. DCHECK: same, debug builds
-// only, allowed in kernels. Input from outside must throw lorikeet::Error instead.
+// `CHECK` aborts with file:line when its condition, whose failure is a bug in this program, does
+// not hold. `DCHECK` does so in debug builds only and is allowed in kernels. Bad input from outside
+// must throw lorikeet::Error instead.
 #pragma once
 #include <cstdio>
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// Errors a user, a file or a peer can cause. Thrown; caught once, in cli/ (exit code).
-// Bugs are CHECKs (core/check.h), never Errors.
+// An `Error` is thrown for what a user, a file or a peer can cause, and caught once, in cli/ (exit
+// status). Bugs are CHECKs (core/check.h), never Errors.
 // A message is one line: what is wrong, where (file, line, key), and what to do about it.
 #pragma once
 #include <fmt/core.h>
@@ -12,8 +12,8 @@
 namespace lorikeet {
 
 enum class ErrorCode : uint8_t {
-  kInvalidArgument,  // the person's flags, config or data; exit status 2 when found before work
-                     // began
+  kInvalidArgument,  // the user's flags, config or data; exit status 2 when found before work
+                     // begins
   kNotFound,
   kCorruptFile,
   kUnsupported,

@@ -1,4 +1,4 @@
-// Files: mapping, whole reads, and writes that are either complete or absent.
+// Files: mapping, reading whole files, and atomic writes, which are either complete or absent.
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -18,8 +18,8 @@ class MappedFile {
   const std::byte* data() const { return data_; }
   size_t size() const { return size_; }
   const std::string& path() const { return path_; }
-  // Whole pages of [begin, begin + bytes) leave this process's memory until they are read again:
-  // for what was copied from and is not needed any more. Nothing happens to memory elsewhere.
+  // Drops the whole pages of [begin, begin + bytes) from this process's memory until they are read
+  // again: for data that was copied and is no longer needed. Memory outside the file is ignored.
   void Forget(const void* begin, size_t bytes) const;
 
  private:
@@ -29,17 +29,17 @@ class MappedFile {
 };
 
 std::string ReadFile(const std::string& path);
-// A folder and those it lies in, where they are not there yet. Throws Error(kIo): "DIR: cannot
-// create: why", with `what` in front of it ("output_dir ").
+// Creates a folder and its parents where they do not exist. Throws Error(kIo): "DIR: cannot
+// create: reason", with `what` ("output_dir ") before it.
 void CreateFolders(const std::string& dir, std::string_view what = {});
 // Writes `path`.tmp, fsyncs, renames, fsyncs the folder: readers see the old file or the new one.
 void WriteFileAtomically(const std::string& path, std::string_view content);
-// As above for content that is streamed: `write` gets a file descriptor open for writing.
+// The same for streamed content: `write` gets a file descriptor open for writing.
 void WriteFileAtomically(const std::string& path, const std::function<void(int fd)>& write);
-// write(2) until all is written; throws Error naming `path` (disk full, ...).
+// Repeats write(2) until all bytes are written. Throws Error naming `path` (disk full, ...).
 void WriteAll(int fd, const void* data, size_t bytes, const std::string& path);
-// Fills DIR.tmp by `fill(tmp)`, fsyncs its files, then renames it to `dir` (an existing one is
-// replaced).
+// Fills DIR.tmp with `fill(tmp)`, fsyncs its files, then renames it to `dir`, which replaces an
+// existing folder.
 void WriteFolderAtomically(const std::string& dir,
                            const std::function<void(const std::string&)>& fill);
 

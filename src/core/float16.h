@@ -18,7 +18,7 @@ inline float ToFloat(bfloat16 x) {
 }
 inline bfloat16 ToBfloat16(float x) {
   const auto bits = std::bit_cast<uint32_t>(x);
-  if ((bits & 0x7fffffffU) > 0x7f800000U) {  // NaN: keep it one, whatever its payload
+  if ((bits & 0x7fffffffU) > 0x7f800000U) {  // NaN: stays NaN for any payload
     return {static_cast<uint16_t>((bits >> 16) | 0x40U)};
   }
   return {static_cast<uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16)};

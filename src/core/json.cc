@@ -5,8 +5,8 @@
 namespace lorikeet {
 namespace {
 
-// Copying and comparing a value of nlohmann's recurses, so files nested deeper than anything real
-// must not become values.
+// nlohmann's copy and comparison of values recurse, so files nested deeper than any real one are
+// refused.
 constexpr int kMaxDepth = 200;
 
 void CheckDepth(std::string_view text, const std::string& where) {

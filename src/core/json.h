@@ -1,4 +1,4 @@
-// JSON from outside: parse errors become one line that names the file.
+// JSON from outside: parse errors become an `Error` of one line that names the file.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>

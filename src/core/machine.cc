@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Files of /proc and /sys have no size: they are read as streams. "" if there is none.
+// Files of /proc and /sys have no size, so they are read as streams. "" if the file does not exist.
 std::string ReadPseudoFile(const std::string& path) {
   std::ifstream file(path);
   std::ostringstream text;
@@ -34,7 +34,7 @@ std::optional<int64_t> ParseInteger(std::string_view text) {
   return std::nullopt;
 }
 
-// The number after "key" and blanks or a colon, in a text of such lines.
+// The number after `key` and blanks or a colon, in a text of such lines.
 std::optional<int64_t> NumberOf(const std::string& text, const std::string& key) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
@@ -84,7 +84,8 @@ struct Limit {
   int64_t limit, available;
 };
 
-// Of one cgroup folder, if it sets one. "max" (version 2) and a huge number (version 1) mean none.
+// Memory limit of one cgroup folder, if it sets one. "max" (version 2) and a huge number (version
+// 1) mean no limit.
 std::optional<Limit> MemoryLimit(const std::string& folder, const char* limit_file,
                                  const char* usage_file) {
   constexpr int64_t kNoLimit = int64_t{1} << 60;

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A made-up /proc and /sys.
+// A fake /proc and /sys.
 class FakeRoot {
  public:
   explicit FakeRoot(const std::string& name)

@@ -15,7 +15,7 @@
 namespace lorikeet {
 namespace {
 
-// The step of a line, or -1 if it is no whole record.
+// The step of a line, or -1 if it is not a whole record.
 int64_t StepOf(std::string_view line) {
   const Json json = Json::parse(line.begin(), line.end(), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return -1;
@@ -23,7 +23,7 @@ int64_t StepOf(std::string_view line) {
   return step != json.end() && step->is_number_integer() ? step->get<int64_t>() : -1;
 }
 
-// The lines that a run resumed after `steps_done` steps would have written.
+// The lines of the first `steps_done` steps, which a resumed run keeps.
 std::string KeptLines(const std::string& text, int64_t steps_done) {
   std::string kept;
   size_t begin = 0;

@@ -1,5 +1,5 @@
-// What a run measures, kept in two forms: metrics.jsonl (one JSON object a line) and a TensorBoard
-// event file.
+// `MetricsWriter` writes the metrics of a run in two forms: metrics.jsonl (one JSON object per
+// line) and a TensorBoard event file.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -11,22 +11,23 @@
 
 namespace lorikeet {
 
-// Names that dashboards know: loss, grad_norm, learning_rate, epoch, num_tokens, eval_loss, ...
+// Values by the names that dashboards know: loss, grad_norm, learning_rate, epoch, num_tokens,
+// eval_loss, ...
 using Metrics = std::vector<std::pair<std::string, double>>;
 
-// {"step":12,"loss":2.5,...}\n. NaN and infinities, which JSON has no word for, become null.
+// {"step":12,"loss":2.5,...}\n. NaN and infinities, which JSON cannot express, become null.
 std::string MetricsLine(int64_t step, const Metrics& metrics);
 
 // TensorBoard's name of a metric, as other trainers write it: eval_loss -> eval/loss, loss ->
-// train/loss; names that hold a slash stay.
+// train/loss; names with a slash stay.
 std::string TensorBoardTag(const std::string& name);
 
 class MetricsWriter {
  public:
   struct Settings {
     std::string dir;  // created if absent
-    int64_t steps_done =
-        0;  // > 0: a resumed run; lines of later steps (and a half-written last line) are dropped
+    // > 0: a resumed run; lines of later steps (and a half-written last line) are dropped.
+    int64_t steps_done = 0;
     bool tensorboard = true;
   };
   // Throws Error(kIo) naming the file.
@@ -35,9 +36,9 @@ class MetricsWriter {
   MetricsWriter(const MetricsWriter&) = delete;
   MetricsWriter& operator=(const MetricsWriter&) = delete;
 
-  // One write(2) a record: what was written before a kill is whole.
+  // One write(2) per record: records written before a kill are whole.
   void Write(int64_t step, const Metrics& metrics);
-  // Down to the disk; at checkpoints.
+  // Flushes to disk, at checkpoints.
   void Sync();
   const std::string& path() const { return path_; }
 

@@ -1,5 +1,5 @@
-// Threads: one OpenMP team, shared with oneDNN. Work is cut by index, and no result may
-// depend on how many threads there are.
+// Parallel loops of one OpenMP team. Work is divided by index, and no result may depend on the
+// number of threads.
 #pragma once
 #include <omp.h>
 
@@ -10,11 +10,11 @@ namespace lorikeet {
 inline int NumThreads() { return omp_get_max_threads(); }
 inline void SetNumThreads(int threads) { omp_set_num_threads(threads); }
 
-// fn(begin, end) over [0, n) in contiguous pieces, one per thread; serial when n < grain.
+// Calls fn(begin, end) on contiguous ranges of [0, n), one per thread; serial when n < grain.
 template <class Fn>
 void ParallelRanges(int64_t n, int64_t grain, const Fn& fn) {
-  const int64_t most = grain > 0 ? n / grain : n;
-  const int threads = static_cast<int>(most < NumThreads() ? (most < 1 ? 1 : most) : NumThreads());
+  const int64_t max = grain > 0 ? n / grain : n;
+  const int threads = static_cast<int>(max < NumThreads() ? (max < 1 ? 1 : max) : NumThreads());
   if (threads == 1 || omp_in_parallel() != 0) {
     if (n > 0) fn(int64_t{0}, n);
     return;
@@ -27,7 +27,7 @@ void ParallelRanges(int64_t n, int64_t grain, const Fn& fn) {
   }
 }
 
-// fn(i) for every i in [0, n), handed out one by one: for items of unequal size.
+// Calls fn(i) for every i in [0, n), scheduled one by one: for items of unequal cost.
 template <class Fn>
 void ParallelDynamic(int64_t n, const Fn& fn) {
   if (n == 1 || NumThreads() == 1 || omp_in_parallel() != 0) {

@@ -1,5 +1,5 @@
-// Where the time of a step goes: wall seconds by named part, on the thread that runs the step.
-// Off by default; then a part costs one test of a flag.
+// `Profile` sums the wall time of a step by named parts, on the thread that runs the step. Off by
+// default; then a part costs one test of a flag.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -18,14 +18,15 @@ class Profile {
   static void Enable(bool on) { enabled_ = on; }
   static bool enabled() { return enabled_; }
   static void Reset();
-  static std::vector<Part> Parts();  // most time first
+  static std::vector<Part> Parts();  // in descending order of time
   static void Add(const char* name, double seconds);
 
  private:
   static inline bool enabled_ = false;
 };
 
-// Counts the time from here to the end of the scope as `name`'s. Parts must not nest.
+// Adds the time from its construction to the end of its scope to the part `name`. Parts must not
+// nest.
 class TimedPart {
  public:
   explicit TimedPart(const char* name) : name_(Profile::enabled() ? name : nullptr) {

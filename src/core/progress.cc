@@ -37,8 +37,7 @@ size_t TerminalWidth(std::FILE* out) {
   return size.ws_col;
 }
 
-// A reader that went away (a pipe into head) must not end a training run: write errors are not
-// looked at.
+// A reader that is gone (a pipe into head) must not end a training run: write errors are ignored.
 void Put(std::FILE* out, const std::string& text) {
   std::fputs(text.c_str(), out);
   std::fflush(out);

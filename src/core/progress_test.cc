@@ -7,7 +7,7 @@
 namespace lorikeet {
 namespace {
 
-// A stream to look at afterwards, and a clock to turn by hand.
+// A stream that is read afterwards, and a clock that the test sets.
 class ProgressTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -43,7 +43,7 @@ class ProgressTest : public ::testing::Test {
 };
 
 TEST_F(ProgressTest, PlainLinesEveryLoggingStepsAndAtTheEnds) {
-  auto settings = Settings(Progress::Mode::kAuto);  // a file is no terminal
+  auto settings = Settings(Progress::Mode::kAuto);  // a file is not a terminal
   settings.logging_steps = 10;
   Progress progress(settings);
   for (int step = 1; step <= 100; ++step) {

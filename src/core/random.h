@@ -1,12 +1,12 @@
-// Counter-based random numbers: a value is a pure function of its key and its index, so
-// no thread order, batch shape or restart can change it.
+// Counter-based random numbers: a value is a pure function of its key and its index, independent of
+// the order of threads, the shape of batches and restarts.
 #pragma once
 #include <cstdint>
 #include <string_view>
 
 namespace lorikeet {
 
-// A stream of random numbers named by what it is for, e.g. {seed, "lora_a", module name, 0}.
+// A stream of random numbers, keyed by its purpose, e.g. {seed, "lora_a", module name, 0}.
 class RandomStream {
  public:
   RandomStream(uint64_t seed, std::string_view purpose, std::string_view name = {},

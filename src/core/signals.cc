@@ -12,7 +12,7 @@ std::atomic<int> stop_signal{0};
 static_assert(std::atomic<int>::is_always_lock_free,
               "a signal handler may touch only lock-free atomics");
 
-constexpr int kExitCodeBase = 128;  // a shell's status of a program ended by a signal
+constexpr int kExitCodeBase = 128;  // shells report a program ended by signal N as 128 + N
 
 extern "C" void OnStopSignal(int signal_number) {
   if (stop_signal.exchange(signal_number) != 0) _exit(kExitCodeBase + signal_number);

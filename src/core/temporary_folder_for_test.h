@@ -1,4 +1,4 @@
-// For tests: a folder of their own, empty at first and removed with the object.
+// A `TemporaryFolder` is a test's own folder, empty at first and removed by the destructor.
 #pragma once
 #include <unistd.h>
 
@@ -9,7 +9,7 @@ namespace lorikeet {
 
 class TemporaryFolder {
  public:
-  // Folders that live at the same time need names of their own.
+  // Folders that exist at the same time need different names.
   explicit TemporaryFolder(const std::string& name = "test")
       : path_(std::filesystem::temp_directory_path() /
               ("lorikeet_" + name + "_" + std::to_string(getpid()))) {

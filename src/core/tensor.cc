@@ -6,7 +6,7 @@ namespace {
 struct DTypeRow {
   const char* name;
   int64_t block;  // elements
-  int64_t bytes;  // of a block
+  int64_t bytes;  // bytes of a block
 };
 
 DTypeRow RowOf(DType dtype) {

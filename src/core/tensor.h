@@ -1,5 +1,5 @@
-// A non-owning, row-major view of memory with a dtype and a shape. It computes
-// nothing and frees nothing: memory belongs to an Arena, a Buffer or a mapped file.
+// A `Tensor` is a non-owning, row-major view of memory with a dtype and a shape. It computes and
+// frees nothing: memory belongs to an Arena, a Buffer or a mapped file.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace lorikeet {
 
-// The quantised ones occur only in GGUF files and are expanded when a model is loaded.
+// Quantised types occur only in GGUF files and are dequantised when a model is loaded.
 enum class DType : uint8_t {
   kF32,
   kBF16,

@@ -1,4 +1,4 @@
-// TensorBoard's event file, written by hand: TFRecords that hold Event messages with scalar
+// `TensorBoardWriter` writes TensorBoard's event files: TFRecords of Event messages with scalar
 // summaries. Record: u64 length, u32 masked CRC-32C of the length, bytes, u32 masked CRC-32C of the
 // bytes, all little-endian.
 #pragma once
@@ -10,16 +10,15 @@
 
 namespace lorikeet {
 
-// CRC-32C (Castagnoli) as in RFC 3720, and the mask that the record format puts over it.
+// CRC-32C (Castagnoli) as in RFC 3720, and the same with the mask of the record format.
 uint32_t Crc32c(std::string_view bytes);
 uint32_t MaskedCrc32c(std::string_view bytes);
 
-// Appends to DIR/events.out.tfevents.<time>.<host>.<pid>, created (with DIR) at once. Every Write
-// is one write(2) of whole records: a killed run leaves a file that can be read.
+// Appends to DIR/events.out.tfevents.<time>.<host>.<pid>, which the constructor creates (with DIR).
+// Every Write is one write(2) of whole records: a killed run leaves a readable file.
 class TensorBoardWriter {
  public:
-  // first_step > 0: a resumed run. TensorBoard then forgets what an earlier file says about steps
-  // >= first_step.
+  // first_step > 0: a resumed run. TensorBoard then drops an earlier file's steps >= first_step.
   TensorBoardWriter(const std::string& dir, int64_t first_step);
   ~TensorBoardWriter();
   TensorBoardWriter(const TensorBoardWriter&) = delete;

@@ -1,11 +1,12 @@
 #include "core/text.h"
 
+#include "core/json.h"
 #include "core/utf8.h"
 
 namespace lorikeet {
 namespace {
 
-constexpr size_t kMostQuoted = 60;
+constexpr size_t kMaxQuotedBytes = 60, kMaxNameBytes = 120;
 
 }  // namespace
 
@@ -29,11 +30,26 @@ std::string LowerAscii(std::string_view text) {
 }
 
 std::string Quoted(std::string_view text) {
-  std::string shown = ToValidUtf8(text.substr(0, kMostQuoted));
+  std::string shown = ToValidUtf8(text.substr(0, kMaxQuotedBytes));
   for (char& c : shown) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
   }
-  return "'" + shown + (text.size() > kMostQuoted ? "...'" : "'");
+  return "'" + shown + (text.size() > kMaxQuotedBytes ? "...'" : "'");
+}
+
+std::string QuotedName(std::string_view name) {
+  std::string shown(name);
+  for (char& c : shown) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  if (shown.size() > kMaxNameBytes) {
+    shown.replace(kMaxNameBytes / 2, shown.size() - kMaxNameBytes, "...");
+  }
+  return "'" + shown + "'";
+}
+
+std::string JsonQuoted(std::string_view text) {
+  return OrderedJson(text).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 }  // namespace lorikeet

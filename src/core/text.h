@@ -10,6 +10,13 @@ bool IsAsciiDigit(char c);
 bool IsAsciiLetter(char c);
 std::string_view Trimmed(std::string_view text);  // without white space around it
 std::string LowerAscii(std::string_view text);    // A-Z only
-std::string Quoted(std::string_view text);        // 'text', one line, cut, valid UTF-8
+
+// 'text' for a message: one line of valid UTF-8, control characters as blanks, cut after 60 bytes.
+std::string Quoted(std::string_view text);
+// 'name' of a tensor, module or key for a message: bytes other than printable ASCII as ?, the
+// middle of more than 120 bytes left out.
+std::string QuotedName(std::string_view name);
+// "text" as a JSON string: one line from which the text can be read back.
+std::string JsonQuoted(std::string_view text);
 
 }  // namespace lorikeet

@@ -1,4 +1,4 @@
-// For tests: a number of threads for as long as the object lives.
+// A `ThreadsScope` sets the number of threads for its lifetime, in tests.
 #pragma once
 #include "core/parallel.h"
 

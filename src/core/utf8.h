@@ -7,7 +7,7 @@
 
 namespace lorikeet {
 
-// The code point at text[i], whose length goes to *length (1-4). `text` is valid UTF-8, i < size.
+// The code point at text[i]; its length (1-4) goes to *length. `text` is valid UTF-8, i < size.
 inline uint32_t DecodeUtf8(std::string_view text, size_t i, size_t* length) {
   const auto* p = reinterpret_cast<const uint8_t*>(text.data()) + i;
   if (p[0] < 0x80) return *length = 1, p[0];
@@ -30,10 +30,10 @@ inline size_t PreviousChar(std::string_view text, size_t i) {
 void AppendUtf8(uint32_t code, std::string* out);
 
 // Length of the valid UTF-8 sequence at text[i] (1-4), or minus the length of the ill-formed part
-// that one U+FFFD replaces (the "maximal subpart" practice of Unicode, of Python and of Rust).
+// that one U+FFFD replaces ("maximal subpart" practice of Unicode, Python and Rust).
 int Utf8SequenceLength(std::string_view text, size_t i);
 bool IsValidUtf8(std::string_view text);
-// Bytes at the end of `text` that begin a sequence which more bytes could complete (0-3).
+// Number of bytes at the end of `text` that begin an incomplete sequence (0-3).
 size_t IncompleteUtf8Tail(std::string_view text);
 // `text` with ill-formed parts replaced by U+FFFD.
 std::string ToValidUtf8(std::string_view text);

@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 
 constexpr int32_t kEos = 0;
 
-// Documents of the ids given, each with its end.
+// Documents of the given ids, each with the end-of-text token.
 Dataset Documents(const std::vector<std::vector<int32_t>>& texts) {
   Dataset data;
   for (size_t i = 0; i < texts.size(); ++i) {

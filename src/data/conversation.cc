@@ -9,20 +9,21 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/utf8.h"
 
 namespace lorikeet {
 namespace {
 
-constexpr int kDeepestNesting = 64;  // copying and printing JSON recurse
+constexpr int kMaxNesting = 64;  // copying and printing JSON recurse
 
 template <class... Args>
 [[noreturn]] void Bad(fmt::format_string<Args...> format, Args&&... args) {
   Fail(ErrorCode::kInvalidArgument, format, std::forward<Args>(args)...);
 }
 
-// Text from outside for a message of one line: no control characters, at most `most` bytes.
-std::string Printable(std::string_view text, size_t most = 40) {
-  std::string shown(text.substr(0, most));
+// Text from outside for a message of one line: no control characters, at most `max_bytes`.
+std::string Printable(std::string_view text, size_t max_bytes = 40) {
+  std::string shown(text.substr(0, max_bytes));
   if (shown.size() < text.size()) {
     while (!shown.empty() && (static_cast<uint8_t>(text[shown.size()]) & 0xC0U) == 0x80U) {
       shown.pop_back();
@@ -35,39 +36,19 @@ std::string Printable(std::string_view text, size_t most = 40) {
   return shown;
 }
 
-// Length of the valid UTF-8 sequence at the front of `s`, 0 if there is none (RFC 3629: no
-// surrogates, no over-long forms).
-size_t Utf8Length(std::string_view s) {
-  const auto byte = [&](size_t i) { return i < s.size() ? static_cast<uint8_t>(s[i]) : 0U; };
-  const auto continues = [&](size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
-  const unsigned b0 = byte(0), b1 = byte(1);
-  if (b0 < 0x80) return 1;
-  if (b0 >= 0xC2 && b0 <= 0xDF) return continues(1) ? 2 : 0;
-  if (b0 >= 0xE0 && b0 <= 0xEF) {
-    const bool ok = b0 == 0xE0 ? b1 >= 0xA0 : b0 == 0xED ? b1 <= 0x9F : true;
-    return ok && continues(1) && continues(2) ? 3 : 0;
-  }
-  if (b0 >= 0xF0 && b0 <= 0xF4) {
-    const bool ok = b0 == 0xF0 ? b1 >= 0x90 : b0 == 0xF4 ? b1 <= 0x8F : true;
-    return ok && continues(1) && continues(2) && continues(3) ? 4 : 0;
-  }
-  return 0;
-}
-
-// What the parser would accept or stumble over in its own words: bytes that are not UTF-8, deep
-// nesting.
+// Checks for faults that the parser accepts or reports badly: ill-formed UTF-8, deep nesting.
 void CheckText(std::string_view text) {
   int depth = 0;
   bool in_string = false;
   for (size_t i = 0; i < text.size();) {
     const char c = text[i];
     if (static_cast<uint8_t>(c) >= 0x80) {
-      const size_t length = Utf8Length(text.substr(i));
-      if (length == 0) {
+      const int length = Utf8SequenceLength(text, i);
+      if (length < 0) {
         Bad("invalid UTF-8: byte 0x{:02X} at column {}; save the file as UTF-8",
             static_cast<uint8_t>(c), i + 1);
       }
-      i += length;
+      i += static_cast<size_t>(length);
       continue;
     }
     if (in_string) {
@@ -77,13 +58,13 @@ void CheckText(std::string_view text) {
       if (c == '"') in_string = true;
       if (c == '[' || c == '{') ++depth;
       if (c == ']' || c == '}') --depth;
-      if (depth > kDeepestNesting) Bad("JSON nested deeper than {} levels", kDeepestNesting);
+      if (depth > kMaxNesting) Bad("JSON nested deeper than {} levels", kMaxNesting);
     }
     ++i;
   }
 }
 
-// The parser's complaint without its name, its code and long quotations.
+// The parser's message without its name, its code and long quotations.
 std::string ShortParseError(std::string what) {
   const size_t at = what.find("column ");
   if (at != std::string::npos) what.erase(0, at);
@@ -98,13 +79,14 @@ OrderedJson ParseObject(std::string_view text) {
   } catch (const Error& e) {
     const bool opens_only = text == "{";
     Bad("not valid JSON: {}{}", ShortParseError(e.what()),
-        opens_only ? "; in JSONL each row stands on one line" : "");
+        opens_only ? "; in JSONL each row is one line" : "");
   }
   if (!json.is_object()) Bad("expected a JSON object, got {}", json.type_name());
   return json;
 }
 
-// Takes values out of a row's object; what is left at the end is not known to the format.
+// Takes values out of a row's object; the remaining keys are unknown to the format. (JsonFields
+// reads values in place; here they are moved out, since rows can be large.)
 class Fields {
  public:
   explicit Fields(OrderedJson object) : object_(std::move(object)) {}
@@ -152,7 +134,7 @@ void CheckRole(std::string_view role, size_t index) {
       Printable(role));
 }
 
-// A content given in parts, [{"type": "text", "text": ...}], is their texts joined.
+// Content in parts, [{"type": "text", "text": ...}], is the concatenation of their texts.
 std::string ContentOf(OrderedJson content, size_t index) {
   if (content.is_string()) return std::move(content.get_ref<std::string&>());
   if (content.is_null()) return {};
@@ -408,7 +390,7 @@ void RowErrors::Add(int64_t line, std::string what) { errors_.push_back({line, s
 void RowErrors::ThrowIfAny(const std::string& path) const {
   if (errors_.empty()) return;
   std::string others;
-  for (size_t i = 1; i < errors_.size() && i < kMost; ++i) {
+  for (size_t i = 1; i < errors_.size() && i < kMaxErrors; ++i) {
     others += fmt::format("{}{}", i == 1 ? "" : ", ", errors_[i].line);
   }
   if (errors_.size() > 1) {

@@ -1,4 +1,5 @@
-// What a row of a data file says: a conversation, a prompt with its completion, text, or tokens.
+// A `Record` is a row of a data file: a conversation, a prompt with its completion, text, or
+// tokens.
 #pragma once
 #include <cstdint>
 #include <set>
@@ -26,28 +27,28 @@ struct Record {
   // Messages, Alpaca and ShareGPT; prompt/completion given as messages. Message.fields holds the
   // keys besides role and content.
   std::vector<Message> messages;
-  // The assistant turns at and after this one may be trained: 0, or where a completion begins.
+  // Assistant turns from this one on may be trained: 0, or the first turn of the completion.
   int64_t first_trainable = 0;
-  std::string prompt, completion;  // prompt/completion given as strings
+  std::string prompt, completion;  // strings of prompt/completion rows
   std::string text;
   std::vector<int32_t> tokens;
-  std::vector<float> weights;      // of each token as a target; empty: all 1
+  std::vector<float> weights;      // weight of each token as a target; empty: all 1
   OrderedJson tools;               // for the chat template; null when absent
   OrderedJson template_variables;  // "chat_template_kwargs" of the row; null when absent
   int64_t line = 0;
 };
 
-// Reads one row. Keys that its format does not know are added to `ignored_keys`. Throws Error whose
-// message says what is wrong, without the place: the caller knows file and line.
+// Reads one row. Keys unknown to its format are added to `ignored_keys`. Throws Error with a
+// message without the place: the caller knows file and line.
 Record ParseRecord(const Row& row, std::set<std::string>* ignored_keys = nullptr);
 
 // Bad rows of one file, reported together: the first in full, the others by line.
 class RowErrors {
  public:
-  static constexpr size_t kMost = 20;
+  static constexpr size_t kMaxErrors = 20;
   void Add(int64_t line, std::string what);
-  bool enough() const { return errors_.size() >= kMost; }
-  // Throws the Error if there was any: "FILE:LINE: what (and 2 more bad rows: lines 5, 9)".
+  bool enough() const { return errors_.size() >= kMaxErrors; }
+  // Throws Error if there are bad rows: "FILE:LINE: reason (and 2 more bad rows: lines 5, 9)".
   void ThrowIfAny(const std::string& path) const;
 
  private:

@@ -1,5 +1,5 @@
-// Any bytes as a data file: rows are cut and read, or an Error says why not. Built with libFuzzer;
-// its first inputs lie in tests/fuzz/conversation.
+// libFuzzer target: any bytes as a data file give rows or an Error. Seeds:
+// tests/fuzz/conversation/.
 #include <cstddef>
 #include <cstdint>
 #include <set>

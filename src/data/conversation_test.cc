@@ -142,7 +142,7 @@ TEST(Conversation, UnknownKeysAreNamedAndNullsAreAbsent) {
 TEST(Conversation, SaysWhatIsWrong) {
   const std::pair<std::string, const char*> cases[] = {
       {"{", "not valid JSON"},
-      {"{", "each row stands on one line"},
+      {"{", "each row is one line"},
       {R"({"text": "a" "b"})", "not valid JSON: column 16: syntax error"},
       {"[1]", "expected a JSON object, got array"},
       {R"({"a": 1, "b": 2})", "no known format (its keys: a, b)"},

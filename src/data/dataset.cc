@@ -16,7 +16,7 @@
 namespace lorikeet {
 namespace {
 
-// What became of one row; filled by any thread, merged in the order of the file.
+// Result of one row; filled by any thread, merged in the order of the file.
 struct RowOutcome {
   std::optional<Format> format;
   std::vector<Example> examples;
@@ -265,12 +265,12 @@ class Loader {
   }
 
   std::string JoinKeys() const {
-    constexpr size_t kMost = 12;
+    constexpr size_t kMax = 12;
     std::string joined;
     size_t count = 0;
     for (const std::string& key : ignored_keys_) {
-      if (count++ == kMost) {
-        return joined + fmt::format(" and {} more", ignored_keys_.size() - kMost);
+      if (count++ == kMax) {
+        return joined + fmt::format(" and {} more", ignored_keys_.size() - kMax);
       }
       joined += (joined.empty() ? "" : ", ") + key;
     }
@@ -289,11 +289,11 @@ class Loader {
 
 // A width of 1, 2 or 5 times a power of ten that needs at most 12 bins.
 int64_t BinWidth(int64_t shortest, int64_t longest) {
-  constexpr int64_t kMostBins = 12;
+  constexpr int64_t kMaxBins = 12;
   for (int64_t power = 1;; power *= 10) {
     for (const int64_t step : {1, 2, 5}) {
       const int64_t width = step * power;
-      if (longest / width - shortest / width < kMostBins) return width;
+      if (longest / width - shortest / width < kMaxBins) return width;
     }
   }
 }
@@ -336,7 +336,7 @@ int64_t CountTrainedTokens(const std::vector<Example>& examples) {
   return trained;
 }
 
-int64_t UsualLength(const std::vector<Example>& examples) {
+int64_t MeanContextLength(const std::vector<Example>& examples) {
   double squares = 0, sum = 0;
   for (const Example& example : examples) {
     const auto n = static_cast<double>(example.num_tokens());
@@ -364,8 +364,8 @@ Dataset LoadDataset(const std::string& path, const TokenizerBundle& bundle,
   const std::span<const Row> rows = file.rows();
   const RowReader reader(bundle, config);
   Loader loader(path);
-  // In pieces: what is held between parsing and merging stays small, and the errors of a bad file
-  // are the same on any number of threads.
+  // Rows are loaded in pieces: memory between parsing and merging stays small, and the errors of a
+  // bad file are the same for any number of threads.
   constexpr size_t kRowsAtOnce = 4096;
   for (size_t begin = 0; begin < rows.size() && !loader.enough_errors(); begin += kRowsAtOnce) {
     const auto piece = rows.subspan(begin, std::min(kRowsAtOnce, rows.size() - begin));

@@ -1,4 +1,4 @@
-// A data file as examples, with an account of everything that happened on the way.
+// A `Dataset` holds the examples of a data file with statistics of their preparation.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -21,21 +21,20 @@ struct LengthHistogram {
 
 struct DataStats {
   Format format = Format::kMessages;
-  // Of the file.
+  // Statistics of the file.
   int64_t rows = 0;
-  int64_t split_rows = 0;           // their turns became examples of their own
-  int64_t rows_without_target = 0;  // nothing in them is trained; left out
-  // Of its examples, before a split into training and held-out ones.
-  int64_t truncated = 0;  // cut to max_length; those that lost all trained tokens are left out too
+  int64_t split_rows = 0;           // rows whose turns became separate examples
+  int64_t rows_without_target = 0;  // rows without trained tokens; left out
+  // Statistics of its examples, before a split into training and held-out ones.
+  int64_t truncated = 0;  // cut to max_length; examples without trained tokens left are dropped
   int64_t dropped_too_long = 0;
   int64_t dropped_by_truncation = 0;
-  int64_t reworded =
-      0;  // rows with a trained turn in whose text the message's words do not stand as given
+  int64_t reworded = 0;            // rows where the template changed the text of a trained turn
   int64_t straddling = 0;          // tokens across the beginning of a trained span: not trained
   int64_t without_end = 0;         // examples in which no end-of-turn or EOS token is trained
-  std::vector<std::string> notes;  // what a person should know, one line each
-  std::string bos_rule;            // how the first token came about
-  // Of the examples kept.
+  std::vector<std::string> notes;  // notes for the user, one line each
+  std::string bos_rule;            // origin of the first token
+  // Statistics of the kept examples.
   int64_t examples = 0;
   int64_t tokens = 0;          // inputs
   int64_t trained_tokens = 0;  // targets of weight above 0
@@ -44,26 +43,26 @@ struct DataStats {
 
 struct Dataset {
   std::vector<Example> examples;
-  std::vector<int64_t> line;  // in the file, of each example
+  std::vector<int64_t> line;  // line in the file of each example
   DataStats stats;
 };
 
-// Reads, renders and tokenises `path`, on all threads; the result does not depend on how many there
-// are. An example ends with its last trained target: later rows cannot change a causal model's
-// loss. Throws Error: for bad rows (one error for up to RowErrors::kMost), rows of different
-// formats, and a file in which nothing is trained.
+// Reads, renders and tokenizes `path` on all threads; the result does not depend on their number.
+// An example ends with its last trained target: later tokens cannot change a causal model's loss.
+// Throws Error for bad rows (one error for up to RowErrors::kMaxErrors), rows of different formats,
+// and a file without trained tokens.
 Dataset LoadDataset(const std::string& path, const TokenizerBundle& bundle,
                     const RenderConfig& config);
 
 int64_t CountTokens(const std::vector<Example>& examples);         // inputs
 int64_t CountTrainedTokens(const std::vector<Example>& examples);  // targets of weight above 0
-// Attention's share of the work depends on how long examples are: the mean length over tokens.
-int64_t UsualLength(const std::vector<Example>& examples);
+// Mean over tokens of the length of their example, which determines the cost of attention.
+int64_t MeanContextLength(const std::vector<Example>& examples);
 
-// Recomputes what the stats say of the examples kept.
+// Recomputes the statistics of the kept examples.
 void CountExamples(Dataset& dataset);
 
-// Splits off `amount` rows of the file (a fraction if below 1, else a count), chosen by `seed`:
+// Splits off `amount` rows of the file (a fraction if below 1, else a count), selected by `seed`:
 // {kept, held out}. Examples of one row stay together. Throws Error if either side would be empty.
 std::pair<Dataset, Dataset> SplitHeldOut(Dataset dataset, double amount, uint64_t seed);
 

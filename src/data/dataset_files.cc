@@ -12,9 +12,9 @@
 namespace lorikeet {
 namespace {
 
-// Ids without words: added tokens named by their number.
+// A tokenizer of ids without text: added tokens named by their number.
 TokenizerBundle BareIds(int64_t vocab_size, const std::string& where) {
-  Json vocab = Json::object();  // an ordered one would look through all keys for each
+  Json vocab = Json::object();  // insertion into an ordered one is linear
   for (int64_t id = 0; id < vocab_size; ++id) vocab["<" + std::to_string(id) + ">"] = id;
   const Json json = {
       {"version", "1.0"},
@@ -32,7 +32,7 @@ Format FormatOf(const std::string& path) {
   }
 }
 
-// A tokenizer may know more tokens than the model has rows for.
+// A tokenizer may have more tokens than the embedding of the model has rows.
 void CheckVocabulary(const Dataset& data, int64_t vocab_size, const std::string& path) {
   const auto beyond = [&](const std::vector<int32_t>& ids) {
     return std::find_if(ids.begin(), ids.end(),

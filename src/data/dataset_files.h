@@ -9,11 +9,11 @@
 
 namespace lorikeet {
 
-// A `DatasetText` is what turns the text of a data file into ids of one model.
+// A `DatasetText` converts the text of a data file into ids of one model.
 struct DatasetText {
   const TokenizerBundle* tokenizer = nullptr;  // null: only rows {"tokens": [...]} can be read
-  int64_t vocab_size = 0;                      // number of ids that the model knows
-  std::string where;                           // names the model in errors
+  int64_t vocab_size = 0;                      // number of ids of the model
+  std::string where;                           // name of the model in errors
 };
 
 // The examples of all files in order, with statistics over all of them. Throws Error as LoadDataset

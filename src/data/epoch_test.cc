@@ -28,7 +28,7 @@ TEST(EpochOrder, IsAPermutationThatSeedAndEpochChange) {
   EXPECT_NE(order, EpochOrder(1000, 2, 0));
 }
 
-// Runs are repeatable across machines and versions only while these stay as they are.
+// Runs are repeatable across machines and versions only while these values do not change.
 TEST(EpochOrder, StaysAsItWas) {
   EXPECT_THAT(EpochOrder(8, 42, 3), ElementsAre(3, 6, 0, 5, 4, 1, 7, 2));
 }

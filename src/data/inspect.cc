@@ -8,12 +8,15 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/format.h"
+#include "core/text.h"
+#include "core/utf8.h"
 #include "data/packer.h"
 
 namespace lorikeet {
 namespace {
 
-// A stretch of an example's tokens that are all trained or all not.
+// A run of an example's tokens that are all trained or all not.
 struct Run {
   std::vector<int32_t> ids;
   bool trained = false;
@@ -32,13 +35,6 @@ std::vector<Run> RunsOf(const Example& example) {
   return runs;
 }
 
-// JSON may hold valid UTF-8 only; a part can begin or end within a character.
-std::string ValidUtf8(const std::string& text) {
-  const std::string json =
-      OrderedJson(text).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
-  return OrderedJson::parse(json).get<std::string>();
-}
-
 // Control characters of the data shown as pictures: they must not reach the terminal.
 std::string Visible(const std::string& text) {
   std::string visible;
@@ -55,17 +51,8 @@ std::string Visible(const std::string& text) {
   return visible;
 }
 
-std::string Quoted(const TokenizerBundle& bundle, int32_t id) {
-  const std::string text = bundle.tokenizer.Decode(std::span(&id, 1));
-  return OrderedJson(text).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
-}
-
-std::string Thousands(int64_t n) {
-  std::string digits = std::to_string(n);
-  for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3) {
-    digits.insert(static_cast<size_t>(at), ",");
-  }
-  return digits;
+std::string QuotedToken(const TokenizerBundle& bundle, int32_t id) {
+  return JsonQuoted(bundle.tokenizer.Decode(std::span(&id, 1)));
 }
 
 double Percent(int64_t part, int64_t whole) {
@@ -74,7 +61,7 @@ double Percent(int64_t part, int64_t whole) {
 
 struct Packing {
   int64_t budget = 0, batches = 0;
-  double filled = 0;  // percent of the batches' budget
+  double filled = 0;  // tokens in percent of the batches' budget
 };
 
 Packing PackingOf(const Dataset& dataset, const InspectOptions& options) {
@@ -84,9 +71,9 @@ Packing PackingOf(const Dataset& dataset, const InspectOptions& options) {
                        ? options.tokens_per_batch
                        : std::max(kUsualBudget, dataset.stats.lengths.longest);
   if (packing.budget < dataset.stats.lengths.longest) {
-    return packing;  // does not fit; said by the caller
+    return packing;  // does not fit; the caller reports it
   }
-  // Lengths are all that matters: pack examples without their content.
+  // Packing depends on lengths alone: these examples have no content.
   std::vector<Example> lengths(dataset.examples.size());
   std::vector<const Example*> pointers;
   for (size_t i = 0; i < lengths.size(); ++i) {
@@ -107,24 +94,24 @@ void WriteCounts(Out out, const Dataset& dataset, const TokenizerBundle& bundle,
                  const InspectOptions& options) {
   const DataStats& stats = dataset.stats;
   fmt::format_to(out, "format    {}\n", FormatName(stats.format));
-  fmt::format_to(out, "rows      {}  ->  {} examples", Thousands(stats.rows),
-                 Thousands(stats.examples));
+  fmt::format_to(out, "rows      {}  ->  {} examples", HumanCount(stats.rows),
+                 HumanCount(stats.examples));
   const auto also = [&](int64_t count, const char* what) {
-    if (count > 0) fmt::format_to(out, ", {} {}", Thousands(count), what);
+    if (count > 0) fmt::format_to(out, ", {} {}", HumanCount(count), what);
   };
   also(stats.split_rows, "rows split by turn");
   also(stats.truncated, "truncated");
   also(stats.dropped_too_long, "dropped as too long");
   also(stats.dropped_by_truncation, "dropped because truncation left nothing to train");
   also(stats.rows_without_target, "rows with nothing to train");
-  fmt::format_to(out, "\ntokens    {}, of them trained {} ({:.1f} %)\n", Thousands(stats.tokens),
-                 Thousands(stats.trained_tokens), Percent(stats.trained_tokens, stats.tokens));
+  fmt::format_to(out, "\ntokens    {}, of them trained {} ({:.1f} %)\n", HumanCount(stats.tokens),
+                 HumanCount(stats.trained_tokens), Percent(stats.trained_tokens, stats.tokens));
   fmt::format_to(out, "BOS       {}\n", stats.bos_rule);
   if (!dataset.examples.empty()) {
     const std::vector<int32_t>& ids = dataset.examples.front().tokens;
     fmt::format_to(out, "first ids");
     for (size_t i = 0; i < std::min<size_t>(8, ids.size()); ++i) {
-      fmt::format_to(out, " {} {}", ids[i], Quoted(bundle, ids[i]));
+      fmt::format_to(out, " {} {}", ids[i], QuotedToken(bundle, ids[i]));
     }
     fmt::format_to(out, "\n");
   }
@@ -132,10 +119,10 @@ void WriteCounts(Out out, const Dataset& dataset, const TokenizerBundle& bundle,
   if (packing.batches > 0) {
     fmt::format_to(out,
                    "packing   in batches of at most {} tokens: {}, {:.1f} % filled, no padding\n",
-                   Thousands(packing.budget), Thousands(packing.batches), packing.filled);
+                   HumanCount(packing.budget), HumanCount(packing.batches), packing.filled);
   } else {
     fmt::format_to(out, "packing   the longest example does not fit {} tokens\n",
-                   Thousands(packing.budget));
+                   HumanCount(packing.budget));
   }
   for (const std::string& note : stats.notes) fmt::format_to(out, "note      {}\n", note);
 }
@@ -152,14 +139,14 @@ void WriteHistogram(Out out, const LengthHistogram& histogram) {
   constexpr int64_t kWidest = 40;  // cells
   fmt::format_to(out, "\nlength in tokens: {} shortest, {} median, {} at 90 %, {} longest\n",
                  histogram.shortest, histogram.median, histogram.percentile_90, histogram.longest);
-  const int64_t most = histogram.counts.empty() ? 0 : *std::ranges::max_element(histogram.counts);
+  const int64_t max = histogram.counts.empty() ? 0 : *std::ranges::max_element(histogram.counts);
   for (size_t i = 0; i < histogram.counts.size(); ++i) {
     const int64_t count = histogram.counts[i],
                   begin = histogram.first + static_cast<int64_t>(i) * histogram.width;
-    int64_t eighths = count * kWidest * 8 / std::max<int64_t>(most, 1);
+    int64_t eighths = count * kWidest * 8 / std::max<int64_t>(max, 1);
     if (count > 0) eighths = std::max<int64_t>(eighths, 1);
     fmt::format_to(out, "{:>7} -{:>7}  {:<8} {}\n", begin, begin + histogram.width - 1,
-                   Thousands(count), Bar(eighths));
+                   HumanCount(count), Bar(eighths));
   }
 }
 
@@ -184,7 +171,7 @@ void WriteExample(Out out, const Dataset& dataset, size_t index, const Tokenizer
     if (!run.trained) continue;
     fmt::format_to(out, "  trained part {}: {} tokens, the last:", ++turn, run.ids.size());
     for (size_t i = run.ids.size() - std::min<size_t>(3, run.ids.size()); i < run.ids.size(); ++i) {
-      fmt::format_to(out, "  {} {}", run.ids[i], Quoted(bundle, run.ids[i]));
+      fmt::format_to(out, "  {} {}", run.ids[i], QuotedToken(bundle, run.ids[i]));
     }
     fmt::format_to(out, "\n");
   }
@@ -207,7 +194,7 @@ OrderedJson ExampleJson(const Dataset& dataset, size_t index, const TokenizerBun
   OrderedJson parts = OrderedJson::array();
   for (const Run& run : RunsOf(dataset.examples[index])) {
     parts.push_back({{"trained", run.trained},
-                     {"text", ValidUtf8(bundle.tokenizer.Decode(run.ids))},
+                     {"text", ToValidUtf8(bundle.tokenizer.Decode(run.ids))},
                      {"ids", run.ids}});
   }
   return {{"index", index},

@@ -1,5 +1,4 @@
-// What `lorikeet inspect data` prints: what will be learned from a file, before any time is spent
-// on it.
+// The report of `lorikeet inspect data`: what a file would train, before training.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -11,9 +10,9 @@
 namespace lorikeet {
 
 struct InspectOptions {
-  int64_t examples = 1;          // how many are shown in full
-  int64_t first_example = 0;     // from which on
-  int64_t tokens_per_batch = 0;  // the packing's budget; 0: the longest example, at least 2048
+  int64_t examples = 1;          // number of examples shown in full
+  int64_t first_example = 0;     // index of the first of them
+  int64_t tokens_per_batch = 0;  // budget of packing; 0: the longest example, at least 2048
   bool color = false;            // trained tokens in colour instead of brackets
 };
 
@@ -21,7 +20,7 @@ struct InspectOptions {
 // tokens marked. Throws Error if `first_example` is beyond the data.
 std::string InspectData(const Dataset& dataset, const TokenizerBundle& bundle,
                         const InspectOptions& options);
-// The same facts for programs.
+// The same facts as JSON.
 OrderedJson InspectDataJson(const Dataset& dataset, const TokenizerBundle& bundle,
                             const InspectOptions& options);
 

@@ -43,15 +43,15 @@ void CheckExample(const Example& example, const Example& first, size_t index, in
                  first.reference_logprobs.size());
 }
 
-// Bins by number, each with its free tokens; the leftmost bin with enough room is found in O(log n)
-// through a tree of maxima, so that a hundred thousand examples pack in well under a second.
+// Bins by number with their free tokens; a tree of maxima finds the leftmost bin with enough room
+// in O(log n), so that a hundred thousand examples pack in well under a second.
 class Bins {
  public:
   Bins(size_t count, int64_t capacity) {
     while (leaves_ < count) leaves_ *= 2;
     most_free_.assign(2 * leaves_, capacity);
   }
-  // The first bin with `need` free tokens, which it takes.
+  // The first bin with `need` free tokens, which are then used.
   size_t TakeFirstFit(int64_t need) {
     CHECK(most_free_[1] >= need);
     size_t node = 1;
@@ -72,14 +72,14 @@ class Bins {
   std::vector<int64_t> most_free_;
 };
 
-// What lies in one batch together: an example, or several of a group behind their prefix.
+// Examples that stay together in a batch: one example, or several of a group after their prefix.
 struct Unit {
   std::vector<size_t> members;  // indices of examples, ascending
-  int64_t prefix = 0;           // rows that the members share
-  int64_t tokens = 0;           // of the prefix and of what is behind it
+  int64_t prefix = 0;           // number of rows that the members share
+  int64_t tokens = 0;           // number of tokens of the prefix and of the members after it
 };
 
-// Parts of a group that fit a batch; a part of one example needs no prefix of its own.
+// Appends the parts of a group that fit a batch; a part of one example has no separate prefix.
 void AppendParts(std::span<const Example* const> examples, const std::vector<size_t>& group,
                  int64_t budget, std::vector<Unit>* units) {
   const int64_t prefix = examples[group.front()]->shared_prefix;
@@ -104,7 +104,7 @@ void CheckShared(const Example& example, const Example& first) {
                     [](float weight) { return weight == 0; }));
 }
 
-// In order of each one's first example.
+// Units in the order of their first examples.
 std::vector<Unit> UnitsOf(std::span<const Example* const> examples, int64_t budget) {
   std::map<int64_t, std::vector<size_t>> groups;
   for (size_t i = 0; i < examples.size(); ++i) {
@@ -126,7 +126,7 @@ std::vector<Unit> UnitsOf(std::span<const Example* const> examples, int64_t budg
   return units;
 }
 
-// Rows [begin, end) of an example as one sequence. index -1: of several examples.
+// Adds rows [begin, end) of an example as one sequence. index -1: rows of several examples.
 void AddRows(PackedBatch& packed, const Example& example, int64_t begin, int64_t end, int index,
              int32_t prefix_sequence) {
   const auto append = [&](auto& to, const auto& from) {

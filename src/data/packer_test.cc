@@ -16,7 +16,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-// Tokens that name their example, so that a mixed-up row shows.
+// Tokens that identify their example, so that a misplaced row is detected.
 Example MakeExample(int id, int length) {
   Example example;
   for (int t = 0; t < length; ++t) {
@@ -41,11 +41,11 @@ std::vector<const Example*> Pointers(const std::vector<Example>& examples) {
   return pointers;
 }
 
-std::vector<int> RandomLengths(int count, int most, uint64_t seed) {
+std::vector<int> RandomLengths(int count, int max, uint64_t seed) {
   const RandomStream random(seed, "packer_test");
   std::vector<int> lengths;
   for (int i = 0; i < count; ++i) {
-    lengths.push_back(1 + static_cast<int>(random.Below(static_cast<uint64_t>(i), most)));
+    lengths.push_back(1 + static_cast<int>(random.Below(static_cast<uint64_t>(i), max)));
   }
   return lengths;
 }
@@ -121,7 +121,7 @@ TEST(Packer, CarriesPolicyInputs) {
   EXPECT_THAT(batches[0].old_logprobs, ElementsAre(-1, -2, -3, -4, -5));
 }
 
-// Examples of one group: the same `prefix` tokens, then `own` of each.
+// Appends examples of one group: the same `prefix` tokens, then `own` tokens of each.
 void AppendGroup(int group, int prefix, const std::vector<int>& own,
                  std::vector<Example>* examples) {
   for (const int length : own) {
@@ -142,7 +142,7 @@ void AppendGroup(int group, int prefix, const std::vector<int>& own,
   }
 }
 
-// Every row of every example, found through its sequence and that one's prefix, is its own.
+// Checks every row of every example, looked up by its sequence and the prefix of that.
 void ExpectRowsOfExamples(const std::vector<PackedBatch>& batches,
                           const std::vector<Example>& examples, int64_t budget) {
   std::set<int> seen;

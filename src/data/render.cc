@@ -22,7 +22,7 @@ size_t CommonPrefix(std::string_view a, std::string_view b) {
   return static_cast<size_t>(in_a - a.begin());
 }
 
-// The customary form for base models that have no chat template.
+// The common format for base models without a chat template.
 Rendering RenderAlpacaPlainly(const Record& record, TrainOn train_on) {
   Rendering rendering;
   for (const Message& message : record.messages) {
@@ -81,7 +81,7 @@ Renderer::Renderer(const TokenizerBundle& bundle, const RenderConfig& config)
 }
 
 void Renderer::FindEndTexts() {
-  // Ends of turns that are known by name, for tokenizers whose files list only the end of text.
+  // Known names of end-of-turn tokens, for tokenizers whose files list only the end of text.
   constexpr std::array<std::string_view, 9> kKnown = {
       "<|im_end|>",    "<|eot_id|>", "<|eom_id|>", "<|end|>",
       "<end_of_turn>", "<turn|>",    "<|eot|>",    "<|END_OF_TURN_TOKEN|>",
@@ -162,8 +162,8 @@ Renderer::Result Renderer::RenderMessages(const Record& record) const {
     result.renderings.push_back(std::move(all));
     return result;
   }
-  // From the last turn to the first: each goes to the latest rendering that holds it unedited, or
-  // starts its own.
+  // From the last turn to the first: each is added to the latest rendering that contains it
+  // unedited, or starts its own.
   std::vector<Rendering>& renderings = result.renderings;
   for (size_t n = messages.size(); n > static_cast<size_t>(record.first_trainable); --n) {
     if (!IsTrainable(messages[n - 1])) continue;
@@ -194,15 +194,15 @@ Renderer::Turn Renderer::FindTurn(std::span<const Message> messages,
   turn.text = template_->Render(messages, options);
   turn.span.begin = TurnBegin(messages, options, turn.text);
   turn.span.end = TurnEnd(turn.text, turn.span.begin, messages.back().content);
-  const std::string_view said =
+  const std::string_view written =
       std::string_view(turn.text).substr(turn.span.begin, turn.span.end - turn.span.begin);
-  turn.reworded = said.find(Trim(messages.back().content)) == std::string_view::npos;
+  turn.reworded = written.find(Trim(messages.back().content)) == std::string_view::npos;
   return turn;
 }
 
-// Where the model would have begun to write the last of `messages`, rendered as `text`: after the
-// rendering of what comes before, generation prompt included. Templates bend this rule; what
-// follows is tried in order.
+// Offset in `text`, the rendering of `messages`, at which the model would have begun to write the
+// last message: after the rendering of the messages before it with the generation prompt. For
+// templates that deviate from this rule the following is tried in order.
 size_t Renderer::TurnBegin(std::span<const Message> messages, const RenderOptions& options,
                            std::string_view text) const {
   const auto render_before = [&](bool add_generation_prompt) -> std::optional<std::string> {
@@ -217,7 +217,7 @@ size_t Renderer::TurnBegin(std::span<const Message> messages, const RenderOption
   const std::optional<std::string> prompt = render_before(true);
   if (prompt && text.starts_with(*prompt)) return prompt->size();
 
-  // The generation prompt says more than the finished turn shows ("<think>\n"): where they part.
+  // The generation prompt has more text than the finished turn ("<think>\n"): where they diverge.
   const std::string_view content = Trim(messages.back().content);
   const std::optional<std::string> bare = render_before(false);
   if (prompt && bare && messages.size() > 1 && text.starts_with(*bare)) {
@@ -226,7 +226,7 @@ size_t Renderer::TurnBegin(std::span<const Message> messages, const RenderOption
         content.empty() ? std::string_view::npos : text.find(content, bare->size());
     return std::min({common, content_at, text.size()});
   }
-  // Nothing before it can be rendered alone: by its opening, else by its words.
+  // The messages before it cannot be rendered alone: searches its opening, else its words.
   size_t at = generation_prompt_.empty() ? std::string_view::npos : text.rfind(generation_prompt_);
   if (at != std::string_view::npos) return at + generation_prompt_.size();
   at = content.empty() ? std::string_view::npos : text.rfind(content);
@@ -237,8 +237,8 @@ size_t Renderer::TurnBegin(std::span<const Message> messages, const RenderOption
        messages.size());
 }
 
-// The turn ends with the first end token after its words; what the template writes behind it (a
-// line break, the end of the whole text) is not the model's to say.
+// The turn ends with the first end token after its words; text of the template after it (a line
+// break, the end of the whole text) is not written by the model.
 size_t Renderer::TurnEnd(std::string_view text, size_t begin, std::string_view content) const {
   const std::string_view words = Trim(content);
   const size_t at = words.empty() ? std::string_view::npos : text.find(words, begin);

@@ -1,5 +1,5 @@
-// From a record to text with the parts that are trained: the loss mask is decided on characters, by
-// the chat template itself, and only then carried over to tokens. No mask is ever derived from
+// A `Renderer` renders a record to text and marks the trained parts. The loss mask is determined on
+// characters, by the chat template itself, and then mapped to tokens; it is never derived from
 // token ids.
 #pragma once
 #include <cstddef>
@@ -24,17 +24,17 @@ enum class TrainOn : uint8_t {
   kAll,        // every token
 };
 enum class Overlong : uint8_t {
-  kTruncate,  // keep the beginning
+  kTruncate,  // keeps the beginning
   kDrop,
 };
 
 struct RenderConfig {
   TrainOn train_on = TrainOn::kAssistant;
-  int64_t max_length = 0;  // most input tokens of an example; 0: no limit
+  int64_t max_length = 0;  // maximum number of input tokens of an example; 0: no limit
   Overlong overlong = Overlong::kTruncate;
   // "": the tokenizer's own; "chatml", "plain": built-in ones; else a file
   std::string chat_template = {};
-  OrderedJson template_variables = {};  // e.g. {"enable_thinking": false}; a row's own win
+  OrderedJson template_variables = {};  // e.g. {"enable_thinking": false}; a row's take precedence
   std::string date = {};  // for templates that print it; fix it to make runs repeatable
 };
 
@@ -45,7 +45,7 @@ struct TextSpan {
 struct Rendering {
   std::string text;
   std::vector<TextSpan> trained;  // ascending
-  bool append_eos = false;        // as a trained token after the text
+  bool append_eos = false;        // whether a trained EOS follows the text
 };
 
 // Tokens of a rendering and the weight of each as a target: 1 iff it begins inside a trained span.
@@ -62,21 +62,19 @@ class Renderer {
   Renderer(const TokenizerBundle& bundle, const RenderConfig& config);
 
   struct Result {
-    // One, or several where the template edits earlier turns once later ones follow: then each turn
-    // is trained in the text that the model would have seen when it wrote it. Empty: nothing to
-    // train.
+    // One, or several if the template edits earlier turns when later ones follow: then each turn is
+    // trained in the text that the model would have seen when it wrote it. Empty: nothing to train.
     std::vector<Rendering> renderings;
-    std::optional<int64_t> edited_message = {};  // the first such turn, from 0
-    std::optional<int64_t> reworded_message =
-        {};  // the first trained turn without its words as given
+    std::optional<int64_t> edited_message = {};    // the first such turn, from 0
+    std::optional<int64_t> reworded_message = {};  // first trained turn that the template changed
   };
-  // Any format but kTokens. Throws Error without the place: the caller knows file and line.
+  // For all formats except kTokens. Throws Error without the place: the caller knows file and line.
   Result Render(const Record& record) const;
 
  private:
   struct Turn {
     std::string text;  // messages up to and including the turn
-    TextSpan span;     // of the turn, its end-of-turn token included
+    TextSpan span;     // span of the turn, with its end-of-turn token
     int64_t message = 0;
     bool reworded = false;
   };

@@ -28,7 +28,7 @@ Record Conversation(const std::vector<std::pair<std::string, std::string>>& turn
   return record;
 }
 
-// The trained stretches of tokens, decoded.
+// The trained runs of tokens, decoded.
 std::vector<std::string> TrainedParts(const MarkedTokens& marked, const TokenizerBundle& bundle) {
   std::vector<std::string> parts;
   std::vector<int32_t> ids;
@@ -43,7 +43,7 @@ std::vector<std::string> TrainedParts(const MarkedTokens& marked, const Tokenize
   return parts;
 }
 
-// What of each example of the record is trained.
+// The trained parts of each example of the record.
 std::vector<std::vector<std::string>> Trained(const Record& record, const TokenizerBundle& bundle,
                                               const RenderConfig& config = {}) {
   std::vector<std::vector<std::string>> trained;
@@ -224,7 +224,7 @@ TEST(Render, BuiltInPlain) {
       ThrowsMessage<Error>(HasSubstr("none of role tool")));
 }
 
-// The end is taught behind each answer, and never stands within a prompt.
+// The end token is trained after each answer, and never occurs within a prompt.
 TEST(Render, BuiltInPlainTrainsAnswersWithTheirEnd) {
   const TokenizerBundle none = MakeTinyBundle({.eos = "</s>"});
   EXPECT_THAT(Trained(kTwoTurns, none, {.chat_template = "plain"}),
@@ -268,7 +268,7 @@ std::string RandomText(const RandomStream& random, uint64_t& draw) {
   return text;
 }
 
-// Whatever is said, exactly what the assistant says is trained, end token included.
+// For any conversation exactly the assistant's turns are trained, with their end tokens.
 TEST(Render, PropertyTrainedTokensDecodeToTheTurns) {
   const TokenizerBundle bundle = MakeTinyBundle({.chat_template = kChatMl});
   const Renderer renderer(bundle, {});

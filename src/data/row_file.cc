@@ -27,8 +27,8 @@ std::vector<Row> CutLines(std::string_view content) {
   return rows;
 }
 
-// Finds where the elements of one array begin and end. It knows strings and brackets only: whether
-// an element is valid JSON is for the parser to say.
+// Finds the elements of one array by strings and brackets alone: the parser checks later whether an
+// element is valid JSON.
 class ArrayCutter {
  public:
   ArrayCutter(std::string_view content, const std::string& name) : content_(content), name_(name) {}
@@ -36,7 +36,7 @@ class ArrayCutter {
   std::vector<Row> Cut() {
     std::vector<Row> rows;
     SkipSpace();
-    ++at_;  // the '[' that brought us here
+    ++at_;  // the opening '['
     SkipSpace();
     while (Peek() != ']' || !rows.empty()) {
       rows.push_back(Element());

@@ -1,5 +1,5 @@
-// For tests: a byte-level tokenizer with a few merges and special tokens, written as the files that
-// real models have and loaded as they are.
+// A byte-level tokenizer for tests, with a few merges and special tokens, written as the files of
+// real models and loaded like these.
 #pragma once
 #include <string>
 #include <vector>
@@ -14,14 +14,14 @@ inline constexpr const char* kChatMl =
     "+ '<|im_end|>' + "
     "'\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-// As Llama 3 has it: begins with BOS, trims what is said.
+// As in Llama 3: begins with BOS, trims contents.
 inline constexpr const char* kLlama3 =
     "{{- bos_token }}{%- for message in messages %}{{- '<|start_header_id|>' + message['role'] + "
     "'<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' }}{%- endfor %}"
     "{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' "
     "}}{%- endif %}";
 
-// As Mistral has it: no generation prompt, no system messages, turns must alternate.
+// As in Mistral: no generation prompt, no system messages, turns must alternate.
 inline constexpr const char* kMistral =
     "{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 "
     "% 2 == 0) %}"
@@ -29,7 +29,7 @@ inline constexpr const char* kMistral =
     "{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}"
     "{% else %}{{ ' ' + message['content'] + eos_token }}{% endif %}{% endfor %}";
 
-// As Qwen 3 has it: thoughts of all turns but the last are taken out.
+// As in Qwen 3: the thoughts of all turns except the last are removed.
 inline constexpr const char* kForgetsThoughts =
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}"
     "{% if message['role'] == 'assistant' and not loop.last %}{{ "
@@ -37,15 +37,14 @@ inline constexpr const char* kForgetsThoughts =
     "{% else %}{{ message['content'] }}{% endif %}{{ '<|im_end|>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-// As DeepSeek R1 has it: the generation prompt opens a thought that the finished turn does not
-// show.
+// As in DeepSeek R1: the generation prompt opens a thought that the finished turn does not show.
 inline constexpr const char* kOpensThought =
     "{% for message in messages %}{% if message['role'] == 'user' %}{{ '[INST]' + "
     "message['content'] }}"
     "{% else %}{{ '[/INST]' + message['content'] + eos_token }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '[/INST]<think>\\n' }}{% endif %}";
 
-// As SmolLM2 has it: a system message of its own where the conversation has none.
+// As in SmolLM2: a default system message if the conversation has none.
 inline constexpr const char* kDefaultSystem =
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
     "{{ '<|im_start|>system\\nBe kind.<|im_end|>\\n' }}{% endif %}{{ '<|im_start|>' + "
@@ -57,7 +56,7 @@ struct TinyBundleOptions {
   std::string chat_template = {};
   std::string bos = "<s>", eos = "<|im_end|>";
   bool add_bos = false;
-  // In the alphabet of byte-level BPE, in which a space is U+0120 and a line break U+010A.
+  // Merges in the alphabet of byte-level BPE, in which a space is U+0120 and a line break U+010A.
   std::vector<std::string> merges = {"h e", "l l", "he ll", "hell o"};
 };
 
@@ -68,8 +67,7 @@ inline std::string Utf8(int code) {
   return {static_cast<char>(0xC0 | (code >> 6)), static_cast<char>(0x80 | (code & 0x3F))};
 }
 
-// The 256 characters that stand for bytes: printable ones for themselves, the others from U+0100
-// on.
+// The 256 characters for bytes: printable ones are themselves, the others start at U+0100.
 inline std::vector<std::string> ByteAlphabet() {
   std::vector<std::string> alphabet;
   int next = 0x100;

@@ -29,7 +29,7 @@ class AdapterStore {
   bool Remove(const std::string& name);
 
   std::vector<std::string> Names() const;  // sorted
-  size_t Bytes() const;                    // of all factors
+  size_t Bytes() const;                    // size of all factors
 
  private:
   const Model& model_;

@@ -29,7 +29,7 @@ DType ParseComputeDtype(const std::string& name) {
 }
 
 LoadedModel LoadModel(const std::string& path_or_name, DType compute) {
-  // Beside the weights, which wait for memory: the tokenizer is text to be parsed.
+  // In parallel with the weights, which wait for memory: the tokenizer is text to be parsed.
   auto tokenizer =
       std::async(std::launch::async, [&path_or_name]() -> std::optional<TokenizerBundle> {
         const auto sources = TokenizerSourcesOf(ModelSource::Open(path_or_name));

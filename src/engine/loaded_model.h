@@ -1,5 +1,5 @@
-// A model with its tokenizer, ready for a command: from a Hugging Face folder, a GGUF file or a
-// name in the cache.
+// A `LoadedModel` is a model with its tokenizer, ready for a command, from a Hugging Face folder, a
+// GGUF file or a name in the cache.
 #pragma once
 #include <memory>
 #include <optional>
@@ -15,8 +15,8 @@ namespace lorikeet {
 
 struct LoadedModel {
   std::unique_ptr<Model> model;
-  std::optional<TokenizerBundle> tokenizer;  // nothing when the model has none beside it
-  std::vector<TextFile> text_files;          // to be copied along with what is trained
+  std::optional<TokenizerBundle> tokenizer;  // empty if the model has none beside it
+  std::vector<TextFile> text_files;          // to be copied beside trained weights
 
   // Throws Error(kNotFound) naming the folder when there is no tokenizer.
   const TokenizerBundle& Text() const;
@@ -26,11 +26,11 @@ struct LoadedModel {
 // "auto": bf16 where the CPU multiplies it natively, else f32. "bf16", "f32". Throws Error.
 DType ParseComputeDtype(const std::string& name);
 
-// Throws Error for whatever is wrong with the files.
+// Throws Error for any fault of the files.
 LoadedModel LoadModel(const std::string& path_or_name, DType compute);
 
-// The model to load when a person may give a model, an adapter or both: `model`, or else the base
-// that the adapter names. Throws Error(kInvalidArgument) when neither says.
+// The model to load for a model, an adapter or both: `model`, or else the base that the adapter
+// names. Throws Error(kInvalidArgument) if neither names one.
 std::string BaseModelOf(const std::string& model, const std::optional<std::string>& adapter);
 
 }  // namespace lorikeet

@@ -20,10 +20,10 @@ bool IsWithin(const fs::path& path, const fs::path& folder) {
 
 bool IsEmptyFolder(const fs::path& path) { return fs::is_directory(path) && fs::is_empty(path); }
 
-// What `transformers` looks for and this program writes nowhere else.
+// Tensors of some checkpoints that `transformers` recomputes and this program does not write.
 bool IsRotaryTable(const std::string& name) { return name.ends_with(".rotary_emb.inv_freq"); }
 
-// The folder as a reader would find it.
+// Opens the written folder as a reader does.
 FolderFacts Reopen(const ModelSource& written, const ModelSource& source,
                    const FolderToWrite& folder) {
   FolderFacts facts;
@@ -87,7 +87,7 @@ void CheckOutputFolder(const std::string& dir, bool overwrite,
   for (const std::string& input : inputs) {
     if (!IsWithin(input, path)) continue;
     Fail(ErrorCode::kInvalidArgument,
-         "{}: {} lies there and would be lost; give another folder to write to", dir, input);
+         "{}: contains {}, which would be lost; give another folder to write to", dir, input);
   }
 }
 
@@ -103,7 +103,7 @@ FolderFacts WriteModelFolder(const ModelSource& source, const FolderToWrite& fol
       WriteTextFiles(folder.text_files, tmp);
       facts = Reopen(ModelSource::Open(tmp), source, folder);
     });
-  } catch (...) {  // half a model may have filled the disk
+  } catch (...) {  // an incomplete model may have filled the disk
     std::error_code ignored;
     if (!unfinished.empty()) fs::remove_all(unfinished, ignored);
     throw;

@@ -1,5 +1,5 @@
-// Writing a model folder as `convert` and `merge` do: whole or not at all, and read again before it
-// gets its name.
+// Writing of a model folder, for `convert` and `merge`: atomic, and read again before it gets its
+// name.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -15,23 +15,22 @@ struct FolderToWrite {
   std::string dir;
   DType dtype = DType::kBF16;
   ChangeTensor change = {};  // may be empty
-  bool untie_head = false;   // as WriteModel takes it
+  bool untie_head = false;   // as for WriteModel
   std::vector<TextFile> text_files = {};
 };
 
 struct FolderFacts {
   int64_t tensors = 0;
   int64_t parameters = 0;
-  int64_t bytes = 0;  // of all files
+  int64_t bytes = 0;  // size of all files
   std::vector<std::string> files;
 };
 
 // "auto": as the source stores its matrices, bf16 for quantised ones. "bf16", "f32", "f16".
 DType ParseStoredDtype(const std::string& name, const ModelSource& source);
 
-// To be called before any work. Throws Error(kInvalidArgument) when `dir` holds something that may
-// not be replaced: anything without `overwrite`; with it, what is no model folder, or one of the
-// `inputs`.
+// Checks the output before any work. Throws Error(kInvalidArgument) if `dir` may not be replaced:
+// without `overwrite` if it exists; with it, if it is not a model folder, or one of the `inputs`.
 void CheckOutputFolder(const std::string& dir, bool overwrite,
                        const std::vector<std::string>& inputs);
 

@@ -36,7 +36,7 @@ DType DtypeOfConfig(const Json& config) {
   return DType::kF32;
 }
 
-// Without weights nothing bounds what config.json says; sizes are multiplied later.
+// Without weights the sizes in config.json are unchecked, and they are multiplied later.
 void RefuseImpossibleSizes(const ModelConfig& c, const std::string& where) {
   const auto width =
       static_cast<double>(c.hidden_size + c.q_size() + 2 * c.kv_size() + c.intermediate_size) +

@@ -1,4 +1,4 @@
-// What can be known of a model without loading its weights.
+// Shape and tokenizer of a model, read without loading its weights.
 #pragma once
 #include <string>
 
@@ -12,18 +12,18 @@ namespace lorikeet {
 struct ModelShape {
   std::string path;
   ModelConfig config;
-  DType stored = DType::kF32;  // of the matrices; from config.json where there are no weights
+  DType stored = DType::kF32;  // dtype of the matrices; from config.json if there are no weights
   bool has_weights = false;
 };
 
-// How the matrices of the layers lie in the file: decides whether they can be used there.
+// Dtype of the layers' matrices in the file, which determines whether they can be used there.
 DType MatrixDtype(const ModelSource& source);
 
-// A model as ModelSource::Open takes it, or a config.json, or a folder that holds only that.
-// Throws Error.
+// `path_or_name`: as for ModelSource::Open, or a config.json, or a folder with only that. Throws
+// Error.
 ModelShape ReadModelShape(const std::string& path_or_name);
 
-// The tokenizer of a model or of a folder with tokenizer files alone. Throws Error(kNotFound) where
+// The tokenizer of a model or of a folder with tokenizer files alone. Throws Error(kNotFound) if
 // there is none.
 TokenizerSources ReadTokenizerSources(const std::string& path_or_name);
 TokenizerBundle ReadTokenizer(const std::string& path_or_name);

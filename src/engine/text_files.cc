@@ -13,7 +13,7 @@ namespace lorikeet {
 namespace {
 
 constexpr const char* kTemplateFile = "chat_template.jinja";
-// Those that `transformers` may look for; the first makes a tokenizer, the others go along.
+// Files that `transformers` may look for; the first defines a tokenizer, the others are optional.
 constexpr std::array kTextFiles = {"tokenizer.json",
                                    "tokenizer_config.json",
                                    "special_tokens_map.json",
@@ -25,7 +25,7 @@ constexpr std::array kTextFiles = {"tokenizer.json",
                                    "vocab.json",
                                    "merges.txt"};
 
-// What llama.cpp assumes of files that do not say whether BOS is to be added.
+// llama.cpp's default for files that do not say whether BOS is to be added.
 bool AddsBosByDefault(const std::string& model, const std::string& pre) {
   constexpr std::array kBpeWithBos = {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1",
                                       "pixtral",   "tekken", "lfm2",     "llama4",  "chatglm-bpe"};
@@ -60,8 +60,8 @@ GgufTokenizerFields TokenizerFields(const GgufFile& gguf) {
   return fields;
 }
 
-// generation_config.json: which ids end a generation. A GGUF file may name an end of turn besides
-// its EOS.
+// generation_config.json with the ids that end a generation. A GGUF file may name an end of turn
+// besides its EOS.
 std::string GenerationConfig(const GgufFile& gguf, const GgufTokenizerFields& fields) {
   OrderedJson json = OrderedJson::object();
   if (fields.bos_id >= 0) json["bos_token_id"] = fields.bos_id;

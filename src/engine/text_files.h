@@ -1,5 +1,5 @@
-// The text side of a model folder: tokenizer, chat template and generation settings, as files to be
-// copied byte for byte into every folder that this program writes.
+// Text files of a model folder: tokenizer, chat template and generation settings, which are copied
+// byte for byte into every folder that this program writes.
 #pragma once
 #include <optional>
 #include <string>
@@ -15,17 +15,17 @@ struct TextFile {
   std::string content;
 };
 
-// The files beside the weights as they are; for a GGUF file the same ones made from its metadata.
-// Empty when the model has no tokenizer.
+// The files beside the weights; for a GGUF file the same files made from its metadata. Empty if the
+// model has no tokenizer.
 std::vector<TextFile> CollectTextFiles(const ModelSource& source);
 
-// Those of them that lie in a folder, an adapter's say; a tokenizer need not be among them.
+// The text files of a folder, such as an adapter's; they need not include a tokenizer.
 std::vector<TextFile> TextFilesIn(const std::string& dir);
 
-// What a tokenizer is loaded from; nothing when the model has no tokenizer.
+// Sources of a model's tokenizer; empty if it has none.
 std::optional<TokenizerSources> TokenizerSourcesOf(const ModelSource& source);
 
-// Puts `jinja` in the place of the model's own chat template.
+// Replaces the model's chat template by `jinja`.
 void ReplaceChatTemplate(std::vector<TextFile>& files, const std::string& jinja);
 
 // Writes each file atomically into an existing folder. Throws Error(kIo).

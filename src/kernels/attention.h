@@ -24,7 +24,7 @@ struct AttentionSequence {
   int64_t q_begin = 0;  // first row in q, out, lse
   int64_t q_len = 0;
   int64_t kv_len = 0;  // with those of the prefix
-  // (kv_len, Dh) C of kv head 0; head j lies head_stride * j elements further.
+  // (kv_len, Dh) C of kv head 0; head j is head_stride * j elements further.
   const void* k = nullptr;
   const void* v = nullptr;
   int64_t head_stride = 0;
@@ -39,7 +39,7 @@ struct AttentionSequence {
   int64_t page_stride = 0;
 };
 
-// The sequences of a packed batch whose keys and values are k and v (K, T + padding, Dh).
+// Numbers of heads and the scale of one attention call.
 struct AttentionShape {
   int64_t kv_heads = 0, group = 0, head_dim = 0;  // K, G, Dh
   float scale = 1.0F;                             // of the scores, 1 / sqrt(Dh)

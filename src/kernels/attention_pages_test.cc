@@ -19,10 +19,15 @@ namespace {
 enum class PageLayout : uint8_t { kHeadMajor, kPageMajor };        // (K, P, 64, Dh), (P, K, 64, Dh)
 enum class PageOrder : uint8_t { kAscending, kReversed, kMixed };  // of a sequence's page numbers
 
+// The same numbers again after a prime number of elements, so that no two pages are equal.
 void FillRandom(const Buffer& buffer, const char* name) {
   const RandomStream random(3, "attention_pages_test", name);
+  std::vector<float> values(4093);
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(4 * random.Uniform(i) - 2);
+  }
   for (int64_t i = 0; i < buffer.tensor().size(); ++i) {
-    Put(buffer, i, static_cast<float>(4 * random.Uniform(static_cast<uint64_t>(i)) - 2));
+    Put(buffer, i, values[static_cast<size_t>(i) % values.size()]);
   }
 }
 
@@ -96,12 +101,10 @@ struct Case {
 TEST(AttentionPagesTest, HaveTheBitsOfOnePiece) {
   std::vector<DType> dtypes = {DType::kF32};
   if (HasNativeBf16()) dtypes.push_back(DType::kBF16);
-  for (const AttentionShape& shape : {AttentionShape{2, 3, 16, 0.25F},
-                                      {1, 1, 64, 0.125F},
-                                      {3, 2, 40, 0.16F},
-                                      {1, 8, 128, 0.09F}}) {
+  for (const AttentionShape& shape :
+       {AttentionShape{2, 3, 16, 0.25F}, {1, 1, 64, 0.125F}, {1, 2, 40, 0.16F}}) {
     for (const DType dtype : dtypes) {
-      for (const int64_t kv_len : {1, 63, 64, 65, 128, 200, 511, 512, 513, 577, 1100}) {
+      for (const int64_t kv_len : {1, 63, 64, 65, 200, 511, 512, 513, 577, 1100}) {
         for (const int64_t q_len : {int64_t{1}, int64_t{70}, kv_len}) {
           if (q_len > kv_len) continue;
           const Case c(shape, dtype, kv_len, q_len);

@@ -10,7 +10,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
-#include "core/nearest.h"
+#include "core/suggest.h"
 #include "options/args_value.h"
 
 namespace lorikeet {
@@ -69,7 +69,7 @@ std::vector<std::string> JoinedBools(const OptionTable& table, int argc, const c
   return joined;
 }
 
-// What was typed, by option, before any of it is believed.
+// The texts of the command line by option, not yet checked.
 class RawCommandLine {
  public:
   RawCommandLine(const OptionTable& table, std::vector<std::string> arguments) : table_(table) {

@@ -39,9 +39,9 @@ struct OptionTraits {
   bool required = false;                  // a string, list or optional that may not stay empty
   bool positional = false;   // also taken from arguments without a flag, in order of declaration
   std::string metavar = {};  // FILE, DIR, ...; a word for the type if empty
-  bool whole = false;        // of a list: a text is one item, not split at commas
-  std::vector<std::pair<std::string, std::string>> refused =
-      {};  // key of another trainer -> advice
+  bool whole = false;        // a list whose text is one item, not split at commas
+  // Keys of other trainers that are refused, each with advice.
+  std::vector<std::pair<std::string, std::string>> refused = {};
 };
 
 using OptionField =

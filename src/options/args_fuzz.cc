@@ -37,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   } catch (const lorikeet::Error&) {
     return 0;
   }
-  // What was accepted must survive being written and read.
+  // Accepted values must survive writing and reading.
   const std::string yaml = lorikeet::ToYaml(table);
   lorikeet::ApplyYaml(table, yaml, "config.yaml");
   if (lorikeet::ToYaml(table) != yaml) __builtin_trap();

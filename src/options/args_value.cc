@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "core/error.h"
-#include "core/nearest.h"
+#include "core/suggest.h"
 
 namespace lorikeet {
 namespace {
@@ -39,14 +39,14 @@ bool IsOneOf(const std::string& text, std::initializer_list<const char*> words) 
 
 bool IsNull(const std::string& text) { return text == "~" || Lowered(text) == "null"; }
 
-// Keeps a message on one line and short, whatever the text is.
+// `text` as it may stand in a message: one short line.
 std::string Shown(const std::string& text) {
-  constexpr size_t kLongest = 60;
-  std::string shown = text.substr(0, kLongest);
+  constexpr size_t kMaxBytes = 60;
+  std::string shown = text.substr(0, kMaxBytes);
   for (char& c : shown) {
     if (std::iscntrl(static_cast<unsigned char>(c)) != 0) c = ' ';
   }
-  return text.size() > kLongest ? shown + "..." : shown;
+  return text.size() > kMaxBytes ? shown + "..." : shown;
 }
 
 void ParseInto(bool& field, const std::string& text, const std::string& where) {

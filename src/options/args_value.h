@@ -1,4 +1,4 @@
-// Between text and the fields of an options struct. Only options/args*.cc includes this.
+// Conversion between text and the fields of an options struct. Only options/args*.cc includes this.
 #pragma once
 #include <string>
 #include <vector>
@@ -17,7 +17,7 @@ bool IsBool(const Option& option);
 bool IsList(const Option& option);
 bool IsOptional(const Option& option);
 bool IsText(const Option& option);
-// "" or an empty list or an open optional.
+// Whether the value is "", an empty list or an optional without a value.
 bool IsEmpty(const Option& option);
 
 std::string FieldAsYaml(const OptionField& field);

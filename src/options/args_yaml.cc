@@ -15,7 +15,7 @@
 namespace lorikeet {
 namespace {
 
-constexpr uintmax_t kLargestFile = 1 << 20;
+constexpr uintmax_t kMaxFileBytes = 1 << 20;
 
 int LineOf(const YAML::Node& node) { return node.Mark().line + 1; }
 
@@ -49,7 +49,7 @@ void SetFromNode(const Option& option, const YAML::Node& node, const std::string
   }
 }
 
-// Looks at what is parsed and keeps nothing.
+// Checks the parser's events and keeps nothing.
 class IgnoreEvents : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark&) override {}
@@ -66,8 +66,8 @@ class IgnoreEvents : public YAML::EventHandler {
   void OnMapEnd() override {}
 };
 
-// The only document of a text; null if it is empty. YAML::LoadAll would tell too, but never returns
-// for some damaged texts ("!a,b"): it takes the same token for a new document again and again.
+// The only document of a text; null if it is empty. YAML::LoadAll would do as well, but does not
+// terminate on some damaged texts ("!a,b"): it takes the same token for a new document for ever.
 YAML::Node LoadDocument(const std::string& text, const std::string& where) {
   try {
     std::istringstream stream(text);
@@ -116,7 +116,7 @@ void ApplyYamlFile(const OptionTable& table, const std::string& path) {
   std::string text;
   try {
     std::error_code ignored;
-    if (std::filesystem::file_size(path, ignored) > kLargestFile && !ignored) {
+    if (std::filesystem::file_size(path, ignored) > kMaxFileBytes && !ignored) {
       Fail(ErrorCode::kInvalidArgument, "{}: too large for a configuration file (over 1 MiB)",
            path);
     }

@@ -113,8 +113,8 @@ TEST(SftPlan, LongExamplesCountMore) {
   Example one, three;
   one.tokens.resize(1);
   three.tokens.resize(3);
-  EXPECT_EQ(UsualLength({one, three}), 3);  // 10 / 4
-  EXPECT_EQ(UsualLength({}), 1);
+  EXPECT_EQ(MeanContextLength({one, three}), 3);  // 10 / 4
+  EXPECT_EQ(MeanContextLength({}), 1);
 }
 
 }  // namespace

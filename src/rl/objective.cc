@@ -6,7 +6,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
-#include "core/nearest.h"
+#include "core/suggest.h"
 
 namespace lorikeet {
 namespace {

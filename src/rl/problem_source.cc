@@ -37,7 +37,7 @@ ProblemSource ProblemSource::Generated(std::span<const std::string> tasks,
   ProblemSource source;
   for (const std::string& name : tasks) {
     const Task& task = GetTask(name);
-    source.tasks_.emplace_back(&task, difficulty.value_or(task.usual));
+    source.tasks_.emplace_back(&task, difficulty.value_or(task.default_difficulty));
     task.make(0, 0, source.tasks_.back().second);  // refuses a difficulty that it does not have
   }
   return source;

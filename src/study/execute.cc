@@ -186,7 +186,7 @@ TrainingShape ShapeOf(const RunSpec& spec, const StudyModel& model) {
     shape.shared_prefixes = true;
     return shape;
   }
-  shape.sequence_length = spec.random_labels > 0 ? kLabelTokens : UsualLength(model.train);
+  shape.sequence_length = spec.random_labels > 0 ? kLabelTokens : MeanContextLength(model.train);
   shape.longest_sequence = model.LongestExample();
   return shape;
 }

@@ -4,61 +4,16 @@
 #include <array>
 
 #include "core/error.h"
-#include "core/nearest.h"
+#include "core/suggest.h"
 #include "train/learning_rate.h"
 
 namespace lorikeet {
 
 std::span<const Experiment> Experiments() {
-  static constexpr std::array kExperiments = {
-      Experiment{.name = "lr",
-                 .summary = "final loss against learning rate, for every rank and for full",
-                 .plan = PlanLr,
-                 .analyse = AnalyseLr},
-      Experiment{.name = "rank",
-                 .summary = "at which step each rank leaves the common curve",
-                 .plan = PlanRank,
-                 .analyse = AnalyseRank},
-      Experiment{.name = "layers",
-                 .summary = "attention, MLP or all modules, at equal rank and at equal parameters",
-                 .plan = PlanLayers,
-                 .analyse = AnalyseLayers},
-      Experiment{.name = "moe",
-                 .summary = "the same on a mixture of experts, and what the experts' rank decides",
-                 .plan = PlanMoe,
-                 .analyse = AnalyseMoe},
-      Experiment{.name = "batch",
-                 .summary = "what LoRA pays for large batches, the rate swept anew for each",
-                 .plan = PlanBatch,
-                 .analyse = AnalyseBatch},
-      Experiment{.name = "invariance",
-                 .summary = "which scales of alpha, A and B leave training as it is",
-                 .plan = PlanInvariance,
-                 .analyse = AnalyseInvariance},
-      Experiment{.name = "cost",
-                 .summary = "arithmetic, time and memory of a token, LoRA beside full",
-                 .plan = PlanCost,
-                 .analyse = AnalyseCost,
-                 .alone = true},
-      Experiment{.name = "capacity",
-                 .summary = "bits of random labels that a trained parameter comes to hold",
-                 .plan = PlanCapacity,
-                 .analyse = AnalyseCapacity},
-      Experiment{.name = "law",
-                 .summary = "best learning rates over several models: multiplier and powers",
-                 .plan = PlanLaw,
-                 .analyse = AnalyseLaw},
-      Experiment{
-          .name = "advise",
-          .summary = "rank, rate and batch for this model and data, from rules and short runs",
-          .plan = PlanAdvise,
-          .analyse = AnalyseAdvise},
-      Experiment{.name = "rl",
-                 .summary = "final reward against learning rate, for every rank and for full",
-                 .plan = PlanRl,
-                 .analyse = AnalyseRl,
-                 .rewards = true},
-  };
+  static const std::array kExperiments = {
+      kLrExperiment,    kRankExperiment,       kLayersExperiment, kMoeExperiment,
+      kBatchExperiment, kInvarianceExperiment, kCostExperiment,   kCapacityExperiment,
+      kLawExperiment,   kAdviseExperiment,     kRlExperiment};
   return kExperiments;
 }
 

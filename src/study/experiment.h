@@ -43,28 +43,9 @@ SweptCondition FullCondition(const StudySettings& settings, const StudyModel& mo
 // The centre of a condition's grid, for its number of steps.
 double CentreOf(const StudySettings& settings, const StudyModel& model, const RunSpec& spec);
 
-// The plans and analyses themselves.
-StudyPlan PlanLr(const PlanContext& context);
-Report AnalyseLr(const StudySettings& settings, std::span<const RunRecord> records);
-StudyPlan PlanRank(const PlanContext& context);
-Report AnalyseRank(const StudySettings& settings, std::span<const RunRecord> records);
-StudyPlan PlanLayers(const PlanContext& context);
-Report AnalyseLayers(const StudySettings& settings, std::span<const RunRecord> records);
-StudyPlan PlanMoe(const PlanContext& context);
-Report AnalyseMoe(const StudySettings& settings, std::span<const RunRecord> records);
-StudyPlan PlanBatch(const PlanContext& context);
-Report AnalyseBatch(const StudySettings& settings, std::span<const RunRecord> records);
-StudyPlan PlanInvariance(const PlanContext& context);
-Report AnalyseInvariance(const StudySettings& settings, std::span<const RunRecord> records);
-StudyPlan PlanCost(const PlanContext& context);
-Report AnalyseCost(const StudySettings& settings, std::span<const RunRecord> records);
-StudyPlan PlanCapacity(const PlanContext& context);
-Report AnalyseCapacity(const StudySettings& settings, std::span<const RunRecord> records);
-StudyPlan PlanLaw(const PlanContext& context);
-Report AnalyseLaw(const StudySettings& settings, std::span<const RunRecord> records);
-StudyPlan PlanAdvise(const PlanContext& context);
-Report AnalyseAdvise(const StudySettings& settings, std::span<const RunRecord> records);
-StudyPlan PlanRl(const PlanContext& context);
-Report AnalyseRl(const StudySettings& settings, std::span<const RunRecord> records);
+// The rows of Experiments(), each in its file, experiment_NAME.cc.
+extern const Experiment kLrExperiment, kRankExperiment, kLayersExperiment, kMoeExperiment,
+    kBatchExperiment, kInvarianceExperiment, kCostExperiment, kCapacityExperiment, kLawExperiment,
+    kAdviseExperiment, kRlExperiment;
 
 }  // namespace lorikeet

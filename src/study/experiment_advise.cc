@@ -246,9 +246,7 @@ Table ProbeTable(const std::vector<Probe>& probes) {
   return table;
 }
 
-}  // namespace
-
-StudyPlan PlanAdvise(const PlanContext& context) {
+StudyPlan Plan(const PlanContext& context) {
   const StudyModel& model = *context.models.front();
   StudySettings settings = context.settings;
   const int64_t tokens = CountTrainedTokens(model.train);
@@ -271,7 +269,7 @@ StudyPlan PlanAdvise(const PlanContext& context) {
   return plan;
 }
 
-Report AnalyseAdvise(const StudySettings& settings, std::span<const RunRecord> records) {
+Report Analyse(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "advise");
   const std::vector<Sweep> sweeps = GroupRuns(records);
   const std::vector<Probe> probes = Probes(sweeps);
@@ -306,5 +304,13 @@ Report AnalyseAdvise(const StudySettings& settings, std::span<const RunRecord> r
   report.notes = CommonNotes(settings, records);
   return report;
 }
+
+}  // namespace
+
+constinit const Experiment kAdviseExperiment = {
+    .name = "advise",
+    .summary = "rank, rate and batch for this model and data, from rules and short runs",
+    .plan = Plan,
+    .analyse = Analyse};
 
 }  // namespace lorikeet

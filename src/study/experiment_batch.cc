@@ -182,9 +182,7 @@ void Conclude(const BatchData& data, Report* report) {
   report->conclusions.push_back(text + fmt::format(" {} (full).", smallest_best(data.full)));
 }
 
-}  // namespace
-
-StudyPlan PlanBatch(const PlanContext& context) {
+StudyPlan Plan(const PlanContext& context) {
   const StudySettings& settings = context.settings;
   const StudyModel& model = *context.models.front();
   const int64_t examples =
@@ -203,7 +201,7 @@ StudyPlan PlanBatch(const PlanContext& context) {
   return plan;
 }
 
-Report AnalyseBatch(const StudySettings& settings, std::span<const RunRecord> records) {
+Report Analyse(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "batch");
   const BatchData data = ArrangeBatch(records);
   Report report = {.experiment = "batch",
@@ -229,5 +227,13 @@ Report AnalyseBatch(const StudySettings& settings, std::span<const RunRecord> re
   for (const std::string& note : CommonNotes(settings, records)) report.notes.push_back(note);
   return report;
 }
+
+}  // namespace
+
+constinit const Experiment kBatchExperiment = {
+    .name = "batch",
+    .summary = "what LoRA pays for large batches, the rate swept anew for each",
+    .plan = Plan,
+    .analyse = Analyse};
 
 }  // namespace lorikeet

@@ -84,9 +84,7 @@ Interval SlopeOf(const std::vector<Stored>& stored) {
   return MeanInterval(slopes);
 }
 
-}  // namespace
-
-StudyPlan PlanCapacity(const PlanContext& context) {
+StudyPlan Plan(const PlanContext& context) {
   const StudySettings& settings = context.settings;
   const StudyModel& model = *context.models.front();
   StudyPlan plan;
@@ -110,7 +108,7 @@ StudyPlan PlanCapacity(const PlanContext& context) {
   return plan;
 }
 
-Report AnalyseCapacity(const StudySettings& settings, std::span<const RunRecord> records) {
+Report Analyse(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "capacity");
   const std::vector<Sweep> sweeps = GroupRuns(records);
   const std::vector<Stored> stored = ArrangeCapacity(sweeps);
@@ -177,5 +175,13 @@ Report AnalyseCapacity(const StudySettings& settings, std::span<const RunRecord>
       "number. Held-out loss does not exist for random labels.");
   return report;
 }
+
+}  // namespace
+
+constinit const Experiment kCapacityExperiment = {
+    .name = "capacity",
+    .summary = "bits of random labels that a trained parameter comes to hold",
+    .plan = Plan,
+    .analyse = Analyse};
 
 }  // namespace lorikeet

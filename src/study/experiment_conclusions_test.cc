@@ -36,12 +36,12 @@ std::vector<RunRecord> LayerRuns(double attention_lift) {
 
 TEST(ExperimentLayers, SaysWhichModulesAreWorse) {
   const StudySettings settings = DefaultSettings();
-  const Report worse = AnalyseLayers(settings, LayerRuns(0.1));
+  const Report worse = kLayersExperiment.analyse(settings, LayerRuns(0.1));
   EXPECT_THAT(ConclusionsText(worse), HasSubstr("above LoRA rank 64 on mlp: worse"));
   EXPECT_EQ(worse.findings[0].agrees, Agreement::kYes);
   EXPECT_NEAR(worse.findings.back().here.value, 0.3, 1e-9);
   EXPECT_THAT(ConclusionsText(worse), HasSubstr("With it -0.3 (-0.3 to -0.3) nats are left"));
-  const Report better = AnalyseLayers(settings, LayerRuns(-0.1));
+  const Report better = kLayersExperiment.analyse(settings, LayerRuns(-0.1));
   EXPECT_THAT(ConclusionsText(better), HasSubstr("above LoRA rank 64 on mlp: better"));
   EXPECT_EQ(better.findings[0].agrees, Agreement::kNo);
 }
@@ -63,11 +63,11 @@ std::vector<RunRecord> BatchRuns(double penalty_per_doubling) {
 
 TEST(ExperimentBatch, FindsThePenaltyOfLoraAndItsAbsence) {
   const StudySettings settings = DefaultSettings();
-  const Report paid = AnalyseBatch(settings, BatchRuns(0.02));
+  const Report paid = kBatchExperiment.analyse(settings, BatchRuns(0.02));
   EXPECT_THAT(ConclusionsText(paid), HasSubstr("pays more for larger batches"));
   EXPECT_THAT(ConclusionsText(paid), HasSubstr("does not depend on rank"));
   EXPECT_NEAR(paid.findings[0].here.value, 0.022, 1e-6);
-  const Report none = AnalyseBatch(settings, BatchRuns(-0.002));
+  const Report none = kBatchExperiment.analyse(settings, BatchRuns(-0.002));
   EXPECT_THAT(ConclusionsText(none), HasSubstr("no growth is shown"));
   EXPECT_NE(none.findings[0].agrees, Agreement::kYes);
 }
@@ -95,10 +95,10 @@ TEST(ExperimentInvariance, ComparesEveryVariantWithItsBase) {
       records.push_back(MakeRecord(spec, [](const RunSpec&, int64_t) { return 2.0; }));
     }
   }
-  EXPECT_THAT(ConclusionsText(AnalyseInvariance(settings, records)),
+  EXPECT_THAT(ConclusionsText(kInvarianceExperiment.analyse(settings, records)),
               HasSubstr("the same to the last bit"));
   records.back().losses[3] += 1e-6;  // powers of two round nothing: any difference counts
-  const Report broken = AnalyseInvariance(settings, records);
+  const Report broken = kInvarianceExperiment.analyse(settings, records);
   EXPECT_THAT(ConclusionsText(broken), HasSubstr("not the same run, against"));
   EXPECT_EQ(broken.findings[0].agrees, Agreement::kNo);
 }
@@ -117,7 +117,7 @@ TEST(ExperimentCost, RatiosAreThoseOfTheRuns) {
       records.push_back(std::move(record));
     }
   }
-  const Report report = AnalyseCost(DefaultSettings(), records);
+  const Report report = kCostExperiment.analyse(DefaultSettings(), records);
   EXPECT_NEAR(report.findings[0].here.value, 0.7, 1e-9);
   EXPECT_EQ(report.findings[0].agrees, Agreement::kYes);
   EXPECT_NEAR(report.findings[1].here.value, 0.8, 1e-3);
@@ -139,7 +139,7 @@ TEST(ExperimentCapacity, BitsPerParameterComeFromTheLoss) {
     return (all - known * (1 - 0.05 * off * off) + 1e-4 * static_cast<double>(spec.seed)) *
            std::log(2.0);
   });
-  const Report report = AnalyseCapacity(DefaultSettings(), records);
+  const Report report = kCapacityExperiment.analyse(DefaultSettings(), records);
   ASSERT_EQ(report.findings.size(), 3);
   for (int i : {0, 1}) EXPECT_NEAR(report.findings[i].here.value, kBits, 0.01);
   EXPECT_EQ(report.findings[0].agrees, Agreement::kYes);
@@ -164,7 +164,7 @@ TEST(ExperimentLaw, PowersAndMultiplierAreRecovered) {
       records.push_back(std::move(record));
     }
   }
-  const Report report = AnalyseLaw(DefaultSettings(), records);
+  const Report report = kLawExperiment.analyse(DefaultSettings(), records);
   ASSERT_EQ(report.findings.size(), 3);
   EXPECT_NEAR(report.findings[0].here.value, 8, 0.01);
   EXPECT_NEAR(report.findings[1].here.value, 0.5, 0.01);
@@ -172,7 +172,7 @@ TEST(ExperimentLaw, PowersAndMultiplierAreRecovered) {
 }
 
 Report Advice(const MadeUpLoss& loss) {
-  return AnalyseAdvise(
+  return kAdviseExperiment.analyse(
       DefaultSettings(),
       Swept({MakeSpec(true, 1, 0, 0), MakeSpec(false, 8, 0, 0), MakeSpec(false, 32, 0, 0)}, loss));
 }
@@ -199,7 +199,7 @@ TEST(ExperimentAdvise, TellsWhatLoraLosesBesideFull) {
   const auto without_full =
       Swept({MakeSpec(false, 8, 0, 0)},
             [](const RunSpec& spec, int64_t step) { return Valley(spec, step, kBest, 0); });
-  EXPECT_THAT(ConclusionsText(AnalyseAdvise(DefaultSettings(), without_full)),
+  EXPECT_THAT(ConclusionsText(kAdviseExperiment.analyse(DefaultSettings(), without_full)),
               HasSubstr("Full fine-tuning was not tried"));
 }
 

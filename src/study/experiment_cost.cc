@@ -83,9 +83,7 @@ void Conclude(const Cost& lora, const Cost& full, Report* report) {
                               lora.runs + full.runs});
 }
 
-}  // namespace
-
-StudyPlan PlanCost(const PlanContext& context) {
+StudyPlan Plan(const PlanContext& context) {
   const StudySettings& settings = context.settings;
   const StudyModel& model = *context.models.front();
   StudyPlan plan;
@@ -103,7 +101,7 @@ StudyPlan PlanCost(const PlanContext& context) {
   return plan;
 }
 
-Report AnalyseCost(const StudySettings& settings, std::span<const RunRecord> records) {
+Report Analyse(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "cost");
   const std::vector<Cost> costs = CostsOf(records);
   Report report = {.experiment = "cost",
@@ -146,5 +144,14 @@ Report AnalyseCost(const StudySettings& settings, std::span<const RunRecord> rec
       "and data. Time is the median step's, without the first.");
   return report;
 }
+
+}  // namespace
+
+constinit const Experiment kCostExperiment = {
+    .name = "cost",
+    .summary = "arithmetic, time and memory of a token, LoRA beside full",
+    .plan = Plan,
+    .analyse = Analyse,
+    .alone = true};
 
 }  // namespace lorikeet

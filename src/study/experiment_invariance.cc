@@ -213,9 +213,7 @@ void ConcludeRanks(const StudySettings& settings, const RunSpec& base, const Run
        static_cast<int>(2 * settings.Seeds().size() * settings.Ranks().size())});
 }
 
-}  // namespace
-
-StudyPlan PlanInvariance(const PlanContext& context) {
+StudyPlan Plan(const PlanContext& context) {
   StudySettings settings = context.settings;
   settings.steps = std::min(settings.steps, kMostSteps);
   settings.short_steps = {"1"};
@@ -239,7 +237,7 @@ StudyPlan PlanInvariance(const PlanContext& context) {
   return plan;
 }
 
-Report AnalyseInvariance(const StudySettings& settings, std::span<const RunRecord> records) {
+Report Analyse(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "invariance");
   RunsById runs;
   for (const RunRecord& record : records) runs[record.id] = &record;
@@ -269,5 +267,13 @@ Report AnalyseInvariance(const StudySettings& settings, std::span<const RunRecor
       base.steps, RateText(base.learning_rate), kEps, kWeightDecay, kClip, base.lora_r));
   return report;
 }
+
+}  // namespace
+
+constinit const Experiment kInvarianceExperiment = {
+    .name = "invariance",
+    .summary = "which scales of alpha, A and B leave training as it is",
+    .plan = Plan,
+    .analyse = Analyse};
 
 }  // namespace lorikeet

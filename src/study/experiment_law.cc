@@ -133,9 +133,7 @@ void Conclude(const Law& law, int runs, Report* report) {
        runs});
 }
 
-}  // namespace
-
-StudyPlan PlanLaw(const PlanContext& context) {
+StudyPlan Plan(const PlanContext& context) {
   StudyPlan plan;
   const int rank = context.settings.Ranks().back();
   for (const StudyModel* model : context.models) {
@@ -145,7 +143,7 @@ StudyPlan PlanLaw(const PlanContext& context) {
   return plan;
 }
 
-Report AnalyseLaw(const StudySettings& settings, std::span<const RunRecord> records) {
+Report Analyse(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "law");
   const std::vector<Sweep> sweeps = GroupRuns(records);
   const std::vector<OfModel> models = ArrangeLaw(sweeps);
@@ -180,5 +178,13 @@ Report AnalyseLaw(const StudySettings& settings, std::span<const RunRecord> reco
   report.notes = CommonNotes(settings, records);
   return report;
 }
+
+}  // namespace
+
+constinit const Experiment kLawExperiment = {
+    .name = "law",
+    .summary = "best learning rates over several models: multiplier and powers",
+    .plan = Plan,
+    .analyse = Analyse};
 
 }  // namespace lorikeet

@@ -29,9 +29,7 @@ void ConcludeOnHead(const std::vector<Sweep>& sweeps, int rank, int64_t steps, R
                                             rest.Text(), WordsFor(rest)));
 }
 
-}  // namespace
-
-StudyPlan PlanLayers(const PlanContext& context) {
+StudyPlan Plan(const PlanContext& context) {
   const StudySettings& settings = context.settings;
   const StudyModel& model = *context.models.front();
   const int rank = settings.Ranks().back();
@@ -50,7 +48,7 @@ StudyPlan PlanLayers(const PlanContext& context) {
   return plan;
 }
 
-Report AnalyseLayers(const StudySettings& settings, std::span<const RunRecord> records) {
+Report Analyse(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "layers");
   const std::vector<Sweep> sweeps = GroupRuns(records);
   const int64_t steps = sweeps.front().spec.steps;
@@ -80,5 +78,13 @@ Report AnalyseLayers(const StudySettings& settings, std::span<const RunRecord> r
   for (const std::string& note : EdgeNotes(sweeps, steps)) report.notes.push_back(note);
   return report;
 }
+
+}  // namespace
+
+constinit const Experiment kLayersExperiment = {
+    .name = "layers",
+    .summary = "attention, MLP or all modules, at equal rank and at equal parameters",
+    .plan = Plan,
+    .analyse = Analyse};
 
 }  // namespace lorikeet

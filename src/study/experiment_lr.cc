@@ -316,9 +316,7 @@ void ConcludeSchedules(const LrData& data, Report* report) {
   report->figures.back().title += ", by schedule";
 }
 
-}  // namespace
-
-StudyPlan PlanLr(const PlanContext& context) {
+StudyPlan Plan(const PlanContext& context) {
   const StudySettings& settings = context.settings;
   const StudyModel& model = *context.models.front();
   StudyPlan plan;
@@ -337,7 +335,7 @@ StudyPlan PlanLr(const PlanContext& context) {
   return plan;
 }
 
-Report AnalyseLr(const StudySettings& settings, std::span<const RunRecord> records) {
+Report Analyse(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "lr");
   const LrData data = ArrangeLr(settings, records);
   Report report = {.experiment = "lr",
@@ -373,5 +371,13 @@ Report AnalyseLr(const StudySettings& settings, std::span<const RunRecord> recor
   for (const std::string& note : EdgeNotes(data.sweeps, data.steps)) report.notes.push_back(note);
   return report;
 }
+
+}  // namespace
+
+constinit const Experiment kLrExperiment = {
+    .name = "lr",
+    .summary = "final loss against learning rate, for every rank and for full",
+    .plan = Plan,
+    .analyse = Analyse};
 
 }  // namespace lorikeet

@@ -186,9 +186,7 @@ std::vector<std::string> NotesOf(const MoeData& data, const StudySettings& setti
   return notes;
 }
 
-}  // namespace
-
-StudyPlan PlanMoe(const PlanContext& context) {
+StudyPlan Plan(const PlanContext& context) {
   const StudySettings& settings = context.settings;
   const StudyModel& model = *context.models.front();
   RequireMixture(model);
@@ -221,7 +219,7 @@ StudyPlan PlanMoe(const PlanContext& context) {
   return plan;
 }
 
-Report AnalyseMoe(const StudySettings& settings, std::span<const RunRecord> records) {
+Report Analyse(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "moe");
   const MoeData data = ArrangeMoe(settings, records);
   Report report = {
@@ -249,5 +247,13 @@ Report AnalyseMoe(const StudySettings& settings, std::span<const RunRecord> reco
   report.notes = NotesOf(data, settings, records);
   return report;
 }
+
+}  // namespace
+
+constinit const Experiment kMoeExperiment = {
+    .name = "moe",
+    .summary = "the same on a mixture of experts, and what the experts' rank decides",
+    .plan = Plan,
+    .analyse = Analyse};
 
 }  // namespace lorikeet

@@ -47,7 +47,7 @@ std::vector<RunRecord> MadeUp(const std::function<double(const RunSpec&)>& lift)
 }
 
 std::string Words(const std::function<double(const RunSpec&)>& lift) {
-  return ConclusionsText(AnalyseMoe(DefaultSettings(), MadeUp(lift)));
+  return ConclusionsText(kMoeExperiment.analyse(DefaultSettings(), MadeUp(lift)));
 }
 
 TEST(ExperimentMoe, SetsOfModulesAreComparedAtEqualRankAndParameters) {
@@ -60,11 +60,12 @@ TEST(ExperimentMoe, SetsOfModulesAreComparedAtEqualRankAndParameters) {
   EXPECT_THAT(words, HasSubstr("At equal rank LoRA rank 64 on attention ends"));
   EXPECT_THAT(words, HasSubstr("At equal parameters LoRA rank 18 on experts ends"));
   EXPECT_THAT(words, HasSubstr("above LoRA rank 14: not to be told from equal"));
-  const Report report = AnalyseMoe(DefaultSettings(), MadeUp(attention_lags));
+  const Report report = kMoeExperiment.analyse(DefaultSettings(), MadeUp(attention_lags));
   EXPECT_EQ(report.findings[0].agrees, Agreement::kYes);
   EXPECT_EQ(report.findings[2].agrees, Agreement::kYes);
-  EXPECT_NE(AnalyseMoe(DefaultSettings(),
-                       MadeUp([&](const RunSpec& spec) { return -attention_lags(spec); }))
+  EXPECT_NE(kMoeExperiment
+                .analyse(DefaultSettings(),
+                         MadeUp([&](const RunSpec& spec) { return -attention_lags(spec); }))
                 .findings[0]
                 .agrees,
             Agreement::kYes);
@@ -85,7 +86,8 @@ TEST(ExperimentMoe, EveryRuleOfTheExpertsRankHasItsPrice) {
 }
 
 TEST(ExperimentMoe, SharesOfTrainedParametersAreThoseOfTheRuns) {
-  const Report report = AnalyseMoe(DefaultSettings(), MadeUp([](const RunSpec&) { return 0; }));
+  const Report report =
+      kMoeExperiment.analyse(DefaultSettings(), MadeUp([](const RunSpec&) { return 0; }));
   const Finding& share = report.findings.back();
   // (3840 * 32 / 147456) / (512 * 64 / 16384): the experts have 0.417 of attention's share.
   EXPECT_NEAR(share.here.value, 0.4167, 1e-4);
@@ -127,7 +129,9 @@ class MoePlan : public ::testing::Test {
     return model;
   }
 
-  StudyPlan Plan(const StudyModel& model) const { return PlanMoe({settings_, {&model}}); }
+  StudyPlan Plan(const StudyModel& model) const {
+    return kMoeExperiment.plan({settings_, {&model}});
+  }
 
   RandomModel model_;
   StudySettings settings_ = DefaultSettings();
@@ -162,7 +166,7 @@ TEST_F(MoePlan, EveryConditionIsTrainedAsItSays) {
   EXPECT_EQ(records.size(), 3 * plan.swept.size());
   EXPECT_EQ(records.front().facts["attention_parameters"], 4 * 16 * 16);
   EXPECT_EQ(records.front().facts["mlp_parameters"], 4 * 3 * 16 * 12);
-  const Report report = AnalyseMoe(settings_, records);
+  const Report report = kMoeExperiment.analyse(settings_, records);
   EXPECT_EQ(report.tables[0].rows.size(), plan.swept.size());
   EXPECT_EQ(report.tables[1].rows.size(), 5);
   EXPECT_EQ(report.findings.size(), 4 + 4 + 1);

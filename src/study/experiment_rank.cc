@@ -292,9 +292,7 @@ Table DepartureTable(const RankData& data) {
   return table;
 }
 
-}  // namespace
-
-StudyPlan PlanRank(const PlanContext& context) {
+StudyPlan Plan(const PlanContext& context) {
   StudyPlan plan;
   const StudyModel& model = *context.models.front();
   plan.bracket_steps = context.settings.ShortSteps();
@@ -305,7 +303,7 @@ StudyPlan PlanRank(const PlanContext& context) {
   return plan;
 }
 
-Report AnalyseRank(const StudySettings& settings, std::span<const RunRecord> records) {
+Report Analyse(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "rank");
   const RankData data = ArrangeRank(settings, records);
   Report report = {.experiment = "rank",
@@ -334,5 +332,13 @@ Report AnalyseRank(const StudySettings& settings, std::span<const RunRecord> rec
   }
   return report;
 }
+
+}  // namespace
+
+constinit const Experiment kRankExperiment = {
+    .name = "rank",
+    .summary = "at which step each rank leaves the common curve",
+    .plan = Plan,
+    .analyse = Analyse};
 
 }  // namespace lorikeet

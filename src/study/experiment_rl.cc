@@ -296,9 +296,7 @@ void AddRewards(const StudySettings& settings, SweptCondition* condition) {
                             .final_steps = settings.FinalSteps()};
 }
 
-}  // namespace
-
-StudyPlan PlanRl(const PlanContext& context) {
+StudyPlan Plan(const PlanContext& context) {
   const StudySettings& settings = context.settings;
   const StudyModel& model = *context.models.front();
   RequirePlannable(settings);
@@ -314,7 +312,7 @@ StudyPlan PlanRl(const PlanContext& context) {
   return plan;
 }
 
-Report AnalyseRl(const StudySettings& settings, std::span<const RunRecord> finished) {
+Report Analyse(const StudySettings& settings, std::span<const RunRecord> finished) {
   std::vector<RunRecord> records(finished.begin(), finished.end());
   std::erase_if(records, [](const RunRecord& record) { return !record.spec.rewards; });
   RequireRuns(records, "rl");
@@ -342,5 +340,14 @@ Report AnalyseRl(const StudySettings& settings, std::span<const RunRecord> finis
   for (const std::string& note : EdgeNotes(data.sweeps, data.steps)) report.notes.push_back(note);
   return report;
 }
+
+}  // namespace
+
+constinit const Experiment kRlExperiment = {
+    .name = "rl",
+    .summary = "final reward against learning rate, for every rank and for full",
+    .plan = Plan,
+    .analyse = Analyse,
+    .rewards = true};
 
 }  // namespace lorikeet

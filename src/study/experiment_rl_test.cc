@@ -91,7 +91,7 @@ Finding Find(const Report& report, const std::string& part) {
 }
 
 TEST(ExperimentRl, TheArticlesPictureIsFoundWhereItIsTrue) {
-  const Report report = AnalyseRl(Settings(), Runs({0, 1, 16}, kAsTheArticle));
+  const Report report = kRlExperiment.analyse(Settings(), Runs({0, 1, 16}, kAsTheArticle));
   const Finding reward = Find(report, "final reward of LoRA rank 1 ");
   EXPECT_NEAR(reward.here.value, 0, 0.01);
   EXPECT_EQ(reward.agrees, Agreement::kYes);
@@ -110,9 +110,10 @@ TEST(ExperimentRl, TheArticlesPictureIsFoundWhereItIsTrue) {
 }
 
 TEST(ExperimentRl, OtherRunsGiveOtherConclusions) {
-  const Report report = AnalyseRl(Settings(), Runs({0, 1}, [](const RunSpec& s) {
-                                    return s.full ? Method{1e-5, 0.9, 1.2} : Method{2e-5, 0.5, 0.6};
-                                  }));
+  const Report report =
+      kRlExperiment.analyse(Settings(), Runs({0, 1}, [](const RunSpec& s) {
+                              return s.full ? Method{1e-5, 0.9, 1.2} : Method{2e-5, 0.5, 0.6};
+                            }));
   EXPECT_EQ(Find(report, "final reward of LoRA rank 1 ").agrees, Agreement::kNo);
   EXPECT_NEAR(Find(report, "final reward of LoRA rank 1 ").here.value, -0.4, 0.02);
   EXPECT_EQ(Find(report, "best rate of LoRA rank 1 ").agrees, Agreement::kNo);
@@ -125,7 +126,7 @@ TEST(ExperimentRl, OtherRunsGiveOtherConclusions) {
 
 TEST(ExperimentRl, PeopleReadRewardsNotCosts) {
   const auto records = Runs({0, 1}, kAsTheArticle);
-  const Report report = AnalyseRl(Settings(), records);
+  const Report report = kRlExperiment.analyse(Settings(), records);
   const Figure& by_rate = report.figures.front();
   EXPECT_THAT(by_rate.ylabel, HasSubstr("reward"));
   double highest = 0;
@@ -138,7 +139,7 @@ TEST(ExperimentRl, PeopleReadRewardsNotCosts) {
 }
 
 TEST(ExperimentRl, BitsAreCountedFromTheAdvantages) {
-  const Report report = AnalyseRl(Settings(), Runs({0, 1}, kAsTheArticle));
+  const Report report = kRlExperiment.analyse(Settings(), Runs({0, 1}, kAsTheArticle));
   const Finding bits = Find(report, "bits");
   // 40 steps of 8 x 4 episodes with 1.5 bits each, 100,000 parameters.
   EXPECT_NEAR(bits.here.value, 40 * 32 * 1.5 / 100000, 1e-9);
@@ -159,7 +160,7 @@ TEST(ExperimentRl, BrokenRunsAreCountedAndNamed) {
       record.reward_steps.resize(kSteps, {.reward = 1, .runaway = true});
     }
   }
-  const Report report = AnalyseRl(Settings(), records);
+  const Report report = kRlExperiment.analyse(Settings(), records);
   EXPECT_THAT(report.tables[0].rows[0], Contains(std::to_string(diverged)));
   const std::string words = ConclusionsText(report);
   EXPECT_THAT(words, HasSubstr("full from"));
@@ -167,16 +168,16 @@ TEST(ExperimentRl, BrokenRunsAreCountedAndNamed) {
 }
 
 TEST(ExperimentRl, AnOptimumAtTheEdgeAndAnOpenBandAreRefused) {
-  const Report report = AnalyseRl(Settings(), Runs({0, 1}, [](const RunSpec& s) {
-                                    return Method{s.full ? 1e-9 : 1e-4, 0.9, 3};
-                                  }));
+  const Report report = kRlExperiment.analyse(Settings(), Runs({0, 1}, [](const RunSpec& s) {
+                                                return Method{s.full ? 1e-9 : 1e-4, 0.9, 3};
+                                              }));
   const std::string words = ConclusionsText(report);
   EXPECT_THAT(words, HasSubstr("No ratio of best rates is stated"));
   EXPECT_THAT(words, HasSubstr("the two are not compared"));
 }
 
 TEST(ExperimentRl, OneSeedDecidesNothing) {
-  const Report report = AnalyseRl(Settings(), Runs({0, 1}, kAsTheArticle, 1));
+  const Report report = kRlExperiment.analyse(Settings(), Runs({0, 1}, kAsTheArticle, 1));
   ASSERT_FALSE(report.findings.empty());
   for (const Finding& finding : report.findings) {
     EXPECT_EQ(finding.agrees, Agreement::kUndecided) << finding.claim;
@@ -184,10 +185,10 @@ TEST(ExperimentRl, OneSeedDecidesNothing) {
 }
 
 TEST(ExperimentRl, OnlyRunsWithRewardsCount) {
-  EXPECT_THROW(AnalyseRl(Settings(), {}), Error);
+  EXPECT_THROW(kRlExperiment.analyse(Settings(), {}), Error);
   const std::vector<RunRecord> others = {
       MakeRecord(MakeSpec(false, 1, 1e-4, 1), [](const RunSpec&, int64_t) { return 1.0; })};
-  EXPECT_THROW(AnalyseRl(Settings(), others), Error);
+  EXPECT_THROW(kRlExperiment.analyse(Settings(), others), Error);
 }
 
 }  // namespace

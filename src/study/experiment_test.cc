@@ -49,7 +49,7 @@ TEST(ExperimentLr, RatioOfTenIsFoundAndAgrees) {
   const auto records = Runs({0, 4, 64}, [](const RunSpec& s) {
     return MadeUpMethod{s.full ? 3e-4 : 3e-3, 0};
   });
-  const Report report = AnalyseLr(DefaultSettings(), records);
+  const Report report = kLrExperiment.analyse(DefaultSettings(), records);
   EXPECT_THAT(Words(report), HasSubstr("not to be told from the article's 10"));
   EXPECT_THAT(Words(report), HasSubstr("less than 2 as the article says"));
   ASSERT_FALSE(report.findings.empty());
@@ -78,7 +78,7 @@ TEST(ExperimentLr, ShortRunsHaveARatioOfTheirOwn) {
       }
     }
   }
-  const Report report = AnalyseLr(settings, records);
+  const Report report = kLrExperiment.analyse(settings, records);
   ASSERT_GE(report.findings.size(), 3);
   EXPECT_NEAR(report.findings[0].here.value, 10, 0.01);
   EXPECT_NEAR(report.findings[1].here.value, 20, 0.01);
@@ -89,7 +89,7 @@ TEST(ExperimentLr, OtherDataGiveOtherConclusions) {
   const auto records = Runs({0, 4, 64}, [](const RunSpec& s) {
     return MadeUpMethod{s.full ? 3e-4 : s.lora_r == 4 ? 2e-4 : 9e-4, s.full ? 0 : 0.2};
   });
-  const Report report = AnalyseLr(DefaultSettings(), records);
+  const Report report = kLrExperiment.analyse(DefaultSettings(), records);
   EXPECT_THAT(Words(report), HasSubstr("below the article's 10"));
   EXPECT_THAT(Words(report), HasSubstr("more than the article's 2"));
   EXPECT_THAT(Words(report), HasSubstr("full fine-tuning is better"));
@@ -100,7 +100,7 @@ TEST(ExperimentLr, AnOptimumAtTheEdgeIsRefused) {
   const auto records = Runs({0, 64}, [](const RunSpec& s) {
     return MadeUpMethod{s.full ? 3e-4 : 1e9, 0};
   });
-  const Report report = AnalyseLr(DefaultSettings(), records);
+  const Report report = kLrExperiment.analyse(DefaultSettings(), records);
   EXPECT_THAT(Words(report), HasSubstr("No ratio"));
   EXPECT_TRUE(std::any_of(report.notes.begin(), report.notes.end(), [](const std::string& note) {
     return note.find("no optimum is stated") != std::string::npos;
@@ -112,7 +112,7 @@ TEST(ExperimentLr, OneSeedDecidesNothing) {
     return MadeUpMethod{s.full ? 3e-4 : 3e-3, 0};
   });
   std::erase_if(records, [](const RunRecord& record) { return record.spec.seed != 1; });
-  const Report report = AnalyseLr(DefaultSettings(), records);
+  const Report report = kLrExperiment.analyse(DefaultSettings(), records);
   for (const Finding& finding : report.findings) {
     EXPECT_EQ(finding.agrees, Agreement::kUndecided) << finding.claim;
   }
@@ -141,7 +141,7 @@ TEST(ExperimentLr, SchedulesAreComparedForEachMethodThatHasBoth) {
       return 4 - gain + (step > 0 ? m.lift : 0);
     }));
   }
-  const Report report = AnalyseLr(settings, records);
+  const Report report = kLrExperiment.analyse(settings, records);
   std::vector<double> moved, gaps;
   for (const Finding& finding : report.findings) {
     if (finding.claim.find("linear schedule over constant") != std::string::npos) {
@@ -165,7 +165,9 @@ TEST(ExperimentLr, SchedulesAreComparedForEachMethodThatHasBoth) {
   EXPECT_TRUE(figure->series[1].dashed);
 }
 
-TEST(ExperimentLr, NoRunsIsAnError) { EXPECT_THROW(AnalyseLr(DefaultSettings(), {}), Error); }
+TEST(ExperimentLr, NoRunsIsAnError) {
+  EXPECT_THROW(kLrExperiment.analyse(DefaultSettings(), {}), Error);
+}
 
 // Rank r follows 4 - 0.4 ln(1 + step) up to its capacity and then falls `later` as fast.
 std::vector<RunRecord> CapacityRuns(double steps_per_rank, double later) {
@@ -192,7 +194,7 @@ std::vector<RunRecord> CapacityRuns(double steps_per_rank, double later) {
 
 TEST(ExperimentRank, DeparturesGrowWithRankAndGoOnSlower) {
   const auto records = CapacityRuns(20, 0.3);
-  const Report report = AnalyseRank(DefaultSettings(), records);
+  const Report report = kRankExperiment.analyse(DefaultSettings(), records);
   const std::string words = Words(report);
   EXPECT_THAT(words, HasSubstr("LoRA rank 1 leaves the common curve at step"));
   EXPECT_THAT(words, HasSubstr("slower, but no floor"));
@@ -203,13 +205,13 @@ TEST(ExperimentRank, DeparturesGrowWithRankAndGoOnSlower) {
 }
 
 TEST(ExperimentRank, AFloorIsCalledNoneOfOurs) {
-  const std::string words = Words(AnalyseRank(DefaultSettings(), CapacityRuns(20, 0)));
+  const std::string words = Words(kRankExperiment.analyse(DefaultSettings(), CapacityRuns(20, 0)));
   EXPECT_THAT(words, HasSubstr("leaves the common curve"));
   EXPECT_THAT(words, testing::Not(HasSubstr("slower, but no floor")));
 }
 
 TEST(ExperimentRank, RanksWithRoomNeverLeave) {
-  const std::string words = Words(AnalyseRank(DefaultSettings(), CapacityRuns(1e6, 1)));
+  const std::string words = Words(kRankExperiment.analyse(DefaultSettings(), CapacityRuns(1e6, 1)));
   EXPECT_THAT(words, HasSubstr("LoRA rank 1 never stays"));
   EXPECT_THAT(words, testing::Not(HasSubstr("leaves")));
 }

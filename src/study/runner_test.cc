@@ -112,7 +112,7 @@ TEST_F(RunnerTraining, AnotherScheduleIsSweptAboutARateOfItsOwn) {
   settings.ranks = {"1", "4"};
   settings.schedules = {"constant", "linear"};
   const StudyModel model = Load(model_.path());
-  const std::vector<SweptCondition> swept = PlanLr({settings, {&model}}).swept;
+  const std::vector<SweptCondition> swept = kLrExperiment.plan({settings, {&model}}).swept;
   ASSERT_EQ(swept.size(), 3 + 2);  // the other schedule for full and for the highest rank
   for (const auto& [other, first] : {std::pair(&swept[3], &swept[0]), {&swept[4], &swept[2]}}) {
     EXPECT_EQ(other->spec.schedule, "linear");
@@ -120,7 +120,7 @@ TEST_F(RunnerTraining, AnotherScheduleIsSweptAboutARateOfItsOwn) {
     EXPECT_NEAR(other->centre / first->centre, 2, 0.02);  // three digits
   }
   settings.learning_rate = settings.full_learning_rate = 1e-3;
-  for (const SweptCondition& each : PlanLr({settings, {&model}}).swept) {
+  for (const SweptCondition& each : kLrExperiment.plan({settings, {&model}}).swept) {
     EXPECT_EQ(each.centre, 1e-3);
   }
 }

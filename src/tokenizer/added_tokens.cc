@@ -42,7 +42,7 @@ int32_t AddedTokens::Trie::Longest(std::string_view text, size_t at, size_t* len
 AddedTokens::AddedTokens(const Json& list, const Bpe& bpe, const Normalizer& normalizer,
                          const std::string& where) {
   Read(list, bpe, where);
-  for (const bool special : {true, false}) {  // special tokens come first among equals
+  for (const bool special : {true, false}) {  // of equal tokens the special ones come first
     for (size_t i = 0; i < tokens_.size(); ++i) {
       Token& token = tokens_[i];
       if (token.special != special) continue;
@@ -72,7 +72,7 @@ void AddedTokens::Read(const Json& list, const Bpe& bpe, const std::string& wher
     token.rstrip = fields.Bool("rstrip", false);
     token.special = fields.Bool("special", false);
     token.normalized = fields.Bool("normalized", !token.special);
-    const int64_t given_id = fields.Int("id", INT32_MAX);
+    const int64_t given_id = fields.Int("id", 0, INT32_MAX);
     if (token.content.empty() || by_content_.contains(token.content)) continue;
     const auto known = bpe.TokenToId(token.content);
     token.id = known.value_or(next_id);
@@ -98,7 +98,7 @@ bool AddedTokens::StandsAlone(std::string_view text, size_t begin, size_t end) {
 
 void AddedTokens::Split(std::string_view text, bool normalized, const Found& found) const {
   const Trie& trie = normalized ? normalized_ : raw_;
-  size_t done = 0;  // all before is reported
+  size_t done = 0;  // end of the reported text
   for (size_t i = 0; i < text.size() && !trie.end.empty();) {
     size_t length = 0;
     const int32_t index =

@@ -1,5 +1,5 @@
-// The "added_tokens" of tokenizer.json: strings that are one token each, found in a text before
-// anything else cuts it.
+// The "added_tokens" of tokenizer.json: strings that are one token each, matched in a text before
+// any other step splits it.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -19,19 +19,19 @@ namespace lorikeet {
 class AddedTokens {
  public:
   AddedTokens() = default;
-  // `list`: the array, or null for none. A token takes the id that the vocabulary has for it, else
-  // the next free one. Throws Error where the file gives it another.
+  // `list`: the array, or null for none. A token has its id in the vocabulary, else the next free
+  // id. Throws Error where the file gives another id.
   AddedTokens(const Json& list, const Bpe& bpe, const Normalizer& normalizer,
               const std::string& where);
 
-  // Cuts `text` into added tokens (id >= 0) and the text between (id -1), from left to right.
-  // `normalized`: looks for the tokens that are found in normalized text, else for the others.
+  // Splits `text` into added tokens (id >= 0) and the text between them (id -1), from left to
+  // right. `normalized`: matches the tokens that are defined on normalized text, else the others.
   using Found = std::function<void(Span span, int32_t id)>;
   void Split(std::string_view text, bool normalized, const Found& found) const;
 
   std::optional<int32_t> TokenToId(std::string_view token) const;
   const std::string* IdToToken(int32_t id) const;  // as in the file; null: not an added token
-  // What a text shows for it: the normalized form, where that is what is found in texts.
+  // The text that a token matches: its normalized form if it is defined on normalized text.
   const std::string* TextOf(int32_t id) const;
   bool IsSpecial(int32_t id) const;
   int32_t id_limit() const { return id_limit_; }  // highest id + 1

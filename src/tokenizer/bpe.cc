@@ -32,8 +32,7 @@ uint32_t LastChar(std::string_view s) {
 const uint32_t* ByteAlphabet() {
   static const std::array<uint32_t, 256> alphabet = [] {
     std::array<uint32_t, 256> a{};
-    uint32_t next =
-        256;  // bytes that are not printable in Latin-1 take the code points from 256 on
+    uint32_t next = 256;  // for bytes that are not printable in Latin-1
     for (uint32_t b = 0; b < 256; ++b) {
       const bool printable = (b >= 33 && b <= 126) || (b >= 161 && b != 173);
       a[b] = printable ? b : next++;
@@ -170,7 +169,7 @@ void Bpe::BuildByteTables() {
 
 // SentencePiece models get a whole text as one piece. No merge joins x and U+2581 unless its left
 // part ends in x and its right part begins with U+2581; between all other such neighbours the piece
-// may be cut into words, which are short and come back often.
+// may be split into words, which are short and recur often.
 void Bpe::FindSafeCuts() {
   if (byte_level_ || ignore_merges_ || chars_.Find(kMetaspace) == FlatMap::kNone) return;
   safe_cuts_ = true;
@@ -179,7 +178,7 @@ void Bpe::FindSafeCuts() {
     const auto stands_for_other_text = [&](int32_t id) {
       return id == unk_id_ || std::find(byte_ids_.begin(), byte_ids_.end(), id) != byte_ids_.end();
     };
-    // Unknown characters and bytes stand for text other than their spelling.
+    // The tokens of unknown characters and bytes encode text other than their spelling.
     if (stands_for_other_text(left) || stands_for_other_text(right)) safe_cuts_ = false;
     if (FirstChar(tokens_[right]) == kMetaspace) {
       unsafe_before_.push_back(LastChar(tokens_[left]));
@@ -285,7 +284,7 @@ void Bpe::Symbols(std::string_view word, std::vector<Symbol>* symbols) const {
 
 void Bpe::UnknownSymbol(uint32_t length, std::vector<Symbol>* symbols, bool* last_unknown) const {
   if (!unk_token_) {
-    // Dropped; its bytes go to the symbol before, so that later offsets stay right.
+    // Dropped; its bytes are added to the previous symbol, so that later offsets stay right.
     if (!symbols->empty()) symbols->back().length += length;
     return;
   }
@@ -323,7 +322,7 @@ void Bpe::MergeShort(std::vector<Symbol>* symbols) const {
   }
 }
 
-// The same order by a heap of candidate merges over a linked list: O(n log n).
+// The same order of merges with a heap of candidates over a linked list: O(n log n).
 void Bpe::MergeLong(std::vector<Symbol>* symbols) const {
   std::vector<Symbol>& s = *symbols;
   struct Candidate {

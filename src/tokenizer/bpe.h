@@ -1,4 +1,4 @@
-// Byte-pair encoding: pieces of text to ids by ranked merges.
+// `Bpe` is byte-pair encoding: pieces of text to ids by ranked merges.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace lorikeet {
 
-// Ids of a text, and how many bytes of it each covers (kept only where asked for).
+// Ids of a text, and the number of its bytes that each covers (kept on request).
 struct TokenRun {
   explicit TokenRun(bool keep_lengths) : with_lengths(keep_lengths) {}
   void Add(int32_t id, uint32_t length) {
@@ -31,13 +31,13 @@ class Bpe {
   Bpe(const Json& model, bool byte_level, const std::string& where);
 
   // Appends the tokens of one piece (at most 4 GiB). Thread-safe; near-linear in its size.
-  // Throws Error where the file leaves a character without token and names an unknown token that it
-  // lacks.
+  // Throws Error for a character without a token when the file names an unknown token that does not
+  // exist.
   void Encode(std::string_view piece, TokenRun* out) const;
 
-  // By the spelling in the file.
+  // `token`: as spelled in the file.
   std::optional<int32_t> TokenToId(std::string_view token) const;
-  // "" for ids without token.
+  // "" for ids without a token.
   const std::string& IdToToken(int32_t id) const;
   bool HasId(int32_t id) const;
   int32_t token_count() const { return static_cast<int32_t>(ids_.size()); }
@@ -71,7 +71,7 @@ class Bpe {
   std::unordered_map<std::string, int32_t> byte_words_;  // byte_level: by the raw bytes
   FlatMap merges_;                                       // left << 32 | right -> rank << 32 | id
   FlatMap chars_;                                        // code point -> id
-  std::vector<int32_t> byte_ids_;  // of the 256 bytes (byte alphabet or <0xNN>), -1: none
+  std::vector<int32_t> byte_ids_;  // ids of the 256 bytes (byte alphabet or <0xNN>), -1: none
   std::optional<std::string> unk_token_;
   int32_t unk_id_ = -1;
   bool safe_cuts_ = false;               // a piece may be cut before U+2581 ...

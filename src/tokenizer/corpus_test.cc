@@ -75,7 +75,7 @@ class SlowTokenizerCorpus : public testing::Test {
   std::string dir_;
 };
 
-// Ids that other programs give for vocabularies from GGUF files and SentencePiece models.
+// Ids by other programs for vocabularies of GGUF files and SentencePiece models.
 TEST_F(SlowTokenizerCorpus, GgufAgreesWithItsOrigin) {
   for (const std::string& name : Names(".gguf.json")) {
     const auto fields = FieldsOf(ParseJson(ReadFile(Path(name + ".gguf.json")), name));

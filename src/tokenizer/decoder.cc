@@ -23,7 +23,7 @@ std::string Concatenate(const Tokens& tokens) {
 
 void Fuse(Tokens* tokens) { *tokens = {Concatenate(*tokens)}; }
 
-// Tokens in the byte alphabet give their bytes; added tokens, which are not, give themselves.
+// Tokens in the byte alphabet become their bytes; added tokens, which are not in it, stay.
 void ByteLevel(Tokens* tokens) {
   std::string bytes;
   for (const std::string& token : *tokens) bytes += BytesOfToken(token).value_or(token);
@@ -63,7 +63,7 @@ void ByteFallback(Tokens* tokens) {
   *tokens = std::move(out);
 }
 
-// Marks become spaces, those of the first token nothing (unless `keep_first`).
+// Marks become spaces; marks of the first token are removed (unless `keep_first`).
 void Metaspace(const std::string& mark, bool keep_first, Tokens* tokens) {
   for (size_t t = 0; t < tokens->size(); ++t) {
     std::string& token = (*tokens)[t];
@@ -74,7 +74,8 @@ void Metaspace(const std::string& mark, bool keep_first, Tokens* tokens) {
   }
 }
 
-// At most `start` of `content` from the front of each token, at most `stop` from its back.
+// Removes up to `start` copies of `content` from the front of each token, up to `stop` from its
+// back.
 void Strip(const std::string& content, int64_t start, int64_t stop, Tokens* tokens) {
   for (std::string& token : *tokens) {
     size_t begin = 0, end = token.size();
@@ -133,7 +134,8 @@ void Decoder::Parse(const Json& json, const std::string& where, int depth) {
   } else if (type == "Strip") {
     const std::string content = fields.String("content");
     if (content.empty()) fields.Expected("content", "a character");
-    const int64_t start = fields.Int("start", INT32_MAX), stop = fields.Int("stop", INT32_MAX);
+    const int64_t start = fields.Int("start", 0, INT32_MAX),
+                  stop = fields.Int("stop", 0, INT32_MAX);
     steps_.push_back([=](Tokens* tokens) { Strip(content, start, stop, tokens); });
   } else if (type == "Replace") {
     const FindMatches find = ParsePattern(fields.At("pattern"), fields.Where("pattern"));

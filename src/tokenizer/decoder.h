@@ -1,4 +1,4 @@
-// The "decoder" of tokenizer.json: tokens back to text.
+// The "decoder" of tokenizer.json: tokens to text.
 #pragma once
 #include <functional>
 #include <string>
@@ -11,8 +11,8 @@ namespace lorikeet {
 class Decoder {
  public:
   Decoder() = default;
-  // `json`: the object, or null for none (tokens are then joined by spaces). Throws Error naming
-  // what is not supported.
+  // `json`: the object, or null for none (tokens are then joined by spaces). Throws Error naming an
+  // unsupported part.
   Decoder(const Json& json, const std::string& where);
 
   std::string Decode(std::vector<std::string> tokens) const;

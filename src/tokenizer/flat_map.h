@@ -1,5 +1,6 @@
-// Open-addressing map from 64-bit keys to 64-bit values: two words a slot, no deletion. Merges,
-// vocabularies and tries of a tokenizer are built once and then read millions of times.
+// A `FlatMap` is an open-addressing map from 64-bit keys to 64-bit values: two words per slot, no
+// deletion. Merges, vocabularies and tries of a tokenizer are built once and read millions of
+// times.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +20,7 @@ class FlatMap {
  public:
   static constexpr uint64_t kNone = ~uint64_t{0};  // not allowed as a value
 
-  // The value of `key`, or kNone.
+  // Value of `key`, or kNone.
   uint64_t Find(uint64_t key) const {
     if (slots_.empty()) return kNone;
     for (size_t i = MixBits(key) & mask_;; i = (i + 1) & mask_) {

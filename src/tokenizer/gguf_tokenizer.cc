@@ -16,7 +16,7 @@ namespace {
 enum TokenType : int32_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
 
 constexpr size_t kMaxTokens = 1 << 24;
-constexpr size_t kMaxTokenBytes = 1 << 12;  // reconstruction of merges looks at each cut of a token
+constexpr size_t kMaxTokenBytes = 1 << 12;  // merges are reconstructed from each cut of a token
 constexpr char kMark[] = "\xE2\x96\x81";
 
 constexpr char kQwen35[] =
@@ -28,7 +28,7 @@ constexpr char kTekken[] =
 constexpr char kDeepSeekWords[] =
     R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-// How a value of tokenizer.ggml.pre cuts text.
+// Pre-tokenization that a value of tokenizer.ggml.pre stands for.
 struct PreKind {
   std::vector<std::string> splits;  // regular expressions, one Split step each
   bool single_digits = false;       // a Digits step before ByteLevel
@@ -105,7 +105,7 @@ bool IsSpecialId(const GgufTokenizerFields& f, size_t id) {
   return type == kControl || type == kUnknown || same(f.bos_id) || same(f.eos_id) || same(f.unk_id);
 }
 
-// Token spellings, made unique: JSON keys must be. The first of equal tokens keeps its name.
+// Token spellings, made unique as JSON keys must be. The first of equal tokens keeps its spelling.
 std::vector<std::string> UniqueTokens(const GgufTokenizerFields& f) {
   std::vector<std::string> names = f.tokens;
   std::unordered_set<std::string_view> seen;
@@ -121,8 +121,8 @@ std::vector<std::string> UniqueTokens(const GgufTokenizerFields& f) {
 using Ids = std::unordered_map<std::string_view, uint32_t>;
 
 // SentencePiece joins the neighbours whose union has the best score. As merges: every cut of every
-// normal token into two tokens, by falling score, then as `transformers` orders equal ones: by the
-// sizes (in characters) of the parts, larger first.
+// normal token into two tokens, by descending score; equal scores by the sizes (in characters) of
+// the parts, larger first, as in `transformers`.
 OrderedJson MergesFromScores(const GgufTokenizerFields& f, const Ids& ids) {
   struct Merge {
     uint32_t left, right;
@@ -164,7 +164,8 @@ OrderedJson MergesFromScores(const GgufTokenizerFields& f, const Ids& ids) {
   return list;
 }
 
-// The file's merges, without those that name tokens the vocabulary lacks (no piece could use them).
+// The file's merges, without those of tokens that are not in the vocabulary (no piece can use
+// them).
 OrderedJson MergesOfFile(const GgufTokenizerFields& f, const Ids& ids) {
   OrderedJson list = OrderedJson::array();
   for (const std::string& merge : f.merges) {

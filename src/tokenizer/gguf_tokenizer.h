@@ -1,5 +1,5 @@
-// The tokenizer of a GGUF file as Hugging Face tokenizer files. GGUF models go this one road: the
-// text made here is what we load, what we save beside an adapter, and what `transformers` reads.
+// The tokenizer of a GGUF file as Hugging Face tokenizer files. They are the only form: this text
+// is loaded here, saved beside adapters, and read by `transformers`.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -12,7 +12,7 @@ struct GgufTokenizerFields {
   std::string model;  // "gpt2" (byte-level BPE) or "llama" (SentencePiece BPE)
   std::string pre;    // names the pre-tokenizer of "gpt2" models
   std::vector<std::string> tokens;
-  std::vector<float> scores;  // "llama": by token
+  std::vector<float> scores;  // "llama": score of each token
   std::vector<int32_t>
       token_types;  // 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
   std::vector<std::string> merges;  // "gpt2": "a b", in order

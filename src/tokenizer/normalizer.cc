@@ -18,7 +18,7 @@ const utf8proc_property_t& Property(uint32_t code) {
   return *utf8proc_get_property(static_cast<utf8proc_int32_t>(code));
 }
 
-// Whether no normal form joins `code` to what stands before it. Errs on the side of false.
+// Whether no normal form joins `code` to the characters before it. False when in doubt.
 bool StartsSegment(uint32_t code) {
   if (code < 0x300) return true;
   const utf8proc_property_t& property = Property(code);
@@ -48,8 +48,8 @@ std::string NormalForm(std::string_view text, int options) {
   return std::string(reinterpret_cast<const char*>(out), size);
 }
 
-// Text before the first character that a normal form could change: everything below U+0080, or
-// U+0300 for NFC.
+// Length of the text before the first character that a normal form could change: all characters
+// below U+0080, or U+0300 for NFC, are unchanged.
 size_t UnaffectedPrefix(std::string_view text, int options) {
   const bool nfc = (options & UTF8PROC_COMPOSE) && !(options & UTF8PROC_COMPAT);
   const uint8_t first_affected = nfc ? 0xCC : 0x80;
@@ -58,8 +58,8 @@ size_t UnaffectedPrefix(std::string_view text, int options) {
   return i;
 }
 
-// Segment by segment, so that origins stay fine-grained: a changed segment's bytes all come from
-// the whole segment.
+// Works segment by segment, so that origins stay fine-grained: each byte of a changed segment has
+// the whole segment as its origin.
 void ApplyNormalForm(int options, AlignedText* text) {
   const std::string_view view = text->view();
   if (UnaffectedPrefix(view, options) == view.size()) return;
@@ -124,7 +124,7 @@ void Strip(bool left, bool right, AlignedText* text) {
   out.Commit();
 }
 
-// A prefix counts as coming from the first character.
+// The origin of the prefix is the first character.
 void Prepend(const std::string& prefix, AlignedText* text) {
   const std::string_view view = text->view();
   if (view.empty()) return;
@@ -136,7 +136,7 @@ void Prepend(const std::string& prefix, AlignedText* text) {
   out.Commit();
 }
 
-// Replacements count as coming from the last character of what they replace.
+// The origin of a replacement is the last character of the text that it replaces.
 void Replace(const FindMatches& find, const std::string& content, AlignedText* text) {
   std::vector<Span> matches;
   const std::string_view view = text->view();

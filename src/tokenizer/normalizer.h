@@ -11,19 +11,19 @@
 
 namespace lorikeet {
 
-// Appends the matches of some pattern in a text, from left to right.
+// Appends the matches of a pattern in a text, from left to right.
 using FindMatches = std::function<void(std::string_view text, std::vector<Span>* matches)>;
 
 // {"String": "..."} or {"Regex": "..."}. Throws Error naming `where`.
 FindMatches ParsePattern(const Json& pattern, const std::string& where);
 
-// How deep sequences may be nested in a file.
+// Maximum nesting of sequences in a file.
 inline constexpr int kMaxSequenceDepth = 16;
 
 class Normalizer {
  public:
   Normalizer() = default;
-  // `json`: the object, or null for none. Throws Error naming what is not supported.
+  // `json`: the object, or null for none. Throws Error naming an unsupported part.
   Normalizer(const Json& json, const std::string& where);
 
   bool empty() const { return steps_.empty(); }

@@ -24,8 +24,7 @@ void PostProcessor::Parse(const Json& json, int depth) {
   }
 }
 
-// "single": special tokens around one {"Sequence": {"id": "A"}}; what they are says
-// "special_tokens".
+// "single": special tokens around one {"Sequence": {"id": "A"}}; "special_tokens" defines them.
 void PostProcessor::ParseTemplate(const Json& json) {
   const JsonFields fields(json, where_);
   bool seen_text = false;

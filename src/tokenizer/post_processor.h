@@ -1,4 +1,4 @@
-// The "post_processor" of tokenizer.json: which special tokens surround a text.
+// The "post_processor" of tokenizer.json: special tokens around a text.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -11,7 +11,7 @@ namespace lorikeet {
 class PostProcessor {
  public:
   PostProcessor() = default;
-  // `json`: the object, or null for none. Throws Error naming what is not supported.
+  // `json`: the object, or null for none. Throws Error naming an unsupported part.
   PostProcessor(const Json& json, const std::string& where);
 
   // Throws Error unless all its ids are below `limit`.

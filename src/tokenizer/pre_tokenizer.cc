@@ -23,7 +23,7 @@ Behavior ParseBehavior(const JsonFields& fields, const std::string& when_absent)
   Fail(ErrorCode::kUnsupported, "{}: unknown behavior {}", fields.where(), name);
 }
 
-// A match, or the text between two.
+// A match, or the text between two matches.
 struct Part {
   Span span;
   bool match;
@@ -42,7 +42,7 @@ std::vector<Part> PartsOf(uint32_t size, const std::vector<Span>& matches, bool 
   return parts;
 }
 
-// Appends the pieces that `behavior` makes of the parts, moved by `base`.
+// Appends the pieces of the parts according to `behavior`, shifted by `base`.
 void Join(std::vector<Part> parts, Behavior behavior, uint32_t base, std::vector<Span>* pieces) {
   const bool backward = behavior == Behavior::kMergedWithNext;
   if (backward) std::reverse(parts.begin(), parts.end());
@@ -115,8 +115,8 @@ void FindWords(std::string_view text, std::vector<Span>* matches) {
   }
 }
 
-// Puts `prefix` before the pieces that do not begin with it (only before the first one of the
-// original text with `first_only`).
+// Inserts `prefix` before the pieces that do not begin with it (with `first_only` only before the
+// first one of the original text).
 void PrefixPieces(const std::string& prefix, bool first_only, AlignedText* text,
                   std::vector<Span>* pieces) {
   const std::string_view view = text->view();
@@ -141,7 +141,7 @@ void PrefixPieces(const std::string& prefix, bool first_only, AlignedText* text,
   *pieces = std::move(moved);
 }
 
-// ' ' -> `mark` within the pieces.
+// Replaces ' ' by `mark` within the pieces.
 void MarkSpaces(const std::string& mark, AlignedText* text, std::vector<Span>* pieces) {
   const std::string_view view = text->view();
   Rewriter out(text);

@@ -1,4 +1,4 @@
-// The "pre_tokenizer" of tokenizer.json: cuts a normalized text into the pieces that BPE sees.
+// The "pre_tokenizer" of tokenizer.json: splits a normalized text into the pieces for BPE.
 #pragma once
 #include <functional>
 #include <string>
@@ -12,13 +12,13 @@ namespace lorikeet {
 class PreTokenizer {
  public:
   PreTokenizer() = default;
-  // `json`: the object, or null for none (a text is then one piece). Throws Error naming what is
-  // not supported.
+  // `json`: the object, or null for none (a text is then one piece). Throws Error naming an
+  // unsupported part.
   PreTokenizer(const Json& json, const std::string& where);
 
-  // Whether BPE gets raw bytes (a ByteLevel step), not characters.
+  // Whether BPE gets raw bytes (a ByteLevel step) instead of characters.
   bool byte_level() const { return byte_level_; }
-  // Fills `pieces` with spans of the text, in order; steps that add characters change it.
+  // Fills `pieces` with spans of the text, in order; steps that add characters change the text.
   void Apply(AlignedText* text, std::vector<Span>* pieces) const;
 
  private:

@@ -11,12 +11,11 @@ namespace lorikeet {
 namespace {
 
 constexpr size_t kMaxPatternBytes = 1 << 16;
-constexpr uint32_t kMatchLimit =
-    20'000'000;  // steps of one match; a long run of spaces needs one each
+constexpr uint32_t kMatchLimit = 20'000'000;  // steps of one match, one per space of a long run
 constexpr uint32_t kHeapLimitKiB = 512 << 10;
 constexpr size_t kJitStackBytes = 64 << 20;  // grows on demand
 
-// What pcre2_match needs besides the pattern; one for each thread.
+// Arguments of pcre2_match besides the pattern; one instance per thread.
 struct Matcher {
   pcre2_match_data* data = pcre2_match_data_create(1, nullptr);
   pcre2_match_context* context = pcre2_match_context_create(nullptr);
@@ -72,8 +71,7 @@ Regex::Regex(std::string_view oniguruma_pattern, const std::string& where)
   }
   code_ = std::shared_ptr<const void>(
       code, [](const void* p) { pcre2_code_free(static_cast<pcre2_code*>(const_cast<void*>(p))); });
-  pcre2_jit_compile(code,
-                    PCRE2_JIT_COMPLETE);  // a failure leaves the interpreter: slower, not wrong
+  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // if it fails, the slower interpreter runs
 }
 
 void Regex::FindAll(std::string_view text, std::vector<Span>* matches) const {

@@ -1,5 +1,5 @@
-// Regular expressions of tokenizer.json. They are written for Oniguruma (Ruby syntax); here PCRE2
-// runs them, after a translation of what the two read differently.
+// `Regex` runs the regular expressions of tokenizer.json. They are written for Oniguruma (Ruby
+// syntax); PCRE2 runs them after a translation of the constructs that the two read differently.
 #pragma once
 #include <memory>
 #include <string>
@@ -21,9 +21,9 @@ class Regex {
   // Throws Error naming `where` when the pattern cannot be compiled.
   Regex(std::string_view oniguruma_pattern, const std::string& where);
 
-  // Appends all matches in `text` (valid UTF-8), from left to right, not overlapping; empty ones
-  // too, but not right behind a match. Throws Error when the pattern backtracks beyond all measure.
-  // Thread-safe.
+  // Appends all non-overlapping matches in `text` (valid UTF-8), from left to right, including
+  // empty ones except directly after a match. Throws Error when a match exceeds the limit of
+  // backtracking steps. Thread-safe.
   void FindAll(std::string_view text, std::vector<Span>* matches) const;
 
  private:

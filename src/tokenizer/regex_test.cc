@@ -19,7 +19,7 @@ using Strings = std::vector<std::string>;
 
 TEST(Regex, ReadsOnigurumaWhereItDiffersFromPcre) {
   EXPECT_EQ(Matches(R"(\h+)", "xyz 1aF"), (Strings{"1aF"}));               // hex digits
-  EXPECT_EQ(Matches(R"(\s)", "a\u180E\u2003"), (Strings{"\u2003"}));       // U+180E is no space
+  EXPECT_EQ(Matches(R"(\s)", "a\u180E\u2003"), (Strings{"\u2003"}));       // U+180E is not a space
   EXPECT_EQ(Matches(R"(\w+)", "e\u0301a-b"), (Strings{"e\u0301a", "b"}));  // marks are word chars
   EXPECT_EQ(Matches(R"(a{2}+)", "aaaaa"), (Strings{"aaaa"}));  // repeated, not possessive
   EXPECT_EQ(Matches(R"(xa{,2})", "xaaa"), (Strings{"xaa"}));

@@ -11,7 +11,7 @@
 namespace lorikeet {
 namespace {
 
-// What \w and \h are in Oniguruma; PCRE2's \w lacks marks, its \h is horizontal space.
+// Members of \w and \h in Oniguruma; PCRE2's \w has no marks, its \h is horizontal space.
 constexpr char kWordSet[] = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 constexpr char kHexSet[] = "0-9a-fA-F";
 
@@ -148,7 +148,8 @@ class Translator {
     Refuse(fmt::format("[:{}:]", name));
   }
 
-  // Only the group kinds that both engines read alike; (?m) is "dot matches newline" in Oniguruma.
+  // Accepts the group kinds that both engines read alike; (?m) is "dot matches newline" in
+  // Oniguruma.
   void OpenGroup() {
     if (Next("(*")) Refuse("(*");
     if (!Next("(?")) return CopyBytes(1);
@@ -231,7 +232,7 @@ class Translator {
                        negated ? "!" : "=");
   }
 
-  // Members of a category that PCRE2 does not know yet.
+  // Members of a category that are newer than PCRE2's tables.
   static std::string NewerMembers(char category) {
     std::string members;
     for (const CodeRange& range : NewerCodePoints(category)) {
@@ -275,9 +276,9 @@ class Translator {
   void Code() {
     const bool braces = in_[i_ + 1] == 'x' && i_ + 2 < in_.size() && in_[i_ + 2] == '{';
     const size_t begin = i_ + (braces ? 3 : 2);
-    const size_t most = braces ? 8 : in_[i_ + 1] == 'u' ? 4 : 2;
+    const size_t max_digits = braces ? 8 : in_[i_ + 1] == 'u' ? 4 : 2;
     size_t end = begin;
-    while (end < in_.size() && end - begin < most &&
+    while (end < in_.size() && end - begin < max_digits &&
            std::isxdigit(static_cast<unsigned char>(in_[end]))) {
       ++end;
     }
@@ -292,8 +293,8 @@ class Translator {
   std::string_view in_;
   const std::string& where_;
   std::string out_;
-  std::vector<size_t> groups_;  // where in out_ the open groups begin
-  size_t i_ = 0, atom_ = 0;     // atom_: where in out_ the last repeatable item begins
+  std::vector<size_t> groups_;  // offsets in out_ of the open groups
+  size_t i_ = 0, atom_ = 0;     // atom_: offset in out_ of the last repeatable item
   bool in_class_ = false;
 };
 

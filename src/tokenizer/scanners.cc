@@ -44,7 +44,7 @@ class Cursor {
   }
   bool IsNewline(uint32_t i) const { return i < end_ && (text_[i] == '\n' || text_[i] == '\r'); }
 
-  // \s+(?!\S)|\s+ : a run of spaces leaves its last one to the word behind it.
+  // \s+(?!\S)|\s+ : the last space of a run belongs to the word after it.
   uint32_t SpaceRun(uint32_t i) const {
     const uint32_t run = Run(i, kSpace);
     if (run == end_) return run;
@@ -98,8 +98,8 @@ uint32_t NextGpt2(const Cursor& in, uint32_t i) {
   return in.SpaceRun(i);
 }
 
-// The family of Llama 3: letters may take any one character before them, numbers come in groups of
-// at most `kDigits`, line ends stay with what precedes them.
+// Patterns of Llama 3's family: a word may include any one character before its letters, numbers
+// come in groups of at most `kDigits`, line ends belong to the text before them.
 template <int kDigits>
 uint32_t NextLlama3(const Cursor& in, uint32_t i) {
   uint32_t length, next_length;

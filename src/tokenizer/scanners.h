@@ -1,4 +1,4 @@
-// Hand-written scanners for the pre-tokenizer patterns that most models use: the same pieces as the
+// Hand-written scanners for the pre-tokenizer patterns of most models: the same pieces as the
 // regular expression (scanners_test), many times faster.
 #pragma once
 #include <string_view>
@@ -8,7 +8,7 @@
 
 namespace lorikeet {
 
-// GPT-2's pattern, which a ByteLevel pre-tokenizer implies.
+// GPT-2's pattern, the default of a ByteLevel pre-tokenizer.
 extern const char kGpt2Pattern[];
 extern const char kLlama3Pattern[];
 extern const char kQwen2Pattern[];
@@ -20,7 +20,7 @@ void ScanGpt2(std::string_view text, Span piece, std::vector<Span>* pieces);
 void ScanLlama3(std::string_view text, Span piece, std::vector<Span>* pieces);
 void ScanQwen2(std::string_view text, Span piece, std::vector<Span>* pieces);
 
-// The scanner that equals `pattern`; null if there is none.
+// The scanner equivalent to `pattern`; null if there is none.
 Scanner ScannerOf(std::string_view pattern);
 
 }  // namespace lorikeet

@@ -1,4 +1,4 @@
-// Scanners against the regular expressions that they stand for.
+// Scanners against their regular expressions.
 #include "tokenizer/scanners.h"
 
 #include <gtest/gtest.h>
@@ -33,7 +33,7 @@ void ExpectSame(const char* pattern, const std::vector<std::string>& texts) {
   }
 }
 
-// Random strings of the characters that patterns tell apart.
+// Random strings of characters that the patterns distinguish.
 std::vector<std::string> RandomTexts() {
   const std::vector<std::string> atoms = {" ",
                                           " ",

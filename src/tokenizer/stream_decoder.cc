@@ -12,10 +12,10 @@ std::string StreamDecoder::TextOf(size_t count) const {
   return tokenizer_->Decode(std::span(ids_).first(count), false);
 }
 
-// Gives out the text of the first `count` ids, less the context's; they are the next context.
+// Returns the text of the first `count` ids without that of the context; they become the context.
 std::string StreamDecoder::Take(size_t count) {
   const std::string before = TextOf(context_), all = TextOf(count);
-  // An empty text must not become the context: the next token would still read as the first.
+  // An empty text must not become the context: the next token would be decoded as the first.
   if (all.size() <= before.size()) return "";
   ids_.erase(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(context_));
   context_ = count - context_;
@@ -27,7 +27,7 @@ std::string StreamDecoder::Push(int32_t id) {
   if (tokenizer_->IdToToken(id).empty()) return "";
   ids_.push_back(id);
   if (!TextOf(ids_.size()).ends_with(kReplacement)) return Take(ids_.size());
-  // Only the last tokens can belong to a character still incomplete; what stands before is junk.
+  // Only the last tokens can belong to an incomplete character; those before are ill-formed.
   const size_t pending = ids_.size() - context_;
   return pending > 2 * kMaxCharTokens ? Take(ids_.size() - kMaxCharTokens + 1) : "";
 }

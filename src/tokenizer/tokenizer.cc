@@ -46,7 +46,7 @@ namespace {
 
 constexpr size_t kMaxTextBytes = size_t{1} << 31;
 
-// One call's way through the parts. Origins are kept only where offsets are asked for.
+// The steps of one call. Origins are kept only if offsets are requested.
 template <class Parts>
 class Pass {
  public:

@@ -1,5 +1,5 @@
-// Text to token ids and back, as a tokenizer.json (the file of the `tokenizers` library) says: the
-// same ids and the same text as that library gives, for BPE models.
+// A `Tokenizer` converts text to token ids and back as defined by a tokenizer.json (the file of the
+// `tokenizers` library), with the ids and text of that library, for BPE models.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -11,9 +11,9 @@
 
 namespace lorikeet {
 
-// Tokens of a text. Token t covers the bytes [begin[t], end[t]) of the text as it was given. Where
-// tokens split a character, each has its own bytes; characters that normalization joins belong as a
-// whole to each token made of them. Special tokens that the post-processor adds cover nothing.
+// Tokens of a text. Token t covers the bytes [begin[t], end[t]) of the original text. Where tokens
+// split a character, each has its own bytes; characters that normalization joins belong as a whole
+// to each token made of them. Special tokens that the post-processor adds have empty spans.
 struct Encoding {
   std::vector<int32_t> ids;
   std::vector<uint32_t> begin, end;
@@ -22,9 +22,9 @@ struct Encoding {
 // Const methods are thread-safe.
 class Tokenizer {
  public:
-  // `where` names the file in errors. Throws Error(kCorruptFile) for files that contradict
-  // themselves and Error(kUnsupported) naming the part for what this class does not do (Unigram,
-  // WordPiece, dropout, ...). Truncation and padding that the file may ask for are ignored.
+  // `where` names the file in errors. Throws Error(kCorruptFile) for inconsistent files and
+  // Error(kUnsupported) naming the unsupported part (Unigram, WordPiece, dropout, ...). Truncation
+  // and padding settings of the file are ignored.
   static Tokenizer FromJson(std::string_view tokenizer_json, const std::string& where);
   static Tokenizer FromFile(const std::string& path);
 
@@ -33,12 +33,12 @@ class Tokenizer {
   ~Tokenizer();
 
   // `text` of at most 2 GiB; each ill-formed part of its UTF-8 counts as U+FFFD.
-  // add_special_tokens: with those of the post-processor (BOS, EOS), as `tokenizers` adds by
-  // default.
+  // add_special_tokens: whether to add those of the post-processor (BOS, EOS), as `tokenizers` does
+  // by default.
   std::vector<int32_t> Encode(std::string_view text, bool add_special_tokens = false) const;
   Encoding EncodeWithOffsets(std::string_view text, bool add_special_tokens = false) const;
 
-  // Ids without a token give nothing. The result is valid UTF-8.
+  // Ids without a token are skipped. The result is valid UTF-8.
   std::string Decode(std::span<const int32_t> ids, bool skip_special_tokens = false) const;
 
   int32_t VocabSize() const;  // highest id + 1, added tokens included
@@ -60,9 +60,10 @@ class StreamDecoder {
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special_tokens = true)
       : tokenizer_(&tokenizer), skip_special_tokens_(skip_special_tokens) {}
 
-  // The text that `id` completes; often "" within a character of several tokens.
+  // The text that `id` completes; "" within a character of several tokens.
   std::string Push(int32_t id);
-  // What is left: U+FFFD for an incomplete character. Ready for another stream then.
+  // The remaining text: U+FFFD for an incomplete character. The decoder is then ready for another
+  // stream.
   std::string Finish();
 
  private:
@@ -71,8 +72,8 @@ class StreamDecoder {
 
   const Tokenizer* tokenizer_;
   bool skip_special_tokens_;
-  // Context, then pending ids. How a token reads may depend on whether it is the first, so the last
-  // tokens that were given out stay as context.
+  // Context, then pending ids. The text of a token may depend on whether it is the first, so the
+  // last decoded tokens stay as context.
   std::vector<int32_t> ids_;
   size_t context_ = 0;
 };

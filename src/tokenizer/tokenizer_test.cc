@@ -1,4 +1,4 @@
-// Against what the `tokenizers` package gives (tools/tokenizer_goldens.py).
+// Ids and texts against those of the `tokenizers` package (tools/tokenizer_goldens.py).
 #include "tokenizer/tokenizer.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +20,7 @@ std::string GoldenPath(const std::string& name) {
 
 Json Golden(const std::string& name) { return ParseJson(ReadFile(GoldenPath(name)), name); }
 
-// `tokenizers` counts in characters: widens offsets to whole ones.
+// `tokenizers` counts in characters: widens offsets to whole characters.
 void WidenToChars(std::string_view text, Encoding* e) {
   const auto inside = [&](uint32_t i) {
     return i < text.size() && (static_cast<uint8_t>(text[i]) & 0xC0) == 0x80;
@@ -55,7 +55,7 @@ TEST(TokenizerGolden, ModelFamilies) {
     SCOPED_TRACE(name);
     const Tokenizer tokenizer = Tokenizer::FromFile(GoldenPath(name + ".json"));
     for (size_t i = 0; i < expected.size(); ++i) {
-      // Characters that NFC joins are all ours, but only the first is theirs.
+      // Our offsets cover all characters that NFC joins, those of `tokenizers` the first.
       const bool same_offsets = name != "qwen2" || expected[i]["decoded"] == cases["texts"][i];
       ExpectGolden(tokenizer, cases["texts"][i], expected[i], same_offsets ? kOffsets : kIds);
     }
@@ -69,7 +69,7 @@ TEST(TokenizerGolden, EveryKindOfStep) {
     Json json = golden["base"];
     json.update(variant["change"]);
     const Tokenizer tokenizer = Tokenizer::FromJson(json.dump(), "variant");
-    // A dropped character leaves the offsets of `tokenizers` behind; ours stay in step. Within a
+    // After a dropped character the offsets of `tokenizers` are wrong; ours stay right. Within a
     // text that a normal form changed ours are coarser.
     const std::string norm = json["normalizer"].is_object() ? json["normalizer"]["type"] : "";
     const bool same_offsets =
@@ -173,7 +173,7 @@ TEST(StreamDecoder, HoldsBackIncompleteCharacters) {
   EXPECT_EQ(stream.Push(bytes[3]), "😀");
   EXPECT_EQ(stream.Push(bytes[0]), "");
   EXPECT_EQ(stream.Finish(), "\uFFFD");
-  // Endless junk neither piles up nor changes the text.
+  // Endless ill-formed bytes neither accumulate nor change the text.
   std::string joined;
   const std::vector<int32_t> junk(100, bytes[1]);
   for (const int32_t id : junk) joined += stream.Push(id);
@@ -210,17 +210,17 @@ TEST(TokenizerErrors, NameTheFileAndThePart) {
       {"/model/type", "Unigram", "model type Unigram"},
       {"/model/dropout", 0.1, "dropout"},
       {"/model/vocab/b", 0, "same id"},
-      {"/model/vocab/b", -1, "expected an id"},
-      {"/model/vocab/b", 4000000000u, "expected an id"},
-      {"/model/vocab/b", "x", "expected an id"},
+      {"/model/vocab/b", -1, "model.vocab: 'b' must be an id"},
+      {"/model/vocab/b", 4000000000u, "model.vocab: 'b' must be an id"},
+      {"/model/vocab/b", "x", "model.vocab: 'b' must be an id"},
       {"/model/vocab", nullptr, "model.vocab: expected an object"},
-      {"/model/merges", nullptr, "model.merges"},
+      {"/model/merges", nullptr, "model: 'merges' must be a list"},
       {"/model/merges/0", "a c", "'c' is not in the vocabulary"},
       {"/model/merges/0", 7, "merges[0]"},
       {"/model/unk_token", "<unk>", "<unk>"},
       {"/model/continuing_subword_prefix", "##", "continuing_subword_prefix"},
       {"/added_tokens/0", {{"id", 9}, {"content", "<x>"}}, "next free id"},
-      {"/added_tokens/0", {{"id", -3}, {"content", "<x>"}}, "added_tokens[0].id"},
+      {"/added_tokens/0", {{"id", -3}, {"content", "<x>"}}, "added_tokens[0]: 'id' must be"},
       {"/normalizer", {{"type", "Precompiled"}}, "normalizer Precompiled"},
       {"/pre_tokenizer",
        {{"type", "Split"}, {"behavior", "Isolated"}, {"pattern", {{"Regex", "("}}}},

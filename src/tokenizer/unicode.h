@@ -1,5 +1,5 @@
-// Properties of code points that pre-tokenizers need: letters and numbers as in Unicode 16, all
-// others as in the linked utf8proc.
+// Properties of code points for pre-tokenizers: letters and numbers as in Unicode 16, all others as
+// in the linked utf8proc.
 #pragma once
 #include <cstddef>
 #include <cstdint>

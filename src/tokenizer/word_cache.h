@@ -1,5 +1,6 @@
-// Ids of recent short words: one fixed table a thread, shared by all tokenizers (an entry names its
-// owner), a new word takes the slot of an old one. English text hits it for 97 % of its words.
+// A `WordCache` holds the ids of recent short words: one fixed table per thread, shared by all
+// tokenizers (an entry names its owner); a new word replaces an old one. English text has 97 %
+// hits.
 #pragma once
 #include <cstdint>
 #include <cstring>

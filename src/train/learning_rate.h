@@ -16,10 +16,9 @@ struct LearningRateQuery {
   std::string model_type;   // of config.json: "llama", "qwen2", "qwen3", ...
   int64_t hidden_size = 0;  // D
   bool lora = true;
-  int rank = 32;  // of the adapters; not used for full fine-tuning
-  int64_t planned_steps =
-      0;                   // optimizer steps of the whole run; 0: not known, taken for a long run
-  int64_t batch_size = 0;  // examples of an optimizer step; 0: not known, taken for the rule's 128
+  int rank = 32;              // of the adapters; not used for full fine-tuning
+  int64_t planned_steps = 0;  // optimizer steps of the whole run; 0: unknown, taken for a long run
+  int64_t batch_size = 0;     // examples of an optimizer step; 0: unknown, taken for the rule's 128
   ScheduleKind schedule = ScheduleKind::kConstant;
   bool rl = false;  // whose figures stand for batches of their own: batch_size does not count
 };

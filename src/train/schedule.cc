@@ -7,7 +7,7 @@
 #include <numbers>
 
 #include "core/error.h"
-#include "core/nearest.h"
+#include "core/suggest.h"
 
 namespace lorikeet {
 

@@ -96,6 +96,19 @@ Score ScoreExamples(const Model& model, const LoraWeights* adapter,
   return score;
 }
 
+Buffer ComputeLogits(const Model& model, const LoraWeights* adapter, const Batch& batch) {
+  const int64_t T = batch.num_tokens(), chunk = HeadChunkRows(model.config());
+  Arena arena = MakeArena(ArenaBytes(model, adapter, Recompute::kNone, T, /*backward=*/false), T);
+  const Tensor hidden = Forward(model, batch, {.adapter = adapter}, arena);
+  Buffer logits(DType::kF32, {T, model.config().vocab_size});
+  for (int64_t begin = 0; begin < T; begin += chunk) {
+    const int64_t end = std::min(T, begin + chunk);
+    HeadLogits(model, AllRows(adapter, end - begin), hidden.Rows(begin, end),
+               logits.tensor().Rows(begin, end), arena);
+  }
+  return logits;
+}
+
 void WriteLogits(const Model& model, const LoraWeights* adapter,
                  const std::vector<Example>& examples, const std::string& path) {
   const int64_t V = model.config().vocab_size, longest = Longest(examples) + 1;

@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "core/arena.h"
 #include "data/example.h"
+#include "model/batch.h"
 #include "model/lora_weights.h"
 #include "model/weights.h"
 
@@ -24,6 +26,9 @@ struct ScoreOptions {
 // Forward only. adapter may be null. Throws Error when memory does not suffice.
 Score ScoreExamples(const Model& model, const LoraWeights* adapter,
                     const std::vector<Example>& examples, const ScoreOptions& options);
+
+// Logits of every row of a batch, (T, V) f32.
+Buffer ComputeLogits(const Model& model, const LoraWeights* adapter, const Batch& batch);
 
 // A safetensors file with "logits" (T, V) f32: a row for every token of every sequence, in order,
 // the last target of an example included. Streamed: the tensor is never held whole.

@@ -9,9 +9,9 @@
 namespace lorikeet {
 namespace {
 
-constexpr size_t kMostRead = 16 << 10;   // bytes at the end of a text
-constexpr size_t kMostMarkers = 16;      // "answer"
-constexpr size_t kMostTokenLength = 40;  // of <|...|>
+constexpr size_t kMaxRead = 16 << 10;   // bytes at the end of a text
+constexpr size_t kMaxMarkers = 16;      // "answer"
+constexpr size_t kMaxTokenLength = 40;  // of <|...|>
 
 // Length of the token that ends a turn at the end of `text`, or 0.
 size_t EndTokenLength(std::string_view text) {
@@ -21,7 +21,7 @@ size_t EndTokenLength(std::string_view text) {
   }
   if (!text.ends_with("|>")) return 0;
   const size_t open = text.rfind("<|");
-  return open == std::string_view::npos || text.size() - open > kMostTokenLength
+  return open == std::string_view::npos || text.size() - open > kMaxTokenLength
              ? 0
              : text.size() - open;
 }
@@ -36,7 +36,7 @@ std::string_view BehindThinking(std::string_view text) {
   return text;
 }
 
-// The inside of the last <answer>...</answer>.
+// Contents of the last <answer>...</answer>.
 std::optional<std::string_view> InAnswerTag(std::string_view text) {
   constexpr std::string_view kOpen = "<answer>", kClose = "</answer>";
   const size_t close = text.rfind(kClose);
@@ -46,7 +46,7 @@ std::optional<std::string_view> InAnswerTag(std::string_view text) {
   return Trimmed(text.substr(open + kOpen.size(), close - open - kOpen.size()));
 }
 
-// What the brace in front of `text` holds; to the end of the line if it is not closed.
+// Contents of the brace before `text`; to the end of the line if it is not closed.
 std::string_view InBraces(std::string_view text) {
   int depth = 0;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -71,7 +71,7 @@ std::optional<std::string_view> LastBoxed(std::string_view text) {
   return Trimmed(InBraces(text.substr(begin)));
 }
 
-// Where the answer begins if the word "answer" ends at `at`; npos if it announces none.
+// Offset of the answer if the word "answer" ends at `at`; npos if it does not announce one.
 size_t BehindMarker(std::string_view lower, size_t at) {
   constexpr std::string_view kEmphasis = "*_`\" \t", kMore = "*_`\": \t";
   at = std::min(lower.find_first_not_of(kEmphasis, at), lower.size());
@@ -120,13 +120,13 @@ std::vector<Region> AnswerRegions(std::string_view final_text, Extent extent) {
   std::string_view text = final_text;
   const std::optional<std::string_view> tagged = InAnswerTag(text);
   if (tagged) text = *tagged;
-  if (text.size() > kMostRead) text = text.substr(text.size() - kMostRead);
+  if (text.size() > kMaxRead) text = text.substr(text.size() - kMaxRead);
   std::vector<Region> regions;
   if (const auto boxed = LastBoxed(text)) regions.push_back({*boxed, true});
   constexpr std::string_view kWord = "answer";
   const std::string lower = LowerAscii(text);
   size_t at = lower.rfind(kWord);
-  for (size_t found = 0; at != std::string::npos && found < kMostMarkers; ++found) {
+  for (size_t found = 0; at != std::string::npos && found < kMaxMarkers; ++found) {
     const size_t begin = BehindMarker(lower, at + kWord.size());
     if (begin != std::string_view::npos)
       regions.push_back({MarkedPart(text.substr(begin), extent), true});

@@ -1,5 +1,5 @@
-// Where in a completion the answer stands. Lenient in format, strict in content: each rule picks
-// one place, so that naming several answers never helps.
+// Extraction of the answer from a completion: lenient in format, strict in content. Each rule picks
+// one place, so that giving several answers never helps.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -10,7 +10,7 @@
 namespace lorikeet {
 
 enum class Spaces : uint8_t { kTrim, kKeep };
-// What counts of a completion: the text behind the last </think> or </thinking>, nothing if
+// The graded part of a completion: the text after the last </think> or </thinking>, nothing if
 // thinking began and did not end; without end-of-turn tokens at its end (<|im_end|>, </s>, ...) and
 // without white space around it. A view of `completion`.
 std::string_view FinalText(std::string_view completion, Spaces spaces = Spaces::kTrim);
@@ -26,19 +26,19 @@ enum class Extent : uint8_t {
   kRest,  // from the word "answer" to the end of the text: grids, lists with an item a line
 };
 
-// Where to look, best first; the caller takes the first region that holds what it looks for.
+// Regions to search, best first; the caller uses the first region that contains an answer.
 //   1. inside the last \boxed{...} or \fbox{...}
-//   2. behind "answer:", "answer is", "answer =" (any case, ** and _ ignored), the last first; at
+//   2. after "answer:", "answer is", "answer =" (any case, ** and _ ignored), the last first; at
 //      most 16 of them
 //   3. the whole text
-// If the text has <answer>...</answer>, the inside of the last one takes the place of the text, and
-// is marked. Only the last 16 KiB are read.
+// If the text has <answer>...</answer>, the contents of the last one replace the text and are
+// marked. Only the last 16 KiB are read.
 std::vector<Region> AnswerRegions(std::string_view final_text, Extent extent);
 
 // Whether two answers with `gap` between them are given together ("5 or 6", "3, 4", "3 + 4",
-// "12:30", "7 8"), and not the second as a result or remark of its own: a line break, a sentence's
-// end, an opening bracket, an equals sign, a colon before a space or a word that is no operator
-// separates them.
+// "12:30", "7 8"), rather than the second as a separate result or remark: a line break, the end of
+// a sentence, an opening bracket, an equals sign, a colon before a space or a word that is not an
+// operator separates them.
 bool Joined(std::string_view gap);
 
 }  // namespace lorikeet

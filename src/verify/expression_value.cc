@@ -9,8 +9,8 @@ namespace {
 
 using math::Rational;
 
-constexpr size_t kMostBytes = 1000, kMostNumbers = 64, kMostDigits = 9;
-constexpr int kMostDepth = 50;
+constexpr size_t kMaxBytes = 1000, kMaxNumbers = 64, kMaxDigits = 9;
+constexpr int kMaxDepth = 50;
 
 [[noreturn]] void Refuse(const char* why) { Fail(ErrorCode::kInvalidArgument, "{}", why); }
 
@@ -37,7 +37,7 @@ class Evaluator {
   }
 
   Rational Sum() {
-    if (++depth_ > kMostDepth) Refuse("too many brackets");
+    if (++depth_ > kMaxDepth) Refuse("too many brackets");
     Rational value = Product();
     for (;;) {
       if (Take('+')) {
@@ -83,10 +83,10 @@ class Evaluator {
     int64_t value = 0;
     size_t digits = 0;
     for (; at_ < text_.size() && IsAsciiDigit(text_[at_]); ++at_, ++digits) {
-      if (digits == kMostDigits) Refuse("a number of more than 9 digits");
+      if (digits == kMaxDigits) Refuse("a number of more than 9 digits");
       value = value * 10 + (text_[at_] - '0');
     }
-    if (numbers_.size() == kMostNumbers) Refuse("more than 64 numbers");
+    if (numbers_.size() == kMaxNumbers) Refuse("more than 64 numbers");
     numbers_.push_back(value);
     return Rational(value);
   }
@@ -101,7 +101,7 @@ class Evaluator {
 
 ExpressionValue EvaluateExpression(std::string_view text) {
   ExpressionValue result;
-  if (text.size() > kMostBytes) {
+  if (text.size() > kMaxBytes) {
     result.error = "an expression of more than 1000 bytes";
     return result;
   }

@@ -1,4 +1,4 @@
-// The value of an arithmetic expression that somebody else wrote, exactly.
+// Exact evaluation of an arithmetic expression from an untrusted text.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -12,12 +12,12 @@ namespace lorikeet {
 
 struct ExpressionValue {
   std::optional<math::Rational> value;
-  std::vector<int64_t> numbers;  // those written in it, from left to right
-  std::string error;             // why there is no value
+  std::vector<int64_t> numbers;  // numbers in the expression, from left to right
+  std::string error;             // reason why there is no value
 };
 
-// + - * / over whole numbers, with round brackets, signs and the usual precedence; nothing else. At
-// most 1000 bytes, 50 brackets deep, 64 numbers of at most 9 digits.
+// + - * / over whole numbers, with round brackets, signs and the conventional precedence; nothing
+// else. At most 1000 bytes, 50 nested brackets, 64 numbers of at most 9 digits.
 ExpressionValue EvaluateExpression(std::string_view text);
 
 }  // namespace lorikeet

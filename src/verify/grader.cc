@@ -7,7 +7,7 @@
 #include <exception>
 
 #include "core/error.h"
-#include "core/nearest.h"
+#include "core/suggest.h"
 #include "verify/grader_rows.h"
 #include "verify/math/grader.h"
 
@@ -99,7 +99,7 @@ Grade GradeCompletion(const Problem& problem, std::string_view completion) {
     if (const Task* task = FindTask(problem.grader)) return task->grade(problem, completion);
     const Choice choice = ChosenGrader(problem.grader);
     return choice.row->grade(problem.answer, completion, choice.options);
-  } catch (const std::exception& error) {  // over budget, or a grader that does not exist
+  } catch (const std::exception& error) {  // budget exhausted, or an unknown grader
     return Grade::Invalid(fmt::format("{}: {}", problem.id, error.what()));
   }
 }

@@ -1,5 +1,5 @@
-// Judges of data-set tasks, by name: how a completion is held against a row's reference answer.
-// docs/rl_tasks.md states each one's rules.
+// Graders of data-set tasks: they compare a completion with the reference answer of a row.
+// docs/rl_tasks.md states the rules of each.
 #pragma once
 #include <string>
 #include <string_view>
@@ -9,7 +9,7 @@
 
 namespace lorikeet {
 
-// Changes whenever a verdict of gsm8k, exact, regex or choice may.
+// Changes whenever a verdict of gsm8k, exact, regex or choice may change.
 inline constexpr int kGraderVersion = 1;
 
 // A grader is named with its options: "gsm8k", "gsm8k:strict", "exact:ignore_case,keep_space".
@@ -18,17 +18,17 @@ inline constexpr int kGraderVersion = 1;
 //   exact   the same text                    ignore_case, keep_space
 //   regex   a pattern found in the text      full
 //   choice  a letter
-//   none    nobody here: rewards come from outside
+//   none    not graded here: rewards come from outside
 std::vector<std::string> GraderNames();
 
 // Throws Error(kInvalidArgument) that names the nearest grader or option.
 void CheckGrader(std::string_view grader);
-// Throws Error(kInvalidArgument) saying why `answer` is no reference for `grader`, without the
-// place.
+// Throws Error(kInvalidArgument) with the reason why `answer` is not a reference for `grader`,
+// without the place.
 void CheckReference(std::string_view grader, std::string_view answer);
 
-// Judges a completion by problem.grader: a generated task or one of the above. Never throws for
-// what the completion or the reference hold.
+// Grades a completion by problem.grader: a generated task or one of the above. Does not throw for
+// any completion or reference.
 Grade GradeCompletion(const Problem& problem, std::string_view completion);
 
 }  // namespace lorikeet

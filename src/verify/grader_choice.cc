@@ -48,8 +48,8 @@ void SkipFillers(std::string_view* text) {
   }
 }
 
-// Whether `rest`, behind a letter, lets it be an option's: "B", "B)", "B Paris", "B is right", not
-// "A good idea".
+// Whether a letter followed by `rest` can be that of an option: "B", "B)", "B Paris", "B is right",
+// not "A good idea".
 bool EndsLetter(std::string_view rest) {
   if (rest.empty() || !IsWordChar(rest[0])) {
     if (rest.starts_with("'")) return rest.size() == 1 || !IsAsciiLetter(rest[1]);  // I'm
@@ -69,7 +69,7 @@ struct Letter {
   bool ambiguous = false;
 };
 
-// Another option's letter joined to the one before `rest`.
+// Whether the letter of another option is joined to the one before `rest`.
 bool AnotherFollows(char letter, std::string_view rest) {
   rest = rest.substr(0, rest.find('\n'));
   for (size_t i = 0; i < rest.size();) {
@@ -82,12 +82,12 @@ bool AnotherFollows(char letter, std::string_view rest) {
   return false;
 }
 
-// The letter that `text` begins with.
+// The letter at the start of `text`.
 Letter LeadingLetter(std::string_view text) {
   SkipFillers(&text);
   if (text.empty() || !IsAsciiLetter(text[0])) return {};
   const std::string_view rest = text.substr(1);
-  // In lower case a letter must be all there is: "a" is also a word.
+  // A lower-case letter must be the whole text: "a" is also a word.
   const bool alone = rest.find_first_not_of(std::string(kClosing) + ".:") == std::string_view::npos;
   if (IsUpper(text[0]) ? !EndsLetter(rest) : !alone) return {};
   const char letter = Upper(text[0]);

@@ -1,4 +1,4 @@
-// The conventions of GSM8K: the reference is what stands behind the last "####".
+// The conventions of GSM8K: the reference is the text after the last "####".
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -18,7 +18,8 @@ std::string_view Gold(std::string_view answer) {
   return Trimmed(at == std::string_view::npos ? answer : answer.substr(at + kHashes.size()));
 }
 
-// Behind the last "####" of `line` if a number follows it; a heading of Markdown has words there.
+// The region after the last "####" of `line` if a number follows; a Markdown heading has words
+// there.
 std::optional<Region> HashRegionOfLine(std::string_view line) {
   while (line.ends_with('#') || line.ends_with(' ')) line.remove_suffix(1);
   const size_t at = line.rfind(kHashes);
@@ -50,7 +51,7 @@ std::string WithoutSeparators(std::string_view text) {
 
 bool IsNumberChar(char c) { return IsAsciiDigit(c) || c == '.' || c == ','; }
 
-// "#### (\-?[0-9\.\,]+)", its last match in the last 300 characters, as verl's gsm8k.py reads it.
+// "#### (\-?[0-9\.\,]+)", its last match in the last 300 characters, as in verl's gsm8k.py.
 std::string StrictNumber(std::string_view completion) {
   constexpr size_t kWindow = 300;
   std::string_view text = completion;

@@ -124,7 +124,7 @@ TEST(Gsm8kGrader, FollowsTheConventions) {
 TEST(Gsm8kGrader, StrictComparesTextAsItsFirstScriptDid) {
   ExpectVerdicts(ProblemOf("gsm8k:strict", "18"), {{"#### 18", kRight},
                                                    {"#### 18 apples", kRight},
-                                                   {"#### 1,8", kRight},  // separators fall out
+                                                   {"#### 1,8", kRight},  // separators are dropped
                                                    {"#### 17\n#### 18", kRight},
                                                    {"#### 18\n#### x", kRight},
                                                    {"#### 18.0", kFalse},

@@ -39,7 +39,7 @@ Grade GradeRegex(std::string_view answer, std::string_view completion,
     if (matches.empty()) return Grade::Wrong("the pattern does not match");
     const Span& first = matches.front();
     return Grade::Correct("found " + Quoted(text.substr(first.begin, first.end - first.begin)));
-  } catch (const Error& error) {  // a pattern that cannot be compiled, or that costs too much
+  } catch (const Error& error) {  // a pattern that cannot be compiled or is too costly
     return Grade::Invalid(error.what());
   }
 }

@@ -29,7 +29,7 @@ ItemAnswer ItemIn(const Region& region, FindItems find) {
   return {item.value, Quoted(text.substr(item.begin, item.end - item.begin))};
 }
 
-// Nothing but separators, list signs, "and" and "then".
+// Whether a gap has only separators, list signs, "and" and "then".
 bool OnlySeparates(std::string_view gap) {
   for (size_t i = 0; i < gap.size();) {
     size_t end = i;
@@ -41,9 +41,9 @@ bool OnlySeparates(std::string_view gap) {
   return true;
 }
 
-// Whether the items that begin at items[at] are a list, and all of it.
+// Whether the items from items[at] on are a whole list.
 bool IsWholeList(std::string_view text, std::span<const Item> items, size_t at, size_t count) {
-  bool rows = false;  // an item a line
+  bool rows = false;  // one item per line
   for (size_t i = at; i + 1 < at + count; ++i) {
     const std::string_view gap = Between(text, items[i], items[i + 1]);
     if (!OnlySeparates(gap)) return false;

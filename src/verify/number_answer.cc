@@ -14,8 +14,8 @@ namespace {
 using math::Integer;
 using math::Rational;
 
-constexpr size_t kMostDigits = 400;
-constexpr int kMostExponent = 400;
+constexpr size_t kMaxDigits = 400;
+constexpr int kMaxExponent = 400;
 
 bool IsGlue(char c) { return IsAsciiLetter(c) || c == '_'; }
 
@@ -38,7 +38,7 @@ constexpr std::array<Replacement, 13> kReplacements = {{
     {"\\left", ""},
 }};
 
-// Reads "{-7}" at text[*at] with nothing but a whole number in it, and goes behind it.
+// Reads "{-7}" at text[*at], which contains only a whole number, and moves past it.
 std::optional<std::string_view> BracedInteger(std::string_view text, size_t* at) {
   if (*at >= text.size() || text[*at] != '{') return std::nullopt;
   const size_t close = text.find('}', *at);
@@ -73,13 +73,13 @@ class NumberReader {
 
   NumberSpan Read() {
     std::string digits = WholePart();
-    int scale = 0;  // digits behind the point
+    int scale = 0;  // number of digits after the point
     if (Peek() == '.' && IsAsciiDigit(Peek(1))) {
       for (++at_; IsAsciiDigit(Peek()); ++at_, ++scale) digits.push_back(text_[at_]);
     }
     const int exponent = Exponent();
     NumberSpan span;
-    if (digits.size() <= kMostDigits && std::abs(exponent) <= kMostExponent) {
+    if (digits.size() <= kMaxDigits && std::abs(exponent) <= kMaxExponent) {
       span.value = Value(digits, exponent - scale);
       Denominator(&span);
     } else {
@@ -128,7 +128,7 @@ class NumberReader {
     const size_t digits = end;
     int value = 0;
     for (; end < text_.size() && IsAsciiDigit(text_[end]); ++end) {
-      value = std::min(value * 10 + (text_[end] - '0'), kMostExponent + 1);
+      value = std::min(value * 10 + (text_[end] - '0'), kMaxExponent + 1);
     }
     if (end == digits || (end < text_.size() && IsGlue(text_[end]))) return 0;
     at_ = end;
@@ -151,7 +151,7 @@ class NumberReader {
     SkipDenominator();
     if (at_ == slash) return;
     const std::string_view digits = text_.substr(slash + 1, at_ - slash - 1);
-    if (digits.size() > kMostDigits || !span->value->integer()) return span->value.reset();
+    if (digits.size() > kMaxDigits || !span->value->integer()) return span->value.reset();
     const Integer below = Integer::FromDigits(digits);
     if (below.zero()) return span->value.reset();
     span->reduced = !below.one() && Integer::Gcd(span->value->num(), below).one();
@@ -174,8 +174,8 @@ class NumberReader {
     }
   }
 
-  // A minus before the digits, also with a currency sign between. It is a sign unless what stands
-  // before it is an operand, or a space follows it (a list's dash) and no '=' or ':' precedes.
+  // A minus before the digits, possibly with a currency sign between. It is a sign unless an
+  // operand precedes it, or a space follows it (the dash of a list) and no '=' or ':' precedes it.
   void Sign(NumberSpan* span) {
     size_t at = begin_;
     while (at > 0 && text_[at - 1] == '$') --at;
@@ -198,7 +198,7 @@ class NumberReader {
     begin_ = minus;
   }
 
-  // No power, product, root or bound.
+  // Whether the number is not part of a power, product, root or bound.
   bool StandsPlain() const {
     const std::string_view behind = text_.substr(at_);
     const std::string_view before = text_.substr(0, begin_);
@@ -210,7 +210,7 @@ class NumberReader {
     return behind.starts_with("^") || behind.starts_with("²") || behind.starts_with("³");
   }
 
-  // "3x5", 3\times5: the second number is glued to letters, so that nobody finds it.
+  // "3x5", 3\times5: the second number is attached to letters, so that it is not found.
   static bool IsProduct(std::string_view behind) {
     const size_t begin = std::min(behind.find_first_not_of(" \\*"), behind.size());
     size_t end = begin;

@@ -108,7 +108,7 @@ TEST(GradeNumber, TakesOneNumberFromMuchText) {
                               {"\xFF\xFE 7", kRight},
                               {std::string(1 << 20, ' ') + "7", kRight},
                               {Repeated("12 and ", 100'000) + "it is 7", kRight},
-                              // Not the answer, though a 7 is somewhere.
+                              // Not the answer, though there is a 7.
                               {"", kFalse},
                               {"   \n", kFalse},
                               {"seven", kFalse},

@@ -35,7 +35,7 @@ OrderedJson ParseRow(std::string_view text) {
     std::string what = error.what();
     const size_t at = what.find("column ");
     Bad("not valid JSON: {}{}", at == std::string::npos ? what : what.substr(at),
-        text == "{" ? "; in JSONL each row stands on one line" : "");
+        text == "{" ? "; in JSONL each row is one line" : "");
   }
   if (!row.is_object()) Bad("expected a JSON object, got {}", row.type_name());
   return row;
@@ -55,7 +55,7 @@ OrderedJson TakePrompt(OrderedJson& row) {
   Bad("no \"prompt\" and no \"messages\"");
 }
 
-// Through the reader of training data, so that both know the same messages.
+// Uses the reader of training data, so that both accept the same messages.
 Record ParseConversation(OrderedJson& row) {
   OrderedJson conversation = {{"messages", TakePrompt(row)}};
   for (const char* key : {"tools", "chat_template_kwargs"}) {

@@ -1,4 +1,4 @@
-// Tasks from data files: prompts with the answers that a grader holds completions against.
+// Tasks from data files: prompts with the reference answers of a grader.
 #pragma once
 #include <span>
 #include <string>
@@ -16,10 +16,10 @@ namespace lorikeet {
 //   grader              of this row, instead of `grader` (verify/grader.h)
 //   id, tools, chat_template_kwargs
 // Other keys go to Problem::data, for external rewards. Problem::task is the file's name without
-// its folder. Throws one Error for all bad rows, "FILE:LINE: what"; a reference that its
-// grader cannot use is one.
+// its folder. Throws one Error for all bad rows, "FILE:LINE: reason"; a row whose reference the
+// grader cannot use is bad.
 std::vector<Problem> LoadTaskFile(const std::string& path, std::string_view grader);
-// Of several files, in order.
+// The problems of several files, in order.
 std::vector<Problem> LoadTaskFiles(std::span<const std::string> paths, std::string_view grader);
 
 }  // namespace lorikeet

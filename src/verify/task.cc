@@ -7,7 +7,7 @@
 #include <iterator>
 
 #include "core/error.h"
-#include "core/nearest.h"
+#include "core/suggest.h"
 #include "verify/tasks/rows.h"
 
 namespace lorikeet {
@@ -25,16 +25,16 @@ Problem Named(const TaskRow& row, Question question, uint64_t seed, uint64_t ind
 }
 
 Problem Make(const TaskRow& row, uint64_t seed, uint64_t index, int difficulty) {
-  if (difficulty < row.least || difficulty > row.most) {
+  if (difficulty < row.min_difficulty || difficulty > row.max_difficulty) {
     Fail(ErrorCode::kInvalidArgument, "task {}: no difficulty {}; choose {} to {} ({})", row.name,
-         difficulty, row.least, row.most, row.difficulty_meaning);
+         difficulty, row.min_difficulty, row.max_difficulty, row.difficulty_meaning);
   }
-  Dice dice(seed, fmt::format("{}:{}", row.name, difficulty), index);
-  return Named(row, row.make(dice, difficulty), seed, index, difficulty);
+  ProblemRandom random(seed, fmt::format("{}:{}", row.name, difficulty), index);
+  return Named(row, row.make(random, difficulty), seed, index, difficulty);
 }
 
-// A problem that was altered or made elsewhere may lack what the verifier needs: then nobody can
-// say.
+// A problem that was altered or made elsewhere may not have the data that the verifier needs: it
+// cannot be graded.
 Grade GradeGuarded(const TaskRow& row, const Problem& problem, std::string_view completion) {
   try {
     return row.grade(problem, completion);
@@ -48,9 +48,9 @@ Task FromRow(const TaskRow& row) {
   task.name = row.name;
   task.summary = row.summary;
   task.difficulty_meaning = row.difficulty_meaning;
-  task.least = row.least;
-  task.most = row.most;
-  task.usual = row.usual;
+  task.min_difficulty = row.min_difficulty;
+  task.max_difficulty = row.max_difficulty;
+  task.default_difficulty = row.default_difficulty;
   task.make = [row](uint64_t seed, uint64_t index, int difficulty) {
     return Make(row, seed, index, difficulty);
   };

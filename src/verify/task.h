@@ -1,6 +1,6 @@
-// Tasks whose answers a program can check: what is asked, and what an answer is worth. Everything
-// here is a pure function, safe to call from several threads, and of bounded cost by what it counts
-// (bytes, nodes, digits), never by a timer: a verdict does not depend on the machine.
+// A `Task` makes problems and grades their completions by program. All functions are pure and
+// thread-safe, and their cost is bounded by counts (bytes, nodes, digits), never by a timer: a
+// verdict does not depend on the machine.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -18,24 +18,24 @@ namespace lorikeet {
 enum class Verdict : uint8_t {
   kCorrect,
   kWrong,
-  kInvalid,  // nobody can say: a broken reference, an exhausted budget, a reward that did not come
+  kInvalid,  // cannot be graded: a broken reference, an exhausted budget, a missing reward
 };
 const char* VerdictName(Verdict verdict);  // "correct", "wrong", "invalid"
 
-// One of several rewards that were added up (verify/rewards/mix.h).
+// One summand of a weighted sum of rewards (verify/rewards/mix.h).
 struct RewardPart {
-  std::string name;   // as metrics call it
-  double reward = 0;  // not yet weighted; NaN: it did not come
+  std::string name;   // name in metrics
+  double reward = 0;  // before weighting; NaN: missing
 };
 
-// An invalid completion leaves its group and is counted; it is never a reward of 0.
+// An invalid completion is removed from its group and counted; it never has a reward of 0.
 struct Grade {
   Verdict verdict = Verdict::kInvalid;
-  // Tasks and graders give one in [0, 1]; from outside, and of a sum, any finite number comes. Of
-  // no meaning when invalid.
+  // In [0, 1] for tasks and graders; any finite number for external rewards and sums. Undefined
+  // when invalid.
   double reward = 0;
-  std::string reason;  // for transcripts: what was read and why it is not right; one line
-  std::vector<RewardPart> parts = {};  // what `reward` is the weighted sum of; else empty
+  std::string reason;  // for transcripts: the extracted answer and why it is wrong; one line
+  std::vector<RewardPart> parts = {};  // summands of `reward`; empty if it is not a sum
 
   static Grade Correct(std::string reason = {}) {
     return {Verdict::kCorrect, 1, std::move(reason)};
@@ -44,28 +44,29 @@ struct Grade {
   static Grade Invalid(std::string reason) { return {Verdict::kInvalid, 0, std::move(reason)}; }
 };
 
-// The check does not believe that moving JSON throws nothing.
+// clang-tidy does not see that moving JSON never throws.
 struct Problem {       // NOLINT(bugprone-exception-escape)
-  std::string task;    // what metrics call it: a task of GeneratedTasks(), or the data file's name
-  std::string grader;  // who judges: that task, or a grader of verify/grader.h ("gsm8k:strict")
+  std::string task;    // name in metrics: a task of GeneratedTasks(), or the data file's name
+  std::string grader;  // that task, or a grader of verify/grader.h ("gsm8k:strict")
   std::vector<Message> messages;   // the last one is not the assistant's
   OrderedJson tools;               // for the chat template; null when absent
   OrderedJson template_variables;  // "chat_template_kwargs" of a row; null when absent
-  std::string answer;  // the reference; of several right answers one (countdown, sudoku4, json)
-  Json data;           // an object: what the task's verifier needs, or the row's other columns
-  std::string id;      // names the problem in transcripts: "add-0-2-17", "train.jsonl:5"
+  std::string answer;  // reference; one of several right answers (countdown, sudoku4, json)
+  Json data;           // an object: data for the task's verifier, or the row's other columns
+  std::string id;      // name of the problem in transcripts: "add-0-2-17", "train.jsonl:5"
 };
 
 struct Task {
   std::string name;
-  std::string summary;             // one line: what is asked
+  std::string summary;             // one line: the question
   std::string difficulty_meaning;  // "digits of each number"
-  int least = 1, most = 1;         // difficulties
-  int usual = 1;  // where a chat model of 135M parameters begins: docs/rl_tasks.md has its scores
-  // Problem `index` of a seed and a difficulty; it depends on nothing else. Throws
+  int min_difficulty = 1, max_difficulty = 1;
+  // Default for a chat model of 135M parameters; docs/rl_tasks.md has its scores.
+  int default_difficulty = 1;
+  // Problem `index` of a seed and a difficulty, a pure function of these. Throws
   // Error(kInvalidArgument) for a difficulty that the task does not have.
   std::function<Problem(uint64_t seed, uint64_t index, int difficulty)> make;
-  // Never throws for what a completion holds. `completion` need not be valid UTF-8.
+  // Does not throw for any completion. `completion` need not be valid UTF-8.
   std::function<Grade(const Problem&, std::string_view completion)> grade;
 };
 

@@ -1,4 +1,4 @@
-// Binding of a call's arguments to the parameters of a built-in.
+// `BoundArguments` binds a call's arguments to the parameters of a built-in.
 #pragma once
 #include <initializer_list>
 #include <optional>

@@ -1,4 +1,5 @@
-// The parsed template. Nodes never change after parsing, so any number of threads may render one.
+// The abstract syntax tree of a template. It is constant after parsing, so any number of threads
+// may render one.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -43,14 +44,14 @@ struct Expr {
   Value constant;
   std::vector<ExprPtr> children;
   std::vector<std::string> operators;
-  // Of calls, filters and tests.
+  // Arguments of calls, filters and tests.
   std::vector<ExprPtr> arguments;
   std::vector<std::pair<std::string, ExprPtr>> named;
   ExprPtr star;         // *args
   ExprPtr double_star;  // **kwargs
 };
 
-// What a value is assigned to: a name, an attribute of a namespace, or a tuple of targets.
+// Target of an assignment: a name, an attribute of a namespace, or a tuple of targets.
 struct Target {
   std::string name;
   std::string attribute;

@@ -32,7 +32,7 @@ ExprPtr ExpressionParser::Finish(ExprPtr node) const {
   count(node->star);
   count(node->double_star);
   node->depth = depth + 1;
-  // Chains like a + b + c grow to the left without nesting the parser.
+  // Chains such as a + b + c nest to the left without recursion of the parser.
   if (node->depth > kMaxDepth) {
     Fail(ErrorCode::kUnsupported, "line {}: an expression is deeper than {} levels", node->line,
          kMaxDepth);
@@ -314,7 +314,7 @@ void ExpressionParser::Arguments(Expr& node) {
       node.named.emplace_back(std::move(name), Expression());
     } else {
       if (node.star || node.double_star || !node.named.empty()) {
-        tokens_.Bad("a positional argument stands behind a named one");
+        tokens_.Bad("a positional argument follows a named one");
       }
       node.arguments.push_back(Expression());
     }

@@ -1,6 +1,5 @@
-// Expressions, with Jinja's precedences. From loose to tight: if-else, or, and, not, comparisons, +
-// -, ~,
-// * / // %, **, unary, then attributes, calls, filters and tests.
+// `ExpressionParser` parses expressions with Jinja's precedences. From loose to tight: if-else, or,
+// and, not, comparisons, + -, ~, * / // %, **, unary, then attributes, calls, filters and tests.
 #pragma once
 #include <string_view>
 
@@ -16,7 +15,7 @@ class ExpressionParser {
   explicit ExpressionParser(TokenStream& tokens) : tokens_(tokens) {}
 
   ExprPtr Expression(bool with_condition = true);
-  // As Expression, and `a, b` makes a tuple. `end_name` ends it (the "in" or "recursive" of a for).
+  // Like Expression, but `a, b` is a tuple. `end_name` ends it (the "in" or "recursive" of a for).
   ExprPtr Tuple(bool with_condition = true, std::string_view end_name = {},
                 bool parenthesised = false);
   ExprPtr FilterChain(ExprPtr operand, bool start_inline);  // | f(...) | g ...

@@ -7,7 +7,7 @@
 
 namespace lorikeet::jinja {
 
-// Both throw Error(kUnsupported) for a name they do not know.
+// Both throw Error(kUnsupported) for an unknown name.
 Value ApplyFilter(const std::string& name, const Value& operand, const CallArguments& call,
                   Budget& budget);
 bool ApplyTest(const std::string& name, const Value& operand, const CallArguments& call,

@@ -67,13 +67,13 @@ class Lexer {
     tokens_.push_back(std::move(token));
   }
 
-  // After a tag's start: '-' or '+' if one is there.
+  // After a tag's start: '-' or '+' if present.
   char TakeSign() {
     if (at_ < text_.size() && (text_[at_] == '-' || text_[at_] == '+')) return text_[at_++];
     return 0;
   }
 
-  // Where the next "{{", "{%" or "{#" begins.
+  // Offset of the next "{{", "{%" or "{#".
   size_t FindTag() const {
     for (size_t i = at_; i + 1 < text_.size(); ++i) {
       if (text_[i] == '{' && (text_[i + 1] == '{' || text_[i + 1] == '%' || text_[i + 1] == '#')) {
@@ -83,8 +83,8 @@ class Lexer {
     return std::string::npos;
   }
 
-  // `data` stripped as the tag behind it asks: '-' takes all whitespace; otherwise a block or
-  // comment alone on its line takes the blanks before it.
+  // `data` stripped according to the tag after it: '-' removes all whitespace; otherwise a block or
+  // comment alone on its line removes the blanks before it.
   std::string_view StripBefore(std::string_view data, char sign, bool variable,
                                bool line_starting) const {
     if (sign == '-') return data.substr(0, data.size() - TrailingSpace(data));
@@ -129,7 +129,7 @@ class Lexer {
     AfterBlock(sign);
   }
 
-  // Behind the end of a block or comment: '-' takes all whitespace, '+' nothing, none one newline.
+  // After a block or comment: '-' removes all whitespace, '+' nothing, neither one newline.
   void AfterBlock(char sign) {
     if (sign == '-') {
       Advance(LeadingSpace(Rest()));
@@ -138,7 +138,7 @@ class Lexer {
     }
   }
 
-  // At "raw %}" behind "{%": emits the raw text. False when it is another tag.
+  // At "raw %}" after "{%": emits the raw text. False when it is another tag.
   bool LexRaw() {
     const auto opening = MatchTag(at_, "raw");
     if (!opening) return false;
@@ -337,7 +337,7 @@ class Lexer {
         out.push_back(kTo[known]);
       } else if (c == 'x' || c == 'u' || c == 'U') {
         const size_t count = c == 'x' ? 2 : c == 'u' ? 4 : 8;
-        AppendUtf8(CodeOf(raw.substr(i + 1, count), count, 16), out);
+        AppendCodePoint(CodeOf(raw.substr(i + 1, count), count, 16), out);
         i += count;
       } else if (c >= '0' && c <= '7') {
         size_t count = 1;
@@ -345,7 +345,7 @@ class Lexer {
                raw[i + count] <= '7') {
           ++count;
         }
-        AppendUtf8(CodeOf(raw.substr(i, count), count, 8), out);
+        AppendCodePoint(CodeOf(raw.substr(i, count), count, 8), out);
         i += count - 1;
       } else if (c == 'N') {
         Bad("escapes by name (\\N{...}) are not supported");

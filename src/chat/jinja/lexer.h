@@ -1,4 +1,5 @@
-// Template text -> tokens, with the whitespace rules of Jinja under trim_blocks and lstrip_blocks.
+// The lexer: template text to tokens, with Jinja's whitespace rules of trim_blocks and
+// lstrip_blocks.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -23,7 +24,7 @@ enum class TokenType : uint8_t {
 
 struct Token {
   TokenType type = TokenType::kEnd;
-  std::string text;  // of a string: unescaped
+  std::string text;  // a string: unescaped
   int line = 1;
   int64_t integer = 0;
   double real = 0;

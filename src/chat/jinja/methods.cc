@@ -1,5 +1,5 @@
-// Methods of str, dict, list and loop. What would change a value is refused as the sandbox of the
-// Python engine refuses it.
+// Methods of str, dict, list and loop. Methods that would change a value are refused, as in the
+// sandbox of the Python engine.
 #include <algorithm>
 #include <array>
 

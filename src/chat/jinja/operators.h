@@ -21,14 +21,12 @@ Value GetItem(const Value& value, const Value& key, Budget& budget);
 Value Slice(const Value& value, const Value& begin, const Value& end, const Value& step,
             Budget& budget);
 
-// text % arguments, as far as %s %r %d %i %u %f %F %e %g %x %X %o %c %% with flags, width and
-// precision.
+// text % arguments, with %s %r %d %i %u %f %F %e %g %x %X %o %c %% and flags, width and precision.
 Value PrintfFormat(const Value& text, const Value& arguments, Budget& budget);
-// str.format with {} {0} {name} and the conversions !s !r; Error for anything more.
+// str.format with {} {0} {name} and the conversions !s !r; Error for everything else.
 Value BraceFormat(const std::string& text, const CallArguments& arguments, Budget& budget);
 
-// A bound method of `self`, or nothing. Those that would change a value are there as undefined
-// ones.
+// A bound method of `self`, or nothing. Methods that would change a value are undefined values.
 std::optional<Value> Method(const Value& self, const std::string& name, Budget& budget);
 
 std::string EscapeHtml(std::string_view text);

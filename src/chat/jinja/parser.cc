@@ -54,7 +54,7 @@ class Parser {
     }
   }
 
-  // The body of a tag: behind its '%}' and up to the end tag, which is consumed but for its '%}'.
+  // The body of a tag, from its '%}' to the end tag, which is consumed except for its '%}'.
   Block Body(std::string_view end) {
     Block block = BodyUntil({end});
     tokens_.Next();
@@ -150,7 +150,7 @@ class Parser {
     return stmt;
   }
 
-  // A body that Jinja compiles to a function of its own: break and continue cannot leave it.
+  // A body that Jinja compiles to a separate function: break and continue cannot leave it.
   Block BodyOutsideLoop(std::string_view end) {
     const int outer = std::exchange(loops_, 0);
     Block block = Body(end);
@@ -166,7 +166,7 @@ class Parser {
       if (tokens_.SkipOp("=")) {
         parameter.fallback = expressions_.Expression();
       } else if (!stmt.parameters.empty() && stmt.parameters.back().fallback) {
-        tokens_.Bad("a parameter without default stands behind one with");
+        tokens_.Bad("a parameter without a default follows one with a default");
       }
       stmt.parameters.push_back(std::move(parameter));
       if (!tokens_.SkipOp(",")) break;

@@ -1,4 +1,4 @@
-// Template text -> AST.
+// The parser: template text to AST.
 #pragma once
 #include <string_view>
 
@@ -8,11 +8,11 @@ namespace lorikeet::jinja {
 
 struct Template {
   Block body;
-  bool has_generation = false;  // it marks the assistant's words with {% generation %}
+  bool has_generation = false;  // whether it marks the assistant's words with {% generation %}
 };
 
-// Throws Error whose message begins with "line N: "; kUnsupported for constructs that Jinja has and
-// this engine has not (include, import, extends, block, autoescape, recursive loops).
+// Throws Error whose message begins with "line N: "; kUnsupported for constructs of Jinja that this
+// engine does not have (include, import, extends, block, autoescape, recursive loops).
 Template Parse(std::string_view source);
 
 }  // namespace lorikeet::jinja

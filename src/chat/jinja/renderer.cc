@@ -170,7 +170,7 @@ void Renderer::ExecuteCall(const Stmt& stmt) {
   Output(CallValue(callee, arguments));
 }
 
-// A block of its own in Jinja too: what it sets is not seen behind it.
+// A scope of its own, as in Jinja: variables set in it are not visible after it.
 void Renderer::ExecuteGeneration(const Stmt& stmt) {
   const size_t begin = out_->text.size();
   {

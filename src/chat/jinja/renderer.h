@@ -1,5 +1,5 @@
-// Walks the AST of a template. One Renderer per rendering; the template itself is shared and
-// constant.
+// A `Renderer` evaluates the AST of a template. One Renderer per rendering; the template is shared
+// and constant.
 #pragma once
 #include <memory>
 #include <string>
@@ -19,22 +19,22 @@ struct TextSpan {
 
 struct Rendered {
   std::string text;
-  std::vector<TextSpan> generation;  // what stood inside {% generation %}, in order
+  std::vector<TextSpan> generation;  // contents of {% generation %} blocks, in order
 };
 
 class Renderer {
  public:
-  // `context`: the variables the template starts with. Both must outlive the renderer.
-  // `now` is what strftime_now formats: "YYYY-MM-DD", optionally followed by " HH:MM:SS"; empty =
-  // the clock.
+  // `context`: initial variables of the template. Both must outlive the renderer.
+  // `now`: the time for strftime_now, "YYYY-MM-DD", optionally followed by " HH:MM:SS"; empty = the
+  // clock.
   Renderer(const Template& source, const Dict& context, std::string now);
 
   // Throws Error whose message begins with "line N: ".
   Rendered Run();
 
  private:
-  // The variables of one block. Owned by the C++ frame that executes the block, unless a macro
-  // defined inside keeps on reading it.
+  // Variables of one block. Owned by the C++ frame that executes the block, unless a macro defined
+  // inside still reads it.
   struct Scope {
     Scope* parent = nullptr;
     bool captured = false;
@@ -43,7 +43,7 @@ class Renderer {
     Value* Find(std::string_view name);
     void Set(const std::string& name, Value value);
   };
-  // Opens a scope inside the current one and closes it again.
+  // Opens a scope inside the current one for its lifetime.
   class ScopeGuard;
   // Sends output to a fresh text while it lives.
   class Capture;

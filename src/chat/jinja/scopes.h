@@ -1,4 +1,4 @@
-// The guards of a Renderer: what is opened is closed, whatever is thrown.
+// Scope guards of a Renderer: they close scopes and captures when an exception is thrown too.
 #pragma once
 #include <memory>
 #include <utility>

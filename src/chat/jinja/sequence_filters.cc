@@ -1,4 +1,4 @@
-// Filters that take a sequence apart or put one together.
+// Filters that read or build a sequence.
 #include <algorithm>
 
 #include "chat/jinja/arguments.h"

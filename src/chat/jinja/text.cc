@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "core/error.h"
+#include "core/utf8.h"
 
 namespace lorikeet::jinja {
 namespace {
@@ -75,8 +76,8 @@ void AppendUpper(uint32_t c, bool title, std::string& out) {
     }
   }
   const auto letter = static_cast<utf8proc_int32_t>(c);
-  AppendUtf8(static_cast<uint32_t>(title ? utf8proc_totitle(letter) : utf8proc_toupper(letter)),
-             out);
+  AppendCodePoint(
+      static_cast<uint32_t>(title ? utf8proc_totitle(letter) : utf8proc_toupper(letter)), out);
 }
 
 // Python's final-sigma rule: a sigma after a cased letter and before none is the final form.
@@ -111,9 +112,9 @@ void AppendLower(std::string_view text, size_t at, uint32_t c, std::string& out)
   if (c == 0x130) {
     out += "i\u0307";
   } else if (c == 0x3A3) {
-    AppendUtf8(IsFinalSigma(text, at) ? 0x3C2 : 0x3C3, out);
+    AppendCodePoint(IsFinalSigma(text, at) ? 0x3C2 : 0x3C3, out);
   } else {
-    AppendUtf8(static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))), out);
+    AppendCodePoint(static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))), out);
   }
 }
 
@@ -156,25 +157,19 @@ bool IsPrintable(uint32_t c) {
 }  // namespace
 
 CodePoint DecodeAt(std::string_view text, size_t at) {
-  const auto first = static_cast<unsigned char>(text[at]);
-  if (first < 0x80) return {first, 1};
-  const uint32_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  utf8proc_int32_t value = -1;
-  const size_t available = std::min<size_t>(length, text.size() - at);
-  const auto used = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data() + at),
-                                     static_cast<utf8proc_ssize_t>(available), &value);
-  if (used <= 0 || value < 0) return {kStrayByte + first, 1};
-  return {static_cast<uint32_t>(value), static_cast<uint32_t>(used)};
+  if (Utf8SequenceLength(text, at) < 0)
+    return {kStrayByte + static_cast<unsigned char>(text[at]), 1};
+  size_t length = 0;
+  const uint32_t value = DecodeUtf8(text, at, &length);
+  return {value, static_cast<uint32_t>(length)};
 }
 
-void AppendUtf8(uint32_t code_point, std::string& out) {
+void AppendCodePoint(uint32_t code_point, std::string& out) {
   if (code_point >= kStrayByte + 0x80 && code_point <= kStrayByte + 0xFF) {
     out.push_back(static_cast<char>(code_point - kStrayByte));
-    return;
+  } else if (code_point <= 0x10FFFF) {
+    AppendUtf8(code_point, &out);
   }
-  utf8proc_uint8_t bytes[4];
-  const auto used = utf8proc_encode_char(static_cast<utf8proc_int32_t>(code_point), bytes);
-  out.append(reinterpret_cast<const char*>(bytes), static_cast<size_t>(used));
 }
 
 size_t CountCodePoints(std::string_view text) {

@@ -1,4 +1,4 @@
-// Python's `str` over UTF-8 bytes: what the methods, filters and slices of a template rely on.
+// Operations of Python's `str` on UTF-8 text, for the methods, filters and slices of a template.
 // Positions and lengths are in code points, as in Python. A byte that is not UTF-8 counts as one
 // code point.
 #pragma once
@@ -17,9 +17,9 @@ struct CodePoint {
 
 // The code point that starts at byte `at` < text.size().
 CodePoint DecodeAt(std::string_view text, size_t at);
-void AppendUtf8(uint32_t code_point, std::string& out);
+void AppendCodePoint(uint32_t code_point, std::string& out);
 size_t CountCodePoints(std::string_view text);
-// Every code point as its own piece of `text`.
+// The code points, each as a piece of `text`.
 std::vector<std::string_view> SplitCodePoints(std::string_view text);
 
 bool IsSpace(uint32_t code_point);  // str.isspace

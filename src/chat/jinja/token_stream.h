@@ -1,4 +1,4 @@
-// The parser's view of the tokens.
+// A `TokenStream` is the parser's cursor over the tokens.
 #pragma once
 #include <string>
 #include <string_view>

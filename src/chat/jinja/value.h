@@ -1,7 +1,7 @@
-// The values of a template: Python's types as far as a chat template can tell them apart.
-// Strings, lists and dicts never change once made (the templates' sandbox forbids it in Python
-// too); only namespaces do. Containers count their depth, so no operation on them recurses without
-// bound.
+// A `Value` is a value of a template: Python's types as far as a chat template distinguishes them.
+// Strings, lists and dicts are immutable (the sandbox of the templates forbids changes in Python
+// too); only namespaces change. Containers count their depth, so that recursion over them is
+// bounded.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -22,13 +22,13 @@ struct List;
 struct LoopState;
 struct Namespace;
 
-// What one rendering may cost. A step is about one node evaluated or 32 bytes copied.
+// Limit of the cost of one rendering. A step is about one evaluated node or 32 copied bytes.
 class Budget {
  public:
   static constexpr int64_t kMaxSteps = 20'000'000;
   static constexpr size_t kMaxString = size_t{64} << 20;
 
-  void Charge(int64_t steps);      // throws Error(kUnsupported) when used up
+  void Charge(int64_t steps);      // throws Error(kUnsupported) beyond the limit
   void ChargeBytes(size_t bytes);  // the same for a string of `bytes`, which is bounded too
   int64_t used() const { return used_; }
 
@@ -72,7 +72,7 @@ enum class Kind : uint8_t {
 class Value {
  public:
   Value() : Value(Undefined("value is undefined")) {}
-  static Value Undefined(std::string what);  // `what` becomes the error when it is used
+  static Value Undefined(std::string what);  // `what`: message of the error when it is used
   static Value None();
   static Value Bool(bool value);
   static Value Int(int64_t value);
@@ -95,8 +95,8 @@ class Value {
   bool AsBool() const { return std::get<bool>(storage_); }
   bool IsIntegral() const { return Is(Kind::kInt) || Is(Kind::kBool); }
   bool IsNumber() const { return IsIntegral() || Is(Kind::kFloat); }
-  int64_t AsInt() const;    // of an int or bool
-  double AsDouble() const;  // of a number
+  int64_t AsInt() const;    // for an int or bool
+  double AsDouble() const;  // for a number
   const std::string& Text() const { return *std::get<StringData>(storage_).text; }
   bool IsMarkup() const { return Is(Kind::kString) && std::get<StringData>(storage_).markup; }
   const List& AsList() const { return *std::get<std::shared_ptr<const List>>(storage_); }
@@ -108,7 +108,7 @@ class Value {
   }
   const std::string& UndefinedMessage() const;
 
-  const char* TypeName() const;  // as Python names it
+  const char* TypeName() const;  // Python's name of the type
   int Depth() const;
   bool SameObject(const Value& other) const;
 
@@ -132,7 +132,7 @@ struct List {
   std::vector<Value> items;
   ListKind kind = ListKind::kList;
   int depth = 1;
-  mutable bool consumed = false;  // of a kIterator; values never leave the thread that renders
+  mutable bool consumed = false;  // kIterator: whether it was used; values stay in one thread
 };
 
 // Keeps the order of insertion. A linear search: the dicts of a chat are small, and each search is

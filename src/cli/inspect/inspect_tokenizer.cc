@@ -8,6 +8,8 @@
 #include <map>
 #include <string_view>
 
+#include "core/text.h"
+
 namespace lorikeet {
 namespace {
 
@@ -91,11 +93,6 @@ std::string HashOf(std::string_view text) {
   return fmt::format("{:016x}", hash);
 }
 
-// Text as one line.
-std::string Quoted(const std::string& text) {
-  return OrderedJson(text).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
-}
-
 std::string TableRow(const char* name, const std::string& value) {
   return fmt::format("{:<12} {}\n", name, value);
 }
@@ -107,7 +104,7 @@ std::string BosRule(const TokenizerBundle& bundle) {
 
 std::string Special(const std::string& token, int32_t id) {
   if (token.empty()) return "none";
-  return id < 0 ? Quoted(token) : fmt::format("{} {}", id, Quoted(token));
+  return id < 0 ? JsonQuoted(token) : fmt::format("{} {}", id, JsonQuoted(token));
 }
 
 std::vector<std::pair<const char*, std::string>> Specials(const TokenizerFacts& facts) {
@@ -152,7 +149,7 @@ void CompareIds(const TokenizerFacts& a, const TokenizerFacts& b, Differences* o
   out->Begin("ids");
   for (int32_t id = 0; id < std::max(x.VocabSize(), y.VocabSize()); ++id) {
     const std::string p = x.IdToToken(id), q = y.IdToToken(id);
-    const auto show = [](const std::string& t) { return t.empty() ? "none" : Quoted(t); };
+    const auto show = [](const std::string& t) { return t.empty() ? "none" : JsonQuoted(t); };
     if (p != q) out->Add(std::to_string(id), show(p), show(q));
   }
   out->End();
@@ -170,7 +167,7 @@ void CompareAdded(const TokenizerFacts& a, const TokenizerFacts& b, Differences*
   out->Begin("added_tokens");
   for (const auto& [content, sides] : tokens) {
     const auto show = [](const std::string& s) { return s.empty() ? std::string("none") : s; };
-    if (sides[0] != sides[1]) out->Add(Quoted(content), show(sides[0]), show(sides[1]));
+    if (sides[0] != sides[1]) out->Add(JsonQuoted(content), show(sides[0]), show(sides[1]));
   }
   out->End();
 }
@@ -202,7 +199,7 @@ void CompareTemplates(const TokenizerFacts& a, const TokenizerFacts& b, Differen
   for (size_t i = 0; i < std::max(x.size(), y.size()); ++i) {
     const auto line = [&](const std::vector<std::string>& lines) {
       constexpr size_t kMostBytes = 200;
-      return i < lines.size() ? Quoted(lines[i].substr(0, kMostBytes)) : "no such line";
+      return i < lines.size() ? JsonQuoted(lines[i].substr(0, kMostBytes)) : "no such line";
     };
     if (i < x.size() && i < y.size() && x[i] == y[i]) continue;
     out->Add(fmt::format("line {}", i + 1), line(x), line(y));
@@ -217,7 +214,7 @@ void CompareEncodings(const TokenizerFacts& a, const TokenizerFacts& b, Differen
     const auto x = a.bundle.tokenizer.Encode(probe, /*add_special_tokens=*/true);
     const auto y = b.bundle.tokenizer.Encode(probe, /*add_special_tokens=*/true);
     if (x == y) continue;
-    out->Add(Quoted(std::string(probe)), fmt::format("{}", fmt::join(x, " ")),
+    out->Add(JsonQuoted(std::string(probe)), fmt::format("{}", fmt::join(x, " ")),
              fmt::format("{}", fmt::join(y, " ")));
   }
   out->End();

@@ -10,7 +10,7 @@
 namespace lorikeet::math {
 namespace {
 
-constexpr size_t kMostLine = 200;
+constexpr size_t kMaxLine = 200;
 
 bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
@@ -29,7 +29,8 @@ bool StripTrailing(std::string_view& text, std::string_view what) {
   return true;
 }
 
-// Without white space, delimiters of formulas, emphasis, quotes and punctuation around it.
+// `text` without the white space, delimiters of formulas, emphasis, quotes and punctuation around
+// it.
 std::string Clean(std::string_view text) {
   text = Trimmed(text);
   for (bool changed = true; changed;) {
@@ -51,7 +52,7 @@ std::string_view InAnswerTag(std::string_view text) {
   return text.substr(open + kOpen.size(), close - open - kOpen.size());
 }
 
-// The end of what begins with the brace at `open`: where its partner stands.
+// Offset of the brace that closes the one at `open`.
 size_t ClosingBrace(std::string_view text, size_t open) {
   int depth = 0;
   for (size_t i = open; i < text.size(); ++i) {
@@ -100,12 +101,12 @@ std::optional<FinalAnswer> Hashes(std::string_view text) {
 }
 
 struct Formula {
-  size_t begin = 0, end = 0;  // of what is inside
-  size_t behind = 0;          // the closing delimiter
+  size_t begin = 0, end = 0;  // its contents
+  size_t behind = 0;          // offset after the closing delimiter
 };
 
-// The formula whose delimiter is at text[at]. A dollar sign opens one if no space follows it, and
-// closes one if no space precedes and no digit follows it: "$5 and $6" are prices.
+// The formula whose opening delimiter is at text[at]. A dollar sign opens a formula if no space
+// follows, and closes one if no space precedes and no digit follows: "$5 and $6" are prices.
 std::optional<Formula> FormulaAt(std::string_view text, size_t at) {
   const std::string_view rest = text.substr(at);
   for (const auto& [open, close] : {std::pair<std::string_view, std::string_view>{"\\(", "\\)"},
@@ -130,7 +131,7 @@ std::optional<Formula> FormulaAt(std::string_view text, size_t at) {
   return std::nullopt;
 }
 
-// Where a sentence ends: at the end of its line, or at a full stop before a space.
+// The first sentence of `text`, which ends with its line or at a full stop before a space.
 std::string_view Sentence(std::string_view text) {
   text = text.substr(0, text.find('\n'));
   for (size_t i = 0; i < text.size(); ++i) {
@@ -148,7 +149,7 @@ std::string_view WithoutReason(std::string_view text) {
   return text;
 }
 
-// Behind "answer" at `at`: "is", "are", ":" or "=", with emphasis around; 0 if there is none.
+// Offset after "answer" at `at` and "is", "are", ":" or "=", with emphasis around; 0 without them.
 size_t BehindAnchor(std::string_view lower, size_t at) {
   constexpr std::string_view kFiller = "*_` \"", kMore = "*_` \":=\t\r\n";
   at = std::min(lower.find_first_not_of(kFiller, at), lower.size());
@@ -199,7 +200,7 @@ std::optional<FinalAnswer> LastFormula(std::string_view text) {
 }
 
 FinalAnswer WholeLine(std::string_view text) {
-  if (text.find('\n') != std::string_view::npos || text.size() > kMostLine) {
+  if (text.find('\n') != std::string_view::npos || text.size() > kMaxLine) {
     return {"", "no \\boxed{...}, no \"answer is\", no formula"};
   }
   std::string answer = Clean(text);

@@ -1,4 +1,4 @@
-// The final answer in the text that a model wrote.
+// Extraction of the final answer from a completion.
 #pragma once
 #include <string>
 #include <string_view>
@@ -6,12 +6,12 @@
 namespace lorikeet::math {
 
 struct FinalAnswer {
-  std::string text;        // without what only sets it off ($, **, a full stop); empty: none
-  std::string_view where;  // "\\boxed", "####", ...; why there is none
+  std::string text;        // without its markup ($, **, a full stop); empty: no answer
+  std::string_view where;  // "\\boxed", "####", ...; else the reason why there is none
 };
 
-// What counts is FinalText(completion), and in it what the last <answer>...</answer> holds, if
-// there is one. The first of these that occurs there decides, and nothing else:
+// Searches FinalText(completion), or the contents of its last <answer>...</answer> if there is one.
+// The first of these that occurs there is the answer:
 //   1. the last \boxed{...} or \fbox{...}
 //   2. the last line with ####
 //   3. the last "answer is ...", "answer: ...", up to the end of the sentence
@@ -19,7 +19,7 @@ struct FinalAnswer {
 //   5. the whole text, if it is one line of at most 200 bytes
 FinalAnswer ExtractAnswer(std::string_view completion);
 
-// The same for a reference: \boxed{...} or #### if it has one, else all of it.
+// The same for a reference: \boxed{...} or #### if present, else the whole text.
 std::string ReferenceAnswer(std::string_view reference);
 
 }  // namespace lorikeet::math

@@ -12,7 +12,7 @@
 namespace lorikeet::math {
 namespace {
 
-constexpr size_t kMostElements = 100;  // of an unordered collection: each is compared with each
+constexpr size_t kMaxElements = 100;  // elements of an unordered collection, compared pairwise
 
 Match Same(bool equal) { return equal ? Match::kEqual : Match::kDifferent; }
 
@@ -75,7 +75,7 @@ class Comparison {
     return CompareProportion(a, b, a_sign == '<' || a_sign == 'l', scope_);
   }
 
-  // The elements, with those that are collections themselves spliced in: x = 1 or x = \pm 2.
+  // The elements, with nested collections flattened: x = 1 or x = \pm 2.
   std::vector<Expression> Elements(const Expression& e) {
     if (!IsCollection(e)) return {e};
     std::vector<Expression> elements;
@@ -87,13 +87,13 @@ class Comparison {
         elements.push_back(std::move(expanded));
       }
     }
-    if (elements.size() > kMostElements) {
-      Fail(ErrorCode::kOutOfMemory, "a collection of more than {} elements", kMostElements);
+    if (elements.size() > kMaxElements) {
+      Fail(ErrorCode::kOutOfMemory, "a collection of more than {} elements", kMaxElements);
     }
     return elements;
   }
 
-  // x = 1, y = 2: the values in this order, if every one has a name of its own.
+  // x = 1, y = 2: the values in this order, if their names differ.
   static std::optional<std::vector<Expression>> NamedValues(const Expression& e) {
     std::set<std::string> names;
     std::vector<Expression> values;
@@ -170,14 +170,14 @@ class Comparison {
     return Scalars(value(a), value(b));
   }
 
-  // Digit for digit: the task was to write them. A base that one side leaves out is not missed.
+  // Compares digit by digit, since the task was to write them. One side may leave out the base.
   static bool SameNumerals(const Expression& a, const Expression& b) {
     if (a.text != b.text) return false;
     if (a.kind == b.kind) return a.children == b.children;
     return a.kind == Kind::kNumber || b.kind == Kind::kNumber;
   }
 
-  // 5% is 5 or 0.05, as the other side has it.
+  // 5% is 5 or 0.05, whichever the other side has.
   Match Scalars(const Expression& a, const Expression& b) {
     const bool a_percent = a.kind == Kind::kPercent, b_percent = b.kind == Kind::kPercent;
     if (a_percent && b_percent) return Values(a.children[0], b.children[0]);
@@ -195,7 +195,7 @@ class Comparison {
     return CompareNumerically(a, b, decimals ? kDecimalTolerance : kTolerance, scope_);
   }
 
-  // kUnknown where a side has no exact value, a rounded one, or one that costs too much.
+  // kUnknown if a side has no exact value, a rounded one, or one that is too costly.
   Match ExactMatch(const Expression& a, const Expression& b, bool decimals) {
     Match match = Match::kUnknown;
     WithinShare([&] {
@@ -209,9 +209,8 @@ class Comparison {
     return match;
   }
 
-  // Exactly, with integers for the variables: for sums that are too long to expand, and for
-  // variables in exponents. That the values agree is for more points to say, negative ones among
-  // them.
+  // Whether the values differ exactly with integers for the variables: for sums that are too long
+  // to expand, and for variables in exponents. Equality needs more points, including negative ones.
   bool DifferAtPoints(const Expression& a, const Expression& b) {
     constexpr int kPoints = 2;
     if (!HasVariables(a) && !HasVariables(b)) return false;
@@ -224,8 +223,8 @@ class Comparison {
     return differ;
   }
 
-  // A part of the budget for `attempt`, which ends there or at a division by zero, so that what
-  // follows still has some.
+  // Runs `attempt` with a part of the budget; it ends there or at a division by zero, so that later
+  // attempts still have budget.
   template <class Attempt>
   void WithinShare(const Attempt& attempt) {
     const int64_t before = scope_.budget.work, share = before / 3;

@@ -1,4 +1,4 @@
-// Whether two answers are the same by value.
+// Comparison of two answers by value.
 #pragma once
 #include "verify/math/exact.h"
 #include "verify/math/expression.h"
@@ -6,9 +6,9 @@
 
 namespace lorikeet::math {
 
-// Exactly where both have an exact value, else numerically within kTolerance; where a decimal is
+// Compares exactly if both have an exact value, else numerically within kTolerance; if a decimal is
 // involved and neither side is an integer, within kDecimalTolerance (both relative).
-// kUnknown: the reference has no value that is known. Throws Error(kOutOfMemory) over budget.
+// kUnknown: the reference has no known value. Throws Error(kOutOfMemory) beyond the budget.
 inline constexpr double kTolerance = 1e-9, kDecimalTolerance = 1e-6;
 Match Compare(const Expression& reference, const Expression& answer, Scope& scope);
 

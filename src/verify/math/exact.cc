@@ -11,11 +11,11 @@ namespace {
 
 using Value = std::optional<Quotient>;
 
-constexpr int64_t kMostFactorial = 3000;
+constexpr int64_t kMaxFactorial = 3000;
 
 Quotient Number(const Rational& value) { return {Polynomial(value), Polynomial(Rational(1))}; }
 
-// A denominator of one term is a factor like any other.
+// A denominator of one term becomes a factor of the numerator.
 Quotient Divided(Polynomial num, Polynomial den, Budget& budget) {
   if (den.zero()) Fail(ErrorCode::kInvalidArgument, "a division by zero");
   if (num.zero()) return Number(Rational());
@@ -93,7 +93,7 @@ class RationalFunction {
     if (name != "factorial") return std::nullopt;
     const std::optional<int64_t> n = x.ToInt64();
     if (!n || *n < 0) return std::nullopt;
-    if (*n > kMostFactorial) Fail(ErrorCode::kOutOfMemory, "a factorial of {}", *n);
+    if (*n > kMaxFactorial) Fail(ErrorCode::kOutOfMemory, "a factorial of {}", *n);
     return Rational(Factorial(*n, budget_));
   }
 
@@ -124,7 +124,7 @@ class RationalFunction {
     if (!n || !k || *n < 0 || *k < 0) return std::nullopt;
     if (*k > *n) return Rational();
     const int64_t steps = std::min(*k, *n - *k);
-    if (steps > kMostFactorial) Fail(ErrorCode::kOutOfMemory, "a binomial of {}", *n);
+    if (steps > kMaxFactorial) Fail(ErrorCode::kOutOfMemory, "a binomial of {}", *n);
     Integer product(1);
     for (int64_t i = 1; i <= steps; ++i) {
       budget_.SpendWork(4 + product.size() / 8);
@@ -228,9 +228,9 @@ Polynomial Scope::ValueOf(const std::string& symbol) {
   if (symbol == "\\pi") return Polynomial::Generator(kPi);
   if (symbol == "\\infty") return Polynomial::Generator(kInfinity);
   if (point) {
-    constexpr uint64_t kLargest = 60;
+    constexpr uint64_t kMax = 60;
     const uint64_t value =
-        RandomStream(0, "math exact", symbol).Below(static_cast<uint64_t>(*point), kLargest);
+        RandomStream(0, "math exact", symbol).Below(static_cast<uint64_t>(*point), kMax);
     return Polynomial(Rational(static_cast<int64_t>(value) + 2));
   }
   const auto next = kFirstVariable - static_cast<int64_t>(variables.size());

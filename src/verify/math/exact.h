@@ -1,4 +1,4 @@
-// Expressions that have an exact value: quotients of polynomials (verify/math/polynomial.h).
+// Exact values of expressions: quotients of polynomials (verify/math/polynomial.h).
 #pragma once
 #include <map>
 #include <optional>
@@ -13,7 +13,7 @@ struct Quotient {
   Polynomial num, den;  // den is not zero, and 1 if it has one term
 };
 
-// What the two sides of a comparison share.
+// State that the two sides of a comparison share.
 struct Scope {
   Budget budget;
   std::map<std::string, int64_t> variables;  // generators of the symbols
@@ -22,9 +22,9 @@ struct Scope {
   Polynomial ValueOf(const std::string& symbol);
 };
 
-// Absent where the expression has no such value: functions of irrational arguments, roots of sums,
-// variables in exponents, tuples and relations. Throws Error(kInvalidArgument) for a division by
-// zero and Error(kOutOfMemory) over budget.
+// Absent if the expression does not have such a value: functions of irrational arguments, roots of
+// sums, variables in exponents, tuples and relations. Throws Error(kInvalidArgument) for a division
+// by zero and Error(kOutOfMemory) beyond the budget.
 std::optional<Quotient> ExactValue(const Expression& expression, Scope& scope);
 
 bool Equal(const Quotient& a, const Quotient& b, Budget& budget);

@@ -29,7 +29,7 @@ TEST(MathExactTest, SumsOfRadicals) {
   EXPECT_TRUE(SameExactly(R"(\sqrt{-12})", R"(2i\sqrt3)"));
   EXPECT_TRUE(SameExactly(R"((1+i)^8)", "16"));
   EXPECT_TRUE(SameExactly(R"((-8)^{2/3})", "4"));
-  // 1e-20 apart, more than doubles can tell.
+  // 1e-20 apart, below the resolution of doubles.
   EXPECT_FALSE(SameExactly(R"(\sqrt2+10^{-20})", R"(\sqrt2)"));
 }
 

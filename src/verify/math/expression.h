@@ -1,5 +1,5 @@
-// What an answer says, as a tree: a number, an expression, or a tuple, set, interval, equation or
-// matrix of them.
+// An `Expression` is an answer as a tree: a number, an expression, or a tuple, set, interval,
+// equation or matrix of them.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -10,15 +10,15 @@
 namespace lorikeet::math {
 
 enum class Kind : uint8_t {
-  kNumber,     // number; text: as it was written
+  kNumber,     // number; text: as written
   kSymbol,     // text: "x", "x_1", "\\alpha", "\\pi", "e", "i", "\\infty", "\\mathbb{R}"
-  kSum,        // of its children
+  kSum,        // sum of its children
   kPlusMinus,  // +- child, a term of a sum; text: "+-" or "-+"
-  kProduct,    // of its children
+  kProduct,    // product of its children
   kNegate,     // - child
   kInverse,    // 1 / child
   kPower,      // child 0 to the power child 1
-  kRoot,       // of degree child 1 of child 0
+  kRoot,       // root of degree child 1 of child 0
   kFunction,   // text: "sin", "log" (child 1: the base), "abs", "binom", "factorial", ...
   kPercent,    // child %
   kDegrees,    // child in degrees
@@ -26,7 +26,7 @@ enum class Kind : uint8_t {
   kTuple,      // or interval; text: its brackets, "()", "(]", "[)", "[]"
   kSet,        // {children}
   kList,       // children joined by commas, "and" or "or"
-  kUnion,      // of its children
+  kUnion,      // union of its children
   kRatio,      // children joined by ":"
   kRelation,   // children joined by the characters of text: = ~ ! < > l (<=) g (>=) i (in)
   kMatrix,     // rows of number.num() children each
@@ -36,7 +36,7 @@ struct Expression {
   Kind kind = Kind::kNumber;
   std::string text;
   Rational number;
-  bool decimal = false;  // kNumber: written with digits behind the point, or as 1.5e-3
+  bool decimal = false;  // kNumber: written with digits after the point, or as 1.5e-3
   std::vector<Expression> children;
 
   friend bool operator==(const Expression&, const Expression&) = default;

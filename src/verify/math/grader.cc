@@ -22,11 +22,11 @@ namespace {
 using math::Expression;
 using math::Reading;
 
-constexpr size_t kMostAnswer = 2000;       // bytes; nothing longer is an answer
-constexpr size_t kMostReference = 10'000;  // bytes
+constexpr size_t kMaxAnswer = 2000;       // bytes; a longer text is not an answer
+constexpr size_t kMaxReference = 10'000;  // bytes
 
-// A text without white space, but between letters and digits one space stays: 7 3/4 is not 73/4.
-class SqueezedText {
+// A text without white space, except one space between letters and digits: 7 3/4 is not 73/4.
+class NormalizedText {
  public:
   void Space() { space_ = true; }
   void Put(char c) {
@@ -44,8 +44,8 @@ class SqueezedText {
   bool space_ = false;
 };
 
-// Without what only sets type, and with text commands unwrapped.
-std::string Squeezed(std::string_view text) {
+// `text` without typesetting commands and white space, and with text commands unwrapped.
+std::string Normalized(std::string_view text) {
   constexpr std::array<std::string_view, 8> kTextCommands = {
       "\\text{",   "\\textbf{", "\\textit{", "\\textrm{",
       "\\mathrm{", "\\mathbf{", "\\mbox{",   "\\operatorname{"};
@@ -53,8 +53,8 @@ std::string Squeezed(std::string_view text) {
                                                        "\t",  "\n",  "\r",  "~"};
   constexpr std::array<std::string_view, 6> kDropped = {"\\left", "\\right", "\\displaystyle",
                                                         "\\!",    "\\$",     "$"};
-  SqueezedText out;
-  std::vector<bool> kept_braces;  // of the braces that are open
+  NormalizedText out;
+  std::vector<bool> kept_braces;  // for each open brace
   for (size_t i = 0; i < text.size();) {
     const std::string_view rest = text.substr(i);
     const auto one_of = [&](const auto& names) -> size_t {
@@ -90,10 +90,10 @@ std::string Squeezed(std::string_view text) {
   return out.Take();
 }
 
-// Nothing but words: the case of their letters does not matter.
-bool IsWords(std::string_view squeezed) {
+// Whether a text consists of words only: the case of their letters does not matter.
+bool IsWords(std::string_view normalized) {
   size_t letters = 0;
-  for (const char c : squeezed) {
+  for (const char c : normalized) {
     const bool other = static_cast<unsigned char>(c) >= 0x80;
     if (!IsAsciiLetter(c) && !other &&
         std::string_view(" -'.,").find(c) == std::string_view::npos) {
@@ -104,10 +104,10 @@ bool IsWords(std::string_view squeezed) {
   return letters >= 2;
 }
 
-// Words, perhaps with numbers ("3:40 pm"), and no mathematics that failed to be read.
-bool IsText(std::string_view squeezed) {
+// Whether a text is words, possibly with numbers ("3:40 pm"), rather than unparsed mathematics.
+bool IsText(std::string_view normalized) {
   size_t run = 0, longest = 0;
-  for (const char c : squeezed) {
+  for (const char c : normalized) {
     if (std::string_view("\\{}^_=<>").find(c) != std::string_view::npos) return false;
     run = IsAsciiLetter(c) ? run + 1 : 0;
     longest = std::max(longest, run);
@@ -115,7 +115,7 @@ bool IsText(std::string_view squeezed) {
   return longest >= 2;
 }
 
-// "B", "(B)", "B.": the letter, else 0. With more behind it ("(B) 12") only if `more`.
+// "B", "(B)", "B.": the letter, else 0. Text after it ("(B) 12") is allowed only if `more`.
 char ChoiceOf(std::string_view text, bool more) {
   const bool open = text.starts_with("(") || text.starts_with("[");
   if (open) text.remove_prefix(1);
@@ -130,8 +130,8 @@ char ChoiceOf(std::string_view text, bool more) {
   return text.size() == 1 || more ? letter : '\0';
 }
 
-// The forms of a text that may mean several things: "1,234" one number or two, "2e-1" a power of
-// ten or a sum, "5 m" a length or a product.
+// The readings of an ambiguous text: "1,234" one number or two, "2e-1" a power of ten or a sum, "5
+// m" a length or a product.
 std::vector<Reading> ReadingsOf(std::string_view text, const std::set<std::string>* variables) {
   bool thousands = false, scientific = false, letters = false;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -157,8 +157,8 @@ std::vector<Reading> ReadingsOf(std::string_view text, const std::set<std::strin
 }
 
 struct Parsed {
-  std::vector<Expression> expressions;  // the distinct ones of all readings
-  std::string error;                    // of the first reading, if there are none
+  std::vector<Expression> expressions;  // distinct ones of all readings
+  std::string error;                    // error of the first reading if there are none
   bool over_budget = false;
 };
 
@@ -185,12 +185,12 @@ Parsed ParseReference(std::string_view text) {
 Parsed ParseAnswer(std::string_view text, const std::set<std::string>& variables) {
   Parsed parsed;
   ParseInto(parsed, text, &variables);
-  // "The answer is 5!" may be a factorial, or said with joy.
+  // "The answer is 5!" may be a factorial or an exclamation.
   if (text.ends_with('!')) ParseInto(parsed, text.substr(0, text.size() - 1), &variables);
   return parsed;
 }
 
-// Any reading of one against any of the other.
+// Compares any reading of one with any reading of the other.
 math::Match CompareAll(const Parsed& reference, const Parsed& answer) {
   math::Scope scope;
   bool unknown = false;
@@ -207,8 +207,9 @@ math::Match CompareAll(const Parsed& reference, const Parsed& answer) {
 Grade GradeByValue(const std::string& reference, const std::string& answer) {
   const Parsed expected = ParseReference(reference);
   if (expected.expressions.empty()) {
-    if (LowerAscii(Squeezed(reference)) == LowerAscii(Squeezed(answer))) return Grade::Correct();
-    if (IsText(Squeezed(reference))) {
+    if (LowerAscii(Normalized(reference)) == LowerAscii(Normalized(answer)))
+      return Grade::Correct();
+    if (IsText(Normalized(reference))) {
       return Grade::Wrong(fmt::format("{} is not {}", Quoted(answer), Quoted(reference)));
     }
     return Grade::Invalid(
@@ -234,11 +235,11 @@ Grade GradeByValue(const std::string& reference, const std::string& answer) {
 
 Grade GradeAnswer(const std::string& reference, const std::string& answer) {
   if (reference.empty()) return Grade::Invalid("the reference is empty");
-  if (reference.size() > kMostReference) return Grade::Invalid("the reference is too long");
-  if (answer.size() > kMostAnswer && answer != reference) {
+  if (reference.size() > kMaxReference) return Grade::Invalid("the reference is too long");
+  if (answer.size() > kMaxAnswer && answer != reference) {
     return Grade::Wrong(fmt::format("{} bytes are no answer", answer.size()));
   }
-  const std::string expected = Squeezed(reference), given = Squeezed(answer);
+  const std::string expected = Normalized(reference), given = Normalized(answer);
   if (expected == given) return Grade::Correct();
   if (IsWords(expected) && LowerAscii(expected) == LowerAscii(given)) return Grade::Correct();
   if (const char choice = ChoiceOf(expected, /*more=*/false)) {
@@ -259,7 +260,7 @@ Grade GradeMath(std::string_view reference, std::string_view completion) {
     if (expected.empty()) return Grade::Invalid("the reference is empty");
     if (answer.text.empty()) return Grade::Wrong(fmt::format("no answer: {}", answer.where));
     return GradeAnswer(expected, answer.text);
-  } catch (const std::exception& error) {  // over budget, or no memory
+  } catch (const std::exception& error) {  // budget or memory exhausted
     return Grade::Invalid(error.what());
   }
 }

@@ -1,5 +1,5 @@
-// Grades answers to mathematical questions by value. Native, bounded and without timers: verdicts
-// depend on nothing but the two texts. docs/rl_rewards.md states the rules.
+// The math grader compares answers to mathematical questions by value. Its cost is bounded without
+// timers: verdicts depend on the two texts alone. docs/rl_rewards.md states the rules.
 #pragma once
 #include <string_view>
 
@@ -7,12 +7,12 @@
 
 namespace lorikeet {
 
-// Changes whenever a verdict may.
+// Changes whenever a verdict may change.
 inline constexpr int kMathGraderVersion = 1;
 
-// Whether the final answer of `completion` (verify/math/answer.h) has the value of `reference`:
-// reward 1 or 0. kInvalid if the reference is no mathematics and no words, or the comparison is
-// over budget. Never throws, whatever the texts.
+// Reward 1 if the final answer of `completion` (verify/math/answer.h) has the value of `reference`,
+// else 0. kInvalid if the reference is neither mathematics nor words, or the comparison exceeds its
+// budget. Does not throw for any text.
 Grade GradeMath(std::string_view reference, std::string_view completion);
 
 }  // namespace lorikeet

@@ -1,5 +1,6 @@
-// Integers as large as answers get, exact. What would need more than kMaxLimbs throws
-// Error(kOutOfMemory), so that a hostile answer (9^9^9) costs a bounded amount of work.
+// An `Integer` is an exact integer of bounded size. Operations whose result would need more than
+// kMaxLimbs throw Error(kOutOfMemory), so that a hostile answer (9^9^9) costs a bounded amount of
+// work.
 #pragma once
 #include <compare>
 #include <cstdint>
@@ -12,18 +13,18 @@ namespace lorikeet::math {
 
 class Integer {
  public:
-  static constexpr size_t kMaxLimbs = 1024;  // of 32 bits: 9864 decimal digits
+  static constexpr size_t kMaxLimbs = 1024;  // limbs of 32 bits: 9864 decimal digits
 
   Integer() = default;
   explicit Integer(int64_t value);
-  // `digits` in the given base (2 to 10), nothing but digits.
+  // `digits` in the given base (2 to 10), digits only.
   static Integer FromDigits(std::string_view digits, uint32_t base = 10);
 
   bool zero() const { return limbs_.empty(); }
   bool one() const { return !negative_ && limbs_.size() == 1 && limbs_[0] == 1; }
   bool negative() const { return negative_; }
   bool odd() const { return !limbs_.empty() && (limbs_[0] & 1) != 0; }
-  int64_t size() const { return static_cast<int64_t>(limbs_.size()); }  // limbs: what it costs
+  int64_t size() const { return static_cast<int64_t>(limbs_.size()); }  // limbs, the unit of cost
 
   Integer operator-() const;
   Integer Abs() const { return negative_ ? -*this : *this; }
@@ -40,7 +41,7 @@ class Integer {
   static Integer Gcd(Integer a, Integer b);
   static Integer Power(Integer base, uint32_t exponent);
 
-  std::optional<int64_t> ToInt64() const;  // absent if it does not fit
+  std::optional<int64_t> ToInt64() const;  // absent if out of range
   // mantissa * 2^exponent, |mantissa| < 2^64; the mantissa is truncated to 64 bits.
   double Mantissa(int* exponent) const;
   double ToDouble() const;  // infinite above 1.8e308

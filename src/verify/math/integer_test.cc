@@ -30,7 +30,7 @@ TEST(MathIntegerTest, ReadsAndWrites) {
   EXPECT_FALSE((Integer(INT64_MAX) + Integer(1)).ToInt64());
 }
 
-// Against the machine's own arithmetic.
+// Compares with the machine's arithmetic.
 TEST(MathIntegerTest, SmallOnes) {
   const RandomStream random(1, "small integers");
   for (uint64_t i = 0; i < 2000; ++i) {

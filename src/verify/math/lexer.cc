@@ -11,7 +11,7 @@
 namespace lorikeet::math {
 namespace {
 
-constexpr int kMostNestedTexts = 8;
+constexpr int kMaxNestedTexts = 8;
 
 bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
@@ -69,13 +69,13 @@ class Lexer {
     }
   }
 
-  // Digits behind the cursor, at `from`, that are exactly three: a group of thousands.
+  // Whether exactly three digits follow the cursor at offset `from`: a group of thousands.
   bool GroupAt(size_t from) const {
     return IsAsciiDigit(Peek(from)) && IsAsciiDigit(Peek(from + 1)) &&
            IsAsciiDigit(Peek(from + 2)) && !IsAsciiDigit(Peek(from + 3));
   }
 
-  // The length of a separator of thousands at the cursor, 0 if there is none.
+  // Length of a separator of thousands at the cursor, 0 if there is none.
   size_t ThousandsSeparator() const {
     for (const std::string_view separator : {"{,}", ",\\! ", ",\\!", "\\,", "\\!", "\\ ", "~"}) {
       if (Starts(separator) && GroupAt(separator.size())) return separator.size();
@@ -118,7 +118,7 @@ class Lexer {
     number += Digits();
   }
 
-  // The words of `letters`: a name that is known, a product of variables, or a word.
+  // The tokens of `letters`: a known name, a product of variables, or a word.
   void Letters(std::string_view letters) {
     if (letters.size() == 1 && !in_text_) return Letter(letters);
     if (Known(letters)) return;
@@ -148,7 +148,7 @@ class Lexer {
   bool Known(std::string_view word) {
     const CommandMeaning meaning = WordNamed(word);
     if (meaning.kind == CommandClass::kUnknown) return SplitFunction(word);
-    // "5 min" and "5 sec" are no functions: nothing follows that they could be applied to.
+    // "5 min" and "5 sec" are not functions: no argument follows.
     if (meaning.kind == CommandClass::kCommand) {
       const char next = FirstBehindSpace();
       const bool has_argument =
@@ -226,11 +226,11 @@ class Lexer {
     } else if (sign == '%' || sign == '|' || sign == '&') {
       Add(TokenType::kSymbol, std::string(1, sign));
     } else if (sign == '\0' || !IsOneOf(sign, ",;:!> $()[]\\\n")) {
-      Fail(ErrorCode::kInvalidArgument, "a backslash before {}", Quoted(sign));
+      Fail(ErrorCode::kInvalidArgument, "a backslash before {}", CharText(sign));
     }
   }
 
-  // Behind \left or \right: only bars need to know which of the two it was.
+  // After \left or \right, which makes a difference for bars only.
   void Delimiter(bool left) {
     while (IsSpace(Peek())) ++at_;
     if (Take("|") || Take("\\vert")) Add(TokenType::kSymbol, left ? "lvert" : "rvert");
@@ -246,7 +246,7 @@ class Lexer {
     Add(TokenType::kLetter, "\\mathbb{" + letter + "}");
   }
 
-  // What stands in the braces at the cursor, which moves behind them.
+  // Contents of the braces at the cursor, which moves past them.
   std::pair<size_t, size_t> Braces() {
     while (IsSpace(Peek())) ++at_;
     if (!Take("{")) Fail(ErrorCode::kInvalidArgument, "a command without its braces");
@@ -259,7 +259,7 @@ class Lexer {
   }
 
   void TextArgument() {
-    if (++nested_texts_ > kMostNestedTexts) {
+    if (++nested_texts_ > kMaxNestedTexts) {
       Fail(ErrorCode::kInvalidArgument, "too deep a nesting of \\text");
     }
     const auto [begin, close] = Braces();
@@ -297,14 +297,14 @@ class Lexer {
     }
     const char c = text_[at_];
     if (!IsOneOf(c, "+-*/^_()[]{},;:=<>!|&%'")) {
-      Fail(ErrorCode::kInvalidArgument, "the character {}", Quoted(c));
+      Fail(ErrorCode::kInvalidArgument, "the character {}", CharText(c));
     }
     ++at_;
     Nest({&c, 1});
     Add(TokenType::kSymbol, std::string(1, c));
   }
 
-  static std::string Quoted(char c) {
+  static std::string CharText(char c) {
     return c >= ' ' && c <= '~' ? fmt::format("'{}'", c)
                                 : fmt::format("0x{:02x}", static_cast<unsigned char>(c));
   }

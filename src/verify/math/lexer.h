@@ -1,6 +1,5 @@
-// The text of an answer, LaTeX or plain, cut into tokens. What only sets type (\left,
-// \displaystyle,
-// \, and dollar signs) is gone; Unicode signs and the many spellings of a command have become one.
+// The lexer: the text of an answer, LaTeX or plain, to tokens. It drops typesetting (\left,
+// \displaystyle, \, and dollar signs) and normalizes Unicode signs and the spellings of a command.
 #pragma once
 #include <cstdint>
 #include <set>
@@ -25,20 +24,20 @@ struct Token {
   bool space_before = false;
 };
 
-// One way to read a text that may mean several things.
+// One reading of an ambiguous text.
 struct Reading {
-  // The variables that the other side has: a run of letters of which each is one of these is their
-  // product, any other run is a word. Null: runs of up to three letters are products.
+  // Variables of the other side: a run of letters each of which is one of these is their product,
+  // any other run is a word. Null: runs of up to three letters are products.
   const std::set<std::string>* variables = nullptr;
   bool thousands = true;   // "1,234" is one number (outside brackets), not two
   bool scientific = true;  // "2e-1" is 0.2, not 2 e - 1
   bool units = false;      // every run of letters is a word; "5 m" is 5 metres, not 5 m
 };
 
-// Throws Error(kInvalidArgument) at a character that no expression has.
+// Throws Error(kInvalidArgument) at a character that no expression can contain.
 std::vector<Token> Tokenize(std::string_view text, const Reading& reading);
 
-// Names of functions that Tokenize makes commands of: "sin", "log", "gcd", ...
+// Whether Tokenize makes a command of a name: "sin", "log", "gcd", ...
 bool IsFunctionName(std::string_view name);
 
 }  // namespace lorikeet::math

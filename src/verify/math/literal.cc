@@ -9,7 +9,7 @@
 namespace lorikeet::math {
 namespace {
 
-constexpr size_t kMostExponentDigits = 9;
+constexpr size_t kMaxExponentDigits = 9;
 
 Integer PowerOfTen(size_t exponent) {
   return Integer::Power(Integer(10), static_cast<uint32_t>(exponent));
@@ -49,7 +49,7 @@ Expression Literal(std::string_view text) {
   Expression number = Plain(text.substr(0, e));
   if (e == std::string_view::npos) return number;
   const std::string_view exponent = text.substr(e + 1);
-  if (exponent.size() > kMostExponentDigits) {
+  if (exponent.size() > kMaxExponentDigits) {
     Fail(ErrorCode::kInvalidArgument, "the exponent {}", exponent);
   }
   int64_t power = 0;

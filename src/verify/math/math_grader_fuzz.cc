@@ -1,5 +1,5 @@
-// libFuzzer target: a reference and a completion of any bytes, parted by the first line break, get
-// a verdict, either way round.
+// libFuzzer target: a reference and a completion of any bytes, separated by the first line break,
+// get a verdict, in both orders.
 #include <algorithm>
 #include <cstdint>
 #include <string>

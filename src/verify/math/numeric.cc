@@ -17,18 +17,18 @@ using Complex = std::complex<double>;
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr double kRounding = 1e-13;
-constexpr int kPositivePoints = 4, kNegativePoints = 2, kLeastPoints = 3;
+constexpr int kPositivePoints = 4, kNegativePoints = 2, kMinPoints = 3;
 
 struct Approximation {
   Complex value;
-  double scale = 0;      // of the largest summand in it: what rounding errors are relative to
-  bool complex = false;  // a real number went in where a complex one came out
+  double scale = 0;      // size of its largest summand, to which rounding errors are relative
+  bool complex = false;  // whether a function of a real number had a complex value
 };
 
 bool Finite(const Complex& z) { return std::isfinite(z.real()) && std::isfinite(z.imag()); }
 bool Real(const Complex& z) { return z.imag() == 0; }
 
-// At one choice of values for the variables.
+// Evaluates expressions at one choice of values for the variables.
 class Approximator {
  public:
   Approximator(int point, Scope& scope)
@@ -59,7 +59,7 @@ class Approximator {
     }
     const Complex value = Other(e);
     *scale = std::abs(value);
-    // sin(pi) is as far from 0 as a rounded pi from pi.
+    // The error of sin(pi) is that of the rounded pi.
     if (e.kind == Kind::kFunction && e.text != "exp") *scale = std::max(*scale, 1.0);
     return value;
   }
@@ -119,7 +119,7 @@ class Approximator {
     return negative_ ? -size : size;
   }
 
-  // Roots of odd degree of negative numbers are the real ones, as in school.
+  // Roots of odd degree of negative numbers are the real ones, as taught in school.
   Complex Root(const Complex& base, const Complex& degree) {
     const bool odd = Real(degree) && std::fmod(degree.real(), 2) == 1;
     if (Real(base) && base.real() < 0 && odd) return -std::pow(-base.real(), 1 / degree.real());
@@ -184,7 +184,7 @@ class Approximator {
     if (name == "ceil") return std::ceil(x);
     if (name == "sgn") return x > 0 ? 1 : x < 0 ? -1 : 0;
     if (name == "factorial") return x < 0 ? kNone : std::tgamma(x + 1);
-    // Kept real where they are: their complex forms round the sign of a zero.
+    // Real arguments use the real functions: the complex ones round the sign of a zero.
     if (name == "ln" || name == "log" || name == "lg") {
       if (x <= 0) return kNone;
       return name == "ln" || name == "log" ? std::log(x) : std::log10(x);
@@ -238,7 +238,7 @@ bool Close(const Approximation& a, const Approximation& b, double tolerance) {
 
 Match CompareNumerically(const Expression& reference, const Expression& answer, double tolerance,
                          Scope& scope) {
-  const int points = PointsFor(reference, answer), least = points == 1 ? 1 : kLeastPoints;
+  const int points = PointsFor(reference, answer), least = points == 1 ? 1 : kMinPoints;
   int defined = 0, undefined_answers = 0;
   for (int point = 0; point < points; ++point) {
     const Approximation a = Approximator(point, scope).Of(reference);
@@ -258,7 +258,7 @@ Match CompareNumerically(const Expression& reference, const Expression& answer, 
 
 Match CompareProportion(const Expression& a, const Expression& b, bool positive, Scope& scope) {
   constexpr double kTolerance = 1e-9;
-  const int points = PointsFor(a, b), least = points == 1 ? 1 : kLeastPoints;
+  const int points = PointsFor(a, b), least = points == 1 ? 1 : kMinPoints;
   std::optional<Complex> ratio;
   int defined = 0;
   for (int point = 0; point < points; ++point) {

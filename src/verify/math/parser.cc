@@ -17,8 +17,8 @@ namespace lorikeet::math {
 namespace {
 
 constexpr int kMaxDepth = 200;  // calls of the parser; parentheses take four each
-constexpr int kMostUnitWords = 4;
-constexpr int kMostPostfixes = 8;
+constexpr int kMaxUnitWords = 4;
+constexpr int kMaxPostfixes = 8;
 
 class Depth {
  public:
@@ -38,7 +38,7 @@ bool IsWholeNumber(const Expression& e) {
   return e.kind == Kind::kNumber && e.number.integer() && !e.decimal;
 }
 
-// a / b of two written integers, a < b: what may stand behind an integer in a mixed number.
+// a / b of two written integers, a < b: the fraction of a mixed number.
 bool IsProperFraction(const Expression& e) {
   return e.kind == Kind::kProduct && e.children.size() == 2 && IsWholeNumber(e.children[0]) &&
          e.children[1].kind == Kind::kInverse && IsWholeNumber(e.children[1].children[0]) &&
@@ -78,13 +78,13 @@ class Parser {
   Expression Node(Kind kind, Expression child, std::string text = {}) {
     return Counted(Unary(kind, std::move(child), std::move(text)));
   }
-  // The only part as it is, several as a node.
+  // A single part itself, several parts as a node.
   Expression Joined(Kind kind, std::vector<Expression> parts, std::string text = {}) {
     if (parts.size() == 1) return std::move(parts[0]);
     return Node(kind, std::move(parts), std::move(text));
   }
 
-  // "approximately 5", "= 5": what may stand before an answer and says nothing.
+  // Words and signs before an answer that are skipped: "approximately 5", "= 5".
   bool IsLead() const {
     if (in_.IsOneOf({"=", "approx"})) return true;
     constexpr std::array<std::string_view, 5> kWords = {"approximately", "about", "roughly",
@@ -138,12 +138,12 @@ class Parser {
     return Joined(Kind::kRatio, std::move(parts));
   }
 
-  // "per hour", "cm^2", "km/h", "square metres": read and forgotten.
+  // Skips units: "per hour", "cm^2", "km/h", "square metres".
   void SkipUnits() {
     for (int words = 0; IsUnit(); ++words) {
       const Token& word = in_.Now();
       const bool apart = word.space_before || words > 0 || IsUnitWord(word.text);  // 5cm, not 5xy
-      if (words == kMostUnitWords || IsRefusedWord(word.text) || !apart) in_.Refuse();
+      if (words == kMaxUnitWords || IsRefusedWord(word.text) || !apart) in_.Refuse();
       in_.Skip();
       if (in_.Take("^")) SkipUnitExponent();
       if (in_.IsSymbol("/") && IsUnit(1)) in_.Skip();
@@ -161,7 +161,7 @@ class Parser {
     if (braces) in_.Expect("}");
   }
 
-  // + and -, any number of them; whether they come to a minus.
+  // Reads any number of + and -; whether they amount to a minus.
   bool TakeSigns() {
     bool negative = false;
     for (;; in_.Skip()) {
@@ -235,7 +235,7 @@ class Parser {
     return fraction;
   }
 
-  // Whether the next token multiplies what stands before it without a sign.
+  // Whether the next token is a factor of the preceding one without a sign.
   bool StartsFactor() const {
     const Token& token = in_.Now();
     switch (token.type) {
@@ -257,7 +257,7 @@ class Parser {
     const Depth depth(depth_);
     Expression base = Atom();
     for (int count = 0;; ++count) {
-      if (count == kMostPostfixes) in_.Refuse();
+      if (count == kMaxPostfixes) in_.Refuse();
       if (in_.Take("!")) {
         base = Node(Kind::kFunction, std::move(base), "factorial");
       } else if (in_.Take("%")) {
@@ -272,7 +272,7 @@ class Parser {
     }
   }
 
-  // ^\circ, ^{\circ} or \degree, and the C or F behind it.
+  // ^\circ, ^{\circ} or \degree, and the C or F after it.
   bool TakeDegrees() {
     if (in_.IsSymbol("^") && in_.IsSymbol("circ", 1)) {
       in_.Skip(2);
@@ -294,7 +294,7 @@ class Parser {
     return negative ? Node(Kind::kNegate, std::move(exponent)) : std::move(exponent);
   }
 
-  // The argument of a command: braces, or the one sign behind it: \frac12, \sqrt2.
+  // The argument of a command: braces, or the next sign: \frac12, \sqrt2.
   Expression Argument() {
     if (!in_.Is(TokenType::kNumber)) return Atom();
     return Counted(SmallNumber(in_.TakeDigit()));
@@ -385,7 +385,7 @@ class Parser {
       degree = Sum();
       in_.Expect("]");
     }
-    // Plain text has no single digits: sqrt 12 is of twelve.
+    // In plain text the argument is a whole number: sqrt 12 is the root of twelve.
     Expression radicand = name == "sqrt" ? Argument() : Atom();
     return Counted(Binary(Kind::kRoot, std::move(radicand), std::move(degree)));
   }
@@ -466,7 +466,7 @@ class Parser {
     return open == "(" || open == "[" ? Tuple(open) : Bars(open);
   }
 
-  // Braces group, but with commas inside they are a set in plain text.
+  // Braces group; with commas inside they are a set in plain text.
   Expression Group() {
     std::vector<Expression> elements = Elements();
     in_.Expect("}");

@@ -1,4 +1,4 @@
-// Text of an answer -> tree. docs/rl_rewards.md lists what is read.
+// The parser: text of an answer to an Expression. docs/rl_rewards.md lists the accepted forms.
 #pragma once
 #include <string_view>
 
@@ -8,8 +8,8 @@
 
 namespace lorikeet::math {
 
-// All of `text` or nothing: throws Error(kInvalidArgument) where it is no expression, and
-// Error(kOutOfMemory) where it has too many parts or is nested too deeply.
+// Parses all of `text`. Throws Error(kInvalidArgument) if it is not an expression, and
+// Error(kOutOfMemory) if it has too many parts or is nested too deeply.
 Expression Parse(std::string_view text, const Reading& reading, Budget& budget);
 
 }  // namespace lorikeet::math

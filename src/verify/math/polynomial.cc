@@ -8,15 +8,15 @@
 namespace lorikeet::math {
 namespace {
 
-constexpr int64_t kMostExponent = 1'000'000;
-constexpr int64_t kMostDivisor = 1 << 16;  // what is left above its square may be no prime
+constexpr int64_t kMaxExponent = 1'000'000;
+constexpr int64_t kMaxDivisor = 1 << 16;  // a remaining factor above its square may be composite
 
 Factor Reduced(int64_t generator, int64_t num, int64_t den) {
   const int64_t divisor = std::gcd(num, den);
   num /= divisor;
   den /= divisor;
-  if (num > kMostExponent || num < -kMostExponent || den > kMostExponent) {
-    Fail(ErrorCode::kOutOfMemory, "an exponent above {}", kMostExponent);
+  if (num > kMaxExponent || num < -kMaxExponent || den > kMaxExponent) {
+    Fail(ErrorCode::kOutOfMemory, "an exponent above {}", kMaxExponent);
   }
   return {generator, static_cast<int32_t>(num), static_cast<int32_t>(den)};
 }
@@ -67,7 +67,7 @@ Term Multiply(const Monomial& a, const Monomial& b, Budget& budget) {
   return term;
 }
 
-// The primes of n > 0, false if it is too large to tell.
+// The prime factors of n > 0; false if it is too large.
 bool Factorise(Integer n, std::vector<std::pair<int64_t, int32_t>>* primes, Budget& budget) {
   const auto divide_out = [&](int64_t p) {
     int32_t count = 0;
@@ -77,18 +77,18 @@ bool Factorise(Integer n, std::vector<std::pair<int64_t, int32_t>>* primes, Budg
     }
     if (count > 0) primes->emplace_back(p, count);
   };
-  constexpr int64_t kMostSmall = 100;
-  for (int64_t p = 2; p < kMostSmall; ++p) divide_out(p);
+  constexpr int64_t kMaxSmall = 100;
+  for (int64_t p = 2; p < kMaxSmall; ++p) divide_out(p);
   const std::optional<int64_t> small = n.ToInt64();
   if (!small) return false;
   int64_t rest = *small;
-  budget.SpendWork(std::min<int64_t>(rest, kMostDivisor) / 64);
-  for (int64_t p = kMostSmall + 1; p * p <= rest && p < kMostDivisor; p += 2) {
+  budget.SpendWork(std::min<int64_t>(rest, kMaxDivisor) / 64);
+  for (int64_t p = kMaxSmall + 1; p * p <= rest && p < kMaxDivisor; p += 2) {
     int32_t count = 0;
     for (; rest % p == 0; rest /= p) ++count;
     if (count > 0) primes->emplace_back(p, count);
   }
-  if (rest >= kMostDivisor * kMostDivisor) return false;
+  if (rest >= kMaxDivisor * kMaxDivisor) return false;
   if (rest > 1) primes->emplace_back(rest, 1);
   return true;
 }
@@ -165,8 +165,8 @@ std::optional<Polynomial> TermPower(const Polynomial& term, const Rational& expo
                                     Budget& budget) {
   const auto& [monomial, coefficient] = *term.terms().begin();
   const std::optional<int64_t> p = exponent.num().ToInt64(), q = exponent.den().ToInt64();
-  if (!p || !q || std::abs(*p) > kMostExponent || *q > kMostExponent) {
-    Fail(ErrorCode::kOutOfMemory, "an exponent above {}", kMostExponent);
+  if (!p || !q || std::abs(*p) > kMaxExponent || *q > kMaxExponent) {
+    Fail(ErrorCode::kOutOfMemory, "an exponent above {}", kMaxExponent);
   }
   Monomial factors;
   for (const Factor& factor : monomial) {
@@ -176,7 +176,7 @@ std::optional<Polynomial> TermPower(const Polynomial& term, const Rational& expo
   }
   Rational rational(1);
   if (*q == 1) {
-    // Of numbers that reach n limbs: n^2 / 16 for the last product.
+    // Cost for numbers that reach n limbs: n^2 / 16 for the last product.
     const int64_t limbs = std::min<int64_t>(coefficient.size() * std::abs(*p), Integer::kMaxLimbs);
     budget.SpendWork(1 + limbs * limbs / 16);
     rational = Rational::Power(coefficient, static_cast<int32_t>(*p));

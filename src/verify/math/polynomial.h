@@ -1,11 +1,11 @@
-// Sums of products of powers, in a form that two equal ones share.
+// A `Polynomial` is a sum of products of powers, in a form that is the same for equal sums.
 //
 // A term is a rational number times powers of generators: primes (with exponents in [0, 1), so that
 // surds are terms), i, pi, e and variables. Products of different fractional powers of primes are
 // linearly independent over the rationals (Besicovitch, J. London Math. Soc. 15, 1940), i over the
-// reals, pi over the algebraic numbers; so a sum is zero if and only if it has no terms. Of e and
-// pi together that is not proven: two numbers that were equal by a relation between the two would
-// be called different, never the other way round.
+// reals, pi over the algebraic numbers; so a sum is zero if and only if it has no terms. For e and
+// pi together that is not proven: two numbers that are equal by a relation between the two would be
+// called different, never the other way round.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -51,12 +51,12 @@ class Polynomial {
   std::map<Monomial, Rational> terms_;  // no zeros
 };
 
-// All throw Error(kOutOfMemory) over budget.
+// All throw Error(kOutOfMemory) beyond the budget.
 Polynomial Sum(const Polynomial& a, const Polynomial& b, Budget& budget);
 Polynomial Product(const Polynomial& a, const Polynomial& b, Budget& budget);
 Polynomial Negative(const Polynomial& a);
 
-// A polynomial of one term, raised to exponent. Absent where the power is no term: a root of a
+// A polynomial of one term, raised to exponent. Absent if the power is not a term: a root of a
 // number that is too large to factor, of i, or of an even power of a variable (which may be
 // negative). Roots of odd degree of negative numbers are the real ones.
 std::optional<Polynomial> TermPower(const Polynomial& term, const Rational& exponent,

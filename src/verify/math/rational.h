@@ -1,4 +1,4 @@
-// Fractions of integers in lowest terms: the numbers that answers are made of.
+// A `Rational` is a fraction of integers in lowest terms.
 #pragma once
 #include <compare>
 #include <optional>
@@ -23,7 +23,7 @@ class Rational {
   bool negative() const { return num_.negative(); }
   bool integer() const { return den_.one(); }
   int64_t size() const { return num_.size() + den_.size(); }  // limbs
-  // Its value if it is an integer of 64 bits.
+  // The value if it is an integer of 64 bits.
   std::optional<int64_t> ToInt64() const { return integer() ? num_.ToInt64() : std::nullopt; }
 
   Rational operator-() const;

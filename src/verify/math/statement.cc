@@ -8,7 +8,7 @@
 namespace lorikeet::math {
 namespace {
 
-constexpr size_t kMostNameParts = 3;  // x, f(x), f(x, y)
+constexpr size_t kMaxNameParts = 3;  // x, f(x), f(x, y)
 
 template <class Visit>
 void ForEachNode(const Expression& expression, const Visit& visit) {
@@ -24,11 +24,11 @@ bool Any(const Expression& expression, const Test& test) {
 
 bool IsVariableNode(const Expression& e) { return e.kind == Kind::kSymbol && !IsConstant(e.text); }
 
-// "x", "f x" for f(x) (read as a product), "x, y" for (x, y); empty if it is no name.
+// "x", "f x" for f(x) (read as a product), "x, y" for (x, y); empty if it is not a name.
 std::string NameOf(const Expression& e) {
   if (e.kind == Kind::kSymbol) return e.text == "\\pi" || e.text == "\\infty" ? "" : e.text;
   const bool parts = e.kind == Kind::kProduct || (e.kind == Kind::kTuple && e.text == "()");
-  if (!parts || e.children.size() > kMostNameParts) return {};
+  if (!parts || e.children.size() > kMaxNameParts) return {};
   std::string name = e.kind == Kind::kTuple ? "(" : "";
   for (const Expression& child : e.children) {
     const std::string part = NameOf(child);
@@ -57,7 +57,7 @@ std::optional<Claim> ReadEquation(const Expression& e) {
   return std::nullopt;
 }
 
-// "9/7 \approx 1.29" says 9/7: what stands before the first \approx counts. "x \approx 5" says 5.
+// "9/7 \approx 1.29" claims 9/7, the part before the first \approx. "x \approx 5" claims 5.
 Expression WithoutApproximations(const Expression& e) {
   const size_t at = e.text.find('~');
   if (at == std::string::npos) return e;
@@ -109,7 +109,7 @@ std::optional<Claim> ReadBetween(const Expression& e) {
                                             : Interval(right, left, right_closed, left_closed)};
 }
 
-// With every +- taken as + or as -, and every -+ the other way.
+// `e` with every +- replaced by + or by -, and every -+ by the other.
 Expression WithSign(const Expression& e, bool plus) {
   if (e.kind == Kind::kPlusMinus) {
     Expression term = WithSign(e.children[0], plus);

@@ -1,5 +1,5 @@
-// What an answer claims, whatever its form: "x = 5" says 5, "x > 5" the interval (5, infinity),
-// "x = \pm 2" the numbers -2 and 2.
+// The claim of an answer, independent of its form: "x = 5" claims 5, "x > 5" the interval
+// (5, infinity), "x = \pm 2" the numbers -2 and 2.
 #pragma once
 #include <optional>
 #include <set>
@@ -16,16 +16,17 @@ bool HasDecimals(const Expression& expression);
 bool HasInfinity(const Expression& expression);
 
 struct Claim {
-  std::string name;  // what the value is claimed of: "x", "f x", "(x, y)"; may be empty
+  std::string name;  // name of the value: "x", "f x", "(x, y)"; may be empty
   Expression value;
 };
 
-// Of a kRelation: name = value, a chain of equations that ends in the value, value \approx rounded,
-// name in set, name < 5, 1 < name < 5, name != 5. Absent for other relations (x + y = 3).
+// The claim of a kRelation: name = value, a chain of equations that ends in the value, value
+// \approx rounded, name in set, name < 5, 1 < name < 5, name != 5. Absent for other relations (x +
+// y = 3).
 std::optional<Claim> ReadClaim(const Expression& relation);
 
-// The same without +- (two values), with products of numbers and a matrix multiplied out, and with
-// the real numbers as an interval. Throws Error(kOutOfMemory) over budget.
+// The expression without +- (two values), with products of numbers and a matrix expanded, and with
+// the real numbers as an interval. Throws Error(kOutOfMemory) beyond the budget.
 Expression Expanded(const Expression& expression, Budget& budget);
 
 }  // namespace lorikeet::math

@@ -1,4 +1,4 @@
-// Tokens being read from left to right.
+// A `TokenStream` is the parser's cursor over the tokens, from left to right.
 #pragma once
 #include <algorithm>
 #include <string>
@@ -15,7 +15,7 @@ class TokenStream {
  public:
   explicit TokenStream(std::vector<Token> tokens) : tokens_(std::move(tokens)) {}
 
-  // The token that is read next, or one further on; the last one is kEnd and stays.
+  // The next token, or the one `ahead` positions after it; the last one is kEnd and stays.
   const Token& Now(size_t ahead = 0) const {
     return tokens_[std::min(at_ + ahead, tokens_.size() - 1)];
   }
@@ -47,7 +47,7 @@ class TokenStream {
     if (!Take(symbol)) Refuse();
   }
 
-  // The first digit of the number that is next; the others stay as a number.
+  // Takes the first digit of the next number; the other digits stay as a number.
   int TakeDigit() {
     Token& token = tokens_[at_];
     const char digit = token.text.empty() ? '.' : token.text[0];

@@ -182,7 +182,7 @@ CommandMeaning Find(const Meanings& meanings, std::string_view name) {
   return found == meanings.end() ? CommandMeaning{} : found->second;
 }
 
-// The digits and signs that begin `text` as superscripts; *length is what they take.
+// The superscript digits and signs at the start of `text`; *length: their bytes.
 std::string Superscripts(std::string_view text, size_t* length) {
   std::string digits;
   *length = 0;

@@ -1,4 +1,4 @@
-// The words, commands and signs that answers are written in.
+// The vocabulary of answers: words, commands and signs.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -9,10 +9,10 @@ namespace lorikeet::math {
 // Signs outside ASCII (minus, fractions, roots, superscripts, Greek letters) as LaTeX or ASCII.
 std::string ReplaceUnicode(std::string_view text);
 
-// What \name means.
+// Meaning of a command \name.
 enum class CommandClass : uint8_t {
   kUnknown,
-  kIgnored,  // sets type only: \displaystyle, \quad, \mathbf
+  kIgnored,  // typesetting only: \displaystyle, \quad, \mathbf
   kText,     // its argument is words: \text, \mathrm
   kLetter,   // spelled "\\name": \alpha, \infty
   kSymbol,   // spelled `spelling`: \cdot is "*"
@@ -24,12 +24,12 @@ struct CommandMeaning {
 };
 CommandMeaning CommandNamed(std::string_view name);
 
-// What a word means that stands outside a command; letters of either case.
+// Meaning of a word outside a command; letters of either case.
 CommandMeaning WordNamed(std::string_view word);
 
-bool IsUnitWord(std::string_view word);      // "cm", "mph": short words that are no products
+bool IsUnitWord(std::string_view word);      // "cm", "mph": short words that are not products
 bool IsUnitLetter(std::string_view letter);  // "m", "s", ...
-// Words behind a number that say more than its unit: "5 is not", "3:40 pm".
+// Words after a number that say more than its unit: "5 is not", "3:40 pm".
 bool IsRefusedWord(std::string_view word);
 // "thousand" -> 3, "million" -> 6, ...: the power of ten; 0 for other words.
 int PowerOfTenNamed(std::string_view word);

@@ -24,7 +24,7 @@ extern char**
 namespace lorikeet {
 namespace {
 
-constexpr size_t kMostLine = size_t{64} << 20;  // bytes of a reply
+constexpr size_t kMaxLine = size_t{64} << 20;  // bytes of a reply
 constexpr size_t kChunk = size_t{64} << 10;
 
 struct Pipe {
@@ -41,8 +41,8 @@ Pipe MakePipe() {
 
 void SetNonBlocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
 
-// A write to a pipe that nobody reads must fail, not end this program. The signal is held back in
-// this thread only and taken away again; what the rest of the program does with it stays as it is.
+// A write to a pipe without a reader must fail, not end this program. The signal is blocked in this
+// thread only and consumed; its handling in the rest of the program does not change.
 class WithoutSigpipe {
  public:
   WithoutSigpipe() {
@@ -69,7 +69,7 @@ class WithoutSigpipe {
   bool was_pending_ = false;
 };
 
-// Its own process group, no blocked signals, and the usual answers to those we may handle.
+// Starts a child in its own process group, without blocked signals, with the default handlers.
 int Spawn(const std::string& command, int stdin_fd, int stdout_fd, pid_t* pid) {
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
@@ -130,9 +130,9 @@ ChildProcess::Event ChildProcess::Exchange(std::string_view text,
     if (left.count() <= 0) return Event::kTimeout;
     std::array<pollfd, 2> ends = {
         {{.fd = output_, .events = POLLIN}, {.fd = text.empty() ? -1 : input_, .events = POLLOUT}}};
-    constexpr int64_t kMostWait = 1000;  // poll takes an int
+    constexpr int64_t kMaxWait = 1000;  // poll takes an int
     const int ready =
-        poll(ends.data(), ends.size(), static_cast<int>(std::min(left.count(), kMostWait)));
+        poll(ends.data(), ends.size(), static_cast<int>(std::min(left.count(), kMaxWait)));
     if (ready <= 0) continue;  // nothing yet, or a signal
     if (ends[1].revents != 0 && !Write(text)) CloseInput();
     if (input_ < 0) text = {};
@@ -143,7 +143,7 @@ ChildProcess::Event ChildProcess::Exchange(std::string_view text,
   }
 }
 
-// Removes from `text` what the pipe took; false if nobody reads it.
+// Removes the written part from `text`; false if the pipe has no reader.
 bool ChildProcess::Write(std::string_view& text) const {
   const WithoutSigpipe guard;
   while (!text.empty()) {
@@ -162,13 +162,13 @@ ChildProcess::State ChildProcess::Read(const std::function<bool(std::string_view
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return State::kMore;
   const State state = TakeLines(before, on_line);
   if (state == State::kEnough) return state;
-  if (got > 0 && buffer_.size() <= kMostLine) return State::kMore;
-  // The last line may lack its end.
+  if (got > 0 && buffer_.size() <= kMaxLine) return State::kMore;
+  // The last line may not have an end of line.
   if (got == 0 && !buffer_.empty() && !on_line(buffer_)) return State::kEnough;
   return State::kClosed;
 }
 
-// Lines of the buffer, whose first `searched` bytes hold no end of one.
+// Takes the lines of the buffer, whose first `searched` bytes have no end of line.
 ChildProcess::State ChildProcess::TakeLines(size_t searched,
                                             const std::function<bool(std::string_view)>& on_line) {
   size_t begin = 0;
@@ -183,14 +183,14 @@ ChildProcess::State ChildProcess::TakeLines(size_t searched,
   return more ? State::kMore : State::kEnough;
 }
 
-// Whether it ends in time. It stays a zombie, so that its group's number is not given to others.
+// Whether it ends in time. It stays a zombie, so that its group's number is not reused.
 bool ChildProcess::WaitFor(Clock::duration patience) const {
   const Clock::time_point deadline = Clock::now() + patience;
   for (;;) {
     siginfo_t info{};
     const int result = waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT);
     if (result == 0 && info.si_pid == pid_) return true;
-    if (result != 0 && errno != EINTR) return true;  // someone else has waited for it
+    if (result != 0 && errno != EINTR) return true;  // it was waited for elsewhere
     if (Clock::now() >= deadline) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
@@ -204,7 +204,7 @@ std::string ChildProcess::Stop(Clock::duration patience) {
     WaitFor(patience);
   }
   CloseOutput();
-  kill(-pid_, SIGKILL);  // all that is left of the group
+  kill(-pid_, SIGKILL);  // the rest of the group
   int status = 0;
   while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }

@@ -1,4 +1,4 @@
-// A child process and the two pipes to it.
+// A `ChildProcess` is a child process with pipes to its stdin and from its stdout.
 #pragma once
 #include <sys/types.h>
 
@@ -19,18 +19,18 @@ class ChildProcess {
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
-  // Runs `command` by /bin/sh -c, in a process group of its own: Ctrl-C at the terminal does not
-  // reach it. Its stderr is ours. Throws Error(kIo) if no process can be made.
+  // Runs `command` by /bin/sh -c in its own process group: Ctrl-C at the terminal does not reach
+  // it. It shares our stderr. Throws Error(kIo) if no process can be created.
   void Start(const std::string& command);
   bool running() const { return pid_ > 0; }
 
-  // Writes `text` and reads at the same time, so that neither side waits for the other with full
-  // pipes. on_line gets every line that came, without its end, and says whether it wants more.
+  // Writes `text` and reads at the same time, so that neither side blocks on full pipes. on_line
+  // gets every line without its end and returns whether to continue.
   Event Exchange(std::string_view text, const std::function<bool(std::string_view)>& on_line,
                  Clock::time_point deadline);
 
-  // Closes its stdin, waits for `patience`, then sends SIGTERM, waits again, then SIGKILL, to all
-  // of its group. Returns how it ended: "status 3", "signal 9"; empty if it was not running.
+  // Closes its stdin, waits for `patience`, then sends SIGTERM, waits again, then SIGKILL, to its
+  // whole group. Returns "status 3" or "signal 9"; empty if it was not running.
   std::string Stop(Clock::duration patience);
 
   static constexpr std::chrono::milliseconds kPatience{2000};
@@ -47,7 +47,7 @@ class ChildProcess {
 
   pid_t pid_ = 0;
   int input_ = -1, output_ = -1;  // our ends of its stdin and stdout
-  std::string buffer_;            // the beginning of a line
+  std::string buffer_;            // an incomplete line
 };
 
 }  // namespace lorikeet

@@ -49,7 +49,7 @@ TEST(RewardChildTest, LinesLeftOverWaitForTheNextExchange) {
   EXPECT_THAT(lines, ElementsAre("one", "two", "three"));
 }
 
-// Both pipes are full long before the child has read everything.
+// Both pipes are full before the child has read everything.
 TEST(RewardChildTest, FullPipesDoNotBlock) {
   ChildProcess child;
   child.Start("cat");

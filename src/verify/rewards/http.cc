@@ -20,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kTries = 4;
 constexpr std::chrono::milliseconds kFirstPause{250};  // doubled each time
-constexpr size_t kMostBody = size_t{256} << 20;        // bytes of an answer
+constexpr size_t kMaxBody = size_t{256} << 20;         // bytes of a response
 constexpr int kTooManyRequests = 429, kServerErrors = 500;
 
 struct Url {
@@ -55,16 +55,16 @@ Url ParseUrl(const std::string& url) {
   return {url.substr(0, slash), std::move(path)};
 }
 
-// What came of one POST.
+// Outcome of one POST.
 struct Answer {
   std::string body;
   std::string failure;  // empty: the body is an answer
-  bool again = false;   // the failure may pass
+  bool again = false;   // whether a retry may succeed
 };
 
 Answer Post(const Url& url, const std::string& body, Clock::time_point deadline) {
   httplib::Client client(url.server);
-  // A little longer than there is, so that the deadline has passed when one of them has.
+  // Added to each timeout, so that the deadline has passed when one of them expires.
   constexpr std::chrono::milliseconds kSlack{20};
   const auto left = std::max<Clock::duration>(deadline - Clock::now(), Clock::duration(0)) + kSlack;
   client.set_connection_timeout(left);
@@ -76,10 +76,10 @@ Answer Post(const Url& url, const std::string& body, Clock::time_point deadline)
   request.path = url.path;
   request.headers = {{"Content-Type", "application/json"}, {"Accept", "application/json"}};
   request.body = body;
-  // The timeouts above are for one read each; the deadline is for all of them.
+  // Each timeout above is for one read; the deadline is for all of them.
   request.content_receiver = [&](const char* data, size_t size, uint64_t, uint64_t) {
     answer.body.append(data, size);
-    return answer.body.size() <= kMostBody && Clock::now() < deadline;
+    return answer.body.size() <= kMaxBody && Clock::now() < deadline;
   };
   const httplib::Result result = client.send(request);
   if (!result) {

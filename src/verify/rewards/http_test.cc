@@ -120,7 +120,7 @@ TEST(RewardHttpTest, LateIsInvalid) {
   over = true;
 }
 
-// It sends a byte now and then, so that no single read is late.
+// It sends a byte from time to time, so that no single read is late.
 TEST(RewardHttpTest, DrippingIsLateToo) {
   std::atomic<bool> over{false};
   const LocalServer server([&](const httplib::Request&, httplib::Response& response) {

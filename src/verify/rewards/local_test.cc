@@ -13,7 +13,7 @@ Grade ThinkFormat(const std::string& completion, std::string_view prompt = "2+2?
   return ThinkFormatReward()({&request, 1})[0];
 }
 
-// As trl 1.16.0 answers.
+// Expected values by trl 1.16.0.
 TEST(ThinkFormatReward, JudgesAsTrlDoes) {
   for (const char* good :
        {"<think>I add.</think>4", "<think>\nOne\n\ntwo.\n</think>\n4", "<think></think>",

@@ -48,7 +48,7 @@ std::string ReasonOf(const std::vector<WeightedReward>& parts, const PartGrades&
   return text;
 }
 
-// Of the grader if it has one, else of the first part that has one.
+// The verdict of the grader if there is one, else of the first part that has one.
 Verdict VerdictOf(const std::vector<WeightedReward>& parts, const PartGrades& grades) {
   Verdict verdict = Verdict::kInvalid;
   for (size_t p = 0; p < parts.size(); ++p) {
@@ -80,7 +80,7 @@ Grade SumOf(const std::vector<WeightedReward>& parts, const PartGrades& grades) 
 // Grades of all requests, by part.
 std::vector<std::vector<Grade>> AskAll(const std::vector<WeightedReward>& parts,
                                        std::span<const RewardRequest> requests) {
-  // Deferred where the machine has no thread left: later, but not never.
+  // Deferred if no thread can be created.
   constexpr auto kPolicy = std::launch::async | std::launch::deferred;
   std::vector<std::vector<Grade>> graded(parts.size());
   std::vector<std::future<std::vector<Grade>>> waiting(parts.size());

@@ -1,4 +1,4 @@
-// Several rewards of one completion, added up by weight, each of them kept for the metrics.
+// Weighted sums of several rewards of one completion, each kept for the metrics.
 #pragma once
 #include <map>
 #include <span>
@@ -11,7 +11,7 @@
 
 namespace lorikeet {
 
-// The part whose verdict is that of the sum.
+// Name of the part whose verdict is that of the sum.
 inline constexpr const char* kGraderPart = "grader";
 
 struct RewardWeight {
@@ -19,27 +19,28 @@ struct RewardWeight {
   double weight = 1;
 };
 
-// From NAME and NAME=WEIGHT. Throws Error(kInvalidArgument) for a weight that is no finite number,
-// for a name that comes twice, and where no weight but 0 is left.
+// Reads NAME and NAME=WEIGHT. Throws Error(kInvalidArgument) for a weight that is not a finite
+// number, for a name that occurs twice, and if all weights are 0.
 std::vector<RewardWeight> ParseRewardWeights(std::span<const std::string> texts);
 
 struct WeightedReward {
   RewardWeight part;
   RewardFunction reward;
-  bool outside = false;  // asked in a thread of its own, at the same time as the others
+  bool outside = false;  // computed in its own thread, at the same time as the others
 };
 
-// Sums of weight x reward. A sum is invalid if a part with a weight other than 0 is, and if it is
-// no finite number; a part of weight 0 is only reported. Whether a completion is correct says the
-// part "grader" if there is one, else the first. Grade::parts has all parts, in their order.
+// Sums of weight x reward. A sum is invalid if a part with a weight other than 0 is, or if it is
+// not a finite number; a part of weight 0 is only reported. The part "grader", if there is one,
+// else the first, decides whether a completion is correct. Grade::parts has all parts, in their
+// order.
 RewardFunction MixRewards(std::vector<WeightedReward> parts);
 
-// What metrics say of the parts, over the completions for which they came.
+// Metrics of the parts, over the completions that have them.
 class RewardPartSums {
  public:
   void Add(const Grade& grade);
-  // "rewards/NAME/mean" and "rewards/NAME/std" (n - 1; 0 for a single one), as TRL calls them.
-  // Nothing where there were no parts.
+  // "rewards/NAME/mean" and "rewards/NAME/std" (n - 1; 0 for a single one), the names of TRL. Empty
+  // without parts.
   Metrics Figures() const;
 
  private:

@@ -55,7 +55,7 @@ TEST(RewardMix, TheVerdictIsTheGradersOrTheFirstParts) {
   EXPECT_EQ(Mixed({Always("url", 1, right), Always("grader", 1, wrong)}).verdict, Verdict::kWrong);
   EXPECT_EQ(Mixed({Always("url", 1, right), Always("command", 1, wrong)}).verdict,
             Verdict::kCorrect);
-  // Of weight 0 too: then it only says whether an answer is right.
+  // Also with weight 0: then it only decides whether an answer is right.
   EXPECT_EQ(Mixed({Always("url", 1, wrong), Always("grader", 0, right)}).verdict,
             Verdict::kCorrect);
   EXPECT_EQ(Mixed({Always("url", 1, right), Always("grader", 0, Grade::Invalid("?"))}).verdict,
@@ -88,7 +88,7 @@ TEST(RewardMix, WhatIsNoFiniteNumberIsInvalid) {
   EXPECT_EQ(Mixed({Always("url", 1, {Verdict::kWrong, -7.5, ""})}).reward, -7.5);
 }
 
-// Each says of a completion its own number: the parts of one belong together.
+// Each command returns the number of a completion: the parts of one must stay together.
 TEST(RewardMix, SeveralCommandsKeepTheirOrder) {
   const std::string loop = "while read -r line; do id=${line#*:}; id=${id%%,*}; echo ";
   const RewardFunction reward = MixRewards(
@@ -111,7 +111,7 @@ TEST(RewardMix, SeveralCommandsKeepTheirOrder) {
   EXPECT_TRUE(reward({}).empty());
 }
 
-// Each waits for the others to be asked, which never happens one after the other.
+// Each waits until the others run, which never happens if they run one after the other.
 TEST(RewardMix, ThoseOutsideAreAskedAtTheSameTime) {
   std::atomic<int> asked{0};
   const auto meet = [&asked](std::span<const RewardRequest> requests) {

@@ -38,7 +38,7 @@ class RewardProcess {
       const Event event = Attempt(batch, deadline);
       if (event == Event::kTimeout) {
         why = fmt::format("no reply within {} s", timeout_.count());
-        child_.Stop(kLatePatience);  // the next batch must not wait for what this one left undone
+        child_.Stop(kLatePatience);  // the next batch must not wait for the rest of this one
         break;
       }
       if (event == Event::kEnded) {

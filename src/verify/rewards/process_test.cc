@@ -77,7 +77,7 @@ TEST(RewardProcessTest, LateIsInvalidAndTheNextBatchIsServed) {
   const RewardFunction reward =
       ProcessReward(Loop("case $line in *slow*) sleep 100;; esac; " + std::string(kHalf)), 0.1);
   EXPECT_THAT(reward(RewardRequests(2, "slow").all()), Each(Invalid("no reply within 0.1 s")));
-  // On a machine that is busy with other things a tenth of a second may be too short for anyone.
+  // On a busy machine a tenth of a second may be too short.
   constexpr int kTries = 100;
   std::vector<Grade> grades;
   for (int i = 0; i < kTries && (i == 0 || grades[1].verdict == Verdict::kInvalid); ++i) {

@@ -20,7 +20,7 @@ OrderedJson MessageJson(const Message& message) {
   return json;
 }
 
-// The id in a line that is no JSON: Python writes {"id": 7, "reward": NaN}.
+// The id in a line that is not JSON: Python writes {"id": 7, "reward": NaN}.
 std::optional<int64_t> IdIn(std::string_view text) {
   constexpr std::string_view kKey = "\"id\"";
   const size_t key = text.find(kKey);

@@ -1,4 +1,4 @@
-// The JSON that rewards from outside are asked for and given in, whatever carries it.
+// The JSON of requests for external rewards and of replies, for pipes and HTTP alike.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -14,24 +14,23 @@ namespace lorikeet {
 // {"id", "task", "problem", "prompt", "messages", "completion", "answer", "data"}, one line.
 std::string RewardRequestJson(int64_t id, const RewardRequest& request);
 
-// The requests of a batch and the grades that have come for them.
+// The requests of a batch and the grades received for them.
 class RewardBatch {
  public:
   // Ids are first_id, first_id + 1, ...
   RewardBatch(std::span<const RewardRequest> requests, int64_t first_id);
 
   bool complete() const { return unanswered_ == 0; }
-  // The JSON of every request that has no grade yet.
+  // The JSON of every request without a grade.
   std::vector<std::string> Unanswered() const;
 
   // {"id", "reward", "correct"?, "reason"?} or {"id", "invalid": true, "reason"?}. A reply with the
-  // id of a request that cannot be understood otherwise (NaN, no reward) makes that one invalid;
-  // anything else is remembered as the reason why requests stay without a reply. The first reply to
-  // a request counts.
+  // id of a request but without a valid reward (NaN, none) makes that request invalid; any other
+  // text is kept as the reason why requests have no reply. The first reply to a request counts.
   void Take(std::string_view text);
   void TakeEach(std::string_view array);  // a JSON array of them
 
-  // All grades. Those that have not come are invalid: `why`, and what came in their place.
+  // All grades. Missing ones are invalid, with `why` and the last invalid reply as the reason.
   std::vector<Grade> Finish(const std::string& why);
 
  private:

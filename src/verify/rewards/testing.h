@@ -1,4 +1,4 @@
-// Requests for the tests of rewards from outside.
+// Requests for the tests of external rewards.
 #pragma once
 #include <string>
 #include <utility>

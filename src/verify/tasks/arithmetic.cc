@@ -11,11 +11,11 @@
 namespace lorikeet {
 namespace {
 
-// Uniform among the numbers of `digits` digits; of one digit, 0 is one.
-int64_t NumberOfDigits(Dice& dice, int digits) {
+// Uniform among the numbers of `digits` digits; 0 has one digit.
+int64_t NumberOfDigits(ProblemRandom& random, int digits) {
   int64_t power = 1;
   for (int i = 1; i < digits; ++i) power *= 10;
-  return dice.Between(digits == 1 ? 0 : power, 10 * power - 1);
+  return random.Between(digits == 1 ? 0 : power, 10 * power - 1);
 }
 
 Question AskFor(const std::string& expression, int64_t value) {
@@ -23,30 +23,30 @@ Question AskFor(const std::string& expression, int64_t value) {
           .answer = std::to_string(value)};
 }
 
-Question MakeAdd(Dice& dice, int difficulty) {
-  const int64_t a = NumberOfDigits(dice, difficulty), b = NumberOfDigits(dice, difficulty);
+Question MakeAdd(ProblemRandom& random, int difficulty) {
+  const int64_t a = NumberOfDigits(random, difficulty), b = NumberOfDigits(random, difficulty);
   return AskFor(fmt::format("{} + {}", a, b), a + b);
 }
 
-Question MakeSubtract(Dice& dice, int difficulty) {
-  int64_t a = NumberOfDigits(dice, difficulty), b = NumberOfDigits(dice, difficulty);
+Question MakeSubtract(ProblemRandom& random, int difficulty) {
+  int64_t a = NumberOfDigits(random, difficulty), b = NumberOfDigits(random, difficulty);
   if (difficulty == 1 && a < b) std::swap(a, b);
   return AskFor(fmt::format("{} - {}", a, b), a - b);
 }
 
-Question MakeMultiply(Dice& dice, int difficulty) {
-  const int digits = difficulty + 1;  // of both together
-  const int64_t a = NumberOfDigits(dice, digits - digits / 2);
-  const int64_t b = NumberOfDigits(dice, digits / 2);
+Question MakeMultiply(ProblemRandom& random, int difficulty) {
+  const int digits = difficulty + 1;  // number of digits of both together
+  const int64_t a = NumberOfDigits(random, digits - digits / 2);
+  const int64_t b = NumberOfDigits(random, digits / 2);
   return AskFor(fmt::format("{} * {}", a, b), a * b);
 }
 
-Question MakeChain(Dice& dice, int difficulty) {
-  int64_t sum = 0, product = dice.Between(1, 9);  // of the terms before, and of the one at hand
+Question MakeChain(ProblemRandom& random, int difficulty) {
+  int64_t sum = 0, product = random.Between(1, 9);  // sum of the previous terms, current term
   std::string expression = std::to_string(product);
   for (int i = 0; i < difficulty; ++i) {
-    const int64_t number = dice.Between(1, 9);
-    const char sign = dice.PickFrom(std::array<char, 3>{'+', '-', '*'});
+    const int64_t number = random.Between(1, 9);
+    const char sign = random.PickFrom(std::array<char, 3>{'+', '-', '*'});
     expression += fmt::format(" {} {}", sign, number);
     if (sign == '*') {
       product *= number;
@@ -58,15 +58,15 @@ Question MakeChain(Dice& dice, int difficulty) {
   return AskFor(expression, sum + product);
 }
 
-Question MakeGcd(Dice& dice, int difficulty) {
+Question MakeGcd(ProblemRandom& random, int difficulty) {
   constexpr std::array<int64_t, 8> kLimits = {12, 30, 60, 100, 300, 1000, 10'000, 1'000'000};
   const int64_t limit = kLimits[static_cast<size_t>(difficulty) - 1];
-  // Two random numbers have seldom more in common than 1, 2 or 3.
-  int64_t most = 1;
-  while (most * most < limit) ++most;
-  const int64_t common = dice.Between(1, most);
-  const int64_t a = common * dice.Between(1, limit / common);
-  const int64_t b = common * dice.Between(1, limit / common);
+  // Two random numbers seldom have a common divisor above 3.
+  int64_t root = 1;
+  while (root * root < limit) ++root;
+  const int64_t common = random.Between(1, root);
+  const int64_t a = common * random.Between(1, limit / common);
+  const int64_t b = common * random.Between(1, limit / common);
   return {.prompt = fmt::format("What is the greatest common divisor of {} and {}? Reply with the "
                                 "number only.",
                                 a, b),

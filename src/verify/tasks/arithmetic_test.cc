@@ -11,7 +11,8 @@ namespace {
 TEST(ArithmeticTasks, TheAnswerIsTheValueOfWhatIsAsked) {
   for (const char* name : {"add", "subtract", "multiply", "chain"}) {
     const Task& task = GetTask(name);
-    for (int difficulty = task.least; difficulty <= std::min(task.most, 8); ++difficulty) {
+    for (int difficulty = task.min_difficulty; difficulty <= std::min(task.max_difficulty, 8);
+         ++difficulty) {
       for (uint64_t index = 0; index < 20; ++index) {
         const Problem problem = task.make(0, index, difficulty);
         const std::string& prompt = problem.messages[0].content;

@@ -23,19 +23,19 @@ std::string InBase(int64_t value, int64_t base) {
   return digits;
 }
 
-Question MakeBase(Dice& dice, int difficulty) {
-  const int64_t value = dice.Between(0, (int64_t{1} << (difficulty + 2)) - 1);
+Question MakeBase(ProblemRandom& random, int difficulty) {
+  const int64_t value = random.Between(0, (int64_t{1} << (difficulty + 2)) - 1);
   int64_t from = 10, to = 2;
   if (difficulty >= 7) {
-    from = dice.Between(2, 16);
-    to = dice.Between(2, 15);
+    from = random.Between(2, 16);
+    to = random.Between(2, 15);
     if (to >= from) ++to;
   } else if (difficulty >= 5) {
     std::array<int64_t, 4> bases = {2, 8, 10, 16};
-    dice.Shuffle(bases);
+    random.Shuffle(bases);
     from = bases[0];
     to = bases[1];
-  } else if (difficulty >= 3 && dice.Coin()) {
+  } else if (difficulty >= 3 && random.Coin()) {
     std::swap(from, to);
   }
   return {.prompt = fmt::format("Convert {} from base {} to base {}. Reply with the digits only.",
@@ -50,8 +50,8 @@ int DigitValue(char c) {
   return IsAsciiDigit(c) ? c - '0' : std::tolower(static_cast<unsigned char>(c)) - 'a' + 10;
 }
 
-// Words that may be numerals: those with a digit, and a word that is all of the text. The base
-// behind an underscore is none.
+// Words that may be numerals: words with a digit, and a word that is the whole text. The base after
+// an underscore is not one.
 std::vector<Item> FindNumerals(std::string_view text) {
   std::vector<Item> items;
   size_t words = 0;
@@ -76,8 +76,8 @@ std::vector<Item> FindNumerals(std::string_view text) {
   return items;
 }
 
-// The first numeral of the last line with words, from "=", " is " and the like on: "13 in base 2 is
-// 1101", "1101 in base 2". One joined to it comes along, so that the caller sees it.
+// The first numeral of the last line with words, after "=", " is " and the like: "13 in base 2 is
+// 1101", "1101 in base 2". A numeral joined to it is included, so that the caller sees it.
 std::vector<Item> FindAnswerNumerals(std::string_view text) {
   while (!text.empty() && !IsWordChar(text.back())) text.remove_suffix(1);
   size_t begin = 0;
@@ -96,7 +96,7 @@ std::vector<Item> FindAnswerNumerals(std::string_view text) {
   return items;
 }
 
-// Without the prefix of its base and zeros in front; "" if it has other digits.
+// `word` without the prefix of its base and leading zeros; "" if it has other digits.
 std::string Numeral(std::string_view word, int base) {
   const std::string_view prefix = base == 2 ? "0b" : base == 8 ? "0o" : base == 16 ? "0x" : " ";
   if (word.starts_with(prefix)) word.remove_prefix(prefix.size());

@@ -29,7 +29,7 @@ TEST(BaseTask, ReadsDigitsOfTheBase) {
                   {"13", kFalse},
                   {"1101 or 1011", kFalse},
                   {"1101 0000", kFalse},
-                  {"-1101", kRight},  // a dash in front is a list's
+                  {"-1101", kRight},  // the dash is that of a list
                   {"0x1101", kFalse},
                   {"1102", kFalse},
                   {"", kFalse},

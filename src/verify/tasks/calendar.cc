@@ -32,9 +32,9 @@ std::string Date(sys_days day) {
 
 sys_days FirstDay(int year) { return std::chrono::year(year) / std::chrono::January / 1; }
 
-sys_days RandomDay(Dice& dice, int first_year, int last_year) {
+sys_days RandomDay(ProblemRandom& random, int first_year, int last_year) {
   const sys_days first = FirstDay(first_year), end = FirstDay(last_year + 1);
-  return first + days(dice.Between(0, (end - first).count() - 1));
+  return first + days(random.Between(0, (end - first).count() - 1));
 }
 
 std::string Count(int64_t n) { return fmt::format("{} day{}", n, n == 1 ? "" : "s"); }
@@ -51,19 +51,20 @@ Question AskDate(std::string question, sys_days answer) {
           .data = {{"kind", "date"}}};
 }
 
-Question MakeCalendar(Dice& dice, int difficulty) {
-  const sys_days day = difficulty == 7 ? RandomDay(dice, 1900, 2099) : RandomDay(dice, 2001, 2030);
-  const int64_t n = difficulty == 1   ? dice.Between(1, 6)
-                    : difficulty == 2 ? dice.Between(7, 60)
-                    : difficulty == 3 ? dice.Between(1, 27)
-                                      : dice.Between(28, difficulty == 6 ? 1000 : 360);
+Question MakeCalendar(ProblemRandom& random, int difficulty) {
+  const sys_days day =
+      difficulty == 7 ? RandomDay(random, 1900, 2099) : RandomDay(random, 2001, 2030);
+  const int64_t n = difficulty == 1   ? random.Between(1, 6)
+                    : difficulty == 2 ? random.Between(7, 60)
+                    : difficulty == 3 ? random.Between(1, 27)
+                                      : random.Between(28, difficulty == 6 ? 1000 : 360);
   switch (difficulty) {
     case 1:
       return AskWeekday(
           fmt::format("Which day of the week comes {} after {}?", Count(n), Weekday(day)),
           day + days(n));
     case 2: {
-      const bool later = dice.Coin();
+      const bool later = random.Coin();
       return AskWeekday(fmt::format("Today is {}. What day of the week {} {}{}?", Weekday(day),
                                     later ? "is it in" : "was it", Count(n), later ? "" : " ago"),
                         later ? day + days(n) : day - days(n));
@@ -82,7 +83,7 @@ Question MakeCalendar(Dice& dice, int difficulty) {
                                     Weekday(day), Date(day + days(n))),
                         day + days(n));
     case 6: {
-      const bool later = dice.Coin();
+      const bool later = random.Coin();
       return AskDate(fmt::format("What is the date {} {} {}?", Count(n), later ? "after" : "before",
                                  Date(day)),
                      later ? day + days(n) : day - days(n));
@@ -108,17 +109,17 @@ std::vector<Item> FindWeekdays(std::string_view text) {
   return items;
 }
 
-// Reads up to `most` digits at text[*at].
-int Digits(std::string_view text, size_t* at, size_t most) {
+// Reads up to `max` digits at text[*at].
+int Digits(std::string_view text, size_t* at, size_t max) {
   int value = 0;
-  for (const size_t end = *at + most; *at < text.size() && *at < end; ++*at) {
+  for (const size_t end = *at + max; *at < text.size() && *at < end; ++*at) {
     if (!IsAsciiDigit(text[*at])) break;
     value = value * 10 + (text[*at] - '0');
   }
   return value;
 }
 
-// YYYY-MM-DD, with - or / between, with or without zeros in front.
+// YYYY-MM-DD, with - or / between, with or without leading zeros.
 std::vector<Item> FindDates(std::string_view text) {
   std::vector<Item> items;
   for (size_t i = 0; i < text.size(); ++i) {

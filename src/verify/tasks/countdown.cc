@@ -15,7 +15,7 @@
 namespace lorikeet {
 namespace {
 
-constexpr int64_t kMostTarget = 999;
+constexpr int64_t kMaxTarget = 999;
 
 struct Term {
   int64_t value;
@@ -25,14 +25,14 @@ struct Term {
   std::string AsOperand() const { return compound ? "(" + text + ")" : text; }
 };
 
-// Two terms made one by a random operator that leaves a whole number above 0.
-Term Combined(Dice& dice, Term a, Term b) {
+// Two terms combined by a random operator whose result is a whole number above 0.
+Term Combined(ProblemRandom& random, Term a, Term b) {
   if (a.value < b.value) std::swap(a, b);
   std::vector<char> signs = {'+'};
   if (a.value > b.value) signs.push_back('-');
-  if (b.value > 1 && a.value * b.value <= kMostTarget) signs.push_back('*');
+  if (b.value > 1 && a.value * b.value <= kMaxTarget) signs.push_back('*');
   if (b.value > 1 && a.value % b.value == 0) signs.push_back('/');
-  const char sign = dice.PickFrom(signs);
+  const char sign = random.PickFrom(signs);
   const int64_t value = sign == '+'   ? a.value + b.value
                         : sign == '-' ? a.value - b.value
                         : sign == '*' ? a.value * b.value
@@ -45,32 +45,33 @@ struct Puzzle {
   Term solution;
 };
 
-// Absent where the target is too large, or one of the numbers already.
-std::optional<Puzzle> TryPuzzle(Dice& dice, int count) {
-  const int64_t most = count == 2 ? 10 : count == 3 ? 20 : count == 4 ? 50 : 99;
+// Absent if the target is too large or one of the numbers.
+std::optional<Puzzle> TryPuzzle(ProblemRandom& random, int count) {
+  const int64_t max = count == 2 ? 10 : count == 3 ? 20 : count == 4 ? 50 : 99;
   std::vector<Term> terms;
   Puzzle puzzle;
   for (int i = 0; i < count; ++i) {
-    const int64_t number = dice.Between(1, most);
+    const int64_t number = random.Between(1, max);
     puzzle.numbers.push_back(number);
     terms.push_back({number, std::to_string(number)});
   }
   while (terms.size() > 1) {
-    dice.Shuffle(terms);
-    Term combined = Combined(dice, terms[terms.size() - 2], terms.back());
+    random.Shuffle(terms);
+    Term combined = Combined(random, terms[terms.size() - 2], terms.back());
     terms.pop_back();
     terms.back() = std::move(combined);
   }
   puzzle.solution = terms[0];
   const int64_t target = puzzle.solution.value;
   const bool given = std::ranges::count(puzzle.numbers, target) > 0;
-  if (target > kMostTarget || given) return std::nullopt;
+  if (target > kMaxTarget || given) return std::nullopt;
   return puzzle;
 }
 
-Question MakeCountdown(Dice& dice, int difficulty) {
+Question MakeCountdown(ProblemRandom& random, int difficulty) {
   std::optional<Puzzle> puzzle;
-  for (int attempt = 0; attempt < 1000 && !puzzle; ++attempt) puzzle = TryPuzzle(dice, difficulty);
+  for (int attempt = 0; attempt < 1000 && !puzzle; ++attempt)
+    puzzle = TryPuzzle(random, difficulty);
   CHECK(puzzle);
   const int64_t target = puzzle->solution.value;
   return {.prompt = fmt::format(
@@ -113,16 +114,16 @@ std::string PlainOperators(std::string_view text) {
   return plain;
 }
 
-// Characters of expressions, those included that the evaluator refuses: part of "2^3 + 8" must not
-// pass for all of it.
+// Characters of expressions, including those that the evaluator refuses: a part of "2^3 + 8" must
+// not be taken for the whole.
 bool IsExpressionChar(std::string_view line, size_t i) {
   const auto digit = [&](size_t at) { return at < line.size() && IsAsciiDigit(line[at]); };
   if (line[i] == '.') return i > 0 && digit(i - 1) && digit(i + 1);
   return digit(i) || std::string_view("+-*/()=^! ").find(line[i]) != std::string_view::npos;
 }
 
-// The last run of such characters in `line` that has a number and an operator; "" if none. Signs of
-// lists and of emphasis around it are not part of it.
+// The last run of such characters in `line` with a number and an operator; "" if none. List signs
+// and emphasis around it are not part of it.
 std::string_view LastExpression(std::string_view line) {
   for (size_t end = line.size(); end > 0; --end) {
     size_t begin = end;
@@ -152,7 +153,7 @@ std::string ExpressionIn(const Region& region) {
   return {};
 }
 
-// Whether each of `used` is there among `given`, as often as it is used.
+// Whether `given` contains each of `used` as often as it is used.
 bool Available(std::vector<int64_t> used, std::vector<int64_t> given) {
   std::ranges::sort(used);
   std::ranges::sort(given);
@@ -193,7 +194,7 @@ Grade GradeCountdown(const Problem& problem, std::string_view completion) {
     const std::string expression = ExpressionIn(region);
     if (!expression.empty()) return GradeExpression(expression, problem.data);
   }
-  problem.data.at("target").get<int64_t>();  // an unusable problem is invalid whatever the answer
+  problem.data.at("target").get<int64_t>();  // an unusable problem is invalid for any answer
   return Grade::Wrong("no expression");
 }
 

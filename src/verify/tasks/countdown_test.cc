@@ -22,7 +22,7 @@ TEST(CountdownTask, ChecksTheExpressionNotTheText) {
                               {"8 x 2", kRight},
                               {"(3+5)x2", kRight},
                               {"$8 \\times 2 = 16$", kRight},
-                              {"8 ÷ (3 − 2) + 5 + 3", kFalse},  // 3 is there once
+                              {"8 ÷ (3 − 2) + 5 + 3", kFalse},  // 3 occurs once
                               {"**8 * 2**", kRight},
                               {"- 8 * 2", kRight},  // a list's dash
                               {"The answer is (3 + 5) * 2.", kRight},

@@ -32,13 +32,13 @@ std::string Shown(const Side& side) {
   return text.empty() ? "0" : text;
 }
 
-// Not zero, at most `most` in size.
-int64_t NonZero(Dice& dice, int64_t most) {
-  const int64_t size = dice.Between(1, most);
-  return dice.Coin() ? size : -size;
+// A random number from -max to max other than 0.
+int64_t NonZero(ProblemRandom& random, int64_t max) {
+  const int64_t size = random.Between(1, max);
+  return random.Coin() ? size : -size;
 }
 
-// A small model solves what it is told to solve, and little of what more instructions are about.
+// A short prompt: small models follow long instructions badly.
 Question Ask(const std::string& equation, int64_t num, int64_t den, bool fractions) {
   const math::Rational x{math::Integer(num), math::Integer(den)};
   const char* form = fractions ? " Write fractions in lowest terms, like 7/3." : "";
@@ -59,39 +59,40 @@ struct Bracket {
   }
 };
 
-Bracket RandomBracket(Dice& dice) {
-  return {dice.Between(2, 9), NonZero(dice, 9), dice.Between(-9, 9)};
+Bracket RandomBracket(ProblemRandom& random) {
+  return {random.Between(2, 9), NonZero(random, 9), random.Between(-9, 9)};
 }
 
-Question MakeEquation(Dice& dice, int difficulty) {
-  const int64_t x = difficulty < 3 ? dice.Between(1, 10) : dice.Between(-12, 12);
+Question MakeEquation(ProblemRandom& random, int difficulty) {
+  const int64_t x = difficulty < 3 ? random.Between(1, 10) : random.Between(-12, 12);
   switch (difficulty) {
     case 1: {
-      const int64_t offset = dice.Coin() ? dice.Between(1, 9) : -dice.Between(1, x);
+      const int64_t offset = random.Coin() ? random.Between(1, 9) : -random.Between(1, x);
       return AskSides({1, offset}, {0, x + offset}, false);
     }
     case 2: {
-      const Side left = {dice.Between(2, 9), dice.Between(1, 9)};
+      const Side left = {random.Between(2, 9), random.Between(1, 9)};
       return AskSides(left, {0, left.slope * x + left.offset}, false);
     }
     case 3: {
-      const Side left = {NonZero(dice, 12), NonZero(dice, 30)};
+      const Side left = {NonZero(random, 12), NonZero(random, 30)};
       return AskSides(left, {0, left.slope * x + left.offset}, false);
     }
     case 4: {
-      const Side left = {NonZero(dice, 12), NonZero(dice, 30)};
-      const int64_t slope = left.slope + NonZero(dice, 9);
+      const Side left = {NonZero(random, 12), NonZero(random, 30)};
+      const int64_t slope = left.slope + NonZero(random, 9);
       return AskSides(left, {slope, (left.slope - slope) * x + left.offset}, false);
     }
     case 5:
-      return AskSides({NonZero(dice, 12), NonZero(dice, 30)}, {0, dice.Between(-30, 30)}, true);
+      return AskSides({NonZero(random, 12), NonZero(random, 30)}, {0, random.Between(-30, 30)},
+                      true);
     case 6: {
-      const Side left = {NonZero(dice, 12), NonZero(dice, 30)};
-      return AskSides(left, {left.slope + NonZero(dice, 9), dice.Between(-30, 30)}, true);
+      const Side left = {NonZero(random, 12), NonZero(random, 30)};
+      return AskSides(left, {left.slope + NonZero(random, 9), random.Between(-30, 30)}, true);
     }
     default: {
-      const Bracket left = RandomBracket(dice);
-      Bracket right = RandomBracket(dice);
+      const Bracket left = RandomBracket(random);
+      Bracket right = RandomBracket(random);
       if (right.factor == left.factor) ++right.factor;
       const Side a = left.Expanded(), b = right.Expanded();
       return Ask(left.ToString() + " = " + right.ToString(), b.offset - a.offset, a.slope - b.slope,
@@ -100,7 +101,7 @@ Question MakeEquation(Dice& dice, int difficulty) {
   }
 }
 
-// Behind the last "x =" that has no coefficient, to the end of its line.
+// The region after the last "x =" without a coefficient, to the end of its line.
 std::optional<Region> BehindUnknown(std::string_view text) {
   for (size_t at = text.rfind('='); at != std::string_view::npos;
        at = at == 0 ? std::string_view::npos : text.rfind('=', at - 1)) {

@@ -17,7 +17,7 @@ TEST(EquationTask, ReadsTheValueOfX) {
                   {"x = 5.0", kRight},
                   {"5 = x, so x is 5", kRight},
                   {"Answer: x = 5", kRight},
-                  {"x = 15/3", kFalse},  // a division that is left to the reader
+                  {"x = 15/3", kFalse},  // an unevaluated division
                   {"x = 5/1", kFalse},
                   {"x = 15 / 3", kFalse},
                   {"x = -5", kFalse},

@@ -10,57 +10,57 @@
 #include "core/text.h"
 #include "verify/answer.h"
 #include "verify/tasks/rows.h"
-#include "verify/tasks/words.h"
 
 namespace lorikeet {
 namespace {
 
-constexpr size_t kMostBytes = 16 << 10;
+constexpr size_t kMaxBytes = 16 << 10;
 
-// A rule is an object with "kind" and what belongs to it; "example" is a value that obeys it.
+// A rule is an object with "kind" and the keys of that kind; "example" is a value that satisfies
+// it.
 //   text, number, bool   "value": exactly this
 //   choice               "values": one of these strings
 //   range                "least", "most": a whole number between
 //   numbers              "count", "least", "most": so many whole numbers
 //   texts                "values": these strings in this order
 //   object               "fields": a list of {"key", "rule"}: these keys and no others
-Json RandomObject(Dice& dice, int keys, bool nested);
+Json RandomObject(ProblemRandom& random, int keys, bool nested);
 
-std::string Word(Dice& dice) { return std::string(dice.PickFrom(CommonWords())); }
+std::string Word(ProblemRandom& random) { return std::string(random.PickFrom(CommonWords())); }
 
-std::vector<std::string> Words(Dice& dice, int64_t count) {
+std::vector<std::string> Words(ProblemRandom& random, int64_t count) {
   std::vector<std::string> words;
   while (static_cast<int64_t>(words.size()) < count) {
-    const std::string word = Word(dice);
+    const std::string word = Word(random);
     if (std::ranges::count(words, word) == 0) words.push_back(word);
   }
   return words;
 }
 
-Json RandomRule(Dice& dice, int kinds, bool nested) {
-  const int64_t kind = dice.Between(0, nested ? kinds : kinds - 1);
-  const int64_t least = dice.Between(0, 40), most = least + dice.Between(5, 50);
-  if (kind == kinds) return RandomObject(dice, static_cast<int>(dice.Between(1, 3)), false);
+Json RandomRule(ProblemRandom& random, int kinds, bool nested) {
+  const int64_t kind = random.Between(0, nested ? kinds : kinds - 1);
+  const int64_t least = random.Between(0, 40), most = least + random.Between(5, 50);
+  if (kind == kinds) return RandomObject(random, static_cast<int>(random.Between(1, 3)), false);
   switch (kind) {
     case 0: {
-      const std::string word = Word(dice);
+      const std::string word = Word(random);
       return {{"kind", "text"}, {"value", word}, {"example", word}};
     }
     case 1: {
       return {{"kind", "number"}, {"value", least}, {"example", least}};
     }
     case 2: {
-      const bool value = dice.Coin();
+      const bool value = random.Coin();
       return {{"kind", "bool"}, {"value", value}, {"example", value}};
     }
     case 3: {
-      const std::vector<std::string> values = Words(dice, 3);
+      const std::vector<std::string> values = Words(random, 3);
       return {{"kind", "choice"}, {"values", values}, {"example", values[1]}};
     }
     case 4:
       return {{"kind", "range"}, {"least", least}, {"most", most}, {"example", least + 1}};
     case 5: {
-      const int64_t count = dice.Between(2, 4);
+      const int64_t count = random.Between(2, 4);
       const std::vector<int64_t> example(static_cast<size_t>(count), most);
       return {{"kind", "numbers"},
               {"count", count},
@@ -69,17 +69,17 @@ Json RandomRule(Dice& dice, int kinds, bool nested) {
               {"example", example}};
     }
     default: {
-      const std::vector<std::string> values = Words(dice, dice.Between(2, 3));
+      const std::vector<std::string> values = Words(random, random.Between(2, 3));
       return {{"kind", "texts"}, {"values", values}, {"example", values}};
     }
   }
 }
 
-Json RandomObject(Dice& dice, int keys, bool nested) {
+Json RandomObject(ProblemRandom& random, int keys, bool nested) {
   Json fields = Json::array(), example = Json::object();
   const int kinds = keys < 2 ? 3 : keys < 3 ? 5 : 7;
-  for (const std::string& key : Words(dice, keys)) {
-    Json rule = RandomRule(dice, kinds, nested);
+  for (const std::string& key : Words(random, keys)) {
+    Json rule = RandomRule(random, kinds, nested);
     example[key] = rule.at("example");
     fields.push_back({{"key", key}, {"rule", std::move(rule)}});
   }
@@ -113,8 +113,8 @@ std::string Described(const Json& rule) {
   return "{" + fields + "}";
 }
 
-Question MakeJson(Dice& dice, int difficulty) {
-  Json rule = RandomObject(dice, difficulty, difficulty >= 4);
+Question MakeJson(ProblemRandom& random, int difficulty) {
+  Json rule = RandomObject(random, difficulty, difficulty >= 4);
   return {
       .prompt = fmt::format("Write a JSON object like this, with no other keys:\n{}\nReply with "
                             "the JSON only.",
@@ -140,7 +140,7 @@ bool Obeys(const Json& value, const Json& rule, const std::string& kind) {
   Fail(ErrorCode::kInvalidArgument, "a rule of kind '{}'", kind);
 }
 
-// What is wrong with the value at `path`; "" if nothing.
+// The fault of the value at `path`; "" if it has none.
 std::string FaultOf(const Json& value, const Json& rule, const std::string& path) {
   const std::string kind = rule.at("kind").get<std::string>();
   if (kind != "object") {
@@ -157,7 +157,7 @@ std::string FaultOf(const Json& value, const Json& rule, const std::string& path
   return value.size() == rule.at("fields").size() ? "" : path + " has a key too many";
 }
 
-// The parser keeps the last of equal keys and says nothing.
+// The parser keeps the last of equal keys without an error.
 bool HasEqualKeys(std::string_view text) {
   std::vector<std::set<std::string>> open;
   bool equal = false;
@@ -190,7 +190,7 @@ Grade GradeJson(const Problem& problem, std::string_view completion) {
   const Json& rule = problem.data.at("rule");
   const std::string_view text = JsonIn(FinalText(completion));
   if (text.empty()) return Grade::Wrong("no JSON object");
-  if (text.size() > kMostBytes) return Grade::Wrong("a JSON object of more than 16 KiB");
+  if (text.size() > kMaxBytes) return Grade::Wrong("a JSON object of more than 16 KiB");
   Json value;
   try {
     value = ParseJson(text, "the answer");

@@ -8,22 +8,21 @@
 #include "verify/item_answer.h"
 #include "verify/number_answer.h"
 #include "verify/tasks/rows.h"
-#include "verify/tasks/words.h"
 
 namespace lorikeet {
 namespace {
 
-Question MakeCountLetters(Dice& dice, int difficulty) {
+Question MakeCountLetters(ProblemRandom& random, int difficulty) {
   std::string text;
   for (int i = 0; i < difficulty; ++i) {
     if (i > 0) text.push_back(' ');
-    text += dice.PickFrom(CommonWords());
+    text += random.PickFrom(CommonWords());
   }
-  // Three times in four a letter that is there.
+  // With probability 3/4 a letter that occurs.
   char letter = ' ';
   while (letter == ' ') {
-    letter =
-        dice.Between(0, 3) > 0 ? dice.PickFrom(text) : static_cast<char>('a' + dice.Between(0, 25));
+    letter = random.Between(0, 3) > 0 ? random.PickFrom(text)
+                                      : static_cast<char>('a' + random.Between(0, 25));
   }
   return {
       .prompt = fmt::format("How many times does the letter \"{}\" occur in the {} \"{}\"? Reply "

@@ -9,7 +9,6 @@
 #include "verify/item_answer.h"
 #include "verify/number_answer.h"
 #include "verify/tasks/rows.h"
-#include "verify/tasks/words.h"
 
 namespace lorikeet {
 namespace {
@@ -19,10 +18,10 @@ std::string Listed(const std::vector<T>& items) {
   return fmt::format("{}", fmt::join(items, ", "));
 }
 
-Question MakeSortNumbers(Dice& dice, int difficulty) {
+Question MakeSortNumbers(ProblemRandom& random, int difficulty) {
   std::vector<int64_t> numbers;
   while (static_cast<int>(numbers.size()) < difficulty) {
-    const int64_t number = dice.Between(0, difficulty < 6 ? 99 : 999);
+    const int64_t number = random.Between(0, difficulty < 6 ? 99 : 999);
     if (std::ranges::count(numbers, number) == 0) numbers.push_back(number);
   }
   std::vector<int64_t> sorted = numbers;
@@ -33,10 +32,10 @@ Question MakeSortNumbers(Dice& dice, int difficulty) {
           .data = {{"sorted", sorted}}};
 }
 
-Question MakeSortWords(Dice& dice, int difficulty) {
+Question MakeSortWords(ProblemRandom& random, int difficulty) {
   std::vector<std::string> words;
   while (static_cast<int>(words.size()) < difficulty) {
-    const std::string word(dice.PickFrom(CommonWords()));
+    const std::string word(random.PickFrom(CommonWords()));
     if (std::ranges::count(words, word) == 0) words.push_back(word);
   }
   std::vector<std::string> sorted = words;
@@ -56,7 +55,7 @@ std::vector<Item> FindNumbers(std::string_view text) {
   return items;
 }
 
-// Words of the list that tasks are made of: others are prose, or make a list wrong.
+// Words of the list from which tasks draw: other words are prose, or make a list wrong.
 std::vector<Item> FindWords(std::string_view text) {
   std::vector<Item> items;
   for (size_t i = 0; i < text.size(); ++i) {

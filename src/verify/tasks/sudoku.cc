@@ -32,42 +32,42 @@ bool Fits(const Grid& grid, int cell, int number) {
   return true;
 }
 
-// Ways to fill the grid, counted up to `most`.
-int CountSolutions(Grid& grid, int most) {
+// Number of solutions of the grid, counted up to `max`.
+int CountSolutions(Grid& grid, int max) {
   const auto empty = std::ranges::find(grid, 0);
   if (empty == grid.end()) return 1;
   const int cell = static_cast<int>(empty - grid.begin());
   int found = 0;
-  for (int number = 1; number <= 4 && found < most; ++number) {
+  for (int number = 1; number <= 4 && found < max; ++number) {
     if (!Fits(grid, cell, number)) continue;
     grid[cell] = number;
-    found += CountSolutions(grid, most - found);
+    found += CountSolutions(grid, max - found);
   }
   grid[cell] = 0;
   return found;
 }
 
 // Fills the empty cells, trying the numbers of each in random order.
-bool FillAtRandom(Dice& dice, Grid& grid) {
+bool FillAtRandom(ProblemRandom& random, Grid& grid) {
   const auto empty = std::ranges::find(grid, 0);
   if (empty == grid.end()) return true;
   std::array<int, 4> numbers = {1, 2, 3, 4};
-  dice.Shuffle(numbers);
+  random.Shuffle(numbers);
   for (const int number : numbers) {
     if (!Fits(grid, static_cast<int>(empty - grid.begin()), number)) continue;
     *empty = number;
-    if (FillAtRandom(dice, grid)) return true;
+    if (FillAtRandom(random, grid)) return true;
   }
   *empty = 0;
   return false;
 }
 
-// `solution` with `blanks` cells emptied so that it remains the only one; absent where the random
-// order of emptying comes to an end before.
-std::optional<Grid> TryBlank(Dice& dice, const Grid& solution, int blanks) {
+// `solution` with `blanks` empty cells so that it remains the only solution; absent if the random
+// order of emptying does not reach that many.
+std::optional<Grid> TryBlank(ProblemRandom& random, const Grid& solution, int blanks) {
   std::array<int, kCells> cells;
   std::iota(cells.begin(), cells.end(), 0);
-  dice.Shuffle(cells);
+  random.Shuffle(cells);
   Grid grid = solution;
   for (const int cell : cells) {
     if (blanks == 0) break;
@@ -91,13 +91,13 @@ std::string Shown(const Grid& grid) {
   return text;
 }
 
-Question MakeSudoku(Dice& dice, int difficulty) {
+Question MakeSudoku(ProblemRandom& random, int difficulty) {
   std::optional<Grid> grid;
   Grid solution = {};
   for (int attempt = 0; attempt < 1000 && !grid; ++attempt) {
     solution.fill(0);
-    CHECK(FillAtRandom(dice, solution));
-    grid = TryBlank(dice, solution, difficulty);
+    CHECK(FillAtRandom(random, solution));
+    grid = TryBlank(random, solution, difficulty);
   }
   CHECK(grid);
   return {.prompt =

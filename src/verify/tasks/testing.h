@@ -1,4 +1,4 @@
-// For tests: tables of completions with the verdict that they must get.
+// Test helpers: tables of completions with their expected verdicts.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -42,8 +42,8 @@ inline std::string Repeated(const std::string& text, int times) {
   return all;
 }
 
-// Long texts in which each rule finds much to look at. A grader that takes more than linear time
-// for one of them hangs the tests.
+// Long texts with many candidates for each rule. A grader that takes more than linear time for one
+// of them hangs the tests.
 inline std::vector<std::string> HostileCompletions() {
   return {std::string(1 << 18, '('),     std::string(1 << 18, '{'),
           std::string(1 << 18, '['),     std::string(1 << 18, '\\'),

@@ -1,6 +1,6 @@
-#include "verify/tasks/words.h"
-
 #include <array>
+
+#include "verify/tasks/rows.h"
 
 namespace lorikeet {
 namespace {

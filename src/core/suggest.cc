@@ -1,4 +1,4 @@
-#include "core/nearest.h"
+#include "core/suggest.h"
 
 #include <fmt/core.h>
 
@@ -9,8 +9,8 @@
 namespace lorikeet {
 namespace {
 
-// Beyond this a name is no slip of anything, and the table below would only cost time.
-constexpr size_t kLongestName = 100;
+// A longer name is not a typo of anything, and the table below would only cost time.
+constexpr size_t kMaxNameBytes = 100;
 
 std::string Folded(std::string_view name) {
   std::string folded(name);
@@ -40,14 +40,14 @@ int EditDistance(std::string_view a, std::string_view b) {
 }
 
 std::string Nearest(std::string_view name, std::span<const std::string> candidates) {
-  if (name.empty() || name.size() > kLongestName) return "";
+  if (name.empty() || name.size() > kMaxNameBytes) return "";
   const std::string wanted = Folded(name);
   const std::string* best = nullptr;
   int best_distance = std::max(1, static_cast<int>(wanted.size()) / 3) + 1;
   for (const std::string& candidate : candidates) {
     const std::string folded = Folded(candidate);
     int distance = EditDistance(wanted, folded);
-    // Half a name is a likely slip as well: --rate, --scheduler.
+    // Half a name is a likely mistake as well: --rate, --scheduler.
     if (wanted.size() >= 4 && folded.find(wanted) != std::string::npos)
       distance = std::min(distance, 1);
     if (distance < best_distance) {

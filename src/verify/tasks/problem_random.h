@@ -1,4 +1,5 @@
-// The random choices of one problem: the n-th draw depends on the problem's key and n alone.
+// `ProblemRandom` draws the random choices of one problem: the n-th draw is a function of the
+// problem's key and n alone.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -9,15 +10,15 @@
 
 namespace lorikeet {
 
-class Dice {
+class ProblemRandom {
  public:
   // `what`: the task and its difficulty, "add:2".
-  Dice(uint64_t seed, std::string_view what, uint64_t index) : stream_(seed, "task", what, index) {}
+  ProblemRandom(uint64_t seed, std::string_view what, uint64_t index)
+      : stream_(seed, "task", what, index) {}
 
-  // Uniform in [least, most].
-  int64_t Between(int64_t least, int64_t most) {
-    return least +
-           static_cast<int64_t>(stream_.Below(next_++, static_cast<uint64_t>(most - least) + 1));
+  // Uniform in [min, max].
+  int64_t Between(int64_t min, int64_t max) {
+    return min + static_cast<int64_t>(stream_.Below(next_++, static_cast<uint64_t>(max - min) + 1));
   }
   bool Coin() { return Between(0, 1) == 1; }
   template <class T>
