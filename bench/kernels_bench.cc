@@ -2,6 +2,7 @@
 // cases of `lorikeet bench kernels`, and those that no part of a step's profile times. The latter
 // are bound by memory: read bytes_per_second against the line of Copy.
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 
 #include <cstring>
 #include <numeric>
@@ -21,14 +22,10 @@ namespace {
 constexpr int64_t kTokens = 2048, kLength = 512, kRank = 16, kLogitRows = 256;
 constexpr DType kF32 = DType::kF32;
 
-using Run = std::function<void()>;
-using Prepare = std::function<Run(Operands&)>;
-
-void Register(const std::string& name, const KernelCall& call) {
+void Register(const std::string& name, const SizedKernel& call) {
   const auto run = [call](benchmark::State& state) {
-    Operands memory;
-    const Run once = call.prepare(memory);
-    for (auto _ : state) once();
+    const Relocate memory(call.replay);
+    for (auto _ : state) call.replay(memory);
     const auto rounds = static_cast<double>(state.iterations());
     state.SetBytesProcessed(static_cast<int64_t>(rounds * call.bytes));
     state.counters["FLOP/s"] = benchmark::Counter(rounds * call.flops, benchmark::Counter::kIsRate);
@@ -49,70 +46,63 @@ void RegisterStep(DType compute) {
   }
 }
 
-void RegisterOther(const char* kernel, DType dtype, int64_t bytes, Prepare prepare) {
-  Register(std::string(DTypeName(dtype)) + "/no part",
-           {kernel, std::to_string(bytes) + " bytes", 0, static_cast<double>(bytes),
-            std::move(prepare)});
+// The kernel that `call` runs on tensors of a dry pool.
+void RegisterOther(DType dtype, const std::function<void(TensorPool&)>& call) {
+  const DryScope dry;
+  TensorPool memory;
+  const Recorder recorder(/*with_replays=*/true);
+  call(memory);
+  for (const RecordedCall& recorded : recorder.calls()) {
+    const KernelCall& kernel = recorded.call;
+    Register(std::string(DTypeName(dtype)) + "/no part",
+             {kernel.kernel, kernel.shape.Text(), static_cast<double>(kernel.flops),
+              static_cast<double>(kernel.bytes), recorded.replay});
+  }
 }
 
 // Whole matrices in, whole matrices out. C: the compute dtype.
 void RegisterLayouts(DType C) {
   const ModelConfig c = SmolLm2Shapes();
   const int64_t T = kTokens, F = c.intermediate_size, K = c.num_key_value_heads;
-  const int64_t G = c.group(), Dh = c.head_dim, width = DTypeBytes(C, 1);
-  RegisterOther("Transpose", C, 2 * width * T * F, [=](Operands& memory) -> Run {
-    const Tensor in = memory.Random(C, {T, F}), out = memory.Zero(C, {F, T});
-    return [=] { Transpose(in, out); };
+  const int64_t G = c.group(), Dh = c.head_dim;
+  RegisterOther(C, [=](TensorPool& m) {
+    Transpose(m.Take(C, {T, F}), m.Take(C, {F, T}));
+    ColumnSums(m.Take(C, {T, F}), m.Take(kF32, {F}));
+    MergeHeads(m.Take(kF32, {K, T, G, Dh}), m.Take(C, {T, K * G * Dh}));
   });
-  RegisterOther("ColumnSums", C, width * T * F, [=](Operands& memory) -> Run {
-    const Tensor x = memory.Random(C, {T, F}), sums = memory.Zero(kF32, {F});
-    return [=] { ColumnSums(x, sums); };
-  });
-  RegisterOther("MergeHeads", C, (4 + width) * T * K * G * Dh, [=](Operands& memory) -> Run {
-    const Tensor in = memory.Random(kF32, {K, T, G, Dh}), out = memory.Zero(C, {T, K * G * Dh});
-    return [=] { MergeHeads(in, out); };
-  });
+}
+
+void RegisterCopy() {
+  const int64_t T = kTokens, F = SmolLm2Shapes().intermediate_size;
+  const DryScope dry;
+  TensorPool m;
+  const Tensor from = m.Take(kF32, {T, F}), to = m.Take(kF32, {T, F});
+  const auto copy = [=](const Relocate& at) {
+    const Tensor source = at(from), target = at(to);
+    if (DryScope::active()) return;
+    ParallelRanges(T, 1, [&](int64_t begin, int64_t end) {
+      std::memcpy(target.Rows(begin, end).data, source.Rows(begin, end).data,
+                  static_cast<size_t>(source.Rows(begin, end).bytes()));
+    });
+  };
+  Register("f32/no part",
+           {"Copy", fmt::format("{} x {}", T, F), 0, static_cast<double>(BytesOf(from, to)), copy});
 }
 
 void RegisterRows() {
-  const int64_t T = kTokens, F = SmolLm2Shapes().intermediate_size;
-  RegisterOther("Copy", kF32, 8 * T * F, [=](Operands& memory) -> Run {
-    const Tensor from = memory.Random(kF32, {T, F}), to = memory.Zero(kF32, {T, F});
-    return [=] {
-      ParallelRanges(T, 1, [&](int64_t begin, int64_t end) {
-        std::memcpy(to.Rows(begin, end).data, from.Rows(begin, end).data,
-                    static_cast<size_t>(from.Rows(begin, end).bytes()));
-      });
-    };
-  });
-  RegisterOther("AddInto", kF32, 12 * T * F, [=](Operands& memory) -> Run {
-    const Tensor dst = memory.Zero(kF32, {T, F}), src = memory.Random(kF32, {T, F});
-    return [=] { AddInto(dst, src); };
-  });
-  RegisterOther("AllFinite", kF32, 4 * T * F, [=](Operands& memory) -> Run {
-    const Tensor x = memory.Random(kF32, {T, F});
-    return [=] { benchmark::DoNotOptimize(AllFinite(x)); };
-  });
-  RegisterOther("RopeTable", kF32, 4 * T * SmolLm2Shapes().head_dim, [=](Operands& memory) -> Run {
-    const int64_t Dh = SmolLm2Shapes().head_dim;
-    const Tensor cos = memory.Zero(kF32, {T, Dh / 2}), sin = memory.Zero(kF32, {T, Dh / 2});
+  const ModelConfig c = SmolLm2Shapes();
+  const int64_t T = kTokens, F = c.intermediate_size, half = c.head_dim / 2;
+  const int64_t rows = kLogitRows, V = c.vocab_size;
+  RegisterOther(kF32, [=](TensorPool& m) {
+    AddInto(m.Take(kF32, {T, F}), m.Take(kF32, {T, F}));
+    AllFinite(m.Take(kF32, {T, F}));
     std::vector<int32_t> positions(static_cast<size_t>(T));
     std::iota(positions.begin(), positions.end(), 0);
-    return [=, table = RopeTable(Dh, 1e4, {})] { table.FillCosSin(positions, cos, sin); };
-  });
-}
-
-void RegisterLogits() {
-  const int64_t rows = kLogitRows, V = SmolLm2Shapes().vocab_size;
-  RegisterOther("RowEntropy", kF32, 4 * rows * V, [=](Operands& memory) -> Run {
-    const Tensor logits = memory.Random(kF32, {rows, V}), lse = memory.Random(kF32, {rows});
-    const Tensor entropy = memory.Zero(kF32, {rows});
-    return [=] { RowEntropy(logits, lse, entropy); };
-  });
-  RegisterOther("RowArgmax", kF32, 4 * rows * V, [=](Operands& memory) -> Run {
-    const Tensor logits = memory.Random(kF32, {rows, V});
-    const Tensor index = memory.Zero(DType::kI32, {rows});
-    return [=] { RowArgmax(logits, {index.as<int32_t>(), static_cast<size_t>(rows)}); };
+    RopeTable(c.head_dim, 1e4, {})
+        .FillCosSin(positions, m.Take(kF32, {T, half}), m.Take(kF32, {T, half}));
+    RowEntropy(m.Take(kF32, {rows, V}), m.Take(kF32, {rows}), m.Take(kF32, {rows}));
+    std::vector<int32_t> index(static_cast<size_t>(rows));
+    RowArgmax(m.Take(kF32, {rows, V}), index);
   });
 }
 
@@ -122,8 +112,8 @@ void RegisterAll() {
     RegisterStep(compute);
     RegisterLayouts(compute);
   }
+  RegisterCopy();
   RegisterRows();
-  RegisterLogits();
 }
 
 }  // namespace

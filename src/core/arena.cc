@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "core/dry.h"
 #include "core/error.h"
 #include "core/round_up.h"
 
@@ -14,6 +15,8 @@ namespace lorikeet {
 namespace {
 
 constexpr size_t kAlign = 64;
+constexpr size_t kDryPage = 4096;
+constexpr size_t kDryArena = size_t{1} << 42;
 
 // Anonymous pages: zeroed, and resident only once touched.
 std::byte* MapAnonymous(size_t bytes) {
@@ -28,18 +31,30 @@ std::byte* MapAnonymous(size_t bytes) {
   return static_cast<std::byte*>(p);
 }
 
+// Addresses of a dry run, different from those of all others alive. They lie above what Linux gives
+// to programs that do not ask for more than 47 (x86-64) or 48 bits (AArch64).
+std::byte* DryAddresses(size_t bytes) {
+  constexpr uintptr_t kBegin = uintptr_t{1} << 54, kEnd = uintptr_t{1} << 55;
+  thread_local uintptr_t next = kBegin;
+  if (bytes > kEnd - next) next = kBegin;              // those of long ago are no longer in use
+  auto* address = reinterpret_cast<std::byte*>(next);  // NOLINT(performance-no-int-to-ptr)
+  next += (bytes + kDryPage - 1) / kDryPage * kDryPage;
+  return address;
+}
+
 Tensor Shaped(void* data, DType dtype, std::initializer_list<int64_t> shape) {
   return Tensor(data, dtype, shape);
 }
 
 }  // namespace
 
-Arena::Arena(size_t bytes) : size_(RoundUp(std::max(bytes, kAlign), kAlign)) {
-  base_ = MapAnonymous(size_);
+Arena::Arena(size_t bytes)
+    : dry_(DryScope::active()), size_(dry_ ? kDryArena : RoundUp(std::max(bytes, kAlign), kAlign)) {
+  base_ = dry_ ? DryAddresses(size_) : MapAnonymous(size_);
 }
 
 Arena::~Arena() {
-  if (base_ != nullptr) munmap(base_, size_);
+  if (base_ != nullptr && !dry_) munmap(base_, size_);
 }
 
 Tensor Arena::Take(const char* name, DType dtype, std::initializer_list<int64_t> shape) {
@@ -60,11 +75,11 @@ Tensor Arena::Take(const char* name, DType dtype, std::initializer_list<int64_t>
 }
 
 void Arena::Reserve(size_t bytes) {
-  if (RoundUp(bytes) <= size_) return;
+  if (dry_ || bytes <= size_) return;
   CHECK(used_ == 0);
   munmap(base_, size_);
   base_ = nullptr;
-  size_ = RoundUp(bytes);
+  size_ = RoundUp(bytes, kAlign);
   base_ = MapAnonymous(size_);
 }
 
@@ -96,12 +111,17 @@ std::string Arena::Report() const {
 
 Buffer::Buffer(DType dtype, std::initializer_list<int64_t> shape) {
   tensor_ = Shaped(nullptr, dtype, shape);
-  bytes_ = RoundUp(std::max(static_cast<size_t>(tensor_.bytes()), kAlign), kAlign);
-  tensor_.data = MapAnonymous(bytes_);
+  const size_t bytes = RoundUp(std::max(static_cast<size_t>(tensor_.bytes()), kAlign), kAlign);
+  if (DryScope::active()) {
+    tensor_.data = DryAddresses(bytes);
+    return;
+  }
+  tensor_.data = MapAnonymous(bytes);
+  bytes_ = bytes;
 }
 
 Buffer::~Buffer() {
-  if (tensor_.data != nullptr) munmap(tensor_.data, bytes_);
+  if (bytes_ != 0) munmap(tensor_.data, bytes_);
 }
 
 Buffer::Buffer(Buffer&& other) noexcept

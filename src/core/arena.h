@@ -1,6 +1,7 @@
 // An `Arena` is a bump allocator. Marks nest: `Rewind` frees all blocks taken since a mark.
 // Every block is named, so that `Report` can list the blocks held at the high mark.
-// Memory is reserved at construction and touched only when used.
+// Memory is reserved at construction and touched only when used. In a dry run (core/dry.h) tensors
+// have addresses only: they are counted as usual, and an arena is never full.
 #pragma once
 #include <cstddef>
 #include <initializer_list>
@@ -42,6 +43,7 @@ class Arena {
     size_t begin, end;
   };
   std::byte* base_ = nullptr;
+  bool dry_;
   size_t size_ = 0, used_ = 0, high_ = 0;
   std::vector<Block> blocks_, blocks_at_high_;
 };
@@ -72,7 +74,7 @@ class Buffer {
 
  private:
   Tensor tensor_;
-  size_t bytes_ = 0;
+  size_t bytes_ = 0;  // mapped
 };
 
 // Owned memory of many tensors with the lifetime of the pool: weights, gradients, moments. They lie

@@ -6,11 +6,11 @@
 #include "core/arena.h"
 #include "core/check.h"
 #include "core/parallel.h"
-#include "core/profile.h"
 #include "kernels/attention.h"
 #include "kernels/attention_blocks.h"
 #include "kernels/attention_rows.h"
 #include "kernels/matmul/matmul.h"
+#include "kernels/trace.h"
 
 namespace lorikeet {
 namespace {
@@ -263,7 +263,18 @@ void SumShares(const std::vector<BackwardShare>& shares, const Tensor& dk, const
 void AttentionBackward(const AttentionShape& shape, const Tensor& dout, const Tensor& q,
                        std::span<const AttentionSequence> sequences, const Tensor& lse,
                        const Tensor& dq, const Tensor& dk, const Tensor& dv) {
-  const TimedPart timed("attention backward");
+  // The scores that are computed again do not count as products.
+  const Kernel here(AttentionCall("AttentionBackward", "attention backward", shape, sequences,
+                                  q.dtype, /*products=*/4, BytesOf(q, dout, lse, dq, dk, dv)),
+                    [&]() -> Replay {
+                      const std::vector<AttentionSequence> all(sequences.begin(), sequences.end());
+                      return [=](const Relocate& at) {
+                        AttentionBackward(shape, at(dout), at(q),
+                                          at(all, q.dtype, shape.kv_heads, shape.head_dim), at(lse),
+                                          at(dq), at(dk), at(dv));
+                      };
+                    });
+  if (here.dry()) return;
   const std::vector<Members> members = MembersOf(sequences);
   std::vector<BackwardShare> shares = MakeShares(sequences, members, shape.kv_heads);
   TakeSums(shares, shape.head_dim);

@@ -30,6 +30,24 @@ void AppendBlocks(const AttentionSequence& sequence, const AttentionSequence* pr
   }
 }
 
+KernelCall AttentionCall(const char* kernel, const char* part, const AttentionShape& shape,
+                         std::span<const AttentionSequence> sequences, DType dtype, int products,
+                         int64_t bytes) {
+  int64_t tokens = 0, longest = 0, pairs = 0, keys = 0;
+  for (const AttentionSequence& s : sequences) {
+    tokens += s.q_len;
+    longest = std::max(longest, s.q_len);
+    pairs += s.q_len * (s.kv_len - s.q_len) + s.q_len * (s.q_len + 1) / 2;
+    keys += s.prefix < 0 ? s.kv_len : s.q_len;
+  }
+  const int64_t K = shape.kv_heads, H = K * shape.group, Dh = shape.head_dim;
+  return {kernel,
+          part,
+          {"{} in {}s, {}/{} heads of {}", {tokens, longest, H, K, Dh}},
+          pairs * H * Dh * 2 * products,
+          bytes + 2 * DTypeBytes(dtype, keys * K * Dh)};
+}
+
 Carver::Carver(int64_t bytes) : next_(ThreadScratch(bytes)) {}
 
 Tensor RowsAt(const void* data, DType dtype, int64_t first_element, int64_t rows, int64_t cols) {

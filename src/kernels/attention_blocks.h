@@ -7,6 +7,7 @@
 
 #include "core/tensor.h"
 #include "kernels/attention.h"
+#include "kernels/trace.h"
 
 namespace lorikeet {
 
@@ -110,6 +111,12 @@ struct HeadView {
   Tensor Dense(Which which, int64_t first, int64_t count, const Tensor& gathered) const;
   Tensor DensePages(Which which, int64_t first, int64_t count, const Tensor& gathered) const;
 };
+
+// The call of a kernel that takes so many products of the scores' size. bytes: of its operands,
+// without keys and values.
+KernelCall AttentionCall(const char* kernel, const char* part, const AttentionShape& shape,
+                         std::span<const AttentionSequence> sequences, DType dtype, int products,
+                         int64_t bytes);
 
 // Of a thread, for one query block of the forward.
 int64_t ForwardBlockBytes(DType dtype, int64_t rows, int64_t keys, int64_t head_dim, bool gathers);

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/profile.h"
 #include "kernels/rows.h"
+#include "kernels/trace.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cast.cc"
@@ -221,15 +221,21 @@ void OverBlocks(int64_t rows, int64_t cols, const Fn& fn) {
 }
 }  // namespace
 
-void Zero(const Tensor& t) {
-  if (t.size() > 0) std::memset(t.data, 0, static_cast<size_t>(t.bytes()));
+void Zero(const Tensor& x) {
+  const Kernel here({"Zero", "", {"{}", {x.size()}}, 0, BytesOf(x)},
+                    [=](const Relocate& at) { Zero(at(x)); });
+  if (here.dry()) return;
+  if (x.size() > 0) std::memset(x.data, 0, static_cast<size_t>(x.bytes()));
 }
 
 void Convert(const Tensor& from, const Tensor& to) {
-  const TimedPart timed("casts");
+  const Kernel here(
+      {"Convert", "casts", {"{} x {}", {from.rows(), from.cols()}}, 0, BytesOf(from, to)},
+      [=](const Relocate& at) { Convert(at(from), at(to)); });
   CHECK(from.size() == to.size());
   CHECK(IsCompute(from) || from.dtype == DType::kF16);
   CHECK(IsCompute(to) || to.dtype == DType::kF16);
+  if (here.dry()) return;
   ParallelElements(from.size(), [&](int64_t begin, int64_t n) {
     if (IsCompute(to)) {
       HWY_DYNAMIC_DISPATCH(ConvertRange)(from, to, begin, n);
@@ -240,27 +246,40 @@ void Convert(const Tensor& from, const Tensor& to) {
 }
 
 void Transpose(const Tensor& in, const Tensor& out) {
+  const Kernel here({"Transpose", "", {"{} x {}", {in.rows(), in.cols()}}, 0, BytesOf(in, out)},
+                    [=](const Relocate& at) { Transpose(at(in), at(out)); });
   CHECK(in.rank == 2 && out.rank == 2 && in.rows() == out.cols() && in.cols() == out.rows());
   CHECK(IsCompute(in) && in.dtype == out.dtype);
+  if (here.dry()) return;
   OverBlocks(in.rows(), in.cols(), [&](const Block& block) {
     HWY_DYNAMIC_DISPATCH(TransposeBlockOf)(in, out, block);
   });
 }
 
 void ScaleCastTranspose(const Tensor& in, float scale, const Tensor& out, const Tensor& out_t) {
-  const TimedPart timed("low-rank casts");
+  const Kernel here(
+      {"ScaleCastTranspose",
+       "low-rank casts",
+       {"{} x {}", {in.rows(), in.cols()}},
+       in.size(),
+       BytesOf(in, out, out_t)},
+      [=](const Relocate& at) { ScaleCastTranspose(at(in), scale, at(out), at(out_t)); });
   CHECK(in.rank == 2 && in.dtype == DType::kF32);
   CHECK(!out || (SameShape(in, out) && IsCompute(out)));
   CHECK(!out_t || (out_t.rank == 2 && out_t.rows() == in.cols() && out_t.cols() == in.rows()));
   CHECK(!out_t || (IsCompute(out_t) && (!out || out.dtype == out_t.dtype)));
-  if (!out && !out_t) return;
+  if (here.dry() || (!out && !out_t)) return;
   OverBlocks(in.rows(), in.cols(), [&](const Block& block) {
     HWY_DYNAMIC_DISPATCH(ScaleCastBlock)(in, scale, out, out_t, block);
   });
 }
 
 void AddBias(const Tensor& y, const Tensor& bias) {
+  const Kernel here(
+      {"AddBias", "", {"{} x {}", {y.rows(), y.cols()}}, y.size(), BytesOf(y, y, bias)},
+      [=](const Relocate& at) { AddBias(at(y), at(bias)); });
   CHECK(y.rank == 2 && bias.size() == y.cols());
+  if (here.dry()) return;
   float* rows = y.as<float>();
   const float* b = bias.as<float>();
   const int64_t N = y.cols();
@@ -270,7 +289,10 @@ void AddBias(const Tensor& y, const Tensor& bias) {
 }
 
 void AddInto(const Tensor& dst, const Tensor& src) {
+  const Kernel here({"AddInto", "", {"{}", {dst.size()}}, dst.size(), BytesOf(dst, dst, src)},
+                    [=](const Relocate& at) { AddInto(at(dst), at(src)); });
   CHECK(dst.size() == src.size());
+  if (here.dry()) return;
   float* to = dst.as<float>();
   const float* from = src.as<float>();
   ParallelElements(dst.size(), [&](int64_t begin, int64_t n) {
@@ -279,6 +301,9 @@ void AddInto(const Tensor& dst, const Tensor& src) {
 }
 
 void Scale(const Tensor& x, float factor) {
+  const Kernel here({"Scale", "", {"{}", {x.size()}}, x.size(), BytesOf(x, x)},
+                    [=](const Relocate& at) { Scale(at(x), factor); });
+  if (here.dry()) return;
   float* data = x.as<float>();
   ParallelElements(x.size(), [&](int64_t begin, int64_t n) {
     HWY_DYNAMIC_DISPATCH(ScaleRange)(data + begin, factor, n);
@@ -286,7 +311,11 @@ void Scale(const Tensor& x, float factor) {
 }
 
 void ColumnSums(const Tensor& x, const Tensor& sums) {
+  const Kernel here(
+      {"ColumnSums", "", {"{} x {}", {x.rows(), x.cols()}}, x.size(), BytesOf(x, sums, sums)},
+      [=](const Relocate& at) { ColumnSums(at(x), at(sums)); });
   CHECK(x.rank == 2 && sums.size() == x.cols() && IsCompute(x));
+  if (here.dry()) return;
   float* to = sums.as<float>();
   ParallelColumns(x.cols(), x.rows(), [&](int64_t begin, int64_t n) {
     HWY_DYNAMIC_DISPATCH(SumColumns)(x, begin, n, to);

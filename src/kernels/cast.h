@@ -6,7 +6,7 @@
 namespace lorikeet {
 
 // t = 0, of any dtype.
-void Zero(const Tensor& t);
+void Zero(const Tensor& x);
 
 // to = from, element by element: from f32|bf16|f16 into f32|bf16|f16 of the same size.
 void Convert(const Tensor& from, const Tensor& to);

@@ -14,7 +14,7 @@ void CopyRows(const Tensor& from, std::span<const int64_t> rows, const Tensor& t
 // to[rows[i]] = from[i]. from (n, D), to (T, D) of one dtype; no row occurs twice.
 void PutRows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to);
 
-// f32, of one size.
+// f32, of one size. CopyToHost gives zeros in a dry run.
 void CopyToHost(const Tensor& from, std::span<float> to);
 void CopyFromHost(std::span<const float> from, const Tensor& to);
 

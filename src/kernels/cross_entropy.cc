@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include "core/profile.h"
 #include "kernels/rows.h"
+#include "kernels/trace.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cross_entropy.cc"
@@ -161,6 +161,8 @@ HWY_EXPORT(GradientRows);
 HWY_EXPORT(EntropyRows);
 HWY_EXPORT(ArgmaxRows);
 
+constexpr int64_t kIndex = sizeof(int32_t);  // bytes of a target
+
 template <class Fn>
 void OverRows(const Tensor& logits, const Fn& fn) {
   ParallelRanges(logits.rows(), RowGrain(logits.cols()), fn);
@@ -174,9 +176,18 @@ void CheckTargets(const Tensor& logits, std::span<const int32_t> targets) {
 
 void TargetLogprobs(const Tensor& logits, std::span<const int32_t> targets, const Tensor& logprob,
                     const Tensor& lse) {
-  const TimedPart timed("cross-entropy");
+  const Kernel here({"TargetLogprobs",
+                     "cross-entropy",
+                     {"{} x {}", {logits.rows(), logits.cols()}},
+                     4 * logits.size(),
+                     BytesOf(logits, logprob, lse) + kIndex * logits.rows()},
+                    [=](const Relocate& at) {
+                      TargetLogprobs(at(logits), at.Tokens(targets, logits.cols()), at(logprob),
+                                     at(lse));
+                    });
   CheckTargets(logits, targets);
   CHECK(logprob.size() == logits.rows() && lse.size() == logits.rows());
+  if (here.dry()) return;
   const float* x = logits.as<float>();
   OverRows(logits, [&, out = logprob.as<float>(), sum = lse.as<float>()](int64_t a, int64_t b) {
     HWY_DYNAMIC_DISPATCH(LogprobRows)(x, logits.cols(), targets.data(), out, sum, a, b);
@@ -185,10 +196,19 @@ void TargetLogprobs(const Tensor& logits, std::span<const int32_t> targets, cons
 
 void LogprobBackward(const Tensor& logits, std::span<const int32_t> targets, const Tensor& lse,
                      const Tensor& g, const Tensor& dlogits) {
-  const TimedPart timed("cross-entropy");
+  const Kernel here({"LogprobBackward",
+                     "cross-entropy",
+                     {"{} x {}", {logits.rows(), logits.cols()}},
+                     3 * logits.size(),
+                     BytesOf(logits, lse, g, dlogits) + kIndex * logits.rows()},
+                    [=](const Relocate& at) {
+                      LogprobBackward(at(logits), at.Tokens(targets, logits.cols()), at(lse), at(g),
+                                      at(dlogits));
+                    });
   CheckTargets(logits, targets);
   CHECK(lse.size() == logits.rows() && g.size() == logits.rows());
   CHECK(SameShape(logits, dlogits) && IsCompute(dlogits));
+  if (here.dry()) return;
   const float* x = logits.as<float>();
   OverRows(logits, [&, sum = lse.as<float>(), scale = g.as<float>()](int64_t a, int64_t b) {
     HWY_DYNAMIC_DISPATCH(GradientRows)(x, targets.data(), sum, scale, dlogits, a, b);
@@ -196,7 +216,14 @@ void LogprobBackward(const Tensor& logits, std::span<const int32_t> targets, con
 }
 
 void RowEntropy(const Tensor& logits, const Tensor& lse, const Tensor& entropy) {
+  const Kernel here({"RowEntropy",
+                     "",
+                     {"{} x {}", {logits.rows(), logits.cols()}},
+                     4 * logits.size(),
+                     BytesOf(logits, lse, entropy)},
+                    [=](const Relocate& at) { RowEntropy(at(logits), at(lse), at(entropy)); });
   CHECK(logits.rank == 2 && lse.size() == logits.rows() && entropy.size() == logits.rows());
+  if (here.dry()) return;
   const float* x = logits.as<float>();
   OverRows(logits, [&, sum = lse.as<float>(), out = entropy.as<float>()](int64_t a, int64_t b) {
     HWY_DYNAMIC_DISPATCH(EntropyRows)(x, logits.cols(), sum, out, a, b);
@@ -204,6 +231,13 @@ void RowEntropy(const Tensor& logits, const Tensor& lse, const Tensor& entropy) 
 }
 
 void ScaleLogits(const Tensor& logits, float factor) {
+  const Kernel here({"ScaleLogits",
+                     "",
+                     {"{} x {}", {logits.rows(), logits.cols()}},
+                     logits.size(),
+                     BytesOf(logits, logits)},
+                    [=](const Relocate& at) { ScaleLogits(at(logits), factor); });
+  if (here.dry()) return;
   float* x = logits.as<float>();
   OverRows(logits, [&, V = logits.cols()](int64_t a, int64_t b) {
     for (int64_t i = a * V; i < b * V; ++i) x[i] *= factor;
@@ -211,8 +245,21 @@ void ScaleLogits(const Tensor& logits, float factor) {
 }
 
 void RowArgmax(const Tensor& logits, std::span<int32_t> index) {
+  const Kernel here({"RowArgmax",
+                     "",
+                     {"{} x {}", {logits.rows(), logits.cols()}},
+                     logits.size(),
+                     BytesOf(logits) + kIndex * logits.rows()},
+                    [=](const Relocate& at) {
+                      std::vector<int32_t> found(static_cast<size_t>(logits.rows()));
+                      RowArgmax(at(logits), found);
+                    });
   CHECK(logits.rank == 2 && logits.rows() == static_cast<int64_t>(index.size()));
   CHECK(logits.cols() > 0 || logits.rows() == 0);
+  if (here.dry()) {
+    std::fill(index.begin(), index.end(), 0);
+    return;
+  }
   const float* x = logits.as<float>();
   OverRows(logits, [&](int64_t a, int64_t b) {
     HWY_DYNAMIC_DISPATCH(ArgmaxRows)(x, logits.cols(), index.data(), a, b);

@@ -1,7 +1,7 @@
 #include "kernels/embedding.h"
 
-#include "core/profile.h"
 #include "kernels/rows.h"
+#include "kernels/trace.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/embedding.cc"
@@ -53,6 +53,8 @@ namespace {
 HWY_EXPORT(Gather);
 HWY_EXPORT(ScatterColumns);
 
+constexpr int64_t kIndex = sizeof(int32_t);  // bytes of a token
+
 void CheckTokens(std::span<const int32_t> tokens, const Tensor& table, const Tensor& rows) {
   CHECK(table.rank == 2 && rows.rank == 2 && table.cols() == rows.cols());
   CHECK(rows.rows() == static_cast<int64_t>(tokens.size()));
@@ -62,9 +64,18 @@ void CheckTokens(std::span<const int32_t> tokens, const Tensor& table, const Ten
 
 void EmbeddingForward(std::span<const int32_t> tokens, const Tensor& table,
                       const Tensor& residual) {
-  const TimedPart timed("embedding");
+  const int64_t T = residual.rows(), D = residual.cols();
+  const Kernel here({"EmbeddingForward",
+                     "embedding",
+                     {"{} x {} of {}", {T, D, table.rows()}},
+                     0,
+                     kIndex * T + BytesOf(residual) + DTypeBytes(table.dtype, T * D)},
+                    [=](const Relocate& at) {
+                      EmbeddingForward(at.Tokens(tokens, table.rows()), at(table), at(residual));
+                    });
   CheckTokens(tokens, table, residual);
   CHECK(IsCompute(table) || table.dtype == DType::kF16);
+  if (here.dry()) return;
   ParallelRanges(residual.rows(), RowGrain(residual.cols()), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(Gather)(tokens, table, residual, begin, end);
   });
@@ -72,11 +83,20 @@ void EmbeddingForward(std::span<const int32_t> tokens, const Tensor& table,
 
 void EmbeddingBackward(std::span<const int32_t> tokens, const Tensor& dresidual,
                        const Tensor& dtable) {
-  const TimedPart timed("embedding");
+  const int64_t T = dresidual.rows(), D = dtable.cols();
+  const Kernel here({"EmbeddingBackward",
+                     "embedding",
+                     {"{} x {} of {}", {T, D, dtable.rows()}},
+                     T * D,
+                     kIndex * T + 3 * BytesOf(dresidual)},
+                    [=](const Relocate& at) {
+                      EmbeddingBackward(at.Tokens(tokens, dtable.rows()), at(dresidual),
+                                        at(dtable));
+                    });
   CheckTokens(tokens, dtable, dresidual);
+  if (here.dry()) return;
   const float* d = dresidual.as<float>();
   float* sums = dtable.as<float>();
-  const int64_t D = dtable.cols();
   // Two tokens may be the same row: a thread owns columns, not tokens.
   ParallelColumns(D, dresidual.rows(), [&](int64_t begin, int64_t n) {
     HWY_DYNAMIC_DISPATCH(ScatterColumns)(tokens, d, D, sums, begin, n);

@@ -4,8 +4,8 @@
 #include <limits>
 #include <vector>
 
-#include "core/profile.h"
 #include "kernels/rows.h"
+#include "kernels/trace.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/expert_rows.cc"
@@ -77,6 +77,7 @@ HWY_EXPORT(Gather);
 HWY_EXPORT(Add);
 
 constexpr const char* kPart = "routing";
+constexpr int64_t kIndex = sizeof(int32_t);  // bytes of a token
 
 // The k most probable of one token. What is NaN is taken last.
 void ChooseExperts(const float* probs, int64_t num_experts, int64_t k, int32_t* chosen) {
@@ -142,16 +143,34 @@ void RouteBackwardOf(const Routing& r, const float* dweights, bool normalise, in
     dlogits[experts[j]] = FromFloat<C>(weights[rows[j]] * (dweights[rows[j]] - mean));
   }
 }
+
+thread_local DryRouting::Policy dry_routing = DryRouting::kEqual;
 }  // namespace
+
+DryRouting::DryRouting(Policy policy) : before_(dry_routing) { dry_routing = policy; }
+DryRouting::~DryRouting() { dry_routing = before_; }
+
+int64_t Routing::DryBegin(int64_t expert) const {
+  const int64_t T = experts.rows(), k = experts.cols(), E = begins.size() - 1;
+  if (dry_routing == DryRouting::kAllTogether) return std::min(expert, k) * T;
+  return expert * T * k / E;
+}
 
 std::span<const int32_t> Routing::TokensOf(int64_t expert) const {
   return {tokens.as<int32_t>() + Begin(expert), static_cast<size_t>(Count(expert))};
 }
 
 void RouteForward(const Tensor& logits, bool normalise, const Routing& routing) {
-  const TimedPart timed(kPart);
+  const int64_t T = logits.rows(), k = routing.experts.cols(), E = logits.cols();
+  const Kernel here({"RouteForward",
+                     kPart,
+                     {"{} to {} of {}", {T, k, E}},
+                     (4 + k) * T * E,
+                     BytesOf(logits, routing.probs, routing.experts, routing.weights,
+                             routing.tokens, routing.rows, routing.begins)},
+                    [=](const Relocate& at) { RouteForward(at(logits), normalise, at(routing)); });
   CheckRouting(routing, logits);
-  const int64_t k = routing.experts.cols(), E = logits.cols();
+  if (here.dry()) return;
   const int64_t grain = RowGrain(E * (k + 4));
   ParallelRanges(logits.rows(), grain, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(SoftmaxRows)(logits, routing.probs, begin, end);
@@ -160,15 +179,24 @@ void RouteForward(const Tensor& logits, bool normalise, const Routing& routing) 
     }
   });
   GroupByExpert(routing);
-  for (int64_t t = 0; t < logits.rows(); ++t) Weigh(routing, normalise, t);
+  for (int64_t t = 0; t < T; ++t) Weigh(routing, normalise, t);
 }
 
 void RouteBackward(const Routing& routing, const Tensor& dweights, bool normalise,
                    const Tensor& dlogits) {
-  const TimedPart timed(kPart);
+  const int64_t T = dlogits.rows(), k = routing.experts.cols(), E = dlogits.cols();
+  const Kernel here(
+      {"RouteBackward",
+       kPart,
+       {"{} to {} of {}", {T, k, E}},
+       T * E + 4 * T * k,
+       BytesOf(routing.probs, routing.experts, routing.weights, routing.rows, dweights, dlogits)},
+      [=](const Relocate& at) {
+        RouteBackward(at(routing), at(dweights), normalise, at(dlogits));
+      });
   CheckRouting(routing, dlogits);
   CHECK(IsCompute(dlogits) && dweights.size() == routing.weights.size());
-  const int64_t E = dlogits.cols();
+  if (here.dry()) return;
   ParallelRanges(dlogits.rows(), RowGrain(E), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       if (dlogits.dtype == DType::kF32) {
@@ -182,19 +210,35 @@ void RouteBackward(const Routing& routing, const Tensor& dweights, bool normalis
 }
 
 void GatherRows(const Tensor& x, std::span<const int32_t> tokens, const Tensor& out) {
-  const TimedPart timed(kPart);
+  const int64_t n = out.rows(), D = out.cols();
+  const Kernel here(
+      {x.dtype == out.dtype ? "GatherRows" : "GatherRows to bf16",
+       kPart,
+       {"{} x {} of {}", {n, D, x.rows()}},
+       0,
+       kIndex * n + DTypeBytes(x.dtype, n * D) + BytesOf(out)},
+      [=](const Relocate& at) { GatherRows(at(x), at.Rows(tokens, x.rows()), at(out)); });
   CHECK(x.rank == 2 && out.rank == 2 && x.cols() == out.cols());
   CHECK(IsCompute(out) && (x.dtype == DType::kF32 || x.dtype == out.dtype));
-  CHECK(out.rows() == static_cast<int64_t>(tokens.size()));
+  CHECK(n == static_cast<int64_t>(tokens.size()));
+  if (here.dry()) return;
   ParallelRanges(out.rows(), RowGrain(out.cols()), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(Gather)(x, tokens.data(), out, begin, end);
   });
 }
 
 void AddToRows(const Tensor& rows, std::span<const int32_t> tokens, const Tensor& sums) {
-  const TimedPart timed(kPart);
+  const int64_t n = rows.rows(), D = rows.cols();
+  const Kernel here(
+      {"AddToRows",
+       kPart,
+       {"{} x {} of {}", {n, D, sums.rows()}},
+       n * D,
+       kIndex * n + 3 * BytesOf(rows)},
+      [=](const Relocate& at) { AddToRows(at(rows), at.Rows(tokens, sums.rows()), at(sums)); });
   CHECK(rows.rank == 2 && sums.rank == 2 && rows.cols() == sums.cols());
-  CHECK(rows.rows() == static_cast<int64_t>(tokens.size()));
+  CHECK(n == static_cast<int64_t>(tokens.size()));
+  if (here.dry()) return;
   ParallelRanges(rows.rows(), RowGrain(rows.cols()), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(Add)(rows, tokens.data(), sums, begin, end);
   });

@@ -6,6 +6,7 @@
 #pragma once
 #include <span>
 
+#include "core/dry.h"
 #include "core/tensor.h"
 
 namespace lorikeet {
@@ -19,9 +20,30 @@ struct Routing {
   Tensor rows;     // (T, k) i32: the row of the token's j-th expert
   Tensor begins;   // (E + 1) i32: expert e has the rows [begins[e], begins[e + 1])
 
-  int64_t Begin(int64_t expert) const { return begins.as<int32_t>()[expert]; }
+  int64_t Begin(int64_t expert) const {
+    return DryScope::active() ? DryBegin(expert) : begins.as<int32_t>()[expert];
+  }
   int64_t Count(int64_t expert) const { return Begin(expert + 1) - Begin(expert); }
   std::span<const int32_t> TokensOf(int64_t expert) const;
+
+ private:
+  int64_t DryBegin(int64_t expert) const;
+};
+
+// A `DryRouting` says how a dry run's rows are spread over experts while it lives.
+class DryRouting {
+ public:
+  enum Policy : uint8_t {
+    kEqual,       // every expert has as many, or one more or less; the default
+    kAllTogether  // every token goes to the same k experts, the first ones: most memory
+  };
+  explicit DryRouting(Policy policy);
+  ~DryRouting();
+  DryRouting(const DryRouting&) = delete;
+  DryRouting& operator=(const DryRouting&) = delete;
+
+ private:
+  Policy before_;
 };
 
 // logits (T, E) f32. A row's weight is its expert's probability; `normalise` divides it by the sum

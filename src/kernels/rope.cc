@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "kernels/rows.h"
+#include "kernels/trace.h"
 
 namespace lorikeet {
 namespace {
@@ -133,8 +134,14 @@ RopeTable::RopeTable(int64_t dim, double theta, const RopeScaling& scaling) {
 void RopeTable::FillCosSin(std::span<const int32_t> positions, const Tensor& cos,
                            const Tensor& sin) const {
   const auto half = static_cast<int64_t>(inv_freq_.size());
+  const Kernel here(
+      {"FillCosSin", "", {"{} x {}", {cos.rows(), half}}, 0, BytesOf(cos, sin)}, [&]() -> Replay {
+        const std::vector<int32_t> own(positions.begin(), positions.end());
+        return [=, table = *this](const Relocate& at) { table.FillCosSin(own, at(cos), at(sin)); };
+      });
   CHECK(cos.rank == 2 && cos.rows() == static_cast<int64_t>(positions.size()));
   CHECK(cos.cols() == half && SameShape(cos, sin));
+  if (here.dry()) return;
   float* c = cos.as<float>();
   float* s = sin.as<float>();
   ParallelRanges(cos.rows(), 16, [&](int64_t begin, int64_t end) {

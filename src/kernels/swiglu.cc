@@ -1,7 +1,7 @@
 #include "kernels/swiglu.h"
 
-#include "core/profile.h"
 #include "kernels/rows.h"
+#include "kernels/trace.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/swiglu.cc"
@@ -176,17 +176,30 @@ void OverRows(const Tensor& x, const Fn& fn) {
 
 void SwigluForward(const Tensor& gate, const Tensor& up, const Tensor& gate_c, const Tensor& up_c,
                    const Tensor& h) {
-  const TimedPart timed("swiglu");
+  const Kernel here(
+      {"SwigluForward",
+       "swiglu",
+       {"{} x {}", {h.rows(), h.cols()}},
+       4 * h.size(),
+       BytesOf(gate, up, gate_c, up_c, h)},
+      [=](const Relocate& at) { SwigluForward(at(gate), at(up), at(gate_c), at(up_c), at(h)); });
   CHECK(SameShape(gate, up) && SameShape(gate, gate_c) && SameShape(gate, up_c));
   CHECK(SameShape(gate, h) && IsCompute(h));
+  if (here.dry()) return;
   OverRows(h, [&](int64_t begin, int64_t n) {
     HWY_DYNAMIC_DISPATCH(Forward)(gate, up, gate_c, up_c, h, begin, n);
   });
 }
 
 void SwigluRecompute(const Tensor& gate_c, const Tensor& up_c, const Tensor& h) {
-  const TimedPart timed("swiglu");
+  const Kernel here({"SwigluRecompute",
+                     "swiglu",
+                     {"{} x {}", {h.rows(), h.cols()}},
+                     4 * h.size(),
+                     BytesOf(gate_c, up_c, h)},
+                    [=](const Relocate& at) { SwigluRecompute(at(gate_c), at(up_c), at(h)); });
   CHECK(SameShape(gate_c, up_c) && SameShape(gate_c, h) && IsCompute(h));
+  if (here.dry()) return;
   OverRows(h, [&](int64_t begin, int64_t n) {
     HWY_DYNAMIC_DISPATCH(Recompute)(gate_c, up_c, h, begin, n);
   });
@@ -194,9 +207,17 @@ void SwigluRecompute(const Tensor& gate_c, const Tensor& up_c, const Tensor& h) 
 
 void SwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c, const Tensor& dgate,
                     const Tensor& dup, const Tensor& h) {
-  const TimedPart timed("swiglu");
+  const Kernel here({"SwigluBackward",
+                     "swiglu",
+                     {"{} x {}", {dh.rows(), dh.cols()}},
+                     11 * dh.size(),
+                     BytesOf(dh, gate_c, up_c, dgate, dup, h)},
+                    [=](const Relocate& at) {
+                      SwigluBackward(at(dh), at(gate_c), at(up_c), at(dgate), at(dup), at(h));
+                    });
   CHECK(SameShape(dh, gate_c) && SameShape(dh, up_c) && SameShape(dh, dgate));
   CHECK(SameShape(dh, dup) && (!h || SameShape(dh, h)) && IsCompute(gate_c));
+  if (here.dry()) return;
   OverRows(dh, [&](int64_t begin, int64_t n) {
     HWY_DYNAMIC_DISPATCH(Backward)(dh, gate_c, up_c, dgate, dup, h, begin, n);
   });
@@ -204,9 +225,16 @@ void SwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c, 
 
 void WeightedSwigluForward(const Tensor& gate_c, const Tensor& up_c, const Tensor& weights,
                            const Tensor& h) {
-  const TimedPart timed("swiglu");
+  const Kernel here(
+      {"WeightedSwigluForward",
+       "swiglu",
+       {"{} x {}", {h.rows(), h.cols()}},
+       5 * h.size(),
+       BytesOf(gate_c, up_c, weights, h)},
+      [=](const Relocate& at) { WeightedSwigluForward(at(gate_c), at(up_c), at(weights), at(h)); });
   CHECK(SameShape(gate_c, up_c) && SameShape(gate_c, h) && IsCompute(h));
   CHECK(weights.size() == h.rows());
+  if (here.dry()) return;
   ParallelRanges(h.rows(), RowGrain(h.cols()), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(WeightedForward)(gate_c, up_c, weights, h, begin, end);
   });
@@ -215,10 +243,19 @@ void WeightedSwigluForward(const Tensor& gate_c, const Tensor& up_c, const Tenso
 void WeightedSwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c,
                             const Tensor& weights, const Tensor& dgate, const Tensor& dup,
                             const Tensor& h, const Tensor& dweights) {
-  const TimedPart timed("swiglu");
+  const Kernel here({"WeightedSwigluBackward",
+                     "swiglu",
+                     {"{} x {}", {h.rows(), h.cols()}},
+                     15 * h.size(),
+                     BytesOf(dh, gate_c, up_c, weights, dgate, dup, h, dweights)},
+                    [=](const Relocate& at) {
+                      WeightedSwigluBackward(at(dh), at(gate_c), at(up_c), at(weights), at(dgate),
+                                             at(dup), at(h), at(dweights));
+                    });
   CHECK(SameShape(dh, gate_c) && SameShape(dh, up_c) && SameShape(dh, dgate));
   CHECK(SameShape(dh, dup) && SameShape(dh, h) && IsCompute(h));
   CHECK(weights.size() == h.rows() && dweights.size() == h.rows());
+  if (here.dry()) return;
   ParallelRanges(h.rows(), RowGrain(h.cols()), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(WeightedBackward)
     (dh, gate_c, up_c, weights, dgate, dup, h, dweights, begin, end);

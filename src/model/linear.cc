@@ -3,17 +3,17 @@
 #include <algorithm>
 
 #include "core/parallel.h"
-#include "core/profile.h"
 #include "kernels/cast.h"
 #include "kernels/matmul/matmul.h"
+#include "kernels/trace.h"
 
 namespace lorikeet {
 namespace {
 
-// A product and its share of the step's time (core/profile.h).
-void TimedMatMul(const char* part, const Tensor& a, const Tensor& b, const Tensor& c,
-                 MatMulKind kind, bool accumulate) {
-  const TimedPart timed(part);
+// A product of a part of the step (core/profile.h), by the names of docs/performance.md.
+void Product(const char* part, const Linear& linear, const char* what, const Tensor& a,
+             const Tensor& b, const Tensor& c, MatMulKind kind, bool accumulate) {
+  const PartScope scope(part, linear.name, what);
   MatMul(a, b, c, kind, accumulate);
 }
 
@@ -22,20 +22,50 @@ const char* PartOf(const Linear& linear) {
   return linear.name == "lm_head" ? "head products" : "base products";
 }
 
+// y += s (x A^T) B^T of every range. product and low_rank: scratch with the rows of x.
+void AddLowRank(std::span<const LoraRows> ranges, const Tensor& x, const Tensor& product,
+                const Tensor& low_rank, const Tensor& y) {
+  int64_t flops = 0, bytes = 0;
+  for (const LoraRows& range : ranges) {
+    const int64_t n = range.end - range.begin, r = range.lora->r;
+    flops += 2 * n * r * (x.cols() + y.cols());
+    bytes += BytesOf(range.lora->a, range.lora->bt, x.Rows(range.begin, range.end)) +
+             2 * y.Rows(range.begin, range.end).bytes();
+  }
+  const Kernel here({"AddLowRank",
+                     kLowRank,
+                     {"{} x {} x {} in {}", {x.rows(), x.cols(), y.cols(), std::ssize(ranges)}},
+                     flops,
+                     bytes});
+  if (here.dry()) return;
+  ParallelDynamic(std::ssize(ranges), [&](int64_t i) {
+    const LoraRows& range = ranges[static_cast<size_t>(i)];
+    const LoraFactors& lora = *range.lora;
+    const int64_t n = range.end - range.begin;
+    const auto own = [&](const Tensor& all) {  // (n, r) at the range's place in the scratch
+      return Tensor(all.Rows(range.begin, range.end).data, all.dtype, {n, lora.r});
+    };
+    MatMul(x.Rows(range.begin, range.end), lora.a, own(product), MatMulKind::kNT);
+    ScaleCastTranspose(own(product), lora.scale, own(low_rank), Tensor());
+    MatMul(own(low_rank), lora.bt, y.Rows(range.begin, range.end), MatMulKind::kNN,
+           /*accumulate=*/true);
+  });
+}
+
 }  // namespace
 
 void LinearForward(const Linear& linear, const LoraFactors* lora, const Tensor& x, const Tensor& y,
                    bool accumulate, const Tensor& lora_x_t, Arena& scratch) {
   if (lora == nullptr) {
-    TimedMatMul(PartOf(linear), x, linear.weight, y, MatMulKind::kNT, accumulate);
+    Product(PartOf(linear), linear, "y", x, linear.weight, y, MatMulKind::kNT, accumulate);
   } else {
     const ArenaScope scope(scratch);
     const int64_t T = x.rows();
     const Tensor product = scratch.Take("lora products", DType::kF32, {T, lora->r});
     const Tensor low_rank = scratch.Take("lora products", x.dtype, {T, lora->r});
-    TimedMatMul(kLowRank, x, lora->a, product, MatMulKind::kNT, false);
+    Product(kLowRank, linear, "x A^T", x, lora->a, product, MatMulKind::kNT, false);
     ScaleCastTranspose(product, lora->scale, low_rank, lora_x_t);
-    const TimedPart timed(PartOf(linear));
+    const PartScope part(PartOf(linear), linear.name, "y");
     MatMulSum({x, linear.weight, MatMulKind::kNT}, {low_rank, lora->bt, MatMulKind::kNN}, y,
               accumulate);
   }
@@ -48,24 +78,12 @@ void LinearForwardRows(const Linear& linear, std::span<const LoraRows> ranges, c
   // The low-rank part continues the base's f32 sums, so they are not rounded to C in between.
   const bool rounds = y.dtype != DType::kF32 && !ranges.empty();
   const Tensor sum = rounds ? scratch.Take("projection", DType::kF32, {y.rows(), y.cols()}) : y;
-  TimedMatMul(PartOf(linear), x, linear.weight, sum, MatMulKind::kNT, accumulate);
+  Product(PartOf(linear), linear, "y", x, linear.weight, sum, MatMulKind::kNT, accumulate);
   int64_t max_rank = 0;
   for (const LoraRows& range : ranges) max_rank = std::max(max_rank, range.lora->r);
   const Tensor product = scratch.Take("lora products", DType::kF32, {x.rows(), max_rank});
   const Tensor low_rank = scratch.Take("lora products", x.dtype, {x.rows(), max_rank});
-  const TimedPart timed(kLowRank);
-  ParallelDynamic(std::ssize(ranges), [&](int64_t i) {
-    const LoraRows& range = ranges[static_cast<size_t>(i)];
-    const LoraFactors& lora = *range.lora;
-    const int64_t n = range.end - range.begin;
-    const auto own = [&](const Tensor& all) {  // (n, r) at the range's place in the scratch
-      return Tensor(all.Rows(range.begin, range.end).data, all.dtype, {n, lora.r});
-    };
-    MatMul(x.Rows(range.begin, range.end), lora.a, own(product), MatMulKind::kNT);
-    ScaleCastTranspose(own(product), lora.scale, own(low_rank), Tensor());
-    MatMul(own(low_rank), lora.bt, sum.Rows(range.begin, range.end), MatMulKind::kNN,
-           /*accumulate=*/true);
-  });
+  AddLowRank(ranges, x, product, low_rank, sum);
   if (rounds) Convert(sum, y);
   if (linear.bias) AddBias(y, linear.bias);
 }
@@ -74,28 +92,32 @@ void LinearBackwardInput(const Linear& linear, const LoraFactors* lora, const Te
                          const Tensor& dx, bool accumulate, const Tensor& lora_dy_t,
                          Arena& scratch) {
   if (lora == nullptr) {
-    if (dx) TimedMatMul(PartOf(linear), dy, linear.weight, dx, MatMulKind::kNN, accumulate);
+    if (dx)
+      Product(PartOf(linear), linear, "dx", dy, linear.weight, dx, MatMulKind::kNN, accumulate);
     return;
   }
   const ArenaScope scope(scratch);
   const int64_t T = dy.rows();
   const Tensor product = scratch.Take("lora products", DType::kF32, {T, lora->r});
   const Tensor g = scratch.Take("lora products", dy.dtype, {T, lora->r});
-  TimedMatMul(kLowRank, dy, lora->bt, product, MatMulKind::kNT, false);
+  Product(kLowRank, linear, "dy B", dy, lora->bt, product, MatMulKind::kNT, false);
   ScaleCastTranspose(product, lora->scale, g, lora_dy_t);
   if (!dx) return;
-  const TimedPart timed(PartOf(linear));
+  const PartScope part(PartOf(linear), linear.name, "dx");
   MatMulSum({dy, linear.weight, MatMulKind::kNN}, {g, lora->a, MatMulKind::kNN}, dx, accumulate);
 }
 
 void LinearBackwardWeights(const Linear& linear, const LoraGradients* gradients, const Tensor& dy,
                            const Tensor& x, const Tensor& lora_x_t, const Tensor& lora_dy_t) {
   if (gradients != nullptr) {
-    TimedMatMul(kLowRank, lora_dy_t, x, gradients->da, MatMulKind::kNN, /*accumulate=*/true);
-    TimedMatMul(kLowRank, lora_x_t, dy, gradients->dbt, MatMulKind::kNN, /*accumulate=*/true);
+    Product(kLowRank, linear, "dA", lora_dy_t, x, gradients->da, MatMulKind::kNN,
+            /*accumulate=*/true);
+    Product(kLowRank, linear, "dB", lora_x_t, dy, gradients->dbt, MatMulKind::kNN,
+            /*accumulate=*/true);
   }
   if (linear.dweight)
-    TimedMatMul(PartOf(linear), dy, x, linear.dweight, MatMulKind::kTN, /*accumulate=*/true);
+    Product(PartOf(linear), linear, "dW", dy, x, linear.dweight, MatMulKind::kTN,
+            /*accumulate=*/true);
   if (linear.dbias) ColumnSums(dy, linear.dbias);
 }
 

@@ -8,6 +8,7 @@
 
 #include "checkpoint/adapter_formats.h"
 #include "checkpoint/adapter_pairs.h"
+#include "core/dry.h"
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/random.h"
@@ -280,11 +281,13 @@ LoraAdapter LoraAdapter::Create(const Model& model, const LoraConfig& config, ui
                                            shared_pair == nullptr ? nullptr : *shared_pair);
     if (shared_pair != nullptr && *shared_pair == nullptr) *shared_pair = &pair;
   });
-  ParallelDynamic(static_cast<int64_t>(adapter.pairs_.size()), [&](int64_t i) {
-    InitialiseA(adapter.pairs_[static_cast<size_t>(i)], seed, init_a);
-  });
+  if (!DryScope::active()) {
+    ParallelDynamic(static_cast<int64_t>(adapter.pairs_.size()), [&](int64_t i) {
+      InitialiseA(adapter.pairs_[static_cast<size_t>(i)], seed, init_a);
+    });
+  }
   adapter.Describe(modules, targets);
-  adapter.config_.base_model_name_or_path = model.source().path();
+  if (model.has_source()) adapter.config_.base_model_name_or_path = model.source().path();
   adapter.RefreshWorkingCopies();
   return adapter;
 }
@@ -345,7 +348,7 @@ int64_t LoraAdapter::NumParameters() const {
 
 void LoraAdapter::RefreshWorkingCopies() {
   weights_->ValuesChanged();
-  if (compute_ == DType::kF32) return;
+  if (compute_ == DType::kF32 || DryScope::active()) return;
   ParallelDynamic(static_cast<int64_t>(pairs_.size()), [&](int64_t i) {
     const LoraPair& pair = pairs_[static_cast<size_t>(i)];
     const LoraFactors& factors = weights_->slots()[static_cast<size_t>(pair.slot)];

@@ -43,14 +43,13 @@ Outcome RunHead(const RandomBatch& random, DType dtype, bool lora, const Loss& l
   const Adapted trained(adapter ? &*adapter : nullptr);
   Arena arena(size_t{256} << 20);
   const Tensor hidden = Forward(*model, random.batch, {.adapter = trained.weights}, arena);
-  const LossHeadOutput output =
-      LossHead(*model, trained.weights,
-               {.hidden = hidden,
-                .targets = random.targets,
-                .weights = random.weights,
-                .temperature = 0.7,
-                .training = trained.training},
-               loss, backward, arena);
+  const LossHeadOutput output = LossHead(*model, trained.weights,
+                                         {.hidden = hidden,
+                                          .targets = random.targets,
+                                          .weights = random.weights,
+                                          .temperature = 0.7,
+                                          .training = trained.training},
+                                         loss, backward, arena);
   Outcome outcome{output.loss_sum, output.logprobs, {}, {}};
   if (!backward) return outcome;
   outcome.dhidden = ValuesOf(output.dhidden);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "core/dry.h"
 #include "core/error.h"
 #include "core/machine.h"
 #include "kernels/cast.h"
@@ -66,14 +67,27 @@ std::unique_ptr<Model> Model::Load(const std::string& path_or_name, DType comput
     Fail(ErrorCode::kUnsupported,
          "this CPU has no native bf16 products (AVX512-BF16 or AMX); use --dtype f32");
   }
-  std::unique_ptr<Model> model(new Model(ModelSource::Open(path_or_name), compute));
-  model->LoadWeights(placement);
+  ModelSource source = ModelSource::Open(path_or_name);
+  ModelConfig config = ReadModelConfig(source.config(), source.path());
+  std::unique_ptr<Model> model(new Model(std::move(source), std::move(config), compute));
+  model->maps_ =
+      placement == Placement::kMapped ||
+      CountParameters(model->config_) * DTypeBytes(compute, 1) > ReadMemory().available / 4;
+  model->MakeWeights();
+  model->RefuseUnknownTensors();
   return model;
 }
 
-Model::Model(ModelSource source, DType compute)
+std::unique_ptr<Model> Model::Skeleton(const ModelConfig& config, DType compute) {
+  const DryScope dry;
+  std::unique_ptr<Model> model(new Model(std::nullopt, config, compute));
+  model->MakeWeights();
+  return model;
+}
+
+Model::Model(std::optional<ModelSource> source, ModelConfig config, DType compute)
     : source_(std::move(source)),
-      config_(ReadModelConfig(source_.config(), source_.path())),
+      config_(std::move(config)),
       compute_(compute),
       rope_(std::make_unique<RopeTable>(config_.head_dim, config_.rope_theta,
                                         config_.rope_scaling)) {}
@@ -85,9 +99,9 @@ Tensor Model::Own(DType dtype, std::initializer_list<int64_t> shape) {
 }
 
 void Model::CheckShape(const std::string& name, const std::vector<int64_t>& expected) const {
-  const ModelSource::Entry* entry = source_.Find(name);
+  const ModelSource::Entry* entry = source_->Find(name);
   if (entry == nullptr) {
-    Fail(ErrorCode::kCorruptFile, "{}: tensor '{}' is missing", source_.path(), name);
+    Fail(ErrorCode::kCorruptFile, "{}: tensor '{}' is missing", source_->path(), name);
   }
   if (entry->shape != expected) {
     const auto text = [](const std::vector<int64_t>& shape) {
@@ -96,35 +110,35 @@ void Model::CheckShape(const std::string& name, const std::vector<int64_t>& expe
       return s;
     };
     Fail(ErrorCode::kCorruptFile, "{}: tensor '{}' is {}, but config.json makes it {}",
-         source_.path(), name, text(entry->shape), text(expected));
+         source_->path(), name, text(entry->shape), text(expected));
   }
 }
 
 Tensor Model::LoadMatrix(const std::string& name, int64_t rows, int64_t cols) {
+  if (!source_) return Own(compute_, {rows, cols});
   CheckShape(name, {rows, cols});
   used_.push_back(name);
-  const Tensor mapped = source_.Mapped(name);
+  const Tensor mapped = source_->Mapped(name);
   if (maps_ && mapped && mapped.dtype == compute_) {
     mapped_bytes_ += static_cast<size_t>(mapped.bytes());
     return mapped;
   }
   const Tensor owned = Own(compute_, {rows, cols});
-  source_.Read(name, compute_, owned.data);
+  source_->Read(name, compute_, owned.data);
   return owned;
 }
 
 Tensor Model::LoadVector(const std::string& name, int64_t size) {
+  if (!source_) return Own(DType::kF32, {size});
   CheckShape(name, {size});
   used_.push_back(name);
   const Tensor owned = Own(DType::kF32, {size});
-  source_.Read(name, DType::kF32, owned.data);
+  source_->Read(name, DType::kF32, owned.data);
   return owned;
 }
 
-void Model::LoadWeights(Placement placement) {
+void Model::MakeWeights() {
   const ModelConfig& c = config_;
-  maps_ = placement == Placement::kMapped ||
-          CountParameters(c) * DTypeBytes(compute_, 1) > ReadMemory().available / 4;
   weights_.embed_tokens = LoadMatrix("model.embed_tokens.weight", c.vocab_size, c.hidden_size);
   const WeightVisitor load = {
       .linear =
@@ -136,19 +150,18 @@ void Model::LoadWeights(Placement placement) {
                      int64_t size) { norm->weight = LoadVector(norm->name + ".weight", size); }};
   DeclareWeights(c, load, &weights_);
   if (c.tie_word_embeddings) weights_.lm_head.weight = weights_.embed_tokens;
-  RefuseUnknownTensors();
   int slot = 0;
   ForEachLinear(weights_, [&](Linear& linear) { linear.lora_slot = slot++; });
 }
 
 void Model::RefuseUnknownTensors() const {
   const std::unordered_set<std::string> used(used_.begin(), used_.end());
-  for (const ModelSource::Entry& entry : source_.entries()) {
+  for (const ModelSource::Entry& entry : source_->entries()) {
     // A tied head may be stored again, and old checkpoints carry the rotary table.
     const bool known = used.contains(entry.name) || entry.name == "lm_head.weight" ||
                        entry.name.ends_with(".rotary_emb.inv_freq");
     if (!known) {
-      Fail(ErrorCode::kUnsupported, "{}: tensor '{}' has no place in a {} model", source_.path(),
+      Fail(ErrorCode::kUnsupported, "{}: tensor '{}' has no place in a {} model", source_->path(),
            entry.name, config_.model_type);
     }
   }
@@ -167,7 +180,8 @@ int64_t Model::NumParameters() const {
 Param Model::TrainMatrix(const std::string& name, Tensor* weight, Tensor* dweight) {
   const int64_t rows = weight->rows(), cols = weight->cols();
   *dweight = Own(DType::kF32, {rows, cols});
-  const bool mapped = source_.Mapped(name).data == weight->data;  // a file is not written to
+  // A file is not written to.
+  const bool mapped = source_ && source_->Mapped(name).data == weight->data;
   if (mapped) mapped_bytes_ -= static_cast<size_t>(weight->bytes());
   if (compute_ == DType::kF32) {
     if (mapped) {
@@ -179,7 +193,7 @@ Param Model::TrainMatrix(const std::string& name, Tensor* weight, Tensor* dweigh
   }
   // From the file, not from the working copy: an f32 file keeps its precision.
   const Tensor master = Own(DType::kF32, {rows, cols});
-  source_.Read(name, DType::kF32, master.data);
+  if (source_) source_->Read(name, DType::kF32, master.data);
   if (mapped) {
     *weight = Own(compute_, {rows, cols});
     Convert(master, *weight);

@@ -2,6 +2,7 @@
 // file, in the code and in a debugger. DeclareWeights is the only list of them.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,12 +58,16 @@ class Model {
   static std::unique_ptr<Model> Load(const std::string& path_or_name, DType compute,
                                      Placement placement = Placement::kAuto);
 
+  // Shapes without values, for a dry run (core/dry.h): every tensor has an address and no memory.
+  static std::unique_ptr<Model> Skeleton(const ModelConfig& config, DType compute);
+
   const ModelConfig& config() const { return config_; }
   const Weights& weights() const { return weights_; }
   Weights& weights() { return weights_; }
   DType compute() const { return compute_; }
   const RopeTable& rope() const { return *rope_; }
-  const ModelSource& source() const { return source_; }
+  bool has_source() const { return source_.has_value(); }  // a skeleton does not have one
+  const ModelSource& source() const { return *source_; }
   int64_t NumParameters() const;                        // a tied head counts once
   size_t OwnedBytes() const { return owned_bytes_; }    // converted or copied
   size_t MappedBytes() const { return mapped_bytes_; }  // used in the file
@@ -76,8 +81,8 @@ class Model {
   void ValuesChanged() { version_ = NextVersion(); }
 
  private:
-  Model(ModelSource source, DType compute);
-  void LoadWeights(Placement placement);
+  Model(std::optional<ModelSource> source, ModelConfig config, DType compute);
+  void MakeWeights();
   Tensor LoadMatrix(const std::string& name, int64_t rows, int64_t cols);
   Tensor LoadVector(const std::string& name, int64_t size);
   void CheckShape(const std::string& name, const std::vector<int64_t>& expected) const;
@@ -86,7 +91,7 @@ class Model {
   Param TrainMatrix(const std::string& name, Tensor* weight, Tensor* dweight);
   Param TrainVector(const std::string& name, const Tensor& weight, Tensor* dweight);
 
-  ModelSource source_;
+  std::optional<ModelSource> source_;
   ModelConfig config_;
   DType compute_;
   std::unique_ptr<RopeTable> rope_;

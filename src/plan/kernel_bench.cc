@@ -18,9 +18,9 @@ double SecondsOf(const std::function<void()>& run, int64_t times) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-double SecondsOfCall(const KernelCall& call) {
-  Operands memory;
-  const std::function<void()> run = call.prepare(memory);
+double SecondsOfCall(const SizedKernel& call) {
+  const Relocate memory(call.replay);
+  const auto run = [&] { call.replay(memory); };
   run();  // makes what the kernel keeps from call to call, and touches the results
   const double once = SecondsOf(run, 1);
   if (once >= kCaseSeconds) return once;

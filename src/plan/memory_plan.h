@@ -1,21 +1,26 @@
-// Memory and arithmetic of a run, known before its first step: what `estimate`, the head of every
-// run and the choice of micro-batch read.
+// Memory and arithmetic of a run, known before its first step from a dry run: what `estimate`, the
+// head of every run and the choice of micro-batch read.
 #pragma once
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "model/activations.h"
 #include "model/config.h"
-#include "model/lora.h"
 #include "model/parameters.h"
+#include "plan/dry_run.h"
 
 namespace lorikeet {
 
-// Bytes of the arena that one forward-backward over T tokens needs (its high mark), for sequences
-// of at most T tokens. adapter null: full fine-tuning.
-size_t ArenaBytes(const Model& model, const LoraWeights* adapter, Recompute recompute, int64_t T,
-                  bool backward);
+// Bytes of the arena (its high mark) that T tokens need, in sequences of at most T tokens, wherever
+// a router sends them: for Forward with LossHead or HeadLogits, and with Backward. adapter and
+// training may be null: the base alone, full fine-tuning.
+size_t ForwardArenaBytes(const Model& model, const LoraWeights* adapter, int64_t T);
+size_t TrainingArenaBytes(const Model& model, const LoraTraining* training, Recompute recompute,
+                          int64_t T);
+
+// The same for a step of decoding with adapters of up to max_rank on any linears, one for all rows
+// or several (0: none): `tokens` tokens, and the logits of `rows` of them.
+size_t DecodeArenaBytes(const Model& model, int64_t max_rank, int64_t tokens, int64_t rows);
 
 struct MemoryPart {
   std::string name;  // "base weights", "adapter", "gradients", ...
@@ -25,24 +30,15 @@ inline constexpr const char* kActivationsPart = "activations and scratch";
 inline constexpr const char* kProgramPart = "program and tokenizer";
 
 // What a training run will hold, by part; the sum is its peak resident memory (without the page
-// cache but for weights that are used there).
-struct TrainingShape {
-  Method method = Method::kLora;
-  int lora_r = 32;
-  int lora_expert_rank = 0;        // of every expert; 0: lora_r / active experts
-  bool lora_shared_outer = false;  // the experts of a layer share their factor on the hidden side
-  std::vector<std::string> target_modules = {"all-linear"};
-  DType compute = DType::kBF16;
-  Recompute recompute = Recompute::kNone;
-  int64_t tokens_per_microbatch = 2048;
-  int64_t sequence_length = 512;  // for attention's share of the arithmetic
-  int64_t longest_sequence = 0;   // for attention's scratch; 0: sequence_length
-  bool shared_prefixes = false;   // the same: sequences may go on from prefixes (model/batch.h)
-};
-// From a configuration alone (no weights needed). source_dtype: as stored, decides mapped or
-// copied.
+// cache except for weights that are used there). From a configuration alone (no weights needed).
+// source_dtype: as stored, decides mapped or copied.
 std::vector<MemoryPart> PlanTrainingMemory(const ModelConfig& config, const TrainingShape& shape,
                                            DType source_dtype);
+// What decoding `sequences` sequences of up to max_length tokens holds with the run's adapter, in
+// steps of shape.tokens_per_microbatch tokens. shape.method must be kLora.
+std::vector<MemoryPart> PlanSamplingMemory(const ModelConfig& config, const TrainingShape& shape,
+                                           DType source_dtype, int64_t sequences,
+                                           int64_t max_length);
 size_t TotalBytes(const std::vector<MemoryPart>& parts);
 
 // Floating point operations per token of a training step (multiply-add = 2), recompute not counted.
@@ -56,5 +52,8 @@ FlopsPerToken TrainingFlops(const ModelConfig& config, const TrainingShape& shap
                             double trained_fraction = 1.0);
 
 int64_t CountTrainable(const ModelConfig& config, const TrainingShape& shape);
+
+// Bytes of the program, its threads and its tokenizer, and of attention's scratch.
+size_t ProgramBytes(const ModelConfig& config, const TrainingShape& shape);
 
 }  // namespace lorikeet

@@ -5,31 +5,38 @@
 #include <string>
 #include <vector>
 
-#include "plan/kernel_calls.h"
+#include "kernels/trace.h"
 #include "plan/memory_plan.h"
 
 namespace lorikeet {
 
+// A kernel at one shape.
+struct SizedKernel {
+  std::string kernel;  // "MatMul NT", "RmsNormForward"
+  std::string shape;   // "2048 x 576"
+  double flops = 0, bytes = 0;
+  Replay replay;  // runs it; may be empty
+};
+
 // One kernel call of a step and how often the step makes it.
 struct StepCall {
   std::string part;                  // of the profile (core/profile.h): "base products", "norms"
-  std::string what;                  // "y", "dx", "x A^T", ...
-  std::vector<std::string> modules;  // whose it is: {"gate_proj", "up_proj"}; may be empty
-  KernelCall call;
+  std::string what;                  // of a product: "y", "dx", "x A^T", ...
+  std::vector<std::string> modules;  // of a product: {"gate_proj", "up_proj"}
+  SizedKernel call;
   double count = 0;
 
-  std::string Name() const;  // "gate_proj, up_proj y"
+  std::string Name() const;  // "gate_proj, up_proj y", "RmsNormForward"
 };
 // Alike but for modules and count.
 bool SameCall(const StepCall& a, const StepCall& b);
 
 // The calls of forward, backward and AdamW over `tokens` tokens in sequences of
 // shape.sequence_length, the last one shorter, every token trained, in micro-batches of at most
-// shape.tokens_per_microbatch. Equal calls stand together. As in TrainingFlops every layer is
-// alike, the lowest one too, and what is recomputed is not counted: over whole sequences the FLOPs
-// of all products are TrainingFlops(config, shape).total() * tokens. What no part of the profile
-// times (biases, tables of rope, zeroing) is left out. Throws Error for a target that matches
-// nothing. Experts are taken to have equally many rows.
+// shape.tokens_per_microbatch, as a dry run makes them in the order of their first. Equal calls
+// stand together. Nothing is recomputed, and experts have equally many rows. What no part of the
+// profile times (biases, tables of rope, zeroing) is left out. Throws Error for a target that
+// matches nothing.
 std::vector<StepCall> StepCalls(const ModelConfig& config, const TrainingShape& shape,
                                 int64_t tokens);
 

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/kv_cache.h"
-
 namespace lorikeet {
 namespace {
 
@@ -57,29 +55,11 @@ MethodEstimate EstimateMethod(const EstimateQuery& query, Method method, int64_t
   return e;
 }
 
-// Base and adapter as in training, without gradients and moments; a cache instead of kept
-// activations.
 std::vector<MemoryPart> SamplingMemory(const EstimateQuery& query) {
   TrainingShape shape = query.shape;
   shape.method = Method::kLora;
   shape.tokens_per_microbatch = std::max<int64_t>(512, query.sequences);
-  ModelConfig one_layer = query.config;
-  one_layer.num_hidden_layers = 1;
-  one_layer.decoder_sparse_step = 1;  // one of experts, where there are any
-  one_layer.mlp_only_layers.clear();
-  const auto training = PlanTrainingMemory(query.config, shape, query.stored);
-  std::vector<MemoryPart> parts;
-  for (const MemoryPart& part : training) {
-    if (part.name.starts_with("base weights") || part.name == "adapter") parts.push_back(part);
-  }
-  parts.push_back(
-      {"key/value cache", KvCache::Bytes(query.config, shape.compute,
-                                         query.sequences * KvCache::PagesFor(query.max_length))});
-  // One layer's activations at a time; its backward, which sampling has not, bounds the rest.
-  for (const MemoryPart& part : PlanTrainingMemory(one_layer, shape, query.stored)) {
-    if (part.name == kActivationsPart || part.name == kProgramPart) parts.push_back(part);
-  }
-  return parts;
+  return PlanSamplingMemory(query.config, shape, query.stored, query.sequences, query.max_length);
 }
 
 Capacity CapacityOf(const EstimateQuery& query, int64_t trained_tokens, int64_t trainable) {

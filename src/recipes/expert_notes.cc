@@ -4,16 +4,18 @@
 
 #include <algorithm>
 
-#include "plan/adapted_shapes.h"
+#include "plan/dry_run.h"
 
 namespace lorikeet {
 
 std::vector<std::string> ExpertNotes(const ModelConfig& model, const TrainingShape& shape) {
   if (model.num_experts == 0 || shape.method == Method::kFull) return {};
-  const LinearShapes shapes = AdaptedShapes(model, shape);
+  const RunSkeleton run(model, shape);
   const int64_t E = model.num_experts, k = model.num_experts_per_tok;
   int64_t r = 0;
-  for (const LinearShape& linear : shapes.expert) r = std::max(r, linear.r);
+  for (const LoraPair& pair : run.training()->adapter().pairs()) {
+    if (pair.module.find(".experts.") != std::string::npos) r = std::max(r, pair.r);
+  }
   if (r == 0) {
     return {
         fmt::format("note: the {} experts get no adapters, though most of the model is in them; "

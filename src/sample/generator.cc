@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/random.h"
+#include "kernels/copy.h"
 #include "model/loss_head.h"
 #include "model/transformer.h"
+#include "plan/memory_plan.h"
 
 namespace lorikeet {
 namespace {
@@ -20,26 +21,9 @@ int64_t HeadRows(const Model& model, const GeneratorLimits& limits) {
   return std::min(limits.slots, HeadChunkRows(model.config()));
 }
 
-// A token's share of a layer of experts (model/moe_block.h), which has none of a dense MLP's.
-int64_t ExpertRow(const ModelConfig& c, int64_t ranks) {
-  if (c.num_experts == 0) return 0;
-  const int64_t kept = 2 * c.moe_intermediate_size + ranks + 4;
-  return c.num_experts_per_tok * kept + 3 * c.num_experts + c.moe_intermediate_size + 1;
-}
-
-// An upper bound of a step's arena, every number taken as f32: the residual, one layer at a time,
-// and a chunk of the head. Beyond what is used it costs address space only.
+// The arena of the largest step of adapters of up to max_rank.
 size_t StepBytes(const Model& model, int64_t max_rank, const GeneratorLimits& limits) {
-  const ModelConfig& c = model.config();
-  constexpr int64_t kLinears = 9;  // of a layer that are adapted, at most
-  const int64_t ranks = kLinears * max_rank;
-  const int64_t norms = 4 + c.num_attention_heads * 2 + c.num_key_value_heads;
-  const int64_t row = c.hidden_size * 6 + c.q_size() * 4 + c.kv_size() * 4 +
-                      c.intermediate_size * 6 + c.head_dim + norms + ranks + ExpertRow(c, ranks);
-  const int64_t head_row = c.vocab_size + c.hidden_size * 3 + 1 + 2 * max_rank;
-  const int64_t floats = limits.tokens_per_step * row + HeadRows(model, limits) * head_row;
-  constexpr int64_t kAlignment = 64 * 64;  // of about as many blocks
-  return static_cast<size_t>(floats * 4 + kAlignment);
+  return DecodeArenaBytes(model, max_rank, limits.tokens_per_step, HeadRows(model, limits));
 }
 
 GeneratorLimits Checked(const Model& model, GeneratorLimits limits) {
@@ -226,7 +210,10 @@ void Generator::OrderByAdapter() {
   std::stable_sort(batch_.begin(), batch_.end(), [this](const Sequence* a, const Sequence* b) {
     return VersionOf(a->request) < VersionOf(b->request);
   });
-  arena_.Reserve(StepBytes(model_, max_rank, limits_));
+  if (max_rank > reserved_rank_) {
+    arena_.Reserve(StepBytes(model_, max_rank, limits_));
+    reserved_rank_ = max_rank;
+  }
 }
 
 std::vector<AdapterRows> Generator::RowsByAdapter() const {
@@ -325,11 +312,10 @@ void Generator::Sample(const Tensor& hidden) {
       const Sequence& s = *ready[begin + i];
       const auto row_index = static_cast<int64_t>(i);
       AddRows(row_index, row_index + 1, s.request.adapter.get(), &adapters);
-      std::memcpy(last.as<float>() + i * D, hidden.as<float>() + rows[begin + i] * D,
-                  static_cast<size_t>(D) * sizeof(float));
       const RandomStream random(s.request.params.seed, "sample", {}, s.request.key);
       drawn[begin + i] = {&s.request.params, random.Uniform(s.tokens.size())};
     }
+    CopyRows(hidden, std::span(rows).subspan(static_cast<size_t>(begin), count), last);
     HeadLogits(model_, adapters, last, logits, arena_);
     SampleRows(logits, std::span(drawn).subspan(begin, count),
                std::span(picked).subspan(begin, count));

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "core/arena.h"
-#include "model/batch.h"
 #include "model/adapter_rows.h"
+#include "model/batch.h"
 #include "model/weights.h"
 #include "sample/prefix_cache.h"
 #include "sample/sampler.h"
@@ -142,6 +142,7 @@ class Generator {
   Arena arena_;
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
+  int64_t reserved_rank_ = 0;                       // of the adapters that arena_ has room for
   std::vector<Sequence*> batch_;  // running_ as rows of the step's batch: by adapter
   GeneratorStats stats_;
 };

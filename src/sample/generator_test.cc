@@ -460,8 +460,7 @@ TEST_F(GeneratorTest, MemoryIsKnownBeforehand) {
   const size_t cache = KvCache::Bytes(model_->config(), DType::kF32, 3 * 2);
   EXPECT_GT(Generator::Bytes(*model_, limits), cache);
   const GeneratorLimits wider{.slots = 6, .capacity = 100};
-  EXPECT_GE(Generator::Bytes(*model_, wider),
-            Generator::Bytes(*model_, limits) + cache);
+  EXPECT_GE(Generator::Bytes(*model_, wider), Generator::Bytes(*model_, limits) + cache);
 }
 
 }  // namespace

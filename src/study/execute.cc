@@ -9,7 +9,6 @@
 #include "core/machine.h"
 #include "core/random.h"
 #include "data/dataset.h"
-#include "model/linear_shapes.h"
 #include "study/spectral_norms.h"
 #include "train/checkpoint.h"
 #include "train/run_settings.h"
@@ -92,12 +91,13 @@ Json FactsOf(const RunSpec& spec, const StudyModel& model, const std::vector<Exa
   facts["data_trained_tokens"] = CountTrainedTokens(train);
   if (config.num_experts == 0) return facts;
   int64_t attention = 0, mlp = 0;  // parameters; routers are neither
-  const LinearShapes shapes = PlainShapes(config);
-  ForEachShape(config, shapes, [&](const LinearShape& linear, int64_t count, int64_t) {
-    if (linear.name == shapes.router.name) return;
-    const bool in_attention = linear.name.find(".self_attn.") != std::string::npos;
-    (in_attention ? attention : mlp) += count * linear.in * linear.out;
-  });
+  for (const LayerWeights& layer : model.base->weights().layers) {
+    ForEachLinear(layer, [&](const Linear& linear) {
+      if (linear.name.ends_with(".gate")) return;
+      const bool in_attention = linear.name.find(".self_attn.") != std::string::npos;
+      (in_attention ? attention : mlp) += linear.weight.size();
+    });
+  }
   facts["num_experts"] = config.num_experts;
   facts["num_experts_per_tok"] = config.num_experts_per_tok;
   facts["attention_parameters"] = attention;

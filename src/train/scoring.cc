@@ -66,7 +66,7 @@ Batch OneSequence(const Example& example) {
 Score ScoreExamples(const Model& model, const LoraWeights* adapter,
                     const std::vector<Example>& examples, const ScoreOptions& options) {
   const int64_t budget = std::max(options.batch_tokens, Longest(examples));
-  Arena arena = MakeArena(ArenaBytes(model, adapter, Recompute::kNone, budget, false), budget);
+  Arena arena = MakeArena(ForwardArenaBytes(model, adapter, budget), budget);
   std::vector<const Example*> pointers;
   for (const Example& example : examples) pointers.push_back(&example);
   Score score;
@@ -114,8 +114,7 @@ void WriteLogits(const Model& model, const LoraWeights* adapter,
   const int64_t V = model.config().vocab_size, longest = Longest(examples) + 1;
   const int64_t chunk = std::min(longest, HeadChunkRows(model.config()));
   const auto chunk_bytes = static_cast<size_t>(chunk * V) * sizeof(float);
-  Arena arena = MakeArena(
-      ArenaBytes(model, adapter, Recompute::kNone, longest, false) + chunk_bytes + 64, longest);
+  Arena arena = MakeArena(ForwardArenaBytes(model, adapter, longest) + chunk_bytes + 64, longest);
   int64_t rows = 0;
   for (const Example& example : examples) rows += example.num_tokens() + 1;
   WriteFileAtomically(path, [&](int fd) {

@@ -23,35 +23,25 @@ TensorToWrite ToWrite(const std::string& name, const Tensor& t) {
   return {name, t.dtype, {t.shape.begin(), t.shape.begin() + t.rank}, t.data};
 }
 
-// Which of its own factors a parameter has.
-FactorScales ScalesOf(const std::string& name, const OptimParams& params) {
-  if (name.ends_with(".lora_A")) return params.a;
-  return name.ends_with(".lora_B") ? params.b : FactorScales();
-}
-
 }  // namespace
 
 TrainingRun::TrainingRun(const Model& model, LoraAdapter adapter, const RunOptions& options)
     : model_(model), lora_(std::move(adapter)), options_(options) {
-  params_ = lora_->params();
+  optimizer_ = Optimizer(lora_->params());
   Init(options);
 }
 
 TrainingRun::TrainingRun(Model& model, const RunOptions& options)
     : model_(model), trained_model_(&model), options_(options) {
-  params_ = model.MakeTrainable();
+  optimizer_ = Optimizer(model.MakeTrainable());
   Init(options);
 }
 
 TrainingRun::~TrainingRun() = default;
 
 void TrainingRun::Init(const RunOptions& options) {
-  for (const Param& param : params_) {
-    m_.push_back(moments_.Take(DType::kF32, {param.value.size()}));
-    v_.push_back(moments_.Take(DType::kF32, {param.value.size()}));
-  }
-  arena_ = std::make_unique<Arena>(ArenaBytes(model_, weights(), options.recompute,
-                                              options.tokens_per_microbatch, /*backward=*/true));
+  arena_ = std::make_unique<Arena>(TrainingArenaBytes(
+      model_, lora_ ? &*lora_ : nullptr, options.recompute, options.tokens_per_microbatch));
 }
 
 ForwardBackwardOutput TrainingRun::Run(const Policy& policy,
@@ -114,40 +104,9 @@ ForwardBackwardOutput TrainingRun::ForwardBackward(std::span<const Example* cons
 }
 
 OptimStepOutput TrainingRun::OptimStep(const OptimParams& params) {
-  CHECK(params.grad_divisor > 0);
-  double squares = 0;
-  for (const Param& param : params_) {
-    const double sum = SumOfSquares(param.grad);
-    if (!std::isfinite(sum)) {
-      Fail(ErrorCode::kDiverged, "step {}: the gradient of {} is not finite", optim_steps_ + 1,
-           param.name);
-    }
-    squares += sum;
-  }
-  const double norm = std::sqrt(squares) / params.grad_divisor;
-  double scale = 1.0 / params.grad_divisor;
-  // torch.nn.utils.clip_grad_norm_: the coefficient has 1e-6 added to the norm.
-  if (params.max_grad_norm > 0) scale *= std::min(1.0, params.max_grad_norm / (norm + 1e-6));
-  AdamWParams adamw;
-  adamw.beta1 = params.beta1;
-  adamw.beta2 = params.beta2;
-  adamw.step = ++optim_steps_;
-  adamw.grad_scale = scale;
-  for (size_t i = 0; i < params_.size(); ++i) {
-    const Param& p = params_[i];
-    const FactorScales scales = ScalesOf(p.name, params);
-    adamw.learning_rate = params.learning_rate * scales.learning_rate;
-    adamw.eps = params.eps * scales.eps;
-    const int64_t n = p.value.size();
-    adamw.weight_decay = params.decay_matrices_only && p.value.rank < 2 ? 0 : params.weight_decay;
-    adamw.weight_decay *= scales.weight_decay;
-    const auto flat = [n](const Tensor& t) { return Tensor(t.data, t.dtype, {n}); };
-    AdamWUpdate(flat(p.value), flat(p.grad), m_[i], v_[i], adamw,
-                p.working ? flat(p.working) : Tensor());
-  }
+  const OptimStepOutput output = optimizer_.Step(params);
   ValuesChanged();
-  ZeroGradients();
-  return {norm};
+  return output;
 }
 
 void TrainingRun::ValuesChanged() {
@@ -155,24 +114,16 @@ void TrainingRun::ValuesChanged() {
   if (trained_model_ != nullptr) trained_model_->ValuesChanged();
 }
 
-void TrainingRun::ZeroGradients() {
-  for (const Param& param : params_) Zero(param.grad);
-}
-
-int64_t TrainingRun::NumTrainable() const {
-  int64_t count = 0;
-  for (const Param& param : params_) count += param.value.size();
-  return count;
-}
+int64_t TrainingRun::NumTrainable() const { return optimizer_.NumParameters(); }
 
 void TrainingRun::SaveState(const std::string& dir) const {
   std::vector<TensorToWrite> tensors;
-  for (size_t i = 0; i < params_.size(); ++i) {
-    tensors.push_back(ToWrite(params_[i].name, params_[i].value));
-    tensors.push_back(ToWrite(params_[i].name + ".exp_avg", m_[i]));
-    tensors.push_back(ToWrite(params_[i].name + ".exp_avg_sq", v_[i]));
+  for (size_t i = 0; i < params().size(); ++i) {
+    tensors.push_back(ToWrite(params()[i].name, params()[i].value));
+    tensors.push_back(ToWrite(params()[i].name + ".exp_avg", optimizer_.first_moment(i)));
+    tensors.push_back(ToWrite(params()[i].name + ".exp_avg_sq", optimizer_.second_moment(i)));
   }
-  const auto steps = static_cast<int32_t>(optim_steps_);
+  const auto steps = static_cast<int32_t>(optimizer_.steps());
   tensors.push_back({"optim_steps", DType::kI32, {1}, &steps});
   WriteSafetensors(dir + kStateFile, tensors, {{"format", "lorikeet training state"}});
 }
@@ -193,13 +144,13 @@ void TrainingRun::LoadState(const std::string& dir) {
     return t;
   };
   const int32_t steps = find("optim_steps", DType::kI32, 1).as<int32_t>()[0];
-  if (file->tensors().size() != 3 * params_.size() + 1) {
+  if (file->tensors().size() != 3 * params().size() + 1) {
     Fail(ErrorCode::kInvalidArgument,
          "{}: {} tensors, this run needs {}; was the checkpoint made with other settings?", path,
-         file->tensors().size(), 3 * params_.size() + 1);
+         file->tensors().size(), 3 * params().size() + 1);
   }
-  for (size_t i = 0; i < params_.size(); ++i) {
-    const Param& param = params_[i];
+  for (size_t i = 0; i < params().size(); ++i) {
+    const Param& param = params()[i];
     const int64_t n = param.value.size();
     const auto copy = [&](const std::string& name, const Tensor& to) {
       const Tensor from = find(name, DType::kF32, n);
@@ -207,11 +158,11 @@ void TrainingRun::LoadState(const std::string& dir) {
       file->Forget(from);
     };
     copy(param.name, param.value);
-    copy(param.name + ".exp_avg", m_[i]);
-    copy(param.name + ".exp_avg_sq", v_[i]);
+    copy(param.name + ".exp_avg", optimizer_.first_moment(i));
+    copy(param.name + ".exp_avg_sq", optimizer_.second_moment(i));
     if (param.working) Convert(param.value, param.working);
   }
-  optim_steps_ = steps;
+  optimizer_.set_steps(steps);
   ValuesChanged();
   ZeroGradients();
 }
@@ -223,7 +174,7 @@ void TrainingRun::SaveWeights(const std::string& dir) const {
   }
   const ChangeTensor masters = [this](const std::string& name, int64_t begin,
                                       const Tensor& values) {
-    for (const Param& param : params_) {
+    for (const Param& param : params()) {
       if (param.name != name) continue;
       const Tensor rows = param.value.Rows(begin, begin + values.rows());
       std::memcpy(values.data, rows.data, static_cast<size_t>(values.bytes()));
@@ -234,7 +185,7 @@ void TrainingRun::SaveWeights(const std::string& dir) const {
 
 std::vector<std::string> TrainingRun::ParamsWithoutGradient() const {
   std::vector<std::string> names;
-  for (const Param& param : params_) {
+  for (const Param& param : params()) {
     if (SumOfSquares(param.grad) == 0) names.push_back(param.name);
   }
   return names;

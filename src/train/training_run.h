@@ -12,6 +12,7 @@
 #include "data/example.h"
 #include "model/activations.h"
 #include "model/lora_training.h"
+#include "model/optimizer.h"
 #include "model/weights.h"
 #include "train/losses.h"
 
@@ -32,28 +33,6 @@ struct ForwardBackwardOutput {
   std::vector<std::vector<float>> logprobs;  // per example, (T) of its targets; 0 where weight is 0
 
   double MeanLoss() const { return weight_sum > 0 ? loss_sum / weight_sum : 0; }
-};
-
-// What the A's, or the B's, of an adapter have in place of OptimParams' values: factors of them.
-// With init_a times p, alpha / (p q), a = {p, 1/p, 1/p} and b = {q, 1/q, 1/q} every run without
-// clipping gives the same model at every step: the invariance of "LoRA Without Regret".
-struct FactorScales {
-  double learning_rate = 1, eps = 1, weight_decay = 1;
-  bool operator==(const FactorScales&) const = default;
-};
-
-struct OptimParams {
-  double learning_rate = 1e-4;
-  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
-  double weight_decay = 0;
-  bool decay_matrices_only = false;  // no weight decay of norms and biases
-  double max_grad_norm = 0;          // 0: no clipping
-  double grad_divisor = 1;           // the global sum of weights: gradients are sums until here
-  FactorScales a, b;  // of an adapter's factors; other parameters take the values as given
-};
-
-struct OptimStepOutput {
-  double grad_norm = 0;  // of the mean loss, before clipping
 };
 
 class TrainingRun {
@@ -84,7 +63,7 @@ class TrainingRun {
   // One AdamW update with gradients / grad_divisor, clipped by their global norm; then zeroes them.
   // A gradient that is not finite throws Error(kDiverged) naming the parameter, weights untouched.
   OptimStepOutput OptimStep(const OptimParams& params);
-  int64_t optim_steps() const { return optim_steps_; }
+  int64_t optim_steps() const { return optimizer_.steps(); }
 
   // Masters, moments and step count, bit for bit: training_state.safetensors in an existing dir.
   void SaveState(const std::string& dir) const;
@@ -108,11 +87,11 @@ class TrainingRun {
   std::shared_ptr<const LoraWeights> Snapshot() const {
     return lora_ ? lora_->Snapshot() : nullptr;
   }
-  const std::vector<Param>& params() const { return params_; }
+  const std::vector<Param>& params() const { return optimizer_.params(); }
   int64_t NumTrainable() const;
   const Arena& arena() const { return *arena_; }
   // Forgets the gradients that were added since the last step.
-  void ZeroGradients();
+  void ZeroGradients() { optimizer_.ZeroGradients(); }
 
  private:
   // Whose weights a pass uses.
@@ -130,11 +109,8 @@ class TrainingRun {
   std::optional<LoraTraining> lora_;  // else
   const Model* reference_ = nullptr;
   RunOptions options_;
-  std::vector<Param> params_;
-  TensorPool moments_;
-  std::vector<Tensor> m_, v_;  // first and second moments of params_[i]
+  Optimizer optimizer_;
   std::unique_ptr<Arena> arena_;
-  int64_t optim_steps_ = 0;
 };
 
 }  // namespace lorikeet

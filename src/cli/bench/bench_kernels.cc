@@ -124,7 +124,7 @@ KernelBenchResult BenchKernels(const KernelBenchQuery& asked) {
   result.read_gbs = SpreadOf(times.read_gbs);
   const Ceilings ceilings{result.peak_gflops.median, result.read_gbs.median};
   for (size_t i = 0; i < cases.size(); ++i) {
-    const KernelCall& call = cases[i].step.call;
+    const SizedKernel& call = cases[i].step.call;
     const Spread seconds = SpreadOf(times.seconds[i]);
     result.rows.push_back(
         {cases[i], seconds, UnderRoofline(call.flops, call.bytes, seconds.median, ceilings)});
