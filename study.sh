@@ -45,11 +45,8 @@ lorikeet=${LORIKEET:-build/release/lorikeet}
 if [ -z "${LORIKEET:-}" ]; then
   # shellcheck disable=SC2086  # a list of words
   install_packages out/study_apt.log $build_packages $run_packages wordnet-base python3
-  launcher=
-  if command -v ccache >/dev/null; then launcher=-DCMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
   echo "== building $lorikeet"
-  if ! { cmake -S . -B build/release -G Ninja -DCMAKE_BUILD_TYPE=Release -DLORIKEET_TESTS=OFF $launcher &&
-    cmake --build build/release --target lorikeet; } >out/study_build.log 2>&1; then
+  if ! { cmake --preset release && cmake --build --preset release; } >out/study_build.log 2>&1; then
     tail -n 20 out/study_build.log >&2
     echo "study.sh: the build failed; everything it said is in out/study_build.log" >&2
     exit 1

@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# Builds and runs the tests. Installs what that needs, on Debian 12; `./test.sh --help` says what it can do.
+# Builds and runs the tests. Installs what that needs, on Debian 12 and 13; `./test.sh --help` says what it can do.
 set -euo pipefail
 cd "$(dirname "$0")"
 . tools/packages.sh
 
 usage() {
   cat <<'END'
-Usage: ./test.sh [--fast] [--sanitize] [--fuzz SECONDS]
+Usage: ./test.sh [--fast] [--sanitize] [--tsan] [--tidy | --tidy-changed] [--fuzz SECONDS]
 
   (no option)       fast tests, then slow ones (build/test)
   --fast            fast tests only
   --sanitize        fast tests with the address and undefined-behaviour sanitizers (build/sanitize)
+  --tsan            fast tests of modules with threads under ThreadSanitizer, after races planted between threads and
+                    in a parallel region have been found (build/tsan); needs clang 14
+  --tidy            clang-tidy over every file (configures build/tidy)
+  --tidy-changed    clang-tidy over the files that differ from TIDY_BASE (default: the last tag, else ten commits back)
   --fuzz SECONDS    every fuzz target for so long, as many at once as there are cores (build/fuzz);
                     needs clang 14; new inputs and failures go to out/fuzz
 
@@ -20,11 +24,14 @@ tools/fetch_test_assets.sh where Python packages can be reached, and are skipped
 END
 }
 
-fast= slow= sanitize= fuzz_seconds=
+fast= slow= sanitize= tsan= tidy= fuzz_seconds=
 while [ $# -gt 0 ]; do
   case $1 in
     --fast) fast=yes ;;
     --sanitize) sanitize=yes ;;
+    --tsan) tsan=yes ;;
+    --tidy) tidy=all ;;
+    --tidy-changed) tidy=--changed ;;
     --fuzz)
       fuzz_seconds=${2:-}
       case $fuzz_seconds in '' | *[!0-9]* | 0) echo "test.sh: --fuzz takes a number of seconds" >&2; exit 2 ;; esac
@@ -35,26 +42,26 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-if [ -z "$fast$sanitize$fuzz_seconds" ]; then fast=yes slow=yes; fi
+if [ -z "$fast$sanitize$tsan$tidy$fuzz_seconds" ]; then fast=yes slow=yes; fi
 
 mkdir -p build out
 wanted="$build_packages $run_packages"
-if [ -n "$fast$sanitize" ]; then wanted="$wanted libgtest-dev libgmock-dev libbenchmark-dev"; fi
-# clang's own OpenMP: the fuzzed modules run one thread, but are compiled with the flag like everything else.
-if [ -n "$fuzz_seconds" ]; then wanted="$wanted clang-14 libclang-rt-14-dev libomp-14-dev"; fi
+if [ -n "$fast$sanitize$tsan$tidy" ]; then wanted="$wanted libgtest-dev libgmock-dev libbenchmark-dev"; fi
+# clang's own OpenMP: the fuzzed modules run one thread, but are compiled with the flag like everything else. It comes with
+# Archer, which tells ThreadSanitizer about parallel regions.
+if [ -n "$fuzz_seconds$tsan$tidy" ]; then wanted="$wanted clang-14 libclang-rt-14-dev libomp-14-dev"; fi
+if [ -n "$tidy" ]; then wanted="$wanted clang-tidy-14 git"; fi
 # shellcheck disable=SC2086  # a list of words
 install_packages build/apt.log $wanted
 
 say() { printf '\n== %s\n' "$*"; }
 
-# build DIR TARGET CMAKE_OPTION...: configures and builds in DIR; shows the log only if that fails.
+# build PRESET DIR: configures and builds; shows the log only if that fails.
 build() {
-  local dir=$1 target=$2 start=$SECONDS launcher=
-  shift 2
+  local preset=$1 dir=$2 start=$SECONDS
   mkdir -p "$dir"
-  if command -v ccache >/dev/null; then launcher=-DCMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
   say "build $dir"
-  if ! { cmake -S . -B "$dir" -G Ninja $launcher "$@" && cmake --build "$dir" --target "$target"; } >"$dir/build.log" 2>&1; then
+  if ! { cmake --preset "$preset" && cmake --build --preset "$preset"; } >"$dir/build.log" 2>&1; then
     grep -E -A 20 'FAILED|error|Error' "$dir/build.log" | head -n 60 || tail -n 60 "$dir/build.log"
     echo "test.sh: the build failed; everything it said is in $dir/build.log" >&2
     return 1
@@ -95,7 +102,7 @@ fuzz_one() {
 export -f fuzz_one
 
 if [ -n "$fast$slow" ]; then
-  build build/test all -DCMAKE_BUILD_TYPE=Release -DLORIKEET_TESTS=ON -DLORIKEET_BENCH=ON
+  build test build/test
   run_tests build/test fast
 fi
 if [ -n "$slow" ]; then
@@ -119,15 +126,23 @@ if [ -n "$slow" ]; then
   done
 fi
 if [ -n "$fuzz_seconds" ]; then
-  build build/fuzz fuzzers -DCMAKE_CXX_COMPILER=clang++-14 -DLORIKEET_FUZZ=ON -DLORIKEET_TESTS=OFF \
-    -DLORIKEET_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1"
+  build fuzz build/fuzz
   say "fuzz targets, $fuzz_seconds s each"
   find build/fuzz -maxdepth 1 -name '*_fuzz' -type f | sort |
     xargs -P "$(nproc)" -I {} bash -c 'fuzz_one "$@"' fuzz "$fuzz_seconds" {}
 fi
 if [ -n "$sanitize" ]; then
-  build build/sanitize all -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" -DLORIKEET_TESTS=ON \
-    -DLORIKEET_SANITIZE=address,undefined
+  build asan build/sanitize
   export UBSAN_OPTIONS=print_stacktrace=1
   run_tests build/sanitize fast
+fi
+if [ -n "$tsan" ]; then
+  build tsan build/tsan
+  run_tests build/tsan tsan
+fi
+if [ -n "$tidy" ]; then
+  say "clang-tidy"
+  start=$SECONDS
+  tools/tidy.sh ${tidy#all}
+  echo "clang-tidy took $((SECONDS - start)) s"
 fi

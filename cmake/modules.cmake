@@ -79,4 +79,5 @@ function(lorikeet_test name)
   set_tests_properties(${name}_slow PROPERTIES LABELS slow)
   # As the program sets it for itself (src/cli/main.cc): waiting threads must not starve working ones.
   set_tests_properties(${name} ${name}_slow PROPERTIES ENVIRONMENT GOMP_SPINCOUNT=10000)
+  lorikeet_tsan_test(${name})
 endfunction()
