@@ -47,6 +47,13 @@ std::optional<ChatTemplate> ChooseChatTemplate(const TokenizerBundle& bundle,
   return ChatTemplate(std::move(source), std::move(where), bundle.bos_token, bundle.eos_token);
 }
 
+OrderedJson MergedVariables(OrderedJson variables, const OrderedJson& own) {
+  if (!own.is_object()) return variables;
+  if (!variables.is_object()) variables = OrderedJson::object();
+  variables.update(own);
+  return variables;
+}
+
 void AddStopStrings(const ChatTemplate& chat_template, std::vector<std::string>* stop_strings) {
   if (chat_template.source() != kPlainTemplate) return;
   const std::string next_question = "\nQuestion:";

@@ -7,6 +7,7 @@
 
 #include "chat/bundle.h"
 #include "chat/chat_template.h"
+#include "core/json.h"
 
 namespace lorikeet {
 
@@ -25,6 +26,10 @@ namespace lorikeet {
 // The end token follows the last answer of a text, so that training teaches it.
 std::optional<ChatTemplate> ChooseChatTemplate(const TokenizerBundle& bundle,
                                                const std::string& choice);
+
+// Variables of a chat template, those of a row over those of the command. Each is an object or
+// null.
+OrderedJson MergedVariables(OrderedJson variables, const OrderedJson& own);
 
 // Adds the stop strings of a template, unless they are in the list. Only the built-in plain
 // template has one: after an answer a base model continues with the next question. A folder that

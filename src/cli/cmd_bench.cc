@@ -8,12 +8,11 @@
 #include "cli/bench/bench_train.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
-#include "cli/recompute_option.h"
 #include "core/error.h"
 #include "engine/loaded_model.h"
 #include "engine/read_model.h"
 #include "options/args.h"
-#include "recipes/recompute.h"
+#include "recipes/prepare.h"
 
 namespace lorikeet {
 namespace {
@@ -48,40 +47,31 @@ constexpr const char* kModelHelp =
 
 // The step whose time or whose kernels are measured.
 struct StepOptions {
-  int lora_r, tokens, max_length;
-  std::vector<std::string> target_modules;
+  Run run;  // its adapter and its recompute
+  int tokens, max_length;
 
   template <class V>
   void ForEach(V& v) {
-    v(lora_r, "lora_r", 32, "Rank.",
-      {.aliases = {"r", "lora_rank", "rank"}, .min = 1, .max = 65536});
-    v(target_modules, "target_modules", {"all-linear"},
-      "What gets adapters: all-linear, attention, mlp, or names such as q_proj.",
-      {.aliases = {"lora_target_modules", "lora_target"}});
-    v(tokens, "tokens", 2048, "Tokens of a step.", {.aliases = {"T"}, .min = 1, .max = 1 << 22});
+    run.adapter.Rank(v);
+    run.adapter.Targets(v);
+    run.adapter.Scale(v);
+    v(tokens, "tokens", 2048, "Tokens of a step.",
+      {.group = "Step", .aliases = {"T"}, .min = 1, .max = 1 << 22});
     v(max_length, "max_length", 512, "Length of the sequences that they are cut into.",
       {.aliases = {"max_seq_length", "L"}, .min = 1, .max = 1 << 22});
-  }
-  TrainingShape Shape() const {
-    TrainingShape shape;
-    shape.lora_r = lora_r;
-    shape.target_modules = target_modules;
-    return shape;
   }
 };
 
 struct BenchTrainOptions {
   BenchOptions bench;
   StepOptions step;
-  std::string method, recompute;
   int micro_batch_tokens, shared_prompt, group_size, steps, warmup;
   bool profile;
 
   template <class V>
   void ForEach(V& v) {
     bench.Model(v, kModelHelp, true);
-    v(method, "method", "lora", "Low-rank adapters, or every weight.",
-      {.choices = {"lora", "full"}});
+    step.run.adapter.Method(v);
     step.ForEach(v);
     v(micro_batch_tokens, "micro_batch_tokens", 0, "Tokens computed at once; 0: the whole step.",
       {.min = 0, .max = 1 << 22});
@@ -89,7 +79,7 @@ struct BenchTrainOptions {
       "Tokens that the sequences of a group begin with: they are not trained, and computed once.",
       {.min = 0, .max = 1 << 22});
     v(group_size, "group_size", 1, "Sequences of a group.", {.min = 1, .max = 1 << 20});
-    v(recompute, "recompute", "auto", kRecomputeHelp, RecomputeTraits());
+    step.run.steps.Memory(v);
     v(steps, "steps", 10, "Steps to measure.", {.min = 1, .max = 100000});
     v(profile, "profile", false,
       "Also show where a step's time goes, by part, under the roofline.");
@@ -192,9 +182,7 @@ int RunBenchTrain(int argc, char** argv) {
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
   const std::unique_ptr<Model> model = LoadFor(options.bench);
   TrainBenchQuery query;
-  query.shape = options.step.Shape();
-  query.shape.method = options.method == "full" ? Method::kFull : Method::kLora;
-  query.recompute = ParseRecompute(options.recompute);
+  query.run = options.step.run;
   query.tokens = options.step.tokens;
   query.max_length = options.step.max_length;
   query.micro_batch = options.micro_batch_tokens;
@@ -263,8 +251,7 @@ KernelBenchQuery QueryOf(const BenchKernelsOptions& options) {
   const std::string& model = options.bench.model;
   query.model = model.empty() ? "SmolLM2-135M" : model;
   query.config = model.empty() ? SmolLm2Shapes() : ReadModelShape(model).config;
-  query.shape = options.step.Shape();
-  query.shape.compute = ParseComputeDtype(options.bench.dtype);
+  query.shape = ShapeOf(options.step.run, ParseComputeDtype(options.bench.dtype));
   query.tokens = options.step.tokens;
   query.max_length = options.step.max_length;
   query.only = options.only;

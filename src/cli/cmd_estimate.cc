@@ -4,8 +4,6 @@
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
-#include "cli/expert_options.h"
-#include "cli/recompute_option.h"
 #include "core/error.h"
 #include "core/machine.h"
 #include "data/dataset.h"
@@ -14,33 +12,34 @@
 #include "options/args.h"
 #include "plan/machine_probe.h"
 #include "recipes/estimate.h"
-#include "recipes/recompute.h"
+#include "recipes/prepare.h"
 
 namespace lorikeet {
 namespace {
 
 struct EstimateOptions {
-  std::string model, dtype, recompute;
+  std::string model, dtype;
   std::optional<std::string> data;
   std::optional<int64_t> trained_tokens;
-  int lora_r, max_length, batch_size, micro_batch_tokens, sequences;
-  ExpertOptions experts;
-  std::vector<std::string> target_modules;
-  double num_train_epochs, utilization;
+  int sequences;
+  Run run;  // its objective is Sft
+  double utilization;
   std::optional<double> peak_gflops;
-  bool assistant_only_loss, json;
+  bool json;
   CommonOptions common;
+
+  const RenderingOptions& rendering() const { return std::get<Sft>(run.objective).rendering; }
 
   template <class V>
   void ForEach(V& v) {
-    Run(v);
+    Training(v);
     Machine(v);
     common.ForEach(v);
   }
 
  private:
   template <class V>
-  void Run(V& v) {
+  void Training(V& v) {
     v(model, "model", "",
       "Folder in Hugging Face layout, GGUF file, name in the cache, or a config.json alone.",
       {.group = "Run",
@@ -48,32 +47,23 @@ struct EstimateOptions {
        .required = true,
        .positional = true,
        .metavar = "PATH"});
-    v(lora_r, "lora_r", 32, "Rank.",
-      {.aliases = {"r", "lora_rank", "rank"}, .min = 1, .max = 65536});
-    experts.ForEach(v);
-    v(target_modules, "target_modules", {"all-linear"},
-      "What gets adapters: all-linear, attention, mlp, or names such as q_proj, lm_head.",
-      {.aliases = {"lora_target_modules", "lora_target"}});
     v(data, "data", std::nullopt,
       "JSONL file to learn from: for the time of the run and the adapter's capacity.",
       {.aliases = {"dataset", "train_file", "d"}, .metavar = "FILE"});
     v(trained_tokens, "trained_tokens", std::nullopt,
       "Instead of data: how many tokens there are to be learned.", {.min = 1, .max = 1e18});
-    v(assistant_only_loss, "assistant_only_loss", true,
-      "Learn what the assistant says and not what it is told.",
-      {.aliases = {"completion_only_loss", "mask_prompt"}});
-    v(max_length, "max_length", 2048, "Longest example, in tokens.",
-      {.aliases = {"max_seq_length", "cutoff_len", "sequence_len", "max_seq_len"},
-       .min = 2,
-       .max = 1 << 20});
-    v(batch_size, "batch_size", 16, "Examples per optimizer step.",
-      {.aliases = {"per_step", "per_device_train_batch_size"}, .min = 1, .max = 1 << 20});
-    v(num_train_epochs, "num_train_epochs", 1.0, "Passes over the data.",
-      {.aliases = {"num_epochs", "epochs"}, .above = 0, .max = 1e6});
-    v(micro_batch_tokens, "micro_batch_tokens", 0,
-      "Tokens computed at once; 0: up to 2048, or the longest example.",
-      {.min = 0, .max = 1 << 20});
-    v(recompute, "recompute", "auto", kRecomputeHelp, RecomputeTraits());
+    RenderingOptions& rendering = std::get<Sft>(run.objective).rendering;
+    rendering.MaxLength(v);
+    rendering.Overlong(v);
+    rendering.TrainedTokens(v);
+    rendering.Template(v);
+    run.adapter.Rank(v);
+    run.adapter.Scale(v);
+    run.adapter.Targets(v);
+    run.steps.Batch(v, "Examples per optimizer step.");
+    run.steps.Epochs(v);
+    run.steps.MicroBatch(v, 0, "Tokens computed at once; 0: up to 2048, or the longest example.");
+    run.steps.Memory(v);
     v(sequences, "sequences", 8, "Sequences of max_length sampled at once, for comparison.",
       {.min = 1, .max = 1024});
   }
@@ -115,9 +105,7 @@ constexpr const char* kEpilog =
 
 DataFacts ReadData(const EstimateOptions& options, const ModelShape& model) {
   DataFacts facts;
-  RenderConfig config;
-  config.max_length = options.max_length;
-  config.train_on = options.assistant_only_loss ? TrainOn::kAssistant : TrainOn::kAll;
+  const RenderConfig config = RenderConfigOf(options.rendering());
   const TokenizerBundle bundle = ReadTokenizer(model.path);
   const Dataset dataset = LoadDataset(*options.data, bundle, config);
   facts.path = *options.data;
@@ -139,13 +127,13 @@ DType ComputeDtype(const EstimateOptions& options) {
   return ParseComputeDtype(options.dtype);
 }
 
-int64_t MicroBatchTokens(const EstimateOptions& options) {
-  constexpr int64_t kUsual = 2048;
-  if (options.micro_batch_tokens > 0) {
-    return std::max<int64_t>(options.micro_batch_tokens, options.max_length);
+int64_t MicroBatchTokens(const Run& run, int64_t max_length) {
+  constexpr int64_t kDefault = 2048;
+  if (run.steps.micro_batch_tokens > 0) {
+    return std::max(run.steps.micro_batch_tokens, max_length);
   }
-  const int64_t step = int64_t{options.batch_size} * options.max_length;
-  return std::max<int64_t>(options.max_length, std::min(kUsual, step));
+  const int64_t step = run.steps.batch_size * max_length;
+  return std::max(max_length, std::min(kDefault, step));
 }
 
 EstimateQuery QueryOf(const EstimateOptions& options) {
@@ -157,19 +145,11 @@ EstimateQuery QueryOf(const EstimateOptions& options) {
   query.model = model.path;
   query.config = model.config;
   query.stored = model.stored;
-  query.shape = {.method = Method::kLora,
-                 .lora_r = options.lora_r,
-                 .lora_expert_rank = options.experts.Rank(),
-                 .lora_shared_outer = options.experts.lora_shared_outer,
-                 .target_modules = options.target_modules,
-                 .compute = ComputeDtype(options),
-                 .tokens_per_microbatch = MicroBatchTokens(options),
-                 .sequence_length = options.max_length,
-                 .longest_sequence = options.max_length};
-  query.recompute = ParseRecompute(options.recompute);
-  query.max_length = options.max_length;
-  query.batch_size = options.batch_size;
-  query.epochs = options.num_train_epochs;
+  query.run = options.run;
+  query.max_length = options.rendering().max_length;
+  query.shape = ShapeOf(options.run, ComputeDtype(options));
+  query.shape.tokens_per_microbatch = MicroBatchTokens(options.run, query.max_length);
+  query.shape.sequence_length = query.shape.longest_sequence = query.max_length;
   query.sequences = options.sequences;
   query.utilization = options.utilization;
   query.memory_available = ReadMemory().available;

@@ -79,18 +79,12 @@ int64_t CountedBytes(const std::vector<Example>& examples, const Tokenizer& toke
 }
 
 EvalData FromFiles(const EvalOptions& options, const LoadedModel& loaded) {
-  RenderConfig render;
-  render.train_on = options.train_on == "all"    ? TrainOn::kAll
-                    : options.train_on == "last" ? TrainOn::kLast
-                                                 : TrainOn::kAssistant;
-  render.max_length = options.max_length;
-  render.overlong = options.overlong == "drop" ? Overlong::kDrop : Overlong::kTruncate;
-  render.chat_template = options.chat_template.value_or("");
+  const RenderConfig render = RenderConfigOf(options.rendering);
   Dataset dataset = LoadExamples(options.data, loaded.ForData(), render);
   if (!options.common.quiet && !options.json) {
     for (const std::string& note : dataset.stats.notes) fmt::print(stderr, "note: {}\n", note);
     if (dataset.stats.truncated > 0) {
-      fmt::print(stderr, "note: examples cut to max_length {}: {}\n", options.max_length,
+      fmt::print(stderr, "note: examples cut to max_length {}: {}\n", options.rendering.max_length,
                  dataset.stats.truncated);
     }
   }
@@ -159,7 +153,7 @@ int RunEval(int argc, char** argv) {
   std::optional<LoraAdapter> adapter;
   if (options.adapter) adapter = LoraAdapter::Load(*loaded.model, *options.adapter);
   const LoraWeights* lora = adapter ? &adapter->weights() : nullptr;
-  const EvalData data = options.text ? FromText(*options.text, loaded, options.max_length)
+  const EvalData data = options.text ? FromText(*options.text, loaded, options.rendering.max_length)
                                      : FromFiles(options, loaded);
   const Score score = ScoreExamples(
       *loaded.model, lora, data.examples,

@@ -19,6 +19,7 @@
 #include "data/inspect.h"
 #include "engine/read_model.h"
 #include "options/args.h"
+#include "recipes/rendering.h"
 
 namespace lorikeet {
 namespace {
@@ -92,10 +93,8 @@ struct InspectTokenizerOptions {
 
 struct InspectDataOptions {
   std::string data, model;
-  int max_length;
-  std::string overlong;
-  bool assistant_only_loss, last_turn_only;
-  std::optional<std::string> chat_template, chat_template_kwargs, date;
+  RenderingOptions rendering;
+  bool last_turn_only;
   int64_t examples, first_example, tokens_per_batch;
   bool color, json;
   CommonOptions common;
@@ -113,23 +112,12 @@ struct InspectDataOptions {
       {.aliases = {"model_name_or_path", "base_model", "m"}, .required = true, .metavar = "PATH"});
     v(examples, "examples", 1, "How many examples to show in full.", {.min = 0, .max = 1e9});
     v(first_example, "first_example", 1, "The first of them, counted from 1.", {.min = 1});
-    v(max_length, "max_length", 2048, "Longest example, in tokens.",
-      {.group = "As training would read it",
-       .aliases = {"max_seq_length", "cutoff_len", "sequence_len", "max_seq_len"},
-       .min = 2});
-    v(overlong, "overlong", "truncate", "What becomes of longer examples.",
-      {.aliases = {"excess_length_strategy"}, .choices = {"truncate", "drop"}});
-    v(assistant_only_loss, "assistant_only_loss", true,
-      "Learn what the assistant says (end of turn included) and not what it is told.",
-      {.aliases = {"completion_only_loss", "mask_prompt"}});
-    v(last_turn_only, "last_turn_only", false, "Learn the last assistant turn only.");
-    v(chat_template, "chat_template", std::nullopt,
-      "Jinja file to use instead of the model's own chat template, or chatml, or plain (for base "
-      "models).",
-      {.aliases = {"chat_template_path", "chat_template_jinja"}, .metavar = "FILE"});
-    v(chat_template_kwargs, "chat_template_kwargs", std::nullopt,
-      "Variables for the chat template, as a JSON object.", {.metavar = "JSON"});
-    v(date, "date", std::nullopt, "For templates that print it: YYYY-MM-DD instead of today.");
+    v(last_turn_only, "last_turn_only", false, "The same as train_on: last.",
+      {.group = "As training would read it"});
+    rendering.MaxLength(v);
+    rendering.Overlong(v);
+    rendering.TrainedTokens(v);
+    rendering.Template(v);
     v(tokens_per_batch, "tokens_per_batch", 0,
       "Budget to show the packing for; 0: the longest example, at least 2048.", {.min = 0});
     v(color, "color", isatty(STDOUT_FILENO) == 1,
@@ -217,29 +205,13 @@ int RunInspectTokenizer(int argc, char** argv) {
 }
 
 RenderConfig RenderConfigOf(const InspectDataOptions& options) {
-  if (options.last_turn_only && !options.assistant_only_loss) {
-    Fail(ErrorCode::kInvalidArgument,
-         "--last-turn-only and --no-assistant-only-loss exclude each other; give one");
+  RenderConfig config = RenderConfigOf(options.rendering);
+  if (!options.last_turn_only) return config;
+  if (config.train_on == TrainOn::kAll) {
+    Fail(ErrorCode::kInvalidArgument, "--last-turn-only and {} exclude each other; give one",
+         options.rendering.assistant_only_loss ? "--no-assistant-only-loss" : "--train-on all");
   }
-  RenderConfig config;
-  config.train_on = !options.assistant_only_loss ? TrainOn::kAll
-                    : options.last_turn_only     ? TrainOn::kLast
-                                                 : TrainOn::kAssistant;
-  config.max_length = options.max_length;
-  config.overlong = options.overlong == "drop" ? Overlong::kDrop : Overlong::kTruncate;
-  config.chat_template = options.chat_template.value_or("");
-  config.date = options.date.value_or("");
-  if (options.chat_template_kwargs) {
-    try {
-      config.template_variables =
-          ParseOrderedJson(*options.chat_template_kwargs, "--chat-template-kwargs");
-    } catch (const Error& e) {
-      throw Error(ErrorCode::kInvalidArgument, e.what());
-    }
-    if (!config.template_variables.is_object()) {
-      Fail(ErrorCode::kInvalidArgument, "--chat-template-kwargs: give a JSON object");
-    }
-  }
+  config.train_on = TrainOn::kLast;
   return config;
 }
 

@@ -14,6 +14,7 @@
 #include "engine/loaded_model.h"
 #include "engine/model_folder.h"
 #include "options/args.h"
+#include "recipes/rendering.h"
 
 namespace lorikeet {
 namespace {
@@ -23,6 +24,7 @@ struct MergeOptions {
   bool overwrite, verify, json;
   std::optional<std::string> verify_data;
   int verify_tokens;
+  RenderingOptions rendering;  // of verify_data
   CommonOptions common;
 
   template <class V>
@@ -51,6 +53,7 @@ struct MergeOptions {
       "JSONL file to compare on instead of the built-in sample.", {.metavar = "FILE"});
     v(verify_tokens, "verify_tokens", 256, "Tokens to compare on, at most.",
       {.min = 1, .max = 65536});
+    rendering.Template(v);
     v(json, "json", false, "Print the result as one JSON object.");
     common.ForEach(v);
   }
@@ -131,8 +134,10 @@ Batch VerificationBatch(const LoadedModel& base, const MergeOptions& options) {
   Batch batch;
   const int64_t V = base.model->config().vocab_size;
   if (options.verify_data) {
+    RenderConfig render = RenderConfigOf(options.rendering);
+    render.max_length = 0;  // verify_tokens is the limit
     for (const Example& example :
-         LoadExamples({*options.verify_data}, base.ForData(), {}).examples) {
+         LoadExamples({*options.verify_data}, base.ForData(), render).examples) {
       AddSequence(example.tokens, options.verify_tokens, &batch);
     }
     return batch;

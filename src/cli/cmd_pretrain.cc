@@ -35,17 +35,17 @@ const CommandHelp& Help() {
 
 int RunPretrain(int argc, char** argv) {
   PretrainOptions options;
-  SetDefaults(options.run);
+  SetDefaults(options.sft);
   if (!ParseCommandLine(Help(), argc, argv, options)) return 0;
-  options.run.common.Apply();
+  options.sft.common.Apply();
   const SftJob job = PreparePretrain(options);
-  if (options.run.dry_run) {
+  if (options.sft.dry_run) {
     const std::string text =
-        options.run.json ? PlanJson(job.plan).dump(2) + "\n" : PlanText(job.plan);
+        options.sft.output.json ? PlanJson(job.plan).dump(2) + "\n" : PlanText(job.plan);
     std::fputs(text.c_str(), stdout);
     return 0;
   }
-  RunSftJob(job, options.run, "pretrain");
+  RunSftJob(job, options.sft, "pretrain");
   return 0;
 }
 

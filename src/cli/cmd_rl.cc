@@ -14,6 +14,8 @@
 #include "options/args.h"
 #include "options/args_help.h"
 #include "rl/rl_watch.h"
+#include "train/checkpoint.h"
+#include "train/run_settings.h"
 
 namespace lorikeet {
 namespace {
@@ -46,10 +48,13 @@ std::string BeginningText(const RlJob& job, const RlOptions& options) {
       "objective {}\n",
       options.model, HumanCount(job.run->NumTrainable()),
       HumanCount(job.loaded.model->NumParameters()),
-      options.method == "full" ? "full" : fmt::format("LoRA r={}", options.lora_r),
-      DTypeName(job.loaded.model->compute()), options.prompts_per_step, options.group_size,
-      options.max_steps, options.objective);
-  text += fmt::format("rewards: {}\n", fmt::join(options.rewards, " + "));
+      options.run.adapter.full() ? "full" : fmt::format("LoRA r={}", options.run.adapter.lora_r),
+      DTypeName(job.loaded.model->compute()), options.run.steps.batch_size, options.rl().group_size,
+      *options.run.steps.max_steps, options.rl().objective);
+  text += fmt::format("rewards: {}\n", fmt::join(options.rl().rewards, " + "));
+  if (options.run.adapter.adapter) {
+    text += fmt::format("starting from {}\n", *options.run.adapter.adapter);
+  }
   for (const std::string& note : job.expert_notes) text += note + "\n";
   text += fmt::format("learning rate {:g}{}{}\n", job.config.learning_rate,
                       job.learning_rate_reason.empty() ? "" : ": ", job.learning_rate_reason);
@@ -66,9 +71,9 @@ OrderedJson EvaluationJson(const std::optional<HeldOutResult>& e) {
 
 OrderedJson SummaryJson(const RlJob& job, const RlOptions& options, const RlResult& r) {
   return {{"model", options.model},
-          {"output_dir", options.output_dir},
-          {"method", options.method},
-          {"objective", options.objective},
+          {"output_dir", options.output.output_dir},
+          {"method", options.run.adapter.method},
+          {"objective", options.rl().objective},
           {"trainable_parameters", job.run->NumTrainable()},
           {"learning_rate", job.config.learning_rate},
           {"steps", r.steps},
@@ -91,11 +96,12 @@ OrderedJson SummaryJson(const RlJob& job, const RlOptions& options, const RlResu
 
 std::string SummaryText(const RlOptions& options, const RlResult& r) {
   if (r.interrupted) {
-    return r.checkpoint.empty() ? "stopped before the first step: there is nothing to go on from\n"
-                                : fmt::format(
-                                      "stopped at step {} of {}; to go on:\n  lorikeet rl --config "
-                                      "{}/config.yaml --resume\n",
-                                      r.steps, options.max_steps, options.output_dir);
+    return r.checkpoint.empty()
+               ? "stopped before the first step: there is nothing to go on from\n"
+               : fmt::format(
+                     "stopped at step {} of {}; to go on:\n  lorikeet rl --config "
+                     "{}/config.yaml --resume\n",
+                     r.steps, *options.run.steps.max_steps, options.output.output_dir);
   }
   std::string text =
       fmt::format("{} steps; reward {:.3f} at first -> {:.3f}, mean of the last {}", r.steps,
@@ -116,10 +122,10 @@ std::string SummaryText(const RlOptions& options, const RlResult& r) {
     text += "\n";
   }
   if (r.runaway) text += "the answers have run away in length: a failure, whatever the reward\n";
-  return text + (options.method == "full"
-                     ? fmt::format("try it: lorikeet chat --model {}\n", options.output_dir)
+  return text + (options.run.adapter.full()
+                     ? fmt::format("try it: lorikeet chat --model {}\n", options.output.output_dir)
                      : fmt::format("try it: lorikeet chat --model {} --adapter {}\n", options.model,
-                                   options.output_dir));
+                                   options.output.output_dir));
 }
 
 }  // namespace
@@ -138,12 +144,19 @@ int RunRl(int argc, char** argv) {
   options.common.Apply();
   RlJob job = PrepareRl(options);
   if (!options.common.quiet) std::fputs(BeginningText(job, options).c_str(), stderr);
+  // A resumed run that is refused must not have changed config.yaml, which resumes it.
+  if (const std::string& from = job.config.loop.resume_from; !from.empty()) {
+    const Json state = ReadRunState(from);
+    if (state.contains("settings")) {
+      RequireSameSettings(state.at("settings"), job.config.settings, from);
+    }
+  }
   // What a run left that ended before its first checkpoint is nothing to go on from.
-  const bool may_begin_anew = options.overwrite_output_dir || options.resume;
-  BeginOutputDir(options.output_dir, may_begin_anew && job.config.loop.resume_from.empty(),
+  const bool may_begin_anew = options.output.overwrite_output_dir || options.output.resume;
+  BeginOutputDir(options.output.output_dir, may_begin_anew && job.config.loop.resume_from.empty(),
                  job.text_files.back());  // config.yaml
   Progress progress({.mode = options.common.quiet ? Progress::Mode::kQuiet : Progress::Mode::kAuto,
-                     .logging_steps = options.logging_steps,
+                     .logging_steps = options.output.logging_steps,
                      .figure = "reward",
                      .first_step = job.steps_done});
   job.hooks.loop.progress = &progress;
@@ -151,13 +164,12 @@ int RunRl(int argc, char** argv) {
     WriteTextFiles(job.text_files, dir);
   };
   job.hooks.loop.stop_requested = StopRequested;
-  const RlResult result = TrainRl(*job.run, *job.generator,
-                                  PromptWriter{job.loaded.Text(), *job.chat_template, options.stop},
-                                  job.config, job.hooks);
+  const RlResult result =
+      TrainRl(*job.run, *job.generator, job.Writer(options), job.config, job.hooks);
   progress.Finish();
   const std::string json = SummaryJson(job, options, result).dump(2) + "\n";
-  WriteFileAtomically(options.output_dir + "/train_summary.json", json);
-  std::fputs(options.json ? json.c_str() : SummaryText(options, result).c_str(), stdout);
+  WriteFileAtomically(options.output.output_dir + "/train_summary.json", json);
+  std::fputs(options.output.json ? json.c_str() : SummaryText(options, result).c_str(), stdout);
   return 0;
 }
 

@@ -220,6 +220,73 @@ TEST_F(RlCommand, AResumedRunIsTheSameRun) {
   }
 }
 
+TEST_F(RlCommand, StartsFromAnAdapterWithAnyTargets) {
+  ASSERT_EQ(Run("first", {"--task", "add", "--lora-r", "3", "--lora-alpha", "12", "--use-rslora",
+                          "--target-modules", ".*[.]1[.].*(q|down)_proj,lm_head"})
+                .error,
+            "");
+  const std::string first = tmp_ / "first";
+  // So small a rate changes no f32: what is written is what training began with.
+  ASSERT_EQ(Run("still", {"--task", "add", "--adapter", first, "--learning-rate", "1e-30"}).error,
+            "");
+  EXPECT_TRUE(Result("still") == Result("first"));
+  EXPECT_EQ(ReadFile(tmp_ / "still/adapter_config.json"),
+            ReadFile(tmp_ / "first/adapter_config.json"));
+  // Sampling has the adapter too: the first step is on-policy.
+  const CommandOutcome whole =
+      Run("whole", {"--task", "add", "--adapter", first, "--max-steps", "4", "--json"});
+  ASSERT_EQ(whole.error, "");
+  EXPECT_EQ(whole.Json()["logp_difference_max"], 0);
+  EXPECT_FALSE(Result("whole") == Result("first"));
+  // A resumed run is the uninterrupted one; the flag that began it may be repeated or not.
+  ASSERT_EQ(Run("cut", {"--task", "add", "--adapter", first}).error, "");
+  ASSERT_EQ(
+      RunCommand(RunRl, {"--config", tmp_ / "cut/config.yaml", "--resume", "--max-steps", "4"})
+          .error,
+      "");
+  EXPECT_TRUE(Result("cut") == Result("whole"));
+  EXPECT_THAT(Refused({"--task", "add", "--adapter", first, "--lora-r", "1"}),
+              HasSubstr("lora_r is 1, and the adapter " + first + " has 3"));
+  EXPECT_THAT(Refused({"--task", "add", "--adapter", first, "--target-modules", "mlp"}),
+              HasSubstr("target_modules is mlp, and the adapter " + first + " has "));
+  EXPECT_THAT(Refused({"--task", "add", "--adapter", first, "--method", "full"}),
+              HasSubstr("merge the adapter"));
+}
+
+// Written by version 0.1.0 (b2bfe19).
+TEST_F(RlCommand, CheckpointsOfEarlierVersionsResume) {
+  const std::string golden = std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/checkpoint/rl/";
+  const std::string model = tmp_ / "model", out = tmp_ / "old";
+  std::filesystem::create_directories(model);
+  std::filesystem::create_directories(out);
+  for (const std::string name : {"config.json", "model.safetensors"}) {
+    std::filesystem::copy(GoldenModel("llama") + "/" + name, model + "/" + name);
+  }
+  for (const std::string name : {"tokenizer.json", "tokenizer_config.json"}) {
+    std::filesystem::copy(golden + name, model + "/" + name);
+  }
+  std::filesystem::copy(golden + "checkpoint-2", out + "/checkpoint-2");
+  const std::vector<std::string> resume = {"--config",
+                                           golden + "checkpoint-2/config.yaml",
+                                           "--model",
+                                           model,
+                                           "--data",
+                                           golden + "problems.jsonl",
+                                           "--output-dir",
+                                           out,
+                                           "--resume",
+                                           "--max-steps",
+                                           "4",
+                                           "--json"};
+  std::vector<std::string> other = resume;
+  other.insert(other.end(), {"--use-rslora"});
+  EXPECT_THAT(RunCommand(RunRl, other).error, HasSubstr("use_rslora was not set and is true now"));
+  const CommandOutcome outcome = RunCommand(RunRl, resume);
+  ASSERT_EQ(outcome.error, "");
+  EXPECT_EQ(outcome.Json()["steps"], 4);
+  EXPECT_EQ(outcome.Json()["samples"], 8);  // of two steps
+}
+
 TEST_F(RlCommand, FullFineTuningWithAReference) {
   const CommandOutcome outcome =
       Run("full", {"--task", "add", "--method", "full", "--kl-coef", "0.1", "--objective", "grpo",

@@ -39,7 +39,8 @@ int RunSft(int argc, char** argv) {
   options.common.Apply();
   const SftJob job = PrepareSft(options);
   if (options.dry_run) {
-    const std::string text = options.json ? PlanJson(job.plan).dump(2) + "\n" : PlanText(job.plan);
+    const std::string text =
+        options.output.json ? PlanJson(job.plan).dump(2) + "\n" : PlanText(job.plan);
     std::fputs(text.c_str(), stdout);
     return 0;
   }

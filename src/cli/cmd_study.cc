@@ -54,18 +54,8 @@ const CommandHelp& Help() {
   return kHelp;
 }
 
-RenderConfig RenderConfigOf(const StudyOptions& options) {
-  RenderConfig config;
-  config.max_length = options.max_length;
-  config.chat_template = options.chat_template.value_or("");
-  config.train_on = options.train_on == "all"    ? TrainOn::kAll
-                    : options.train_on == "last" ? TrainOn::kLast
-                                                 : TrainOn::kAssistant;
-  return config;
-}
-
 void LoadStudyExamples(const StudyOptions& options, const LoadedModel& loaded, StudyModel* model) {
-  const RenderConfig render = RenderConfigOf(options);
+  const RenderConfig render = RenderConfigOf(options.rendering);
   Dataset train = LoadExamples(options.data, loaded.ForData(), render), heldout;
   if (!options.eval_data.empty()) {
     heldout = LoadExamples(options.eval_data, loaded.ForData(), render);

@@ -54,7 +54,7 @@ std::string MemoryText(const Estimate& e) {
                fits(e.sampling_bytes <= e.query.memory_available));
   const RecomputeChoice &lora = e.lora.recompute, &full = e.full.recompute;
   text += Line("  recompute", RecomputeName(lora.recompute), RecomputeName(full.recompute));
-  if (!e.query.recompute) {
+  if (!ParseRecompute(e.query.run.steps.recompute)) {
     text += fmt::format("    LoRA: {}; full: {}\n", lora.reason, full.reason);
   }
   return text;
@@ -170,7 +170,7 @@ std::string EstimateText(const Estimate& e) {
                       DTypeName(q.shape.compute), q.peak_measured ? "measured now" : "as given");
   text += fmt::format(
       "run      {} examples per step, at most {} tokens each; {} tokens computed at once\n",
-      q.batch_size, HumanCount(q.max_length), HumanCount(q.shape.tokens_per_microbatch));
+      q.run.steps.batch_size, HumanCount(q.max_length), HumanCount(q.shape.tokens_per_microbatch));
   if (q.data) {
     text += fmt::format("data     {}: {} examples, {} tokens, {} trained ({})\n", q.data->path,
                         HumanCount(q.data->examples), HumanCount(q.data->tokens),
@@ -207,7 +207,7 @@ OrderedJson EstimateJson(const Estimate& e) {
           {"lora_r", q.shape.lora_r},
           {"target_modules", q.shape.target_modules},
           {"max_length", q.max_length},
-          {"batch_size", q.batch_size},
+          {"batch_size", q.run.steps.batch_size},
           {"tokens_per_microbatch", q.shape.tokens_per_microbatch},
           {"matmul_peak_gflops", q.peak_gflops},
           {"utilization", q.utilization},

@@ -5,14 +5,16 @@
 #include <vector>
 
 #include "cli/common_options.h"
+#include "recipes/rendering.h"
 
 namespace lorikeet {
 
 struct EvalOptions {
-  std::string model, dtype, overlong, train_on;
-  std::optional<std::string> adapter, chat_template, text, token_logprobs, dump_logits;
+  std::string model, dtype;
+  RenderingOptions rendering;
+  std::optional<std::string> adapter, text, token_logprobs, dump_logits;
   std::vector<std::string> data;
-  int max_length, batch_tokens;
+  int batch_tokens;
   bool json;
   CommonOptions common;
 
@@ -27,10 +29,6 @@ struct EvalOptions {
        .metavar = "PATH"});
     v(adapter, "adapter", std::nullopt, "Adapter to put on the model (PEFT, mlx-lm or GGUF).",
       {.aliases = {"adapter_name_or_path", "lora"}, .metavar = "DIR"});
-    v(chat_template, "chat_template", std::nullopt,
-      "Jinja file to use instead of the model's own chat template, or chatml, or plain (for base "
-      "models).",
-      {.metavar = "FILE"});
     v(dtype, "dtype", "auto",
       "What products are computed in; auto: bf16 where the CPU multiplies it natively.",
       {.choices = {"auto", "bf16", "f32"}});
@@ -41,13 +39,10 @@ struct EvalOptions {
       "Plain UTF-8 text instead: cut into pieces of max_length tokens without BOS, each starting "
       "fresh.",
       {.metavar = "FILE"});
-    v(max_length, "max_length", 2048, "Longest example, in tokens.",
-      {.aliases = {"max_seq_length", "cutoff_len"}, .min = 2});
-    v(overlong, "overlong", "truncate", "What becomes of longer examples.",
-      {.choices = {"truncate", "drop"}});
-    v(train_on, "count", "assistant",
-      "Which tokens count: what the assistant says, its last turn only, or all.",
-      {.aliases = {"train_on"}, .choices = {"assistant", "last", "all"}});
+    rendering.MaxLength(v);
+    rendering.Overlong(v);
+    rendering.TrainedTokens(v, {"count"});
+    rendering.Template(v);
     v(token_logprobs, "token_logprobs", std::nullopt,
       "Write one line {\"logprobs\": [...]} per sequence: of every token but the first.",
       {.group = "Output", .metavar = "FILE"});

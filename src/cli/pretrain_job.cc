@@ -10,6 +10,7 @@
 #include "data/blocks.h"
 #include "model/initialise.h"
 #include "options/args.h"
+#include "recipes/prepare.h"
 
 namespace lorikeet {
 namespace {
@@ -48,18 +49,18 @@ Json ConfigWithTokenizer(const PretrainOptions& options, const TokenizerBundle& 
   fill("bos_token_id", bundle.bos_id);
   fill("eos_token_id", bundle.eos_id);
   fill("pad_token_id", bundle.pad_id);
-  fill("max_position_embeddings", options.max_length);
+  fill("max_position_embeddings", options.objective.max_length);
   const ModelConfig parsed = ReadModelConfig(config, where);
   if (parsed.vocab_size < vocabulary) {
     Fail(ErrorCode::kInvalidArgument,
          "{}: vocab_size {} is less than the {} tokens of {}; leave the key out", where,
          parsed.vocab_size, vocabulary, options.tokenizer_name);
   }
-  if (parsed.max_position_embeddings < options.max_length) {
+  if (parsed.max_position_embeddings < options.objective.max_length) {
     Fail(ErrorCode::kInvalidArgument,
          "max_length {} is more than max_position_embeddings {} of {}; lower the one or raise the "
          "other",
-         options.max_length, parsed.max_position_embeddings, where);
+         options.objective.max_length, parsed.max_position_embeddings, where);
   }
   return config;
 }
@@ -85,31 +86,31 @@ int64_t TextBytes(const Dataset& data, const Tokenizer& tokenizer) {
 }  // namespace
 
 SftJob PreparePretrain(PretrainOptions& options) {
-  SftOptions& run = options.run;
-  CheckOutputDir(
-      run.output_dir, {options.tokenizer_name},
-      run.resume || run.resume_from_checkpoint || run.overwrite_output_dir || run.dry_run);
+  SftOptions& sft = options.sft;
+  CheckOutputDir(sft.output.output_dir, {options.tokenizer_name},
+                 sft.output.resume || sft.resume_from_checkpoint ||
+                     sft.output.overwrite_output_dir || sft.dry_run);
   const TokenizerBundle bundle = LoadTokenizerBundle(ReadTokenizerFolder(options.tokenizer_name));
   RequireEos(bundle, options.tokenizer_name);
   const Json config = ConfigWithTokenizer(options, bundle);
   const ScratchFolder scratch;
-  WriteInitialModel(config, options.config_name, static_cast<uint64_t>(run.seed), scratch.path());
+  WriteInitialModel(config, options.config_name, static_cast<uint64_t>(sft.run.steps.seed),
+                    scratch.path());
   WriteTextFiles(TextFilesIn(options.tokenizer_name), scratch.path());
 
-  run.model = scratch.path();
-  run.method = "full";
-  run.train_on = "all";
-  run.max_length = 0;  // documents are read whole
-  SftJob job = PrepareSft(run, [&](const Dataset& documents) {
-    return CutIntoBlocks(documents, options.max_length, bundle.eos_id);
+  sft.model = scratch.path();
+  sft.run.adapter.method = "full";
+  sft.run.objective = options.objective;
+  SftJob job = PrepareTraining(sft, [&](const Dataset& documents) {
+    return CutIntoBlocks(documents, options.objective.max_length, bundle.eos_id);
   });
-  job.config.optim.decay_matrices_only = true;
   job.plan.model_path = options.config_name;
   job.plan.heldout_bytes = TextBytes(job.heldout, bundle.tokenizer);
   PretrainOptions resolved = options;
-  resolved.run.resume = resolved.run.overwrite_output_dir = resolved.run.dry_run = false;
-  resolved.run.resume_from_checkpoint.reset();
-  job.text_files.back().content = ToYaml(OptionTable(resolved));
+  resolved.sft.output.resume = resolved.sft.output.overwrite_output_dir = resolved.sft.dry_run =
+      false;
+  resolved.sft.resume_from_checkpoint.reset();
+  job.text_files = CollectFiles(job.loaded, {}, ToYaml(OptionTable(resolved)));
   return job;
 }
 

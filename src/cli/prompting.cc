@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "chat/chat_format.h"
 #include "core/error.h"
 #include "core/format.h"
 #include "core/json.h"
@@ -25,7 +26,9 @@ std::string ContentOf(const std::vector<TextFile>& files, const std::string& nam
 
 Answerer::Answerer(const AnswerOptions& options)
     : name_(BaseModelOf(options.model, options.adapter)),
-      loaded_(LoadModel(name_, ParseComputeDtype(options.dtype))) {
+      loaded_(LoadModel(name_, ParseComputeDtype(options.dtype))),
+      variables_(TemplateVariablesOf(options.rendering)),
+      date_(options.rendering.date.value_or("")) {
   generation_config_ = ContentOf(loaded_.text_files, "generation_config.json");
   if (options.adapter) {
     adapter_.emplace(LoraAdapter::Load(*loaded_.model, *options.adapter));
@@ -39,7 +42,7 @@ Answerer::Answerer(const AnswerOptions& options)
     }
   }
   bundle_ = adapter_text_ ? &*adapter_text_ : &loaded_.Text();
-  template_ = ChooseChatTemplate(*bundle_, options.chat_template.value_or(""));
+  template_ = ChooseChatTemplate(*bundle_, options.rendering.chat_template.value_or(""));
   stop_strings_ = options.sampling.stop;
   if (template_) AddStopStrings(*template_, &stop_strings_);
   ChooseSampling(options.sampling);
@@ -88,8 +91,10 @@ std::string Answerer::Render(std::span<const Message> messages, const OrderedJso
          "file, chatml, or plain for base models)",
          name_);
   }
-  return template_->Render(messages,
-                           {.add_generation_prompt = true, .tools = tools, .variables = variables});
+  return template_->Render(messages, {.add_generation_prompt = true,
+                                      .tools = tools,
+                                      .variables = MergedVariables(variables_, variables),
+                                      .date = date_});
 }
 
 std::vector<int32_t> Answerer::Encode(const std::string& prompt) const {

@@ -12,6 +12,7 @@
 #include "data/conversation.h"
 #include "engine/loaded_model.h"
 #include "model/lora.h"
+#include "recipes/rendering.h"
 #include "sample/generator.h"
 
 namespace lorikeet {
@@ -19,7 +20,8 @@ namespace lorikeet {
 // Options that `generate` and `chat` share.
 struct AnswerOptions {
   std::string model, dtype;
-  std::optional<std::string> adapter, chat_template, system;
+  std::optional<std::string> adapter, system;
+  RenderingOptions rendering;  // its template options
   SamplingOptions sampling;
 
   template <class V>
@@ -36,10 +38,7 @@ struct AnswerOptions {
     v(dtype, "dtype", "auto",
       "What products are computed in; auto: bf16 where the CPU multiplies it natively.",
       {.aliases = {"torch_dtype", "compute_dtype"}, .choices = {"auto", "bf16", "f32"}});
-    v(chat_template, "chat_template", std::nullopt,
-      "Jinja file to use instead of the model's own chat template, or chatml, or plain (for base "
-      "models).",
-      {.aliases = {"chat_template_path", "chat_template_jinja"}, .metavar = "FILE"});
+    rendering.Template(v);
     v(system, "system", std::nullopt, "What the model is told before the first turn.",
       {.aliases = {"system_prompt"}, .metavar = "TEXT"});
     sampling.ForEach(v);
@@ -65,7 +64,7 @@ class Answerer {
   int64_t MaxPositions() const { return model().config().max_position_embeddings; }
 
   // Rendered with the generation prompt. Throws Error without a chat template, and for what the
-  // template refuses. tools and variables may be null.
+  // template refuses. tools and variables may be null; variables win over those of the options.
   std::string Render(std::span<const Message> messages, const OrderedJson& tools = nullptr,
                      const OrderedJson& variables = nullptr) const;
   // Ids of a prompt, BOS in front where the tokenizer wants one and the text has none.
@@ -88,6 +87,8 @@ class Answerer {
   const TokenizerBundle* bundle_ = nullptr;
   std::string generation_config_;
   std::optional<ChatTemplate> template_;
+  OrderedJson variables_;  // of the template, by the options; null if none
+  std::string date_;       // for templates that print it; "": today
   SamplingParams sampling_;
   std::vector<std::string> stop_strings_;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <memory>
 
 #include "cli/rl_rewards.h"
@@ -18,10 +19,11 @@
 #include "options/args.h"
 #include "plan/machine_probe.h"
 #include "recipes/expert_notes.h"
+#include "recipes/prepare.h"
 #include "recipes/recompute.h"
+#include "recipes/run_settings.h"
 #include "rl/problem_source.h"
 #include "train/checkpoint.h"
-#include "train/learning_rate.h"
 #include "train/run_settings.h"
 #include "verify/grader.h"
 #include "verify/problem_file.h"
@@ -30,149 +32,86 @@ namespace lorikeet {
 namespace {
 
 std::vector<Problem> LoadFiles(const std::vector<std::string>& files, const RlOptions& options) {
-  std::vector<Problem> problems = LoadTaskFiles(files, options.grader);
+  std::vector<Problem> problems = LoadTaskFiles(files, options.rl().grader);
   for (const Problem& problem : problems) {
     if (problem.grader == "none" && GraderCounts(options)) {
       Fail(ErrorCode::kInvalidArgument,
            "{}: the grader 'none' judges nothing, so no completion would count; give another "
            "--grader, or --reward-command or --reward-url{}",
-           problem.id, options.rewards.size() > 1 ? " without 'grader' in --rewards" : "");
+           problem.id, options.rl().rewards.size() > 1 ? " without 'grader' in --rewards" : "");
     }
   }
   return problems;
 }
 
 void ChooseProblems(const RlOptions& options, RlHooks* hooks) {
-  if (options.task.empty() == options.data.empty()) {
+  const Rl& rl = options.rl();
+  if (rl.task.empty() == options.data.empty()) {
     Fail(ErrorCode::kInvalidArgument,
          "give either --task (a generated one) or --data (problems of a file); lorikeet rl --help "
          "lists the tasks");
   }
-  const auto seed = static_cast<uint64_t>(options.seed);
-  if (!options.data.empty()) CheckGrader(options.grader);
+  const auto seed = static_cast<uint64_t>(options.run.steps.seed);
+  if (!options.data.empty()) CheckGrader(rl.grader);
   const ProblemSource source = options.data.empty()
-                                   ? ProblemSource::Generated(options.task, options.difficulty)
+                                   ? ProblemSource::Generated(rl.task, rl.difficulty)
                                    : ProblemSource::Rows(LoadFiles(options.data, options));
   hooks->problem = source.OfSeed(seed);
   if (options.eval_data.empty()) hooks->heldout = source.HeldOut(seed, options.eval_problems);
   if (!options.eval_data.empty()) hooks->heldout = LoadFiles(options.eval_data, options);
 }
 
-// The objective with what the options say instead.
-Objective ObjectiveOf(const RlOptions& options) {
-  Objective objective = GetObjective(options.objective);
-  objective.loss.clip_low = options.clip_low.value_or(objective.loss.clip_low);
-  objective.loss.clip_high = options.clip_high.value_or(objective.loss.clip_high);
-  objective.loss.kl_coef = options.kl_coef;
-  objective.loss.temperature = options.temperature;
-  return objective;
-}
-
-UpdateConfig UpdateOf(const RlOptions& options) {
-  if (options.minibatches > options.prompts_per_step) {
-    Fail(ErrorCode::kInvalidArgument,
-         "minibatches {} of prompts_per_step {}: each needs a prompt; lower minibatches",
-         options.minibatches, options.prompts_per_step);
-  }
-  UpdateConfig config;
-  config.objective = ObjectiveOf(options);
-  config.optim.max_grad_norm = options.max_grad_norm;
-  config.passes = options.updates_per_batch;
-  config.minibatches = options.minibatches;
-  config.target_kl = options.target_kl;
-  return config;
-}
-
-int64_t OverlongBuffer(const RlOptions& options, const Objective& objective) {
-  if (options.overlong_buffer.value_or(0) > options.max_tokens) {
-    Fail(ErrorCode::kInvalidArgument, "overlong_buffer {} exceeds max_tokens {}; lower it",
-         *options.overlong_buffer, options.max_tokens);
-  }
-  return options.overlong_buffer ? *options.overlong_buffer
-                                 : objective.UsualOverlongBuffer(options.max_tokens);
-}
-
 RlConfig ConfigOf(const RlOptions& options) {
-  constexpr int kBaseKlSteps = 10;
-  RlConfig config;
-  config.update = UpdateOf(options);
-  const Objective& objective = config.update.objective;
-  config.groups_per_step = options.prompts_per_step;
-  config.group_size = options.group_size;
-  config.loop.max_steps = options.max_steps;
-  config.max_tokens = options.max_tokens;
-  config.overlong_buffer = OverlongBuffer(options, objective);
-  config.max_rounds = options.max_rounds ? *options.max_rounds : objective.UsualRounds();
-  config.base_kl_steps =
-      options.base_kl_steps.value_or(options.method == "lora" ? kBaseKlSteps : 0);
-  config.seed = static_cast<uint64_t>(options.seed);
-  config.loop.eval_steps = options.eval_steps.value_or(0);
+  RlConfig config = RlConfigOf(options.run);
+  config.loop.eval_steps = options.output.eval_steps.value_or(0);
   config.eval_samples = options.eval_samples;
-  config.loop.output_dir = options.output_dir;
-  config.loop.save_steps = options.save_steps;
-  config.loop.save_total_limit = options.save_total_limit;
-  config.loop.tensorboard = options.report_to == "tensorboard";
-  config.settings = {{"method", options.method},
-                     {"lora_r", options.lora_r},
-                     {"lora_expert_rank", options.experts.Rank()},
-                     {"lora_shared_outer", options.experts.lora_shared_outer},
-                     {"lora_alpha", options.lora_alpha},
-                     {"target_modules", options.target_modules},
-                     {"task", options.task},
-                     {"grader", options.grader},
-                     {"rewards", options.rewards},
-                     {"difficulty", options.difficulty.value_or(0)},
-                     {"micro_batch_tokens", options.micro_batch_tokens}};
+  config.loop.output_dir = options.output.output_dir;
+  config.loop.save_steps = options.output.save_steps;
+  config.loop.save_total_limit = options.output.save_total_limit;
+  config.loop.tensorboard = options.output.report_to == "tensorboard";
   return config;
 }
 
-// What the options only name.
-void AddFingerprints(const RlOptions& options, RlJob* job) {
+// What decides the numbers: the options, and what they only name.
+Json SettingsOf(const RlOptions& options, const RlJob& job) {
   std::vector<std::string> files;
   for (const std::string& path : options.data) files.push_back(ReadFile(path));
-  Json& settings = job->config.settings;
+  Json settings = RlCommandSettingsOf(options.run);
   settings["data"] = FingerprintOf(files);
-  settings["chat_template"] = FingerprintOf(std::array{job->chat_template->source()});
-  settings["model"] = FingerprintOf(*job->loaded.model);
-  settings["dtype"] = DTypeName(job->loaded.model->compute());
+  settings["chat_template"] = FingerprintOf(std::array{job.chat_template->source()});
+  settings["model"] = FingerprintOf(*job.loaded.model);
+  settings["dtype"] = DTypeName(job.loaded.model->compute());
+  return settings;
 }
 
 void ChooseCheckpoint(const RlOptions& options, RlJob* job) {
-  if (!options.resume) return;
-  const std::vector<CheckpointRef> checkpoints = ListCheckpoints(options.output_dir);
+  if (!options.output.resume) return;
+  const std::vector<CheckpointRef> checkpoints = ListCheckpoints(options.output.output_dir);
   if (checkpoints.empty()) return;
-  job->config.loop.resume_from = checkpoints.back().dir;
+  job->resume_from = checkpoints.back().dir;
   job->steps_done = checkpoints.back().step;
 }
 
-// How problems are put to the model and what ends its answers.
+// The adapter's own text files where it has them: it may have been trained with another template.
+void TakeTextOf(const std::string& adapter, LoadedModel* loaded) {
+  if (!std::filesystem::exists(adapter + "/tokenizer.json")) return;
+  loaded->tokenizer = LoadTokenizerBundle(ReadTokenizerFolder(adapter));
+  loaded->text_files = TextFilesIn(adapter);
+}
+
+// How problems become prompts, and what ends completions.
 void ChooseText(RlOptions& options, RlJob* job) {
   const TokenizerBundle& text = job->loaded.Text();
-  job->chat_template = ChooseChatTemplate(text, options.chat_template.value_or(""));
+  Rl& rl = options.rl();
+  job->chat_template = ChooseChatTemplate(text, rl.rendering.chat_template.value_or(""));
   if (!job->chat_template) {
     Fail(ErrorCode::kInvalidArgument,
          "{}: has no chat template, so problems cannot be put to it; give --chat-template plain "
          "for a base model, chatml, or a Jinja file",
          options.model);
   }
-  job->config.stop_tokens = StopTokensOf(text, job->loaded.model->config().vocab_size);
-  AddStopStrings(*job->chat_template, &options.stop);
-  job->config.settings["stop"] = options.stop;
-}
-
-void ChooseLearningRate(const Model& model, RlOptions& options, RlJob* job) {
-  if (!options.learning_rate) {
-    const LearningRateAdvice advice =
-        DefaultLearningRate({.model_type = model.config().model_type,
-                             .hidden_size = model.config().hidden_size,
-                             .lora = options.method == "lora",
-                             .rank = options.lora_r,
-                             .planned_steps = options.max_steps,
-                             .rl = true});
-    options.learning_rate = advice.value;
-    job->learning_rate_reason = advice.reason;
-  }
-  job->config.learning_rate = *options.learning_rate;
+  job->template_variables = TemplateVariablesOf(rl.rendering);
+  AddStopStrings(*job->chat_template, &rl.stop);
 }
 
 // A resumed run takes up what the first one chose: one of more steps would look further.
@@ -187,26 +126,27 @@ std::optional<int> RecordedLongestPrompt(const std::string& checkpoint) {
 }
 
 // Chooses max_prompt_tokens, and returns the longest sequence with a completion.
-int64_t LongestSequence(RlOptions& options, const PromptWriter& writer, RlJob* job) {
-  if (!options.max_prompt_tokens) {
-    options.max_prompt_tokens = RecordedLongestPrompt(job->config.loop.resume_from);
-  }
-  if (!options.max_prompt_tokens) {
-    const RlConfig& config = job->config;
+int64_t LongestSequence(RlOptions& options, const PromptWriter& writer, const RlJob& job) {
+  Rl& rl = options.rl();
+  if (!rl.max_prompt_tokens) rl.max_prompt_tokens = RecordedLongestPrompt(job.resume_from);
+  if (!rl.max_prompt_tokens) {
+    const RlConfig config = RlConfigOf(options.run);
     const int64_t asked = config.loop.max_steps * config.groups_per_step * config.max_rounds;
-    options.max_prompt_tokens = static_cast<int>(LongestPrompt(writer, job->hooks.problem, asked));
+    rl.max_prompt_tokens = static_cast<int>(LongestPrompt(writer, job.hooks.problem, asked));
   }
-  job->config.max_prompt_tokens = *options.max_prompt_tokens;
   const int64_t longest =
-      std::max(job->config.max_prompt_tokens, LongestPrompt(writer, job->hooks.heldout));
-  return longest + options.max_tokens;
+      std::max<int64_t>(*rl.max_prompt_tokens, LongestPrompt(writer, job.hooks.heldout));
+  return longest + rl.max_tokens;
 }
 
 // Full fine-tuning moves its base: the KL to it needs a second copy.
-bool NeedsReference(const RlOptions& options, const RlConfig& config) {
-  return options.method == "full" && (options.kl_coef > 0 || config.base_kl_steps > 0);
+bool NeedsReference(const Run& run) {
+  const RlConfig config = RlConfigOf(run);
+  return run.adapter.full() &&
+         (config.update.objective.loss.kl_coef > 0 || config.base_kl_steps > 0);
 }
 
+// Notes where sampler and trainer do not agree to the last bit on this machine.
 void CheckBits(RlJob* job) {
   const EngineProbe::Check check = CheckRowBits(job->loaded.model->compute());
   if (check.ok) return;
@@ -217,89 +157,85 @@ void CheckBits(RlJob* job) {
       check.detail));
 }
 
-void MakeRun(const RlOptions& options, int64_t longest, RlJob* job) {
-  Model& model = *job->loaded.model;
-  TrainingShape shape;
-  shape.method = options.method == "full" ? Method::kFull : Method::kLora;
-  shape.lora_r = options.lora_r;
-  shape.lora_expert_rank = options.experts.Rank();
-  shape.lora_shared_outer = options.experts.lora_shared_outer;
-  shape.target_modules = options.target_modules;
-  shape.compute = model.compute();
-  shape.tokens_per_microbatch = std::max<int64_t>(options.micro_batch_tokens, longest);
-  shape.sequence_length = longest;
-  shape.shared_prefixes = true;
-  const GeneratorLimits limits = {
-      .slots = std::min<int64_t>(int64_t{options.prompts_per_step} * options.group_size, 64),
-      .capacity = longest};
+// Bytes of the plan; refuses what does not fit. Sets shape->recompute.
+void SettleMemory(const RlOptions& options, const GeneratorLimits& limits, TrainingShape* shape,
+                  RlJob* job) {
+  const Model& model = *job->loaded.model;
   const MemoryAtHand memory = {.resident = static_cast<int64_t>(model.OwnedBytes()),
                                .available = ReadMemory().available};
   const DType stored = MatrixDtype(model.source());
-  const RecomputeChoice recompute =
-      ChooseRecompute(model.config(), shape, stored, ParseRecompute(options.recompute), memory);
-  shape.recompute = recompute.recompute;
+  const RecomputeChoice recompute = ChooseRecompute(
+      model.config(), *shape, stored, ParseRecompute(options.run.steps.recompute), memory);
+  shape->recompute = recompute.recompute;
   job->recompute_reason = recompute.reason;
-  std::vector<MemoryPart> parts = PlanTrainingMemory(model.config(), shape, stored);
+  std::vector<MemoryPart> parts = PlanTrainingMemory(model.config(), *shape, stored);
   parts.push_back({"sampling", Generator::Bytes(model, limits)});
-  const bool needs_reference = NeedsReference(options, job->config);
-  if (needs_reference) parts.push_back({"the base, for its KL", model.OwnedBytes()});
+  if (NeedsReference(options.run)) parts.push_back({"the base, for its KL", model.OwnedBytes()});
   job->planned_bytes = static_cast<int64_t>(TotalBytes(parts));
-  if (!memory.Holds(parts)) {
-    Fail(ErrorCode::kOutOfMemory,
-         "training and sampling need {}, {} are free; lower --micro-batch-tokens, --group-size or "
-         "--max-tokens, or give --recompute block",
-         HumanBytes(job->planned_bytes), HumanBytes(memory.All()));
-  }
-  const RunOptions run{.recompute = shape.recompute,
-                       .tokens_per_microbatch = shape.tokens_per_microbatch};
-  if (shape.method == Method::kFull) {
-    job->run = std::make_unique<TrainingRun>(model, run);
-  } else {
-    LoraConfig lora;
-    lora.r = options.lora_r;
-    lora.expert_r = options.experts.Rank();
-    lora.shared_outer = options.experts.lora_shared_outer;
-    job->expert_notes = ExpertNotes(model.config(), shape);
-    lora.lora_alpha = static_cast<float>(options.lora_alpha);
-    lora.target_modules = options.target_modules;
-    job->run = std::make_unique<TrainingRun>(
-        model, LoraAdapter::Create(model, lora, static_cast<uint64_t>(options.seed)), run);
-  }
-  if (needs_reference) {
+  if (memory.Holds(parts)) return;
+  Fail(ErrorCode::kOutOfMemory,
+       "training and sampling need {}, {} are free; lower --micro-batch-tokens, --group-size or "
+       "--max-tokens, or give --recompute block",
+       HumanBytes(job->planned_bytes), HumanBytes(memory.All()));
+}
+
+// Trainer, sampler and, where needed, the reference. shape: of the adapter; longest: sequence.
+void MakeTrainer(const RlOptions& options, std::optional<LoraAdapter> adapter, TrainingShape shape,
+                 int64_t longest, RlJob* job) {
+  Model& model = *job->loaded.model;
+  const Steps& steps = options.run.steps;
+  shape.tokens_per_microbatch = std::max(steps.micro_batch_tokens, longest);
+  shape.sequence_length = longest;
+  shape.shared_prefixes = true;
+  const GeneratorLimits limits = {
+      .slots = std::min<int64_t>(steps.batch_size * options.rl().group_size, 64),
+      .capacity = longest};
+  SettleMemory(options, limits, &shape, job);
+  if (adapter) job->expert_notes = ExpertNotes(model.config(), shape);
+  job->run = MakeRun(model, std::move(adapter), shape);
+  if (NeedsReference(options.run)) {
     job->reference = LoadModel(options.model, ParseComputeDtype(options.dtype));
     job->run->SetReference(job->reference->model.get());
   }
   job->generator = std::make_unique<Generator>(model, limits);
 }
 
-void CollectFiles(const RlOptions& options, RlJob* job) {
-  job->text_files = job->loaded.text_files;
-  if (options.chat_template) ReplaceChatTemplate(job->text_files, job->chat_template->source());
-  RlOptions resolved = options;
-  resolved.resume = resolved.overwrite_output_dir = false;
-  job->text_files.push_back({"config.yaml", ToYaml(OptionTable(resolved))});
-}
-
 }  // namespace
 
+PromptWriter RlJob::Writer(const RlOptions& options) const {
+  return {loaded.Text(), *chat_template, options.rl().stop, template_variables,
+          options.rl().rendering.date.value_or("")};
+}
+
 RlJob PrepareRl(RlOptions& options) {
-  CheckOutputDir(options.output_dir, {options.model},
-                 options.resume || options.overwrite_output_dir);
+  Run& run = options.run;
+  CheckOutputDir(options.output.output_dir, {options.model, run.adapter.adapter.value_or("")},
+                 options.output.resume || options.output.overwrite_output_dir);
+  CheckAdapter(run.adapter);
   RlJob job;
   ResolveRewards(options);
   ChooseProblems(options, &job.hooks);
   job.hooks.reward = MakeReward(options);
-  job.config = ConfigOf(options);
+  RlConfigOf(run);  // refuses settings that exclude each other before anything is loaded
   ChooseCheckpoint(options, &job);
   job.loaded = LoadModel(options.model, ParseComputeDtype(options.dtype));
+  Model& model = *job.loaded.model;
+  if (run.adapter.adapter) TakeTextOf(*run.adapter.adapter, &job.loaded);
   ChooseText(options, &job);
-  AddFingerprints(options, &job);
-  ChooseLearningRate(*job.loaded.model, options, &job);
-  const PromptWriter writer{job.loaded.Text(), *job.chat_template};
-  const int64_t longest = LongestSequence(options, writer, &job);
+  TrainingShape shape = ShapeOf(run, model.compute());
+  std::optional<LoraAdapter> adapter =
+      MakeAdapter(model, OptionsSet(options, options.typed), &run, &shape);
+  job.learning_rate_reason = ChooseLearningRate(model.config(), *run.steps.max_steps, &run);
+  const int64_t longest = LongestSequence(options, job.Writer(options), job);
   CheckBits(&job);
-  MakeRun(options, longest, &job);
-  CollectFiles(options, &job);
+  MakeTrainer(options, std::move(adapter), shape, longest, &job);
+  job.config = ConfigOf(options);
+  job.config.loop.resume_from = job.resume_from;
+  job.config.stop_tokens = StopTokensOf(job.loaded.Text(), model.config().vocab_size);
+  job.config.settings = SettingsOf(options, job);
+  RlOptions resolved = options;
+  resolved.output.resume = resolved.output.overwrite_output_dir = false;
+  job.text_files = CollectFiles(job.loaded, options.rl().rendering, ToYaml(OptionTable(resolved)));
   return job;
 }
 

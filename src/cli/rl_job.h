@@ -15,6 +15,7 @@ namespace lorikeet {
 struct RlJob {
   LoadedModel loaded;
   std::optional<ChatTemplate> chat_template;
+  OrderedJson template_variables;        // for it; null if none
   std::vector<TextFile> text_files;      // the model's, and config.yaml as resolved
   std::optional<LoadedModel> reference;  // full fine-tuning that asks for the KL to its base
   std::unique_ptr<TrainingRun> run;
@@ -25,7 +26,11 @@ struct RlJob {
   std::vector<std::string> expert_notes;  // recipes/expert_notes.h
   std::vector<std::string> notes;         // what a person should know before the run
   int64_t planned_bytes = 0;              // training and sampling
-  int64_t steps_done = 0;                 // of the checkpoint that is resumed from
+  std::string resume_from;                // a checkpoint; empty: a new run
+  int64_t steps_done = 0;                 // of that checkpoint
+
+  // Refers to this job.
+  PromptWriter Writer(const RlOptions& options) const;
 };
 
 // Loads the model and the tasks, chooses what the options leave open and writes it into them, and

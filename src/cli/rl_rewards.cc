@@ -69,23 +69,23 @@ bool Names(const std::vector<RewardWeight>& parts, const std::string& name) {
 
 void ResolveRewards(RlOptions& options) {
   const std::vector<RewardSource> sources = SourcesOf(options);
-  const std::vector<RewardWeight> parts = ParseRewardWeights(options.rewards);
+  const std::vector<RewardWeight> parts = ParseRewardWeights(options.rl().rewards);
   for (const RewardWeight& part : parts) GetSource(sources, part.name);
   for (const RewardSource& source : sources) {
     if (source.option.empty()) continue;
     if (parts.empty()) {
-      options.rewards.push_back(source.name);
+      options.rl().rewards.push_back(source.name);
     } else if (!Names(parts, source.name)) {
       Fail(ErrorCode::kInvalidArgument,
            "rewards: '{}' is not among them, but {} gives it; add it, or leave {} out", source.name,
            source.option, source.option);
     }
   }
-  if (options.rewards.empty()) options.rewards = {kGraderPart};
+  if (options.rl().rewards.empty()) options.rl().rewards = {kGraderPart};
 }
 
 bool GraderCounts(const RlOptions& options) {
-  const std::vector<RewardWeight> parts = ParseRewardWeights(options.rewards);
+  const std::vector<RewardWeight> parts = ParseRewardWeights(options.rl().rewards);
   return std::any_of(parts.begin(), parts.end(), [](const RewardWeight& part) {
     return part.name == kGraderPart && part.weight != 0;
   });
@@ -94,7 +94,7 @@ bool GraderCounts(const RlOptions& options) {
 RewardFunction MakeReward(const RlOptions& options) {
   const std::vector<RewardSource> sources = SourcesOf(options);
   std::vector<WeightedReward> parts;
-  for (RewardWeight& part : ParseRewardWeights(options.rewards)) {
+  for (RewardWeight& part : ParseRewardWeights(options.rl().rewards)) {
     const RewardSource& source = GetSource(sources, part.name);
     parts.push_back({std::move(part), source.make(), !source.option.empty()});
   }

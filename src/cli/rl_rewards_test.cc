@@ -28,7 +28,7 @@ RlOptions FromYaml(const std::string& yaml) {
 std::vector<std::string> Resolved(const std::string& yaml) {
   RlOptions options = FromYaml(yaml);
   ResolveRewards(options);
-  return options.rewards;
+  return options.rl().rewards;
 }
 
 std::string ErrorOf(const std::string& yaml) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <filesystem>
 #include <numeric>
+#include <set>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -14,8 +15,9 @@
 #include "options/args.h"
 #include "plan/machine_probe.h"
 #include "recipes/expert_notes.h"
+#include "recipes/prepare.h"
+#include "recipes/run_settings.h"
 #include "train/checkpoint.h"
-#include "train/learning_rate.h"
 
 namespace lorikeet {
 namespace {
@@ -28,66 +30,19 @@ bool SamePath(const std::string& a, const std::string& b) {
 }
 
 bool Resuming(const SftOptions& options) {
-  return options.resume || options.resume_from_checkpoint.has_value();
+  return options.output.resume || options.resume_from_checkpoint.has_value();
 }
 
 std::string ResumeFrom(const SftOptions& options) {
   if (!Resuming(options)) return "";
   // A run that was killed before its first checkpoint starts again from the beginning.
-  if (!options.resume_from_checkpoint && ListCheckpoints(options.output_dir).empty()) return "";
-  const std::string dir = options.resume_from_checkpoint ? *options.resume_from_checkpoint
-                                                         : LatestCheckpoint(options.output_dir);
+  if (!options.resume_from_checkpoint && ListCheckpoints(options.output.output_dir).empty())
+    return "";
+  const std::string dir = options.resume_from_checkpoint
+                              ? *options.resume_from_checkpoint
+                              : LatestCheckpoint(options.output.output_dir);
   RequireComplete(dir);
   return dir;
-}
-
-TrainOn TrainOnOf(const SftOptions& options) {
-  if (options.assistant_only_loss) {
-    const std::string said = *options.assistant_only_loss ? "assistant" : "all";
-    if (options.train_on != "assistant" && options.train_on != said) {
-      Fail(ErrorCode::kInvalidArgument,
-           "train_on: {} and assistant_only_loss: {} contradict each other; give one of them",
-           options.train_on, *options.assistant_only_loss);
-    }
-    return *options.assistant_only_loss ? TrainOn::kAssistant : TrainOn::kAll;
-  }
-  if (options.train_on == "last") return TrainOn::kLast;
-  return options.train_on == "all" ? TrainOn::kAll : TrainOn::kAssistant;
-}
-
-// Module names hold letters, digits, dots and underscores.
-bool LooksLikeRegex(const std::string& target) {
-  return target.find_first_of("*+?()[]{}|^$\\") != std::string::npos;
-}
-
-TrainingShape ShapeOf(const SftOptions& options, DType compute) {
-  TrainingShape shape;
-  shape.method = options.method == "full" ? Method::kFull : Method::kLora;
-  shape.lora_r = options.lora_r;
-  shape.lora_expert_rank = options.experts.Rank();
-  shape.lora_shared_outer = options.experts.lora_shared_outer;
-  shape.compute = compute;
-  const LoraConfig lora = LoraConfigOf(options);
-  if (lora.target_regex.empty()) shape.target_modules = lora.target_modules;
-  return shape;
-}
-
-// What the adapter has: the last parts of its modules' names, and its largest ranks.
-void TakeShapeOf(const LoraAdapter& adapter, TrainingShape* shape) {
-  shape->target_modules.clear();
-  int r = 0, expert_r = 0;
-  bool shared = false;
-  for (const LoraPair& pair : adapter.pairs()) {
-    const std::string name = pair.module.substr(pair.module.rfind('.') + 1);
-    auto& names = shape->target_modules;
-    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-    int& largest = pair.module.find(".experts.") == std::string::npos ? r : expert_r;
-    largest = std::max(largest, static_cast<int>(pair.r));
-    shared = shared || pair.shares_a || pair.shares_b;
-  }
-  shape->lora_expert_rank = expert_r;
-  shape->lora_r = r > 0 ? r : std::max(shape->lora_r, 1);
-  shape->lora_shared_outer = shared;
 }
 
 // Before the weights are read: a model that cannot be trained here in the smallest pieces is
@@ -99,12 +54,18 @@ void RefuseHopeless(const SftOptions& options, const TrainingShape& shape) {
                    {.longest = kSmallest,
                     .batch_tokens = kSmallest,
                     .wanted = kSmallest,
-                    .recompute = ParseRecompute(options.recompute),
+                    .recompute = ParseRecompute(options.run.steps.recompute),
                     .memory = {.available = ReadMemory().available}});
 }
 
+// Documents are read whole.
+RenderConfig RenderConfigOf(const Run& run) {
+  if (const Sft* sft = std::get_if<Sft>(&run.objective)) return RenderConfigOf(sft->rendering);
+  return {.train_on = TrainOn::kAll};
+}
+
 void LoadData(const SftOptions& options, const ReshapeData& reshape, SftJob* job) {
-  const RenderConfig render = RenderConfigOf(options);
+  const RenderConfig render = RenderConfigOf(options.run);
   const auto load = [&](const std::vector<std::string>& paths) {
     Dataset data = LoadExamples(paths, job->loaded.ForData(), render);
     return reshape ? reshape(data) : data;
@@ -113,74 +74,41 @@ void LoadData(const SftOptions& options, const ReshapeData& reshape, SftJob* job
   if (!options.eval_data.empty()) {
     job->heldout = load(options.eval_data);
   } else if (options.eval_split > 0) {
-    std::tie(job->train, job->heldout) = SplitHeldOut(std::move(job->train), options.eval_split,
-                                                      static_cast<uint64_t>(options.seed));
+    std::tie(job->train, job->heldout) = SplitHeldOut(
+        std::move(job->train), options.eval_split, static_cast<uint64_t>(options.run.steps.seed));
   }
 }
 
 SftConfig ConfigOf(const SftOptions& options) {
-  SftConfig config;
-  config.batch_size = options.batch_size;
-  config.shuffle = options.shuffle;
-  config.num_train_epochs = options.num_train_epochs;
-  config.loop.max_steps = options.max_steps.value_or(0);
-  config.seed = static_cast<uint64_t>(options.seed);
-  config.schedule = ParseScheduleKind(options.lr_scheduler_type);
-  config.warmup_steps = options.warmup_steps;
-  config.warmup_ratio = options.warmup_ratio;
-  config.optim.beta1 = options.adam_beta1;
-  config.optim.beta2 = options.adam_beta2;
-  config.optim.eps = options.adam_epsilon;
-  config.optim.weight_decay = options.weight_decay;
-  config.optim.max_grad_norm = options.max_grad_norm;
-  config.optim.a = options.factors.A();
-  config.optim.b = options.factors.B();
-  config.loop.eval_steps = options.eval_steps.value_or(0);
+  SftConfig config = SftConfigOf(options.run);
+  config.loop.eval_steps = options.output.eval_steps.value_or(0);
   config.early_stopping_patience = options.early_stopping_patience;
   config.load_best_model_at_end = options.load_best_model_at_end;
-  config.loop.output_dir = options.output_dir;
-  config.loop.save_steps = options.save_steps;
-  config.loop.save_total_limit = options.save_total_limit;
-  config.logging_steps = options.logging_steps;
-  config.loop.tensorboard = options.report_to == "tensorboard";
+  config.loop.output_dir = options.output.output_dir;
+  config.loop.save_steps = options.output.save_steps;
+  config.loop.save_total_limit = options.output.save_total_limit;
+  config.logging_steps = options.output.logging_steps;
+  config.loop.tensorboard = options.output.report_to == "tensorboard";
   return config;
 }
 
 // A resumed run takes up what the first one chose, where the person names nothing else.
-void TakeUpRecorded(const std::string& checkpoint, SftOptions& options, SftPlan* plan) {
+void TakeUpRecorded(const std::string& checkpoint, Run* run, SftPlan* plan) {
   const Json state = ReadRunState(checkpoint);
   try {
     const Json& settings = state.at("settings");
     plan->steps_done = state.at("step").get<int64_t>();
-    if (!options.learning_rate) {
-      options.learning_rate = settings.at("learning_rate").get<double>();
+    if (!run->optimizer.learning_rate) {
+      run->optimizer.learning_rate = settings.at("learning_rate").get<double>();
       plan->learning_rate_reason = "as the run began";
     }
-    if (options.micro_batch_tokens == 0) {
-      options.micro_batch_tokens = settings.at("micro_batch_tokens").get<int>();
+    if (run->steps.micro_batch_tokens == 0) {
+      run->steps.micro_batch_tokens = settings.at("micro_batch_tokens").get<int64_t>();
     }
   } catch (const Json::exception& e) {
     Fail(ErrorCode::kCorruptFile, "{}/run_state.json: {}; resume from another checkpoint",
          checkpoint, e.what());
   }
-}
-
-void ChooseLearningRate(const ModelConfig& model, const TrainingShape& shape, SftOptions& options,
-                        SftPlan* plan) {
-  if (!options.learning_rate) {
-    const LearningRateAdvice advice =
-        DefaultLearningRate({.model_type = model.model_type,
-                             .hidden_size = model.hidden_size,
-                             .lora = shape.method == Method::kLora,
-                             .rank = shape.lora_r,
-                             .planned_steps = plan->steps,
-                             .batch_size = options.batch_size,
-                             .schedule = ParseScheduleKind(options.lr_scheduler_type)});
-    options.learning_rate = advice.value;
-    plan->learning_rate_reason = advice.reason;
-  }
-  plan->learning_rate = *options.learning_rate;
-  plan->schedule = options.lr_scheduler_type;
 }
 
 std::vector<std::string> FirstTokens(const SftJob& job) {
@@ -198,20 +126,6 @@ std::vector<std::string> FirstTokens(const SftJob& job) {
   return shown;
 }
 
-// Options of A and B where there is no A and B to have them.
-void RefuseFactors(const SftOptions& options) {
-  const std::string given = options.factors.Text();
-  if (options.method == "full" && !given.empty()) {
-    Fail(ErrorCode::kInvalidArgument,
-         "method full has no adapter for {}; leave it out, or train with method lora", given);
-  }
-  if (options.adapter && options.factors.lora_init_a_scale != 1) {
-    Fail(ErrorCode::kInvalidArgument,
-         "lora_init_a_scale is of a fresh adapter, and {} has its values; leave out one of them",
-         *options.adapter);
-  }
-}
-
 // The tokens that one step can hold at most.
 int64_t LargestBatch(const std::vector<Example>& examples, int64_t batch_size) {
   std::vector<int64_t> lengths;
@@ -221,7 +135,7 @@ int64_t LargestBatch(const std::vector<Example>& examples, int64_t batch_size) {
   return std::accumulate(lengths.begin(), lengths.begin() + count, int64_t{0});
 }
 
-void FillPlan(const SftOptions& options, SftJob* job) {
+void FillPlan(SftJob* job) {
   SftPlan& plan = job->plan;
   const Model& model = *job->loaded.model;
   plan.model_path = model.source().path();
@@ -234,7 +148,6 @@ void FillPlan(const SftOptions& options, SftJob* job) {
   plan.heldout_trained_tokens = job->heldout.stats.trained_tokens;
   plan.first_tokens = FirstTokens(*job);
   plan.steps = TotalSteps(job->config, plan.data.examples);
-  plan.batch_size = options.batch_size;
   plan.shape.sequence_length = MeanContextLength(job->train.examples);
 }
 
@@ -248,21 +161,20 @@ size_t BytesOf(const std::vector<Example>& examples) {
   return bytes;
 }
 
-// The micro-batch, from memory; then the run itself, which takes that memory.
-void MakeRun(std::optional<LoraAdapter> adapter, SftOptions& options, SftJob* job) {
+// The micro-batch and recompute, from memory; with their cost. adapter_bytes: held already.
+void SettleMemory(size_t adapter_bytes, Run* run, SftJob* job) {
   SftPlan& plan = job->plan;
   Model& model = *job->loaded.model;
   const int64_t longest = std::max(plan.data.lengths.longest, job->heldout.stats.lengths.longest);
   plan.shape.longest_sequence = longest;
-  plan.memory_at_hand = {
-      .resident = static_cast<int64_t>(model.OwnedBytes() + (adapter ? adapter->Bytes() : 0)),
-      .available = ReadMemory().available};
+  plan.memory_at_hand = {.resident = static_cast<int64_t>(model.OwnedBytes() + adapter_bytes),
+                         .available = ReadMemory().available};
   MicroBatchChoice choice =
       ChooseMicroBatch(model.config(), plan.shape, plan.stored,
                        {.longest = longest,
-                        .batch_tokens = LargestBatch(job->train.examples, options.batch_size),
-                        .wanted = options.micro_batch_tokens,
-                        .recompute = ParseRecompute(options.recompute),
+                        .batch_tokens = LargestBatch(job->train.examples, run->steps.batch_size),
+                        .wanted = run->steps.micro_batch_tokens,
+                        .recompute = ParseRecompute(run->steps.recompute),
                         .memory = plan.memory_at_hand});
   plan.shape.recompute = choice.recompute.recompute;
   plan.recompute_reason = choice.recompute.reason;
@@ -274,50 +186,16 @@ void MakeRun(std::optional<LoraAdapter> adapter, SftOptions& options, SftJob* jo
   plan.flops = TrainingFlops(
       model.config(), plan.shape,
       static_cast<double>(plan.data.trained_tokens) / static_cast<double>(plan.data.tokens));
-  options.micro_batch_tokens = static_cast<int>(choice.tokens);
-  const RunOptions run{.recompute = plan.shape.recompute, .tokens_per_microbatch = choice.tokens};
-  job->run = adapter ? std::make_unique<TrainingRun>(model, std::move(*adapter), run)
-                     : std::make_unique<TrainingRun>(model, run);
-  plan.trainable = job->run->NumTrainable();
+  run->steps.micro_batch_tokens = choice.tokens;
 }
 
-void CollectFiles(const SftOptions& options, SftJob* job) {
-  job->text_files = job->loaded.text_files;
-  if (options.chat_template && job->loaded.tokenizer) {
-    const auto chosen = ChooseChatTemplate(*job->loaded.tokenizer, *options.chat_template);
-    if (chosen) ReplaceChatTemplate(job->text_files, chosen->source());
-  }
-  SftOptions resolved = options;  // what starts or resumes this very run
-  resolved.resume = resolved.overwrite_output_dir = resolved.dry_run = false;
-  resolved.resume_from_checkpoint.reset();
-  job->text_files.push_back({"config.yaml", ToYaml(OptionTable(resolved))});
+// The adapter, as the plan says it.
+void DescribeAdapter(const LoraAdapter& adapter, SftJob* job) {
+  job->plan.expert_notes = ExpertNotes(job->loaded.model->config(), job->plan.shape);
+  job->plan.adapted_modules = static_cast<int64_t>(adapter.pairs().size());
 }
 
 }  // namespace
-
-LoraConfig LoraConfigOf(const SftOptions& options) {
-  LoraConfig config;
-  config.r = options.lora_r;
-  config.expert_r = options.experts.Rank();
-  config.shared_outer = options.experts.lora_shared_outer;
-  config.lora_alpha = static_cast<float>(options.lora_alpha);
-  const std::vector<std::string>& targets = options.target_modules;
-  if (targets.size() == 1 && LooksLikeRegex(targets[0])) {
-    config.target_regex = targets[0];
-  } else {
-    config.target_modules = targets;
-  }
-  return config;
-}
-
-RenderConfig RenderConfigOf(const SftOptions& options) {
-  RenderConfig config;
-  config.train_on = TrainOnOf(options);
-  config.max_length = options.max_length;
-  config.overlong = options.overlong == "drop" ? Overlong::kDrop : Overlong::kTruncate;
-  config.chat_template = options.chat_template.value_or("");
-  return config;
-}
 
 void CheckOutputDir(const std::string& dir, const std::vector<std::string>& inputs,
                     bool may_hold_a_run) {
@@ -369,56 +247,52 @@ void BeginOutputDir(const std::string& output_dir, bool begins_anew, const TextF
   WriteTextFiles({settings}, output_dir);
 }
 
-SftJob PrepareSft(SftOptions& options, const ReshapeData& reshape) {
-  CheckOutputDir(options.output_dir, {options.model, options.adapter.value_or("")},
-                 Resuming(options) || options.overwrite_output_dir || options.dry_run);
-  if (options.method == "full" && options.adapter) {
-    Fail(ErrorCode::kInvalidArgument,
-         "method full trains the model's own weights; merge the adapter into the model first "
-         "(lorikeet merge), or leave out adapter");
-  }
-  RefuseFactors(options);
+SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape) {
+  Run& run = options.run;
+  CheckOutputDir(options.output.output_dir, {options.model, run.adapter.adapter.value_or("")},
+                 Resuming(options) || options.output.overwrite_output_dir || options.dry_run);
+  CheckAdapter(run.adapter);
   if (!options.eval_data.empty() && options.eval_split > 0) {
     Fail(ErrorCode::kInvalidArgument, "eval_data and eval_split exclude each other; give one");
   }
   SftJob job;
   const std::string checkpoint = ResumeFrom(options);
   const DType compute = ParseComputeDtype(options.dtype);
-  job.plan.shape = ShapeOf(options, compute);
+  job.plan.shape = ShapeOf(run, compute);
   RefuseHopeless(options, job.plan.shape);
   job.loaded = LoadModel(options.model, compute);
   Model& model = *job.loaded.model;
   LoadData(options, reshape, &job);
   job.config = ConfigOf(options);
-  job.config.loop.resume_from = checkpoint;
-  if (!checkpoint.empty()) TakeUpRecorded(checkpoint, options, &job.plan);
+  if (!checkpoint.empty()) TakeUpRecorded(checkpoint, &run, &job.plan);
 
-  std::optional<LoraAdapter> adapter;
-  if (options.adapter) {
-    adapter = LoraAdapter::Load(model, *options.adapter);
-  } else if (options.method == "lora") {
-    adapter = LoraAdapter::Create(model, LoraConfigOf(options), static_cast<uint64_t>(options.seed),
-                                  options.factors.lora_init_a_scale);
-  }
-  if (adapter) {
-    const int expert_rank = job.plan.shape.lora_expert_rank;
-    TakeShapeOf(*adapter, &job.plan.shape);
-    // A new adapter's experts have the rank that lora_r makes, unless the person names another.
-    if (!options.adapter) job.plan.shape.lora_expert_rank = expert_rank;
-    job.plan.expert_notes = ExpertNotes(model.config(), job.plan.shape);
-    job.plan.lora_alpha = adapter->config().lora_alpha;
-    job.plan.factors = options.factors.Text();
-    job.plan.adapted_modules = static_cast<int64_t>(adapter->pairs().size());
-  }
-  FillPlan(options, &job);
-  ChooseLearningRate(model.config(), job.plan.shape, options, &job.plan);
-  MakeRun(std::move(adapter), options, &job);
+  std::set<std::string> set;  // of interest beside an adapter's file
+  if (run.adapter.adapter) set = OptionsSet(options, options.typed);
+  std::optional<LoraAdapter> adapter = MakeAdapter(model, set, &run, &job.plan.shape);
+  if (adapter) DescribeAdapter(*adapter, &job);
+  FillPlan(&job);
+  const std::string reason = ChooseLearningRate(model.config(), job.plan.steps, &run);
+  if (job.plan.learning_rate_reason.empty()) job.plan.learning_rate_reason = reason;
+  SettleMemory(adapter ? adapter->Bytes() : 0, &run, &job);
+  job.run = MakeRun(model, std::move(adapter), job.plan.shape);
+  job.plan.trainable = job.run->NumTrainable();
+  job.plan.run = run;
   job.plan.peak_flops = MeasureMatMulPeak(compute, 1) * 1e9;
-  job.config.learning_rate = *options.learning_rate;
-  job.config.micro_batch_tokens = options.micro_batch_tokens;
+  job.config = ConfigOf(options);  // with what was chosen
+  job.config.loop.resume_from = checkpoint;
   job.config.flops_per_token = job.plan.flops.total();
   job.config.peak_flops = job.plan.peak_flops;
-  CollectFiles(options, &job);
+  job.config.settings = SettingsOf(*job.run, job.train.examples, run, job.plan.steps);
+  return job;
+}
+
+SftJob PrepareSft(SftOptions& options) {
+  SftJob job = PrepareTraining(options);
+  SftOptions resolved = options;  // what starts or resumes this very run
+  resolved.output.resume = resolved.output.overwrite_output_dir = resolved.dry_run = false;
+  resolved.resume_from_checkpoint.reset();
+  job.text_files = CollectFiles(job.loaded, std::get<Sft>(options.run.objective).rendering,
+                                ToYaml(OptionTable(resolved)));
   return job;
 }
 

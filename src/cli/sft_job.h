@@ -22,14 +22,13 @@ struct SftJob {
 };
 
 // Loads model, tokenizer and data, chooses what the options leave open (learning rate, micro-batch)
-// and writes it into them, and checks that memory suffices. `reshape`, where given, makes the
-// examples that are trained and held out from those that were read. Throws Error. Writes nothing.
-using ReshapeData = std::function<Dataset(const Dataset& data)>;
-SftJob PrepareSft(SftOptions& options, const ReshapeData& reshape = {});
+// and writes it into them, and checks that memory suffices. Throws Error. Writes nothing.
+SftJob PrepareSft(SftOptions& options);
 
-// all-linear, names, or one regular expression.
-LoraConfig LoraConfigOf(const SftOptions& options);
-RenderConfig RenderConfigOf(const SftOptions& options);
+// The same without text_files. `reshape`, where given, makes the examples that are trained and held
+// out from those that were read.
+using ReshapeData = std::function<Dataset(const Dataset& data)>;
+SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape = {});
 
 // Throws Error(kInvalidArgument) when a run may not write to output_dir: it is one of its inputs,
 // or holds something already although it may not.

@@ -30,19 +30,19 @@ std::string ErrorOf(const std::string& yaml) {
 
 TEST(SftOptions, DefaultsAreTheArticlesRecipe) {
   const SftOptions options = FromYaml("");
-  EXPECT_EQ(options.method, "lora");
-  EXPECT_EQ(options.lora_r, 32);
-  EXPECT_EQ(options.lora_alpha, 32);
-  EXPECT_THAT(options.target_modules, ElementsAre("all-linear"));
-  EXPECT_EQ(options.lr_scheduler_type, "constant");
-  EXPECT_EQ(options.warmup_steps, 0);
-  EXPECT_EQ(options.learning_rate, std::nullopt);
-  EXPECT_EQ(options.num_train_epochs, 1);
+  EXPECT_EQ(options.run.adapter.method, "lora");
+  EXPECT_EQ(options.run.adapter.lora_r, 32);
+  EXPECT_EQ(options.run.adapter.lora_alpha, 32);
+  EXPECT_THAT(options.run.adapter.target_modules, ElementsAre("all-linear"));
+  EXPECT_EQ(options.run.optimizer.lr_scheduler_type, "constant");
+  EXPECT_EQ(options.run.optimizer.warmup_steps, 0);
+  EXPECT_EQ(options.run.optimizer.learning_rate, std::nullopt);
+  EXPECT_EQ(options.run.steps.num_train_epochs, 1);
 }
 
 TEST(SftOptions, RecomputeIsNamedAsTheOthersCallIt) {
-  EXPECT_EQ(FromYaml("").recompute, "auto");
-  EXPECT_EQ(FromYaml("recompute: block\n").recompute, "block");
+  EXPECT_EQ(FromYaml("").run.steps.recompute, "auto");
+  EXPECT_EQ(FromYaml("recompute: block\n").run.steps.recompute, "block");
   EXPECT_THAT(ErrorOf("gradient_checkpointing: true\n"),
               HasSubstr("write recompute: block, none or auto"));
   EXPECT_THAT(ErrorOf("recompute: true\n"), HasSubstr("none, auto, block"));
@@ -54,20 +54,20 @@ TEST(SftOptions, FilesOfOtherTrainersAreUnderstood) {
       "16\nlora_target_modules: [q_proj]\n"
       "max_length: 1024\nassistant_only_loss: true\nlr_scheduler_type: cosine\nwarmup_ratio: "
       "0.03\noutput_dir: o\n");
-  EXPECT_EQ(trl.learning_rate, 2e-4);
-  EXPECT_THAT(trl.target_modules, ElementsAre("q_proj"));
+  EXPECT_EQ(trl.run.optimizer.learning_rate, 2e-4);
+  EXPECT_THAT(trl.run.adapter.target_modules, ElementsAre("q_proj"));
   const SftOptions axolotl =
       FromYaml("base_model: m\nsequence_len: 512\nlora_r: 8\nnum_epochs: 2\nval_set_size: 0.05\n");
-  EXPECT_EQ(axolotl.max_length, 512);
+  EXPECT_EQ(std::get<Sft>(axolotl.run.objective).rendering.max_length, 512);
   EXPECT_EQ(axolotl.eval_split, 0.05);
   const SftOptions factory =
       FromYaml("finetuning_type: full\ncutoff_len: 256\nlora_rank: 4\nlora_target: mlp\n");
-  EXPECT_EQ(factory.method, "full");
-  EXPECT_EQ(factory.lora_r, 4);
+  EXPECT_EQ(factory.run.adapter.method, "full");
+  EXPECT_EQ(factory.run.adapter.lora_r, 4);
   const SftOptions mlx = FromYaml(
       "model: m\ndata: d\niters: 50\nmax_seq_length: 99\nsteps_per_eval: 5\nbatch_size: 4\n");
-  EXPECT_EQ(mlx.max_steps, 50);
-  EXPECT_EQ(mlx.eval_steps, 5);
+  EXPECT_EQ(mlx.run.steps.max_steps, 50);
+  EXPECT_EQ(mlx.output.eval_steps, 5);
 }
 
 TEST(SftOptions, KeysThatMeanSomethingElseAreRefusedWithAdvice) {

@@ -18,7 +18,8 @@ namespace lorikeet {
 namespace {
 
 std::string HowToResume(const std::string& command, const SftOptions& options) {
-  return fmt::format("lorikeet {} --config {}/config.yaml --resume", command, options.output_dir);
+  return fmt::format("lorikeet {} --config {}/config.yaml --resume", command,
+                     options.output.output_dir);
 }
 
 // Of the held-out text; nothing where its bytes were not counted.
@@ -36,12 +37,12 @@ OrderedJson SummaryJson(const SftJob& job, const SftOptions& options, const SftR
   const double rate = result.TokensPerSecond();
   OrderedJson json = {
       {"model", plan.model_path},
-      {"output_dir", options.output_dir},
-      {"method", options.method},
+      {"output_dir", options.output.output_dir},
+      {"method", options.run.adapter.method},
       {"trainable_parameters", plan.trainable},
-      {"learning_rate", plan.learning_rate},
-      {"batch_size", options.batch_size},
-      {"micro_batch_tokens", options.micro_batch_tokens},
+      {"learning_rate", *options.run.optimizer.learning_rate},
+      {"batch_size", options.run.steps.batch_size},
+      {"micro_batch_tokens", options.run.steps.micro_batch_tokens},
       {"examples", plan.data.examples},
       {"steps", result.steps},
       {"total_steps", result.total_steps},
@@ -90,23 +91,24 @@ std::string SummaryText(const SftJob& job, const SftOptions& options, const SftR
     }
     text += result.best_step >= 0 ? fmt::format(", best at step {}\n", result.best_step) : "\n";
   }
-  const char* what = options.method == "full" ? "model" : "adapter";
-  text += fmt::format("{} holds the {} of {}", options.output_dir, what,
+  const char* what = options.run.adapter.full() ? "model" : "adapter";
+  text += fmt::format("{} holds the {} of {}", options.output.output_dir, what,
                       result.holds_best ? fmt::format("the best step, {}", result.best_step)
                                         : fmt::format("the last step, {}", result.steps));
   if (!result.holds_best && result.best_step > 0 && result.best_step != result.steps) {
-    text += fmt::format(" (the best is in {}/checkpoint-{})", options.output_dir, result.best_step);
+    text += fmt::format(" (the best is in {}/checkpoint-{})", options.output.output_dir,
+                        result.best_step);
   }
-  text += options.method == "full"
-              ? fmt::format("\ntry it: lorikeet chat --model {}\n", options.output_dir)
+  text += options.run.adapter.full()
+              ? fmt::format("\ntry it: lorikeet chat --model {}\n", options.output.output_dir)
               : fmt::format("\ntry it: lorikeet chat --model {} --adapter {}\n",
-                            job.plan.model_path, options.output_dir);
+                            job.plan.model_path, options.output.output_dir);
   return text;
 }
 
 SftResult Train(const SftJob& job, const SftOptions& options) {
   Progress progress({.mode = options.common.quiet ? Progress::Mode::kQuiet : Progress::Mode::kAuto,
-                     .logging_steps = options.logging_steps,
+                     .logging_steps = options.output.logging_steps,
                      .first_step = job.plan.steps_done});
   SftHooks hooks;
   hooks.loop.progress = &progress;
@@ -121,18 +123,18 @@ void RunSftJob(const SftJob& job, const SftOptions& options, const std::string& 
   if (!options.common.quiet) std::fputs((PlanText(job.plan) + "\n").c_str(), stderr);
   // A resumed run that is refused must not have changed config.yaml, which goes on with it.
   if (const std::string& from = job.config.loop.resume_from; !from.empty()) {
-    RequireSameSettings(ReadRunState(from).at("settings"),
-                        SettingsOf(*job.run, job.train.examples, job.config, job.plan.steps), from);
+    RequireSameSettings(ReadRunState(from).at("settings"), job.config.settings, from);
   }
   // What a run left that ended before its first checkpoint is nothing to go on from.
-  const bool may_begin_anew = options.overwrite_output_dir || options.resume;
-  BeginOutputDir(options.output_dir, may_begin_anew && job.config.loop.resume_from.empty(),
+  const bool may_begin_anew = options.output.overwrite_output_dir || options.output.resume;
+  BeginOutputDir(options.output.output_dir, may_begin_anew && job.config.loop.resume_from.empty(),
                  job.text_files.back());  // config.yaml
   const SftResult result = Train(job, options);
   const std::string json = SummaryJson(job, options, result).dump(2) + "\n";
-  WriteFileAtomically(options.output_dir + "/train_summary.json", json);
-  std::fputs(options.json ? json.c_str() : SummaryText(job, options, result, command).c_str(),
-             stdout);
+  WriteFileAtomically(options.output.output_dir + "/train_summary.json", json);
+  std::fputs(
+      options.output.json ? json.c_str() : SummaryText(job, options, result, command).c_str(),
+      stdout);
 }
 
 }  // namespace lorikeet

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/common_options.h"
+#include "recipes/rendering.h"
 #include "study/settings.h"
 
 namespace lorikeet {
@@ -15,9 +16,10 @@ struct StudyOptions {
   std::string experiment;
   std::vector<std::string> model, data, eval_data;
   double eval_split;
-  int max_length, eval_examples;
-  std::string train_on, dtype, output_dir;
-  std::optional<std::string> chat_template, worker;
+  int eval_examples;
+  RenderingOptions rendering;
+  std::string dtype, output_dir;
+  std::optional<std::string> worker;
   StudySettings settings;
   int jobs;
   int64_t save_steps;
@@ -44,13 +46,10 @@ struct StudyOptions {
       {.above = 0, .max = 0.9});
     v(eval_examples, "eval_examples", 200, "Held-out examples to evaluate, the first ones; 0: all.",
       {.min = 0});
-    v(max_length, "max_length", 512, "Longest example, in tokens; longer ones are cut.",
-      {.aliases = {"max_seq_length", "cutoff_len", "sequence_len"}, .min = 2});
-    v(train_on, "train_on", "assistant", "What is learned of a conversation.",
-      {.choices = {"assistant", "last", "all"}});
-    v(chat_template, "chat_template", std::nullopt,
-      "Jinja file instead of the model's own, or chatml, or plain (for base models).",
-      {.metavar = "FILE"});
+    rendering.MaxLength(v, 512);
+    rendering.Overlong(v);
+    rendering.TrainedTokens(v);
+    rendering.Template(v);
     v(dtype, "dtype", "auto", "What products are computed in.",
       {.choices = {"auto", "bf16", "f32"}});
     settings.ForEach(v);

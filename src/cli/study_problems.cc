@@ -13,7 +13,7 @@ namespace {
 constexpr uint64_t kHeldOutSeed = 42;  // the same problems are held out for every seed
 
 std::vector<Problem> LoadRows(const std::vector<std::string>& files, const StudyOptions& options) {
-  const std::string& grader = options.settings.rewards.grader;
+  const std::string& grader = options.settings.rewards.rl.grader;
   CheckGrader(grader);
   std::vector<Problem> problems = LoadTaskFiles(files, grader);
   for (const Problem& problem : problems) {
@@ -32,7 +32,8 @@ struct Problems {
 };
 
 Problems ProblemsOf(const StudyOptions& options) {
-  const RewardSettings& chosen = options.settings.rewards;
+  const RewardSettings& rewards = options.settings.rewards;
+  const Rl& chosen = rewards.rl;
   if (chosen.task.empty() == options.data.empty()) {
     Fail(ErrorCode::kInvalidArgument,
          "study rl: give either --task (a generated one) or --data (problems of a file); `lorikeet "
@@ -42,7 +43,7 @@ Problems ProblemsOf(const StudyOptions& options) {
   if (!options.eval_data.empty()) heldout = LoadRows(options.eval_data, options);
   if (!chosen.task.empty()) {
     ProblemSource source = ProblemSource::Generated(chosen.task, chosen.difficulty);
-    if (heldout.empty()) heldout = source.HeldOut(kHeldOutSeed, chosen.eval_problems);
+    if (heldout.empty()) heldout = source.HeldOut(kHeldOutSeed, rewards.eval_problems);
     return {std::move(source), std::move(heldout)};
   }
   std::vector<Problem> rows = LoadRows(options.data, options);
@@ -59,18 +60,19 @@ void LoadProblems(const StudyOptions& options, LoadedModel& loaded, StudyModel* 
   const auto most = static_cast<size_t>(options.settings.rewards.eval_problems);
   if (heldout.size() > most) heldout.resize(most);
   std::optional<ChatTemplate> chat_template =
-      ChooseChatTemplate(loaded.Text(), options.chat_template.value_or(""));
+      ChooseChatTemplate(loaded.Text(), options.rendering.chat_template.value_or(""));
   if (!chat_template) {
     Fail(ErrorCode::kInvalidArgument,
          "{}: has no chat template, so problems cannot be put to it; give --chat-template plain "
          "for a base model, chatml, or a Jinja file",
          model->path);
   }
-  std::vector<std::string> stop_strings = options.settings.rewards.stop;
+  std::vector<std::string> stop_strings = options.settings.rewards.rl.stop;
   AddStopStrings(*chat_template, &stop_strings);
   auto problems = std::make_shared<StudyProblems>(
       StudyProblems{std::move(source), std::move(*loaded.tokenizer), std::move(*chat_template),
-                    std::move(stop_strings)});
+                    std::move(stop_strings), TemplateVariablesOf(options.rendering),
+                    options.rendering.date.value_or("")});
   model->data_print = FingerprintOf(*problems, heldout);
   model->prompt_tokens = MeanPrompt(*problems, heldout);
   model->problems = std::move(problems);

@@ -120,12 +120,8 @@ void Renderer::FindGenerationPrompt() {
 RenderOptions Renderer::OptionsFor(const Record& record) const {
   RenderOptions options;
   options.tools = record.tools;
-  options.variables = config_.template_variables;
+  options.variables = MergedVariables(config_.template_variables, record.template_variables);
   options.date = config_.date;
-  if (record.template_variables.is_object()) {
-    if (!options.variables.is_object()) options.variables = OrderedJson::object();
-    options.variables.update(record.template_variables);
-  }
   return options;
 }
 

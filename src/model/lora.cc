@@ -28,12 +28,17 @@ const std::vector<std::string>* SetNamed(const std::string& name) {
   return name == "mlp" ? &mlp : nullptr;
 }
 
+// Module names hold letters, digits, dots, hyphens and underscores.
+bool LooksLikeRegex(const std::string& target) {
+  return target.find_first_of("*+?()[]{}|^$\\") != std::string::npos;
+}
+
 // The config that names the same modules without set names.
 LoraConfig ForTarget(const std::string& target) {
   LoraConfig config;
   if (const std::vector<std::string>* set = SetNamed(target)) {
     config.target_modules = *set;
-  } else if (target == "all-linear") {
+  } else if (target == "all-linear" || LooksLikeRegex(target)) {
     config.target_regex = target;
   } else if (target == "experts") {
     config.target_regex = ".*[.]experts[.].*";
@@ -52,23 +57,6 @@ std::vector<std::string> ModulesOf(const Model& model) {
 std::string LastPart(const std::string& module) { return module.substr(module.rfind('.') + 1); }
 bool IsExpert(const std::string& module) { return module.find(".experts.") != std::string::npos; }
 bool IsRouter(const std::string& module) { return LastPart(module) == "gate"; }
-
-// What adapter_config.json lists, since peft knows no set names: the last part of a path where
-// every module of that name is adapted, else the whole path.
-std::vector<std::string> PeftTargets(const std::vector<std::string>& modules,
-                                     const std::vector<std::string>& targets) {
-  std::unordered_map<std::string, int64_t> left;  // modules of a name that are not adapted
-  for (const std::string& module : modules) ++left[LastPart(module)];
-  for (const std::string& target : targets) --left[LastPart(target)];
-  std::vector<std::string> written;
-  std::unordered_set<std::string> known;
-  for (const std::string& target : targets) {
-    const std::string name = LastPart(target);
-    const std::string& entry = left[name] == 0 ? name : target;
-    if (known.insert(entry).second) written.push_back(entry);
-  }
-  return written;
-}
 
 void InitialiseA(const LoraPair& pair, uint64_t seed, double init_a) {
   if (pair.shares_a) return;
@@ -174,6 +162,21 @@ std::vector<std::string> MatchTargets(const std::vector<std::string>& modules,
     if (chosen[i]) result.push_back(modules[i]);
   }
   return result;
+}
+
+std::vector<std::string> PeftTargets(const std::vector<std::string>& modules,
+                                     const std::vector<std::string>& targets) {
+  std::unordered_map<std::string, int64_t> left;  // modules of a name that are not adapted
+  for (const std::string& module : modules) ++left[LastPart(module)];
+  for (const std::string& target : targets) --left[LastPart(target)];
+  std::vector<std::string> written;
+  std::unordered_set<std::string> known;
+  for (const std::string& target : targets) {
+    const std::string name = LastPart(target);
+    const std::string& entry = left[name] == 0 ? name : target;
+    if (known.insert(entry).second) written.push_back(entry);
+  }
+  return written;
 }
 
 int ExpertRank(const LoraConfig& config, const ModelConfig& model) {

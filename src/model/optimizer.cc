@@ -18,14 +18,14 @@ FactorScales ScalesOf(const std::string& name, const OptimParams& params) {
 
 }  // namespace
 
-Optimizer::Optimizer(std::vector<Param> params) : params_(std::move(params)) {
+AdamWOptimizer::AdamWOptimizer(std::vector<Param> params) : params_(std::move(params)) {
   for (const Param& param : params_) {
     m_.push_back(moments_.Take(DType::kF32, {param.value.size()}));
     v_.push_back(moments_.Take(DType::kF32, {param.value.size()}));
   }
 }
 
-OptimStepOutput Optimizer::Step(const OptimParams& params) {
+OptimStepOutput AdamWOptimizer::Step(const OptimParams& params) {
   CHECK(params.grad_divisor > 0);
   double squares = 0;
   for (const Param& param : params_) {
@@ -61,11 +61,11 @@ OptimStepOutput Optimizer::Step(const OptimParams& params) {
   return {norm};
 }
 
-void Optimizer::ZeroGradients() const {
+void AdamWOptimizer::ZeroGradients() const {
   for (const Param& param : params_) Zero(param.grad);
 }
 
-int64_t Optimizer::NumParameters() const {
+int64_t AdamWOptimizer::NumParameters() const {
   int64_t count = 0;
   for (const Param& param : params_) count += param.value.size();
   return count;

@@ -1,4 +1,4 @@
-// An `Optimizer` updates the parameters of a model or an adapter with AdamW from their gradients.
+// An `AdamWOptimizer` updates the parameters of a model or an adapter from their gradients.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -30,10 +30,10 @@ struct OptimStepOutput {
   double grad_norm = 0;  // of the mean loss, before clipping
 };
 
-class Optimizer {
+class AdamWOptimizer {
  public:
-  Optimizer() = default;
-  explicit Optimizer(std::vector<Param> params);  // moments are zero
+  AdamWOptimizer() = default;
+  explicit AdamWOptimizer(std::vector<Param> params);  // moments are zero
 
   // One AdamW update with gradients / grad_divisor, clipped by their global norm; then zeroes them.
   // A gradient that is not finite throws Error(kDiverged) naming the parameter, weights untouched.

@@ -93,11 +93,12 @@ class RawCommandLine {
   const std::vector<std::string>& config() const { return config_; }
   const std::vector<std::string>& sets() const { return sets_; }
 
-  void Apply() const {
+  void Apply(std::vector<std::string>* typed) const {
     for (size_t i = 0; i < typed_.size(); ++i) {
       const Option& option = table_.options()[i];
       const std::vector<std::string> texts = option_of_[i]->results();
       if (texts.empty()) continue;
+      if (typed != nullptr) typed->push_back(option.name);
       const std::string where = "--" + WithHyphens(option.name);
       for (const std::string& text : texts) RefuseFlagAsValue(text, where);
       if (texts.size() > 1 && IsList(option)) {
@@ -160,13 +161,15 @@ class RawCommandLine {
   std::vector<CLI::Option*> option_of_;
 };
 
-void ApplySet(const OptionTable& table, const std::string& assignment) {
+void ApplySet(const OptionTable& table, const std::string& assignment,
+              std::vector<std::string>* typed) {
   const size_t equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0) {
     Fail(ErrorCode::kInvalidArgument, "--set {}: write --set key=value", assignment);
   }
   const std::string key = assignment.substr(0, equals);
   SetOption(table, key, assignment.substr(equals + 1), "--set " + key);
+  if (typed != nullptr) typed->push_back(table.Find(key)->name);
 }
 
 void CheckRequired(const OptionTable& table) {
@@ -222,15 +225,15 @@ const Option& OptionTable::Get(const std::string& name, const std::string& where
 }
 
 bool ApplyCommandLine(const OptionTable& table, const CommandHelp& command, int argc,
-                      const char* const* argv) {
+                      const char* const* argv, std::vector<std::string>* typed) {
   const RawCommandLine raw(table, JoinedBools(table, argc, argv));
   if (raw.help()) {
     std::fputs(HelpText(table, command).c_str(), stdout);
     return false;
   }
   if (!raw.config().empty()) ApplyYamlFile(table, raw.config().back());
-  for (const std::string& assignment : raw.sets()) ApplySet(table, assignment);
-  raw.Apply();
+  for (const std::string& assignment : raw.sets()) ApplySet(table, assignment, typed);
+  raw.Apply(typed);
   CheckRequired(table);
   return true;
 }

@@ -109,21 +109,27 @@ void ApplyYaml(const OptionTable& table, const std::string& text, const std::str
 void ApplyYamlFile(const OptionTable& table, const std::string& path);
 // argv[0] is skipped. `--config FILE`, then `--set key=value`, then flags, whatever their order.
 // `-h`/`--help` prints the help to stdout and returns false; true otherwise. Does not set defaults,
-// so a caller may put other layers below (a resumed run's config.yaml).
+// so a caller may put other layers below (a resumed run's config.yaml). Names of the options that
+// flags and --set gave are appended to `typed`, where it is not null.
 bool ApplyCommandLine(const OptionTable& table, const CommandHelp& command, int argc,
-                      const char* const* argv);
+                      const char* const* argv, std::vector<std::string>* typed = nullptr);
 
 // Defaults, file, flags: what a command begins with. False: help was shown, nothing is to be done.
+// Options with a member `std::vector<std::string> typed` get the names that flags and --set gave.
 template <class Options>
 bool ParseCommandLine(const CommandHelp& command, int argc, const char* const* argv,
                       Options& options) {
   SetDefaults(options);
-  return ApplyCommandLine(OptionTable(options), command, argc, argv);
+  std::vector<std::string>* typed = nullptr;
+  if constexpr (requires { options.typed; }) typed = &options.typed;
+  return ApplyCommandLine(OptionTable(options), command, argc, argv, typed);
 }
 
 // The values as they stand. ApplyYaml(ToYaml()) changes nothing; PyYAML reads the same values.
 std::string ToYaml(const OptionTable& table);
 OrderedJson ToJson(const OptionTable& table);
+// Only those that are not at their default.
+OrderedJson ChangedToJson(const OptionTable& table);
 
 std::string HelpText(const OptionTable& table, const CommandHelp& command);
 

@@ -313,6 +313,16 @@ TEST(Args, JsonHasTypes) {
   EXPECT_TRUE(json["target_modules"].is_array());
 }
 
+TEST(Args, WhatIsNotAtItsDefaultAndWhatWasTyped) {
+  TestOptions options = FromYaml("model: x\nlora_r: 32\nwarmup_ratio: 0.25\nmax_steps: null");
+  const OptionTable table(options);
+  EXPECT_EQ(ChangedToJson(table), (OrderedJson{{"model", "x"}, {"warmup_ratio", 0.25}}));
+  std::vector<std::string> typed;
+  const std::vector<const char*> argv = {"test", "--rank", "32", "--set", "lr=1e-3", "y"};
+  ApplyCommandLine(table, {}, static_cast<int>(argv.size()), argv.data(), &typed);
+  EXPECT_THAT(typed, ::testing::UnorderedElementsAre("lora_r", "learning_rate", "model"));
+}
+
 TEST(Args, HelpShowsEveryOptionOnceWithDefaultsAndFitsTheWidth) {
   TestOptions options;
   SetDefaults(options);

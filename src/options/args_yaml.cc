@@ -155,4 +155,13 @@ OrderedJson ToJson(const OptionTable& table) {
   return json;
 }
 
+OrderedJson ChangedToJson(const OptionTable& table) {
+  OrderedJson json = OrderedJson::object();
+  for (const Option& option : table.options()) {
+    if (FieldAsYaml(option.field) == option.default_text) continue;
+    json[option.name] = FieldAsJson(option.field);
+  }
+  return json;
+}
+
 }  // namespace lorikeet

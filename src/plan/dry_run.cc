@@ -87,11 +87,11 @@ RunSkeleton::RunSkeleton(const ModelConfig& config, const TrainingShape& shape)
     : model_(Model::Skeleton(config, shape.compute)) {
   const DryScope dry;
   if (shape.method == Method::kFull) {
-    optimizer_ = Optimizer(model_->MakeTrainable());
+    optimizer_ = AdamWOptimizer(model_->MakeTrainable());
     return;
   }
   lora_.emplace(LoraAdapter::Create(*model_, AdapterOf(shape), /*seed=*/0));
-  optimizer_ = Optimizer(lora_->params());
+  optimizer_ = AdamWOptimizer(lora_->params());
 }
 
 void RunSkeleton::OptimStep() {

@@ -40,7 +40,7 @@ class RunSkeleton {
 
   const Model& model() const { return *model_; }
   const LoraTraining* training() const { return lora_ ? &*lora_ : nullptr; }
-  const Optimizer& optimizer() const { return optimizer_; }
+  const AdamWOptimizer& optimizer() const { return optimizer_; }
 
   DryPass ForwardBackward(const std::vector<int64_t>& lengths, Recompute recompute) const {
     return DryForwardBackward(*model_, training(), recompute, lengths);
@@ -50,7 +50,7 @@ class RunSkeleton {
  private:
   std::unique_ptr<Model> model_;
   std::optional<LoraTraining> lora_;
-  Optimizer optimizer_;
+  AdamWOptimizer optimizer_;
 };
 
 }  // namespace lorikeet

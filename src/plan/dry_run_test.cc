@@ -60,7 +60,7 @@ Outcome WetStep(const std::string& family, const TrainingShape& shape) {
   if (shape.method == Method::kLora) {
     adapter.emplace(LoraAdapter::Create(*model, AdapterOf(shape), 1));
   }
-  Optimizer optimizer(adapter ? adapter->params() : model->MakeTrainable());
+  AdamWOptimizer optimizer(adapter ? adapter->params() : model->MakeTrainable());
   RandomBatch random(kLengths, model->config().vocab_size);
   random.weights.assign(random.weights.size(), 1.0F);
   Arena arena(size_t{64} << 20);

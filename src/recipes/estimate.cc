@@ -3,14 +3,19 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/kv_cache.h"
+#include "recipes/prepare.h"
+
 namespace lorikeet {
 namespace {
 
 int64_t StepsOf(const EstimateQuery& query) {
   if (!query.data) return 0;
-  const double examples = static_cast<double>(query.data->examples) * query.epochs;
+  const double examples =
+      static_cast<double>(query.data->examples) * query.run.steps.num_train_epochs;
   return std::max<int64_t>(
-      1, static_cast<int64_t>(std::ceil(examples / static_cast<double>(query.batch_size))));
+      1,
+      static_cast<int64_t>(std::ceil(examples / static_cast<double>(query.run.steps.batch_size))));
 }
 
 double TrainedFraction(const EstimateQuery& query) {
@@ -18,7 +23,7 @@ double TrainedFraction(const EstimateQuery& query) {
   return static_cast<double>(query.data->trained_tokens) / static_cast<double>(query.data->tokens);
 }
 
-TrainingShape ShapeOf(const EstimateQuery& query, Method method) {
+TrainingShape ShapeFor(const EstimateQuery& query, Method method) {
   TrainingShape shape = query.shape;
   shape.method = method;
   if (query.data) {
@@ -28,11 +33,12 @@ TrainingShape ShapeOf(const EstimateQuery& query, Method method) {
 }
 
 MethodEstimate EstimateMethod(const EstimateQuery& query, Method method, int64_t steps) {
-  TrainingShape shape = ShapeOf(query, method);
+  TrainingShape shape = ShapeFor(query, method);
   const MemoryAtHand memory = {.available = query.memory_available};
   MethodEstimate e;
   e.trainable = CountTrainable(query.config, shape);
-  e.recompute = ChooseRecompute(query.config, shape, query.stored, query.recompute, memory);
+  e.recompute = ChooseRecompute(query.config, shape, query.stored,
+                                ParseRecompute(query.run.steps.recompute), memory);
   shape.recompute = e.recompute.recompute;
   e.memory = PlanTrainingMemory(query.config, shape, query.stored);
   e.memory_bytes = static_cast<int64_t>(TotalBytes(e.memory));
@@ -41,17 +47,14 @@ MethodEstimate EstimateMethod(const EstimateQuery& query, Method method, int64_t
   const double rate = query.peak_gflops * 1e9 * query.utilization;
   e.seconds_per_1000_tokens = 1000 * e.flops.total() / rate;
   if (query.data) {
-    e.run_seconds =
-        e.seconds_per_1000_tokens / 1000 * static_cast<double>(query.data->tokens) * query.epochs;
+    e.run_seconds = e.seconds_per_1000_tokens / 1000 * static_cast<double>(query.data->tokens) *
+                    query.run.steps.num_train_epochs;
   }
   const DType saved = IsQuantised(query.stored) ? DType::kBF16 : query.stored;
   e.saved_bytes = DTypeBytes(method == Method::kLora ? DType::kF32 : saved, e.trainable);
-  e.learning_rate = DefaultLearningRate({.model_type = query.config.model_type,
-                                         .hidden_size = query.config.hidden_size,
-                                         .lora = method == Method::kLora,
-                                         .rank = shape.lora_r,
-                                         .planned_steps = steps,
-                                         .batch_size = query.batch_size});
+  Run run = query.run;
+  run.adapter.method = method == Method::kLora ? "lora" : "full";
+  e.learning_rate = DefaultLearningRate(LearningRateQueryOf(run, query.config, steps));
   return e;
 }
 

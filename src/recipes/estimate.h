@@ -10,6 +10,7 @@
 #include "core/json.h"
 #include "plan/memory_plan.h"
 #include "recipes/recompute.h"
+#include "recipes/run.h"
 #include "train/learning_rate.h"
 
 namespace lorikeet {
@@ -25,11 +26,9 @@ struct EstimateQuery {
   std::string model;
   ModelConfig config;
   DType stored = DType::kBF16;
+  Run run;              // auto for recompute: each method settles it for itself
   TrainingShape shape;  // of the LoRA run; the full one differs in method and recompute only
-  std::optional<Recompute> recompute = {};  // nothing: auto, which each method settles for itself
   int64_t max_length = 2048;
-  int64_t batch_size = 16;  // examples per step
-  double epochs = 1;
   std::optional<DataFacts> data = {};
   std::optional<int64_t> trained_tokens = {};  // to be learned, where there is no data
   int64_t sequences = 8;                       // sampled at once

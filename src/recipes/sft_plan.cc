@@ -76,11 +76,16 @@ void WriteModelLines(Out out, const SftPlan& plan) {
                  plan.model_type, ShortCount(static_cast<double>(plan.parameters)),
                  DTypeName(plan.stored));
   if (plan.shape.method == Method::kLora) {
-    fmt::format_to(out, "trains    LoRA of rank {}, alpha {}, on {} modules ({})\n",
-                   plan.shape.lora_r, plan.lora_alpha, plan.adapted_modules,
+    fmt::format_to(out, "trains    LoRA of rank {}, alpha {}{}, on {} modules ({})\n",
+                   plan.shape.lora_r, static_cast<float>(plan.run.adapter.lora_alpha),
+                   plan.run.adapter.use_rslora ? " (rsLoRA)" : "", plan.adapted_modules,
                    fmt::join(plan.shape.target_modules, ", "));
+    if (plan.run.adapter.adapter) {
+      fmt::format_to(out, "          starting from {}\n", *plan.run.adapter.adapter);
+    }
     for (const std::string& note : plan.expert_notes) fmt::format_to(out, "          {}\n", note);
-    if (!plan.factors.empty()) fmt::format_to(out, "          A and B apart: {}\n", plan.factors);
+    const std::string factors = plan.run.adapter.FactorText();
+    if (!factors.empty()) fmt::format_to(out, "          A and B apart: {}\n", factors);
   } else {
     fmt::format_to(out, "trains    every weight\n");
   }
@@ -130,9 +135,10 @@ void WriteDataLines(Out out, const SftPlan& plan) {
 
 void WriteCostLines(Out out, const SftPlan& plan) {
   fmt::format_to(out, "steps     {} of {} examples (about {} tokens)", HumanCount(plan.steps),
-                 plan.batch_size, ShortCount(plan.TokensPerStep()));
+                 plan.run.steps.batch_size, ShortCount(plan.TokensPerStep()));
   if (plan.steps_done > 0) fmt::format_to(out, ", {} of them done", HumanCount(plan.steps_done));
-  fmt::format_to(out, "\nrate      {:.3e}, {}{}{}\n", plan.learning_rate, plan.schedule,
+  fmt::format_to(out, "\nrate      {:.3e}, {}{}{}\n", plan.run.optimizer.learning_rate.value_or(0),
+                 plan.run.optimizer.lr_scheduler_type,
                  plan.learning_rate_reason.empty() ? "" : ": ", plan.learning_rate_reason);
   for (const MemoryPart& part : plan.memory) {
     fmt::format_to(out, "{:<9} {:>10}  {}\n", &part == &plan.memory.front() ? "memory" : "",
@@ -160,7 +166,7 @@ void WriteCostLines(Out out, const SftPlan& plan) {
 double SftPlan::TokensPerStep() const {
   const auto examples = static_cast<double>(std::max<int64_t>(data.examples, 1));
   return static_cast<double>(data.tokens) / examples *
-         std::min(static_cast<double>(batch_size), examples);
+         std::min(static_cast<double>(run.steps.batch_size), examples);
 }
 
 double SftPlan::EstimatedSeconds() const {
@@ -194,8 +200,8 @@ OrderedJson PlanJson(const SftPlan& plan) {
           {"heldout_examples", plan.heldout_examples},
           {"steps", plan.steps},
           {"steps_done", plan.steps_done},
-          {"batch_size", plan.batch_size},
-          {"learning_rate", plan.learning_rate},
+          {"batch_size", plan.run.steps.batch_size},
+          {"learning_rate", plan.run.optimizer.learning_rate.value_or(0)},
           {"learning_rate_reason", plan.learning_rate_reason},
           {"micro_batch_tokens", plan.shape.tokens_per_microbatch},
           {"memory_bytes", memory},

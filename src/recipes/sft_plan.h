@@ -11,6 +11,7 @@
 #include "data/dataset.h"
 #include "plan/memory_plan.h"
 #include "recipes/recompute.h"
+#include "recipes/run.h"
 
 namespace lorikeet {
 
@@ -20,20 +21,18 @@ struct SftPlan {
   DType stored = DType::kF32;
   int64_t parameters = 0;  // of the base
   // What is trained
+  Run run;
   TrainingShape shape;
-  float lora_alpha = 0;
   int64_t trainable = 0, adapted_modules = 0;
   std::vector<std::string> expert_notes;  // recipes/expert_notes.h
-  std::string factors;                    // what A and B have apart; "": nothing
   // Data
   DataStats data;
   int64_t heldout_examples = 0, heldout_tokens = 0, heldout_trained_tokens = 0;
   int64_t heldout_bytes = 0;              // of text; 0: not counted
   std::vector<std::string> first_tokens;  // the first 8 of the first example: "1 '<|im_start|>'"
   // Steps
-  int64_t steps = 0, steps_done = 0, batch_size = 0;
-  double learning_rate = 0;
-  std::string learning_rate_reason, schedule;
+  int64_t steps = 0, steps_done = 0;
+  std::string learning_rate_reason;
   // Cost
   std::string recompute_reason;  // of shape.recompute
   std::vector<MemoryPart> memory;

@@ -40,7 +40,6 @@ class RlRecipe {
   std::vector<Group> Sample(StepReport* report, int64_t* to_learn);
   StepOutput Account(const StepReport& report, std::span<const Group> groups);
   void EvaluateHeldOut();
-  Json Settings() const;
   Json State() const;
   int64_t Restore(const Json& state);
 
@@ -61,7 +60,7 @@ RlResult RlRecipe::Run() {
   const LoopResult done =
       loop_.Run({.total_steps = total,
                  .state_format = kRunStateFormat,
-                 .settings = Settings(),
+                 .settings = config_.settings,
                  .step = [this] { return Step(); },
                  .evaluate =
                      [this] {
@@ -219,29 +218,6 @@ void RlRecipe::EvaluateHeldOut() {
         "the model solves none of the held-out problems: where no sample is ever right there is "
         "nothing to learn from; an easier --difficulty, or sft first, gives it a start");
   }
-}
-
-Json RlRecipe::Settings() const {
-  Json settings = config_.settings;
-  const UpdateConfig& update = config_.update;
-  settings["objective"] = update.objective.name;
-  settings["clip_low"] = update.objective.loss.clip_low;
-  settings["clip_high"] = update.objective.loss.clip_high;
-  settings["kl_coef"] = update.objective.loss.kl_coef;
-  settings["temperature"] = update.objective.loss.temperature;
-  settings["minibatches"] = update.minibatches;
-  settings["target_kl"] = update.target_kl;
-  settings["overlong_buffer"] = config_.overlong_buffer;
-  settings["max_rounds"] = config_.max_rounds;
-  settings["max_prompt_tokens"] = config_.max_prompt_tokens;
-  settings["groups_per_step"] = config_.groups_per_step;
-  settings["group_size"] = config_.group_size;
-  settings["updates_per_batch"] = update.passes;
-  settings["max_tokens"] = config_.max_tokens;
-  settings["seed"] = config_.seed;
-  settings["learning_rate"] = config_.learning_rate;
-  settings["max_grad_norm"] = update.optim.max_grad_norm;
-  return settings;
 }
 
 Json RlRecipe::State() const {

@@ -372,24 +372,6 @@ TEST_F(Rl, OtherSettingsCannotResume) {
     config_ = same;
     code_ = ErrorCode::kIo;
   };
-  UpdateConfig& update = config_.update;
-  refused((update.objective.name = "ppo", "objective"));
-  refused((update.objective.loss.clip_low = 0.5, "clip_low"));
-  refused((update.objective.loss.clip_high = 0.5, "clip_high"));
-  refused((update.objective.loss.kl_coef = 0.5, "kl_coef"));
-  refused((update.objective.loss.temperature = 0.5, "temperature"));
-  refused((update.minibatches = 2, "minibatches"));
-  refused((update.passes = 2, "updates_per_batch"));
-  refused((update.target_kl = 0.5, "target_kl"));
-  refused((update.optim.max_grad_norm = 0.5, "max_grad_norm"));
-  refused((config_.overlong_buffer = 2, "overlong_buffer"));
-  refused((config_.max_rounds = 2, "max_rounds"));
-  refused((config_.max_prompt_tokens = 99, "max_prompt_tokens"));
-  refused((config_.groups_per_step = 2, "groups_per_step"));
-  refused((config_.group_size = 2, "group_size"));
-  refused((config_.max_tokens = 5, "max_tokens"));
-  refused((config_.seed = 1, "seed"));
-  refused((config_.learning_rate = 1e-3, "learning_rate"));
   refused((config_.settings["task"] = "other", "task"));
   // What changes no number may be other.
   config_.loop.eval_steps = config_.loop.save_steps = config_.loop.save_total_limit = 1;

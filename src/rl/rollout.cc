@@ -53,10 +53,11 @@ void GradeAll(const RewardFunction& reward, std::span<Group> groups) {
 
 Group PromptWriter::Write(Problem problem) const {
   Group group;
-  group.prompt_text =
-      chat_template.Render(problem.messages, {.add_generation_prompt = true,
-                                              .tools = problem.tools,
-                                              .variables = problem.template_variables});
+  group.prompt_text = chat_template.Render(
+      problem.messages, {.add_generation_prompt = true,
+                         .tools = problem.tools,
+                         .variables = MergedVariables(variables, problem.template_variables),
+                         .date = date});
   group.prompt = text.tokenizer.Encode(group.prompt_text);
   if (NeedsBos(text, group.prompt_text)) group.prompt.insert(group.prompt.begin(), text.bos_id);
   CHECK(group.prompt.size() >= 2);

@@ -33,6 +33,8 @@ struct PromptWriter {
   const TokenizerBundle& text;
   const ChatTemplate& chat_template;
   std::vector<std::string> stop_strings = {};  // end a completion and are left out of its text
+  OrderedJson variables = {};  // of the template; a problem's own win. Object or null
+  std::string date = {};       // for templates that print it; "": today
 
   // Throws Error for what the template refuses.
   Group Write(Problem problem) const;

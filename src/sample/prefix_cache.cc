@@ -7,11 +7,9 @@
 
 namespace lorikeet {
 
-namespace {
-
 using Tokens = std::span<const int32_t>;
 
-struct ByTokens {
+struct PrefixNodesByTokens {
   using is_transparent = void;
   static Tokens Of(Tokens tokens) { return tokens; }
   static Tokens Of(const PrefixNode* node);
@@ -22,8 +20,6 @@ struct ByTokens {
   }
 };
 
-}  // namespace
-
 // A page of the tree. Children are there only behind a full page; no two full ones are equal.
 struct PrefixNode {
   PrefixNode* parent = nullptr;  // null: a root
@@ -31,14 +27,14 @@ struct PrefixNode {
   int32_t page = -1;
   std::vector<int32_t> tokens;  // at most kPagePositions
   int64_t last_use = 0;
-  std::multiset<PrefixNode*, ByTokens> children;
+  std::multiset<PrefixNode*, PrefixNodesByTokens> children;
 
   bool full() const { return static_cast<int64_t>(tokens.size()) == kPagePositions; }
 };
 
-namespace {
+Tokens PrefixNodesByTokens::Of(const PrefixNode* node) { return node->tokens; }
 
-Tokens ByTokens::Of(const PrefixNode* node) { return node->tokens; }
+namespace {
 
 int64_t CommonTokens(Tokens a, Tokens b) {
   const auto end = a.begin() + static_cast<std::ptrdiff_t>(std::min(a.size(), b.size()));

@@ -54,7 +54,7 @@ double NothingOf(const Sweep& sweep, int64_t step) { return 0.02 * LearnedBy(swe
 
 const Sweep* FindFull(std::span<const Sweep> sweeps) {
   for (const Sweep& sweep : sweeps) {
-    if (sweep.spec.full) return &sweep;
+    if (sweep.spec.full()) return &sweep;
   }
   return nullptr;
 }
@@ -62,10 +62,11 @@ const Sweep* FindFull(std::span<const Sweep> sweeps) {
 std::vector<const Sweep*> FindLora(std::span<const Sweep> sweeps) {
   std::vector<const Sweep*> lora;
   for (const Sweep& sweep : sweeps) {
-    if (!sweep.spec.full) lora.push_back(&sweep);
+    if (!sweep.spec.full()) lora.push_back(&sweep);
   }
-  std::stable_sort(lora.begin(), lora.end(),
-                   [](const Sweep* a, const Sweep* b) { return a->spec.lora_r < b->spec.lora_r; });
+  std::stable_sort(lora.begin(), lora.end(), [](const Sweep* a, const Sweep* b) {
+    return a->spec.run.adapter.lora_r < b->spec.run.adapter.lora_r;
+  });
   return lora;
 }
 
@@ -86,22 +87,25 @@ std::string AgainstValue(const Interval& here, double value) {
 }
 
 int ShadeOf(const Sweep& sweep, std::span<const Sweep* const> among) {
-  if (sweep.spec.full) return -2;
+  if (sweep.spec.full()) return -2;
   std::vector<int> ranks;
   for (const Sweep* other : among) {
-    if (!other->spec.full) ranks.push_back(other->spec.lora_r);
+    if (!other->spec.full()) ranks.push_back(other->spec.run.adapter.lora_r);
   }
   std::sort(ranks.begin(), ranks.end());
   // Conditions that the rank does not tell apart have colours of their own.
   if (std::adjacent_find(ranks.begin(), ranks.end()) != ranks.end()) return -1;
-  const auto at = std::find(ranks.begin(), ranks.end(), sweep.spec.lora_r) - ranks.begin();
+  const auto at =
+      std::find(ranks.begin(), ranks.end(), sweep.spec.run.adapter.lora_r) - ranks.begin();
   return ranks.size() < 2 ? 40
                           : static_cast<int>(100 * at / static_cast<int64_t>(ranks.size() - 1));
 }
 
 std::string ConditionName(const Sweep& sweep) {
   const std::string method = sweep.spec.MethodName();
-  return sweep.spec.schedule == "constant" ? method : method + ", " + sweep.spec.schedule;
+  return sweep.spec.run.optimizer.lr_scheduler_type == "constant"
+             ? method
+             : method + ", " + sweep.spec.run.optimizer.lr_scheduler_type;
 }
 
 Table OptimumTable(const std::string& name, std::span<const Sweep> sweeps, int64_t step) {
@@ -147,9 +151,10 @@ Figure LossByRateFigure(const std::string& name, std::span<const Sweep* const> s
                    .caption = "Mean over seeds and one standard deviation."};
   double top = 0;
   for (const Sweep* sweep : sweeps) {
-    const LossByRate at = LossesAt(*sweep, step > 0 ? step : sweep->spec.steps);
+    const LossByRate at = LossesAt(*sweep, step > 0 ? step : sweep->spec.steps());
     Series series = {.label = ConditionName(*sweep),
-                     .dashed = sweep->spec.schedule != sweeps.front()->spec.schedule,
+                     .dashed = sweep->spec.run.optimizer.lr_scheduler_type !=
+                               sweeps.front()->spec.run.optimizer.lr_scheduler_type,
                      .shade = ShadeOf(*sweep, sweeps)};
     series.x = at.rates;
     for (size_t i = 0; i < at.rates.size(); ++i) {
@@ -194,8 +199,9 @@ std::vector<std::string> CommonNotes(const StudySettings& settings,
       "{} seed{}. A seed decides the order of the data and A's first values; every condition of a "
       "seed sees the same data in the same order. AdamW (beta {} and {}, eps {:g}, weight decay "
       "{:g}), gradients cut to norm {:g}, schedule {}, no warm-up.",
-      settings.seeds, settings.seeds == 1 ? "" : "s", settings.adam_beta1, settings.adam_beta2,
-      settings.adam_epsilon, settings.weight_decay, settings.max_grad_norm,
+      settings.seeds, settings.seeds == 1 ? "" : "s", settings.optimizer.adam_beta1,
+      settings.optimizer.adam_beta2, settings.optimizer.adam_epsilon,
+      settings.optimizer.weight_decay, settings.optimizer.max_grad_norm,
       settings.schedules.empty() ? "constant" : settings.schedules.front()));
   notes.push_back(fmt::format(
       "Held-out loss is the mean over trained tokens, in nats. Learning rates stand {} to a factor "

@@ -9,9 +9,10 @@
 #include "core/machine.h"
 #include "core/random.h"
 #include "data/dataset.h"
+#include "recipes/prepare.h"
+#include "recipes/run_settings.h"
 #include "study/spectral_norms.h"
 #include "train/checkpoint.h"
-#include "train/run_settings.h"
 #include "train/sft.h"
 
 namespace lorikeet {
@@ -29,15 +30,15 @@ struct DataSize {
 // An example is then a prompt with its group of completions.
 DataSize SizeWithRewards(const RunSpec& spec, const StudyModel& model) {
   const double prompt = model.prompt_tokens;
-  const auto completion = static_cast<double>(spec.rewards->max_tokens);
-  const double completions = completion * static_cast<double>(spec.rewards->group_size);
+  const auto completion = static_cast<double>(spec.rewards()->max_tokens);
+  const double completions = completion * static_cast<double>(spec.rewards()->group_size);
   const auto heldout = static_cast<double>(model.heldout_problems.size());
-  return {static_cast<double>(spec.batch_size), prompt + completions,
+  return {static_cast<double>(spec.run.steps.batch_size), prompt + completions,
           heldout * (prompt + completion), completions / (prompt + completions)};
 }
 
 DataSize SizeOf(const RunSpec& spec, const StudyModel& model) {
-  if (spec.rewards) return SizeWithRewards(spec, model);
+  if (spec.rewards()) return SizeWithRewards(spec, model);
   if (spec.random_labels > 0) {
     const auto examples = static_cast<double>(LabelExamples(spec.random_labels));
     return {examples, kLabelTokens, examples * kLabelTokens,
@@ -47,32 +48,15 @@ DataSize SizeOf(const RunSpec& spec, const StudyModel& model) {
           static_cast<double>(CountTokens(model.heldout)), model.TrainedShare()};
 }
 
-SftConfig ConfigOf(const RunSpec& spec, const std::string& dir, int64_t save_steps) {
-  SftConfig config;
-  config.batch_size = spec.batch_size;
-  config.loop.max_steps = spec.steps;
-  config.seed = spec.seed;
-  config.learning_rate = spec.learning_rate;
-  config.schedule = ParseScheduleKind(spec.schedule);
-  config.optim = spec.optim;
+SftConfig MeasuredRun(const RunSpec& spec, const std::string& dir, int64_t save_steps) {
+  SftConfig config = SftConfigOf(spec.run);
   config.loop.eval_at = spec.eval_at;
   config.loop.output_dir = dir;
   config.loop.keep_result = false;
   config.loop.save_steps = save_steps;
   config.loop.save_total_limit = 1;
   config.loop.tensorboard = false;
-  config.micro_batch_tokens = spec.micro_batch_tokens;
   return config;
-}
-
-LoraAdapter NewAdapter(Model& model, const RunSpec& spec) {
-  LoraConfig lora;
-  lora.r = spec.lora_r;
-  lora.lora_alpha = static_cast<float>(spec.lora_alpha);
-  lora.target_modules = spec.target_modules;
-  lora.expert_r = spec.expert_rank;
-  lora.shared_outer = spec.shared_outer;
-  return LoraAdapter::Create(model, lora, spec.seed, spec.init_a);
 }
 
 Json FactsOf(const RunSpec& spec, const StudyModel& model, const std::vector<Example>& train) {
@@ -81,7 +65,7 @@ Json FactsOf(const RunSpec& spec, const StudyModel& model, const std::vector<Exa
                 {"hidden_size", config.hidden_size},
                 {"vocab_size", config.vocab_size},
                 {"parameters", model.base->NumParameters()}};
-  if (spec.rewards) {
+  if (spec.rewards()) {
     facts["heldout_problems"] = model.heldout_problems.size();
     facts["prompt_tokens"] = model.prompt_tokens;
     return facts;
@@ -112,7 +96,7 @@ double ForwardOf(const FlopsPerToken& flops) { return flops.forward + flops.atte
 void CountWork(const RunSpec& spec, const StudyModel& model, RunRecord* record) {
   const FlopsPerToken flops =
       TrainingFlops(model.base->config(), ShapeOf(spec, model), SizeOf(spec, model).trained_share);
-  const double prompts = model.prompt_tokens * static_cast<double>(spec.batch_size);
+  const double prompts = model.prompt_tokens * static_cast<double>(spec.run.steps.batch_size);
   double sampled = 0;
   for (const RewardStep& step : record->reward_steps) {
     record->tokens += step.trained_tokens;
@@ -136,16 +120,17 @@ bool TrainOnExamples(const RunSpec& spec, const StudyModel& model, TrainingRun& 
                      RunRecord* record) {
   std::vector<Example> labels;
   if (spec.random_labels > 0) {
-    labels = RandomLabels(spec.random_labels, model.base->config().vocab_size, spec.seed);
+    labels = RandomLabels(spec.random_labels, model.base->config().vocab_size, spec.seed());
   }
   const std::vector<Example>& train = labels.empty() ? model.train : labels;
   const std::vector<Example>& heldout = labels.empty() ? model.heldout : labels;
   record->facts = FactsOf(spec, model, train);
-  SftConfig config = ConfigOf(spec, dir, save_steps);
+  SftConfig config = MeasuredRun(spec, dir, save_steps);
+  config.settings = SettingsOf(run, train, spec.run, spec.steps());
   if (!ListCheckpoints(dir).empty()) config.loop.resume_from = LatestCheckpoint(dir);
   SftHooks hooks;
   hooks.loop.stop_requested = stop;
-  if (!spec.full) {
+  if (!spec.full()) {
     hooks.also_evaluated = [](const TrainingRun& now) { return AdapterNorms(*now.adapter()); };
   }
   const SftResult result = TrainSft(run, train, heldout, config, hooks);
@@ -172,17 +157,10 @@ double StudyModel::TrainedShare() const {
 }
 
 TrainingShape ShapeOf(const RunSpec& spec, const StudyModel& model) {
-  TrainingShape shape;
-  shape.method = spec.full ? Method::kFull : Method::kLora;
-  shape.lora_r = spec.lora_r;
-  shape.target_modules = spec.target_modules;
-  shape.lora_expert_rank = spec.expert_rank;
-  shape.lora_shared_outer = spec.shared_outer;
-  shape.compute = model.base->compute();
-  shape.tokens_per_microbatch = spec.micro_batch_tokens;
-  if (spec.rewards) {
+  TrainingShape shape = ShapeOf(spec.run, model.base->compute());
+  if (spec.rewards()) {
     const double prompt = model.prompt_tokens;
-    shape.sequence_length = std::llround(prompt) + spec.rewards->max_tokens;
+    shape.sequence_length = std::llround(prompt) + spec.rewards()->max_tokens;
     shape.shared_prefixes = true;
     return shape;
   }
@@ -194,10 +172,10 @@ TrainingShape ShapeOf(const RunSpec& spec, const StudyModel& model) {
 int64_t MemoryOf(const RunSpec& spec, const StudyModel& model) {
   size_t bytes =
       TotalBytes(PlanTrainingMemory(model.base->config(), ShapeOf(spec, model), model.stored));
-  if (spec.rewards) {
+  if (spec.rewards()) {
     // Training problems are like those held out; to look at them all would take too long here.
     const int64_t prompt = LongestPrompt(model.problems->Writer(), model.heldout_problems);
-    const int64_t longest = prompt + spec.rewards->max_tokens;
+    const int64_t longest = prompt + spec.rewards()->max_tokens;
     bytes += Generator::Bytes(*model.base, SamplingLimits(spec, longest));
   }
   return static_cast<int64_t>(bytes);
@@ -212,12 +190,12 @@ RunFlops FlopsOf(const RunSpec& spec, const StudyModel& model) {
   const FlopsPerToken flops =
       TrainingFlops(model.base->config(), ShapeOf(spec, model), data.trained_share);
   std::set<int64_t> evaluated(spec.eval_at.begin(), spec.eval_at.end());
-  evaluated.insert({0, spec.steps});
+  evaluated.insert({0, spec.steps()});
   RunFlops run;
-  const double tokens = static_cast<double>(spec.steps) * data.tokens_per_example *
-                        std::min(static_cast<double>(spec.batch_size), data.examples);
+  const double tokens = static_cast<double>(spec.steps()) * data.tokens_per_example *
+                        std::min(static_cast<double>(spec.run.steps.batch_size), data.examples);
   run.training = flops.total() * tokens;
-  if (spec.rewards) run.sampling = ForwardOf(flops) * tokens;
+  if (spec.rewards()) run.sampling = ForwardOf(flops) * tokens;
   run.evaluation = static_cast<double>(evaluated.size()) * data.heldout_tokens * ForwardOf(flops);
   return run;
 }
@@ -235,22 +213,23 @@ bool Executor::Run(const RunSpec& spec, int64_t save_steps, const std::function<
   record.id = RunId(spec);
   const std::string dir = ledger_.RunDir(record.id);
   ledger_.Begin(spec);
-  RunOptions options = {.tokens_per_microbatch = spec.micro_batch_tokens};
-  if (spec.rewards) {
+  TrainingShape shape = ShapeOf(spec.run, model.base->compute());
+  if (spec.rewards() != nullptr) {
     const int64_t longest = LongestSequence(spec, *model.problems, model.heldout_problems);
-    options.tokens_per_microbatch = std::max(options.tokens_per_microbatch, longest);
+    shape.tokens_per_microbatch = std::max(shape.tokens_per_microbatch, longest);
   }
-  std::unique_ptr<Model> own = spec.full ? model.reload() : nullptr;
-  std::unique_ptr<TrainingRun> run =
-      own ? std::make_unique<TrainingRun>(*own, options)
-          : std::make_unique<TrainingRun>(*model.base, NewAdapter(*model.base, spec), options);
+  const std::unique_ptr<Model> own = spec.full() ? model.reload() : nullptr;
+  Model& trained = own ? *own : *model.base;
+  auto settings = spec.run;  // a copy that may be filled in
+  const std::unique_ptr<TrainingRun> run =
+      MakeRun(trained, MakeAdapter(trained, {}, &settings, &shape), shape);
   CleanLeftovers(dir);
   record.flops_per_token =
       TrainingFlops(model.base->config(), ShapeOf(spec, model), SizeOf(spec, model).trained_share)
           .total();
   record.trainable = run->NumTrainable();
   try {
-    const bool done = spec.rewards
+    const bool done = spec.rewards()
                           ? TrainOnRewards(spec, *model.problems, model.heldout_problems, *run, dir,
                                            save_steps, stop)
                           : TrainOnExamples(spec, model, *run, dir, save_steps, stop, &record);
@@ -262,7 +241,7 @@ bool Executor::Run(const RunSpec& spec, int64_t save_steps, const std::function<
     record.steps = run->optim_steps();
   }
   ledger_.ReadMetrics(record.id, &record);
-  if (spec.rewards) {
+  if (spec.rewards()) {
     CountWork(spec, model, &record);
     record.facts = FactsOf(spec, model, {});
   }

@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "core/suggest.h"
-#include "train/learning_rate.h"
+#include "recipes/prepare.h"
 
 namespace lorikeet {
 
@@ -35,18 +35,14 @@ RunSpec BaseSpec(const StudySettings& settings, const StudyModel& model) {
   spec.model_print = model.model_print;
   spec.data_print = model.data_print;
   spec.dtype = DTypeName(model.base->compute());
-  spec.lora_alpha = settings.lora_alpha;
-  spec.target_modules = settings.target_modules;
-  spec.batch_size = settings.batch_size;
-  spec.steps = settings.steps;
+  spec.run.adapter = settings.adapter;
+  spec.run.optimizer = settings.optimizer;
+  spec.run.steps.batch_size = settings.batch_size;
+  spec.run.steps.max_steps = settings.steps;
   constexpr int64_t kMicroBatch = 2048;
-  spec.micro_batch_tokens = std::max(model.LongestExample(), kMicroBatch);
-  spec.schedule = settings.schedules.empty() ? "constant" : settings.schedules.front();
-  spec.optim.beta1 = settings.adam_beta1;
-  spec.optim.beta2 = settings.adam_beta2;
-  spec.optim.eps = settings.adam_epsilon;
-  spec.optim.weight_decay = settings.weight_decay;
-  spec.optim.max_grad_norm = settings.max_grad_norm;
+  spec.run.steps.micro_batch_tokens = std::max(model.LongestExample(), kMicroBatch);
+  spec.run.optimizer.lr_scheduler_type =
+      settings.schedules.empty() ? "constant" : settings.schedules.front();
   spec.eval_at = LogSpacedSteps(settings.steps, settings.eval_points);
   for (const int64_t step : settings.ShortSteps()) spec.eval_at.push_back(step);
   std::sort(spec.eval_at.begin(), spec.eval_at.end());
@@ -56,23 +52,16 @@ RunSpec BaseSpec(const StudySettings& settings, const StudyModel& model) {
 
 double CentreOf(const StudySettings& settings, const StudyModel& model, const RunSpec& spec) {
   const std::optional<double>& chosen =
-      spec.full ? settings.full_learning_rate : settings.learning_rate;
+      spec.full() ? settings.full_learning_rate : settings.learning_rate;
   if (chosen) return *chosen;
-  return DefaultLearningRate({.model_type = model.base->config().model_type,
-                              .hidden_size = model.base->config().hidden_size,
-                              .lora = !spec.full,
-                              .rank = spec.lora_r,
-                              .planned_steps = spec.steps,
-                              .batch_size = spec.batch_size,
-                              .schedule = ParseScheduleKind(spec.schedule),
-                              .rl = spec.rewards.has_value()})
+  return DefaultLearningRate(LearningRateQueryOf(spec.run, model.base->config(), spec.steps()))
       .value;
 }
 
 SweptCondition LoraCondition(const StudySettings& settings, const StudyModel& model, int rank) {
   SweptCondition condition;
   condition.spec = BaseSpec(settings, model);
-  condition.spec.lora_r = rank;
+  condition.spec.run.adapter.lora_r = rank;
   condition.centre = CentreOf(settings, model, condition.spec);
   return condition;
 }
@@ -80,7 +69,7 @@ SweptCondition LoraCondition(const StudySettings& settings, const StudyModel& mo
 SweptCondition FullCondition(const StudySettings& settings, const StudyModel& model) {
   SweptCondition condition;
   condition.spec = BaseSpec(settings, model);
-  condition.spec.full = true;
+  condition.spec.run.adapter.method = "full";
   condition.centre = CentreOf(settings, model, condition.spec);
   return condition;
 }

@@ -53,7 +53,7 @@ struct Probe {
   const Sweep* sweep = nullptr;
   int64_t step = 0;
   Optimum optimum;  // there
-  bool at_end() const { return step == sweep->spec.steps; }
+  bool at_end() const { return step == sweep->spec.steps(); }
 };
 
 // Loss at a rate between those of the grid, by straight lines in the logarithm of the rate.
@@ -89,7 +89,7 @@ std::vector<double> Regrets(const Probe& probe) {
 }
 
 Probe ProbeOf(const Sweep& sweep) {
-  Probe probe = {&sweep, sweep.spec.steps, OptimumAt(sweep, sweep.spec.steps)};
+  Probe probe = {&sweep, sweep.spec.steps(), OptimumAt(sweep, sweep.spec.steps())};
   for (const int64_t step : sweep.Steps()) {
     const Optimum optimum = OptimumAt(sweep, step);
     if (step > 0 && optimum.bracketed && optimum.loss.value < probe.optimum.loss.value) {
@@ -109,13 +109,13 @@ std::vector<Probe> Probes(const std::vector<Sweep>& sweeps) {
 const Probe* Choose(const std::vector<Probe>& probes) {
   const Probe* best = nullptr;
   for (const Probe& probe : probes) {
-    if (probe.sweep->spec.full || !probe.optimum.bracketed) continue;
+    if (probe.sweep->spec.full() || !probe.optimum.bracketed) continue;
     if (best == nullptr || probe.optimum.loss.value < best->optimum.loss.value) best = &probe;
   }
   const Probe* chosen = best;
   for (const Probe& probe : probes) {
-    if (best == nullptr || probe.sweep->spec.full || !probe.optimum.bracketed) continue;
-    if (probe.sweep->spec.lora_r >= chosen->sweep->spec.lora_r) continue;
+    if (best == nullptr || probe.sweep->spec.full() || !probe.optimum.bracketed) continue;
+    if (probe.sweep->spec.run.adapter.lora_r >= chosen->sweep->spec.run.adapter.lora_r) continue;
     // Each at its own end: the runs with half the batch have twice the steps.
     const Interval gap = MeanInterval(Paired(probe.optimum.losses, best->optimum.losses));
     if (gap.Known() && gap.low <= 0) chosen = &probe;
@@ -148,8 +148,8 @@ struct Advice {
 Advice AdviceOf(const StudySettings& settings, const Probe& chosen) {
   const RunSpec& spec = chosen.sweep->spec;
   const RunRecord& run = *chosen.sweep->runs.begin()->second.begin()->second;
-  Advice advice = {.rank = spec.lora_r,
-                   .batch = spec.batch_size,
+  Advice advice = {.rank = spec.run.adapter.lora_r,
+                   .batch = spec.run.steps.batch_size,
                    .steps = chosen.step,
                    .rate = chosen.optimum.rate};
   if (!chosen.at_end()) return advice;
@@ -169,8 +169,8 @@ void Recommend(const Advice& advice, const Probe& chosen, Report* report) {
   report->conclusions.push_back(fmt::format(
       "Recommended: --lora-r {} --target-modules {} --batch-size {} --learning-rate {} "
       "--max-steps {}, constant; advise/sft.yaml holds that for `lorikeet sft --config`.",
-      advice.rank, fmt::join(spec.target_modules, ","), advice.batch, RateText(advice.rate.value),
-      advice.steps));
+      advice.rank, fmt::join(spec.run.adapter.target_modules, ","), advice.batch,
+      RateText(advice.rate.value), advice.steps));
   report->conclusions.push_back(
       chosen.at_end()
           ? fmt::format("Held-out loss still fell after {} steps. There the best rate was {}; the "
@@ -179,15 +179,15 @@ void Recommend(const Advice& advice, const Probe& chosen, Report* report) {
                         advice.steps)
           : fmt::format("Held-out loss is lowest after {} of {} steps, at rate {}, and rises "
                         "afterwards: more steps learn these examples by heart.",
-                        chosen.step, spec.steps, RateText(chosen.optimum.rate)));
+                        chosen.step, spec.steps(), RateText(chosen.optimum.rate)));
   const RunRecord& run = *chosen.sweep->runs.begin()->second.begin()->second;
   const LearningRateAdvice rule =
       DefaultLearningRate({.model_type = run.facts.value("model_type", std::string()),
                            .hidden_size = run.facts.value("hidden_size", int64_t{1}),
-                           .rank = spec.lora_r,
+                           .rank = spec.run.adapter.lora_r,
                            .planned_steps = chosen.step,
-                           .batch_size = spec.batch_size,
-                           .schedule = ParseScheduleKind(spec.schedule)});
+                           .batch_size = spec.run.steps.batch_size,
+                           .schedule = ParseScheduleKind(spec.run.optimizer.lr_scheduler_type)});
   report->conclusions.push_back(fmt::format(
       "The rule alone says {} for so short a run; what was measured is {:.2f} times that. Why: {}.",
       RateText(rule.value), chosen.optimum.rate.value / rule.value, rule.reason));
@@ -226,8 +226,8 @@ std::string SftYaml(const Advice& advice, const RunSpec& spec) {
       "# lorikeet sft --config sft.yaml MODEL --data FILE --output_dir DIR\n"
       "method: lora\nlora_r: {}\nlora_alpha: {:g}\ntarget_modules: [{}]\nbatch_size: {}\n"
       "learning_rate: {:.3g}\nlr_scheduler_type: {}\nmax_steps: {}\n",
-      advice.rank, spec.lora_alpha, fmt::join(spec.target_modules, ", "), advice.batch,
-      advice.rate.value, spec.schedule, advice.steps);
+      advice.rank, spec.run.adapter.lora_alpha, fmt::join(spec.run.adapter.target_modules, ", "),
+      advice.batch, advice.rate.value, spec.run.optimizer.lr_scheduler_type, advice.steps);
 }
 
 Table ProbeTable(const std::vector<Probe>& probes) {
@@ -238,7 +238,7 @@ Table ProbeTable(const std::vector<Probe>& probes) {
   for (const Probe& probe : probes) {
     const RunSpec& spec = probe.sweep->spec;
     table.rows.push_back(
-        {spec.MethodName(), std::to_string(spec.batch_size), std::to_string(spec.steps),
+        {spec.MethodName(), std::to_string(spec.run.steps.batch_size), std::to_string(spec.steps()),
          std::to_string(probe.step),
          probe.optimum.bracketed ? RateText(probe.optimum.rate) : "at the grid's edge",
          LossText(probe.optimum.loss)});
@@ -259,9 +259,9 @@ StudyPlan Plan(const PlanContext& context) {
   }
   if (settings.batch_size > 1) {  // whether smaller batches learn more of the same data
     SweptCondition half = plan.swept.front();
-    half.spec.batch_size = settings.batch_size / 2;
-    half.spec.steps = 2 * settings.steps;
-    half.spec.eval_at = LogSpacedSteps(half.spec.steps, settings.eval_points);
+    half.spec.run.steps.batch_size = settings.batch_size / 2;
+    half.spec.run.steps.max_steps = 2 * settings.steps;
+    half.spec.eval_at = LogSpacedSteps(half.spec.steps(), settings.eval_points);
     plan.swept.push_back(std::move(half));
   }
   SweptCondition full = FullCondition(settings, model);
@@ -284,7 +284,7 @@ Report Analyse(const StudySettings& settings, std::span<const RunRecord> records
     Recommend(advice, *chosen, &report);
     ConcludeCapacity(run, run.trainable, advice.rank, &report);
     const auto full = std::find_if(probes.begin(), probes.end(),
-                                   [](const Probe& probe) { return probe.sweep->spec.full; });
+                                   [](const Probe& probe) { return probe.sweep->spec.full(); });
     ConcludeRegret(*chosen, full == probes.end() ? nullptr : &*full, &report);
     report.conclusions.push_back(
         "Modules: all linear ones. The article finds attention alone clearly worse, even at equal "
@@ -299,7 +299,8 @@ Report Analyse(const StudySettings& settings, std::span<const RunRecord> records
   report.tables.push_back(ProbeTable(probes));
   report.figures.push_back(LossByRateFigure("advise_loss", all, 0));
   for (size_t i = 0; i < all.size(); ++i) {
-    report.figures.back().series[i].label += fmt::format(", batch {}", all[i]->spec.batch_size);
+    report.figures.back().series[i].label +=
+        fmt::format(", batch {}", all[i]->spec.run.steps.batch_size);
   }
   report.notes = CommonNotes(settings, records);
   return report;

@@ -22,13 +22,13 @@ BatchData ArrangeBatch(std::span<const RunRecord> records) {
   BatchData data;
   data.sweeps = GroupRuns(records);
   for (const Sweep& sweep : data.sweeps) {
-    auto& row = sweep.spec.full ? data.full : data.lora[sweep.spec.lora_r];
-    row[sweep.spec.batch_size] = &sweep;
+    auto& row = sweep.spec.full() ? data.full : data.lora[sweep.spec.run.adapter.lora_r];
+    row[sweep.spec.run.steps.batch_size] = &sweep;
   }
   return data;
 }
 
-Optimum Final(const Sweep& sweep) { return OptimumAt(sweep, sweep.spec.steps); }
+Optimum Final(const Sweep& sweep) { return OptimumAt(sweep, sweep.spec.steps()); }
 
 // Of every seed, LoRA's loss less that of full at a batch size.
 std::vector<double> Gaps(const Sweep& lora, const Sweep& full) {
@@ -214,13 +214,13 @@ Report Analyse(const StudySettings& settings, std::span<const RunRecord> records
   for (const auto& [batch, full] : data.full) {
     std::vector<Sweep> of_batch;
     for (const Sweep& sweep : data.sweeps) {
-      if (sweep.spec.batch_size == batch) of_batch.push_back(sweep);
+      if (sweep.spec.run.steps.batch_size == batch) of_batch.push_back(sweep);
     }
     report.tables.push_back(
-        OptimumTable(fmt::format("batch_optima_{}", batch), of_batch, full->spec.steps));
+        OptimumTable(fmt::format("batch_optima_{}", batch), of_batch, full->spec.steps()));
     report.tables.back().title =
-        fmt::format("Optima at {} examples a step, {} steps", batch, full->spec.steps);
-    for (const std::string& note : EdgeNotes(of_batch, full->spec.steps)) {
+        fmt::format("Optima at {} examples a step, {} steps", batch, full->spec.steps());
+    for (const std::string& note : EdgeNotes(of_batch, full->spec.steps())) {
       report.notes.push_back(fmt::format("Batch {}: {}", batch, note));
     }
   }

@@ -75,7 +75,7 @@ Interval SlopeOf(const std::vector<Stored>& stored) {
   for (size_t s = 0; s < stored.front().bits.size(); ++s) {
     std::vector<double> x, y;
     for (const Stored& of_rank : stored) {
-      if (of_rank.sweep->spec.full || s >= of_rank.bits.size()) continue;
+      if (of_rank.sweep->spec.full() || s >= of_rank.bits.size()) continue;
       x.push_back(static_cast<double>(of_rank.trainable));
       y.push_back(of_rank.bits[s]);
     }
@@ -112,7 +112,7 @@ Report Analyse(const StudySettings& settings, std::span<const RunRecord> records
   RequireRuns(records, "capacity");
   const std::vector<Sweep> sweeps = GroupRuns(records);
   const std::vector<Stored> stored = ArrangeCapacity(sweeps);
-  const int64_t steps = sweeps.front().spec.steps;
+  const int64_t steps = sweeps.front().spec.steps();
   Report report = {.experiment = "capacity",
                    .title = "Capacity",
                    .question =

@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 
 RunSpec On(const char* targets, int rank) {
   RunSpec spec = MakeSpec(false, rank, 0, 0);
-  spec.target_modules = {targets};
+  spec.run.adapter.target_modules = {targets};
   return spec;
 }
 
@@ -28,8 +28,9 @@ std::vector<RunRecord> LayerRuns(double attention_lift) {
       {MakeSpec(true, 32, 0, 0), On("mlp", top), On("attention", top), On("attention", 90),
        On("all-linear", top), head},
       [=](const RunSpec& spec, int64_t step) {
-        const bool attention = !spec.full && spec.target_modules.front() == "attention";
-        const bool with_head = !spec.full && spec.target_modules.size() == 2;
+        const bool attention =
+            !spec.full() && spec.run.adapter.target_modules.front() == "attention";
+        const bool with_head = !spec.full() && spec.run.adapter.target_modules.size() == 2;
         return Valley(spec, step, kBest, attention ? attention_lift : with_head ? -0.3 : 0);
       });
 }
@@ -55,9 +56,9 @@ std::vector<RunRecord> BatchRuns(double penalty_per_doubling) {
     }
   }
   return Swept(conditions, [=](const RunSpec& spec, int64_t step) {
-    const double doublings = std::log2(static_cast<double>(spec.batch_size) / 8);
-    const double noise = 0.001 * static_cast<double>(spec.seed) * doublings;
-    return Valley(spec, step, kBest, spec.full ? 0 : penalty_per_doubling * doublings + noise);
+    const double doublings = std::log2(static_cast<double>(spec.run.steps.batch_size) / 8);
+    const double noise = 0.001 * static_cast<double>(spec.seed()) * doublings;
+    return Valley(spec, step, kBest, spec.full() ? 0 : penalty_per_doubling * doublings + noise);
   });
 }
 
@@ -81,16 +82,16 @@ TEST(ExperimentInvariance, ComparesEveryVariantWithItsBase) {
   for (const double p : {1.0, 8.0}) {
     for (uint64_t seed = 1; seed <= 2; ++seed) {
       RunSpec spec = base;
-      spec.optim.eps = 1e-4;
-      spec.optim.weight_decay = 0.1;
-      spec.optim.max_grad_norm = 0;
-      spec.seed = seed;
+      spec.run.optimizer.adam_epsilon = 1e-4;
+      spec.run.optimizer.weight_decay = 0.1;
+      spec.run.optimizer.max_grad_norm = 0;
+      spec.run.steps.seed = seed;
       if (p != 1) {
         const double q = 0.5;
-        spec.lora_alpha = settings.lora_alpha / (p * q);
-        spec.init_a = p;
-        spec.optim.a = {p, 1 / p, 1 / p};
-        spec.optim.b = {q, 1 / q, 1 / q};
+        spec.run.adapter.lora_alpha = settings.adapter.lora_alpha / (p * q);
+        spec.run.adapter.lora_init_a_scale = p;
+        spec.run.adapter.a = {p, 1 / p, 1 / p};
+        spec.run.adapter.b = {q, 1 / q, 1 / q};
       }
       records.push_back(MakeRecord(spec, [](const RunSpec&, int64_t) { return 2.0; }));
     }
@@ -132,11 +133,11 @@ TEST(ExperimentCapacity, BitsPerParameterComeFromTheLoss) {
   const auto records = Swept(conditions, [](const RunSpec& spec, int64_t step) {
     const double all = 8;  // bits of a label: 256 choices
     const double known =   // full fine-tuning comes to know all that there is
-        step == 0   ? 0
-        : spec.full ? all
-                    : kBits * 1000 * spec.lora_r / kLabels;
-    const double off = std::log10(spec.learning_rate / kBest);
-    return (all - known * (1 - 0.05 * off * off) + 1e-4 * static_cast<double>(spec.seed)) *
+        step == 0     ? 0
+        : spec.full() ? all
+                      : kBits * 1000 * spec.run.adapter.lora_r / kLabels;
+    const double off = std::log10(spec.learning_rate() / kBest);
+    return (all - known * (1 - 0.05 * off * off) + 1e-4 * static_cast<double>(spec.seed())) *
            std::log(2.0);
   });
   const Report report = kCapacityExperiment.analyse(DefaultSettings(), records);
@@ -157,7 +158,7 @@ TEST(ExperimentLaw, PowersAndMultiplierAreRecovered) {
     for (RunSpec& spec : conditions) spec.model_print = std::to_string(width);
     auto of_model = Swept(conditions, [=](const RunSpec& spec, int64_t step) {
       const double base = 1e-4 * std::pow(2000.0 / static_cast<double>(width), 0.5);
-      return Valley(spec, step, spec.full ? base : 8 * base, 0);
+      return Valley(spec, step, spec.full() ? base : 8 * base, 0);
     });
     for (RunRecord& record : of_model) {
       record.facts["hidden_size"] = width;
@@ -180,7 +181,8 @@ Report Advice(const MadeUpLoss& loss) {
 TEST(ExperimentAdvise, TakesTheLowestRankThatIsNotWorse) {
   const auto advice = [](double lift_of_low_rank) {
     return ConclusionsText(Advice([=](const RunSpec& spec, int64_t step) {
-      return Valley(spec, step, kBest, !spec.full && spec.lora_r == 8 ? lift_of_low_rank : 0);
+      return Valley(spec, step, kBest,
+                    !spec.full() && spec.run.adapter.lora_r == 8 ? lift_of_low_rank : 0);
     }));
   };
   EXPECT_THAT(advice(0), HasSubstr("--lora-r 8 "));
@@ -190,7 +192,7 @@ TEST(ExperimentAdvise, TakesTheLowestRankThatIsNotWorse) {
 TEST(ExperimentAdvise, TellsWhatLoraLosesBesideFull) {
   for (const double lift : {0.0, 0.3}) {
     const Report report = Advice([=](const RunSpec& spec, int64_t step) {
-      return Valley(spec, step, kBest, spec.full ? 0 : lift);
+      return Valley(spec, step, kBest, spec.full() ? 0 : lift);
     });
     ASSERT_EQ(report.findings.size(), 2u);
     EXPECT_NEAR(report.findings[0].here.value, lift, 1e-9);

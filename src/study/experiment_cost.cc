@@ -41,7 +41,8 @@ std::vector<Cost> CostsOf(std::span<const RunRecord> records) {
     auto found = std::find_if(costs.begin(), costs.end(),
                               [&](const Cost& cost) { return cost.method == method; });
     if (found == costs.end()) {
-      costs.push_back({.method = method, .full = record.spec.full, .rank = record.spec.lora_r});
+      costs.push_back(
+          {.method = method, .full = record.spec.full(), .rank = record.spec.run.adapter.lora_r});
       found = costs.end() - 1;
     }
     found->trainable = record.trainable;
@@ -88,11 +89,11 @@ StudyPlan Plan(const PlanContext& context) {
   const StudyModel& model = *context.models.front();
   StudyPlan plan;
   const auto add = [&](SweptCondition condition) {
-    condition.spec.steps = std::min(settings.steps, kMostSteps);
+    condition.spec.run.steps.max_steps = std::min(settings.steps, kMostSteps);
     condition.spec.eval_at.clear();
-    condition.spec.learning_rate = condition.centre;
+    condition.spec.run.optimizer.learning_rate = condition.centre;
     for (const uint64_t seed : settings.Seeds()) {
-      condition.spec.seed = seed;
+      condition.spec.run.steps.seed = seed;
       plan.fixed.push_back(condition.spec);
     }
   };

@@ -25,10 +25,10 @@ int MiddleRank(const StudySettings& settings) {
 
 // Adam for A sees gradients 1/p as large when A is p times as large: eps and decay follow.
 RunSpec Transformed(RunSpec spec, double p, double q) {
-  spec.lora_alpha /= p * q;
-  spec.init_a *= p;
-  spec.optim.a = {p, 1 / p, 1 / p};
-  spec.optim.b = {q, 1 / q, 1 / q};
+  spec.run.adapter.lora_alpha /= p * q;
+  spec.run.adapter.lora_init_a_scale *= p;
+  spec.run.adapter.a = {p, 1 / p, 1 / p};
+  spec.run.adapter.b = {q, 1 / q, 1 / q};
   return spec;
 }
 
@@ -42,10 +42,10 @@ struct Variant {
 std::vector<Variant> Variants(const RunSpec& base) {
   const RunSpec both = Transformed(base, 8, 0.5);
   RunSpec eps = both, eps_q = both, decay = both, clipped = base;
-  eps.optim.a.eps = eps.optim.b.eps = 1;
-  eps_q.optim.a.eps = eps_q.optim.b.eps = 1 / 0.5;
-  decay.optim.a.weight_decay = decay.optim.b.weight_decay = 1;
-  clipped.optim.max_grad_norm = kClip;
+  eps.run.adapter.a.eps = eps.run.adapter.b.eps = 1;
+  eps_q.run.adapter.a.eps = eps_q.run.adapter.b.eps = 1 / 0.5;
+  decay.run.adapter.a.weight_decay = decay.run.adapter.b.weight_decay = 1;
+  clipped.run.optimizer.max_grad_norm = kClip;
   return {
       {"p = 8, q = 1/2, eps and decay of A and B by 1/p and 1/q", base, both, true},
       {"p = 3, q = 0.7, likewise", base, Transformed(base, 3, 0.7), true, false},
@@ -57,30 +57,31 @@ std::vector<Variant> Variants(const RunSpec& base) {
 
 // Every rank with alpha/r, and with a scale that does not depend on r.
 RunSpec OfRank(RunSpec base, const StudySettings& settings, int rank, bool divided) {
-  base.lora_r = rank;
+  base.run.adapter.lora_r = rank;
   if (!divided) {
-    base.lora_alpha = settings.lora_alpha * rank / static_cast<double>(MiddleRank(settings));
+    base.run.adapter.lora_alpha =
+        settings.adapter.lora_alpha * rank / static_cast<double>(MiddleRank(settings));
   }
   return base;
 }
 
 // From any spec of the study: the one that everything is held against.
 RunSpec BaseOf(const StudySettings& settings, RunSpec spec) {
-  spec.full = false;
-  spec.lora_r = MiddleRank(settings);
-  spec.lora_alpha = settings.lora_alpha;
-  spec.init_a = 1;
-  spec.optim.a = spec.optim.b = {};
-  spec.optim.eps = kEps;
-  spec.optim.weight_decay = kWeightDecay;
-  spec.optim.max_grad_norm = 0;
+  spec.run.adapter.method = "lora";
+  spec.run.adapter.lora_r = MiddleRank(settings);
+  spec.run.adapter.lora_alpha = settings.adapter.lora_alpha;
+  spec.run.adapter.lora_init_a_scale = 1;
+  spec.run.adapter.a = spec.run.adapter.b = {};
+  spec.run.optimizer.adam_epsilon = kEps;
+  spec.run.optimizer.weight_decay = kWeightDecay;
+  spec.run.optimizer.max_grad_norm = 0;
   return spec;
 }
 
 using RunsById = std::map<std::string, const RunRecord*>;
 
 const RunRecord* Find(const RunsById& runs, RunSpec spec, uint64_t seed) {
-  spec.seed = seed;
+  spec.run.steps.seed = seed;
   const auto found = runs.find(RunId(spec));
   return found == runs.end() ? nullptr : found->second;
 }
@@ -190,7 +191,7 @@ void ConcludeRanks(const StudySettings& settings, const RunSpec& base, const Run
                    Report* report) {
   int64_t early = 0;
   for (const int64_t step : base.eval_at) {
-    if (step <= std::max<int64_t>(2, base.steps / 10)) early = std::max(early, step);
+    if (step <= std::max<int64_t>(2, base.steps() / 10)) early = std::max(early, step);
   }
   std::vector<double> with, without, factor;
   for (const uint64_t seed : settings.Seeds()) {
@@ -219,11 +220,11 @@ StudyPlan Plan(const PlanContext& context) {
   settings.short_steps = {"1"};
   const StudyModel& model = *context.models.front();
   RunSpec base = BaseOf(settings, BaseSpec(settings, model));
-  base.learning_rate = CentreOf(settings, model, base);
+  base.run.optimizer.learning_rate = CentreOf(settings, model, base);
   StudyPlan plan;
   const auto add = [&](RunSpec spec) {
     for (const uint64_t seed : settings.Seeds()) {
-      spec.seed = seed;
+      spec.run.steps.seed = seed;
       plan.fixed.push_back(spec);
     }
   };
@@ -264,7 +265,8 @@ Report Analyse(const StudySettings& settings, std::span<const RunRecord> records
   report.notes.push_back(fmt::format(
       "{} steps at learning rate {}, eps {:g}, weight decay {:g}, no clipping but where it is "
       "named (norm {:g}); rank {}. Powers of two scale without rounding, other factors do not.",
-      base.steps, RateText(base.learning_rate), kEps, kWeightDecay, kClip, base.lora_r));
+      base.steps(), RateText(base.learning_rate()), kEps, kWeightDecay, kClip,
+      base.run.adapter.lora_r));
   return report;
 }
 

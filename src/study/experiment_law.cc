@@ -29,7 +29,7 @@ std::vector<OfModel> ArrangeLaw(const std::vector<Sweep>& sweeps) {
     OfModel& model = models[sweep.spec.model_print];
     model.name = sweep.spec.model;
     model.hidden_size = run.facts.value("hidden_size", 0.0);
-    (sweep.spec.full ? model.full : model.lora) = &sweep;
+    (sweep.spec.full() ? model.full : model.lora) = &sweep;
   }
   std::vector<OfModel> result;
   for (auto& [print, model] : models) result.push_back(std::move(model));
@@ -50,7 +50,7 @@ Law Fit(const std::vector<OfModel>& models) {
   std::vector<std::vector<double>> full, ratio;
   for (const OfModel& model : models) {
     if (model.full == nullptr || model.lora == nullptr) continue;
-    const int64_t steps = model.full->spec.steps;
+    const int64_t steps = model.full->spec.steps();
     const Optimum of_full = OptimumAt(*model.full, steps), of_lora = OptimumAt(*model.lora, steps);
     if (!of_full.bracketed || !of_lora.bracketed) continue;
     x.push_back(std::log10(kReferenceWidth / model.hidden_size));
@@ -91,7 +91,7 @@ Figure RateFigure(const std::vector<OfModel>& models) {
     for (const auto& [sweep, series] :
          {std::pair(model.full, &full), std::pair(model.lora, &lora)}) {
       if (sweep == nullptr) continue;
-      const Optimum optimum = OptimumAt(*sweep, sweep->spec.steps);
+      const Optimum optimum = OptimumAt(*sweep, sweep->spec.steps());
       if (!optimum.bracketed) continue;
       series->Add(model.hidden_size, optimum.rate);
     }
@@ -161,17 +161,17 @@ Report Analyse(const StudySettings& settings, std::span<const RunRecord> records
   for (const OfModel& model : models) {
     const auto rate = [](const Sweep* sweep) {
       if (sweep == nullptr) return std::string("not swept");
-      const Optimum optimum = OptimumAt(*sweep, sweep->spec.steps);
+      const Optimum optimum = OptimumAt(*sweep, sweep->spec.steps());
       return optimum.bracketed ? RateText(optimum.rate) : std::string("at the grid's edge");
     };
     const bool both = model.full != nullptr && model.lora != nullptr;
     table.rows.push_back(
         {model.name, fmt::format("{:g}", model.hidden_size), rate(model.full), rate(model.lora),
-         both ? RateRatio(*model.lora, *model.full, model.full->spec.steps).Text() : ""});
+         both ? RateRatio(*model.lora, *model.full, model.full->spec.steps()).Text() : ""});
     if (!both) continue;
     const std::vector<const Sweep*> pair = {model.full, model.lora};
     report.figures.push_back(LossByRateFigure(fmt::format("law_loss_{:g}", model.hidden_size), pair,
-                                              model.full->spec.steps));
+                                              model.full->spec.steps()));
     report.figures.back().title += fmt::format(", {}", model.name);
   }
   report.tables.push_back(std::move(table));

@@ -51,7 +51,7 @@ StudyPlan Plan(const PlanContext& context) {
 Report Analyse(const StudySettings& settings, std::span<const RunRecord> records) {
   RequireRuns(records, "layers");
   const std::vector<Sweep> sweeps = GroupRuns(records);
-  const int64_t steps = sweeps.front().spec.steps;
+  const int64_t steps = sweeps.front().spec.steps();
   Report report = {.experiment = "layers",
                    .title = "Layers",
                    .question =

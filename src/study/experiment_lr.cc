@@ -23,8 +23,9 @@ LrData ArrangeLr(const StudySettings& settings, std::span<const RunRecord> recor
   LrData data;
   const std::string first = settings.schedules.empty() ? "constant" : settings.schedules.front();
   for (Sweep& sweep : GroupRuns(records)) {
-    data.steps = std::max(data.steps, sweep.spec.steps);
-    (sweep.spec.schedule == first ? data.sweeps : data.other_schedules).push_back(std::move(sweep));
+    data.steps = std::max(data.steps, sweep.spec.steps());
+    (sweep.spec.run.optimizer.lr_scheduler_type == first ? data.sweeps : data.other_schedules)
+        .push_back(std::move(sweep));
   }
   data.full = FindFull(data.sweeps);
   data.lora = FindLora(data.sweeps);
@@ -50,7 +51,7 @@ Figure OptimumByRank(const LrData& data) {
   for (const Sweep* sweep : data.lora) {
     const Optimum optimum = OptimumAt(*sweep, data.steps);
     if (!optimum.bracketed) continue;
-    lora.Add(sweep->spec.lora_r, optimum.rate);
+    lora.Add(sweep->spec.run.adapter.lora_r, optimum.rate);
   }
   if (data.full != nullptr && !lora.x.empty()) {
     const Optimum optimum = OptimumAt(*data.full, data.steps);
@@ -206,7 +207,7 @@ void ConcludeRatios(const StudySettings& settings, const LrData& data, Report* r
 void ConcludeRanks(const LrData& data, Report* report) {
   const Sweep* low = nullptr;
   for (const Sweep* sweep : data.lora) {
-    if (low == nullptr && sweep->spec.lora_r >= 4) low = sweep;
+    if (low == nullptr && sweep->spec.run.adapter.lora_r >= 4) low = sweep;
   }
   const Sweep* top = data.lora.back();
   if (low == nullptr || low == top) return;
@@ -214,14 +215,15 @@ void ConcludeRanks(const LrData& data, Report* report) {
   if (!std::isfinite(moved.value)) return;
   const std::vector<const Sweep*> pair = {top, low};
   report->conclusions.push_back(fmt::format(
-      "From rank {} to rank {} the best rate changes by a factor of {}, {}.", low->spec.lora_r,
-      top->spec.lora_r, moved.Text(),
+      "From rank {} to rank {} the best rate changes by a factor of {}, {}.",
+      low->spec.run.adapter.lora_r, top->spec.run.adapter.lora_r, moved.Text(),
       moved.Known() && moved.low > 0.5 && moved.high < 2 ? "less than 2 as the article says"
       : moved.Known() && (moved.low > 2 || moved.high < 0.5)
           ? "more than the article's 2"
           : "which leaves open whether it is less than the article's 2"));
   report->findings.push_back(
-      {fmt::format("best rate at rank {} over that at rank {}", top->spec.lora_r, low->spec.lora_r),
+      {fmt::format("best rate at rank {} over that at rank {}", top->spec.run.adapter.lora_r,
+                   low->spec.run.adapter.lora_r),
        "less than 2 between rank 4 and 512 (2.1 in its figure)", moved, AgreesWith(moved, 0.5, 2.1),
        CountRuns(pair)});
 }
@@ -271,7 +273,7 @@ std::vector<const Sweep*> AtTwoSchedules(const LrData& data) {
 void ConcludeAtSchedule(const Sweep& lora, const Sweep& full, int64_t steps, Report* report) {
   const std::vector<const Sweep*> pair = {&lora, &full};
   const std::string name = lora.spec.MethodName();
-  const std::string& schedule = lora.spec.schedule;
+  const std::string& schedule = lora.spec.run.optimizer.lr_scheduler_type;
   const Interval ratio = RateRatio(lora, full, steps), gap = LossGap(lora, full, steps);
   report->conclusions.push_back(fmt::format(
       "With the {} schedule the best rate of {} is {} times that of full fine-tuning, and its "
@@ -295,19 +297,24 @@ void ConcludeSchedules(const LrData& data, Report* report) {
     report->conclusions.push_back(fmt::format(
         "{}: with the {} schedule the best peak rate is {} times that of the {} one, and the "
         "lowest loss differs by {} nats.",
-        name, other.spec.schedule, moved.Text(), sweep.spec.schedule, gap.Text()));
+        name, other.spec.run.optimizer.lr_scheduler_type, moved.Text(),
+        sweep.spec.run.optimizer.lr_scheduler_type, gap.Text()));
     const int runs = sweep.NumRuns() + other.NumRuns();
     report->findings.push_back({fmt::format("best peak rate of {}, {} schedule over {}", name,
-                                            other.spec.schedule, sweep.spec.schedule),
+                                            other.spec.run.optimizer.lr_scheduler_type,
+                                            sweep.spec.run.optimizer.lr_scheduler_type),
                                 "above 1 is to be expected; it has no number", moved,
                                 Agreement::kUndecided, runs});
     report->findings.push_back({fmt::format("lowest loss of {}, {} schedule less {}, nats", name,
-                                            other.spec.schedule, sweep.spec.schedule),
+                                            other.spec.run.optimizer.lr_scheduler_type,
+                                            sweep.spec.run.optimizer.lr_scheduler_type),
                                 "no number", gap, Agreement::kUndecided, runs});
   }
   for (const Sweep& lora : data.other_schedules) {
     for (const Sweep& full : data.other_schedules) {
-      if (!full.spec.full || lora.spec.full || full.spec.schedule != lora.spec.schedule) continue;
+      if (!full.spec.full() || lora.spec.full() ||
+          full.spec.run.optimizer.lr_scheduler_type != lora.spec.run.optimizer.lr_scheduler_type)
+        continue;
       ConcludeAtSchedule(lora, full, data.steps, report);
     }
   }

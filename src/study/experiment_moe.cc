@@ -22,8 +22,10 @@ struct Rule {
 
   Targets targets() const { return router ? Targets{"all-linear", "router"} : OnAll(); }
   bool Of(const RunSpec& spec, int rank) const {
-    return !spec.full && spec.lora_r == rank && spec.target_modules == targets() &&
-           spec.expert_rank == expert_rank && spec.shared_outer == shared_outer;
+    return !spec.full() && spec.run.adapter.lora_r == rank &&
+           spec.run.adapter.target_modules == targets() &&
+           spec.run.adapter.ExpertRank() == expert_rank &&
+           spec.run.adapter.lora_shared_outer == shared_outer;
   }
 };
 
@@ -57,7 +59,7 @@ struct MoeData {
 MoeData ArrangeMoe(const StudySettings& settings, std::span<const RunRecord> records) {
   MoeData data;
   data.sweeps = GroupRuns(records);
-  data.steps = data.sweeps.front().spec.steps;
+  data.steps = data.sweeps.front().spec.steps();
   data.rank = settings.Ranks().back();
   const Json& facts = records.front().facts;
   data.experts = facts.value("num_experts", int64_t{1});
@@ -212,8 +214,8 @@ StudyPlan Plan(const PlanContext& context) {
   add_equal(OnAll(), equal);
   for (const Rule& rule : Rules(rank, config.num_experts, config.num_experts_per_tok)) {
     SweptCondition condition = ConditionOn(settings, model, rule.targets(), rank);
-    condition.spec.expert_rank = rule.expert_rank;
-    condition.spec.shared_outer = rule.shared_outer;
+    condition.spec.run.adapter.lora_expert_rank = rule.expert_rank;
+    condition.spec.run.adapter.lora_shared_outer = rule.shared_outer;
     add(condition);
   }
   return plan;

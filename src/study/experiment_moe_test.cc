@@ -17,9 +17,9 @@ using ::testing::HasSubstr;
 
 RunSpec On(std::vector<std::string> targets, int rank, int expert_rank = 0, bool shared = false) {
   RunSpec spec = MakeSpec(false, rank, 0, 0);
-  spec.target_modules = std::move(targets);
-  spec.expert_rank = expert_rank;
-  spec.shared_outer = shared;
+  spec.run.adapter.target_modules = std::move(targets);
+  spec.run.adapter.lora_expert_rank = expert_rank;
+  spec.run.adapter.lora_shared_outer = shared;
   return spec;
 }
 
@@ -37,11 +37,13 @@ std::vector<RunRecord> MadeUp(const std::function<double(const RunSpec&)>& lift)
                          {"attention_parameters", 16384},
                          {"mlp_parameters", 147456}});
     const RunSpec& spec = record.spec;
-    if (spec.full) continue;
-    const int64_t expert_rank = spec.expert_rank > 0 ? spec.expert_rank : spec.lora_r / 2;
-    const bool attention = spec.target_modules.front() != "experts";
-    const bool experts = spec.target_modules.front() != "attention";
-    record.trainable = (attention ? 512 * spec.lora_r : 0) + (experts ? 3840 * expert_rank : 0);
+    if (spec.full()) continue;
+    const int64_t expert_rank = spec.run.adapter.ExpertRank() > 0 ? spec.run.adapter.ExpertRank()
+                                                                  : spec.run.adapter.lora_r / 2;
+    const bool attention = spec.run.adapter.target_modules.front() != "experts";
+    const bool experts = spec.run.adapter.target_modules.front() != "attention";
+    record.trainable =
+        (attention ? 512 * spec.run.adapter.lora_r : 0) + (experts ? 3840 * expert_rank : 0);
   }
   return records;
 }
@@ -52,7 +54,7 @@ std::string Words(const std::function<double(const RunSpec&)>& lift) {
 
 TEST(ExperimentMoe, SetsOfModulesAreComparedAtEqualRankAndParameters) {
   const auto attention_lags = [](const RunSpec& spec) {
-    return !spec.full && spec.target_modules.front() == "attention" ? 0.1 : 0;
+    return !spec.full() && spec.run.adapter.target_modules.front() == "attention" ? 0.1 : 0;
   };
   const std::string words = Words(attention_lags);
   EXPECT_THAT(words, HasSubstr("At equal parameters LoRA rank 68 on attention ends"));
@@ -73,10 +75,10 @@ TEST(ExperimentMoe, SetsOfModulesAreComparedAtEqualRankAndParameters) {
 
 TEST(ExperimentMoe, EveryRuleOfTheExpertsRankHasItsPrice) {
   const std::string words = Words([](const RunSpec& spec) {
-    return spec.expert_rank == 8    ? 0.05
-           : spec.expert_rank == 64 ? -0.05
-           : spec.shared_outer      ? 0.02
-                                    : 0;
+    return spec.run.adapter.ExpertRank() == 8    ? 0.05
+           : spec.run.adapter.ExpertRank() == 64 ? -0.05
+           : spec.run.adapter.lora_shared_outer  ? 0.02
+                                                 : 0;
   });
   EXPECT_THAT(words, HasSubstr("With rank / all experts (0.408 times the parameters)"));
   EXPECT_THAT(words, testing::ContainsRegex("rank / all experts.*end 0.05.*: worse"));

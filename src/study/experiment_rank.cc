@@ -193,7 +193,7 @@ Figure DepartureFigure(const RankData& data) {
   Series series = {.label = "departure"};
   for (const RankCurves& rank : data.ranks) {
     if (rank.departure.departed == 0) continue;
-    series.Add(rank.sweep->spec.lora_r, rank.departure.step);
+    series.Add(rank.sweep->spec.run.adapter.lora_r, rank.departure.step);
   }
   figure.series.push_back(std::move(series));
   return figure;
@@ -206,7 +206,7 @@ Interval GrowthOfDeparture(const RankData& data) {
     std::vector<double> x, y;
     for (const RankCurves& rank : data.ranks) {
       if (s >= rank.departure.of_seed.size() || !std::isfinite(rank.departure.of_seed[s])) continue;
-      x.push_back(std::log(rank.sweep->spec.lora_r));
+      x.push_back(std::log(rank.sweep->spec.run.adapter.lora_r));
       y.push_back(std::log(rank.departure.of_seed[s]));
     }
     exponents.push_back(x.size() < 2 ? kUnknown : FitLine(x, y).slope);

@@ -129,7 +129,8 @@ void ConcludeBand(const RewardData& data, const Sweep& lora, Report* report) {
 
 // Bits that the rewards of a run can have told, at most: the entropy of its advantages.
 double BitsOf(const RunRecord& run) {
-  const auto episodes = static_cast<double>(run.spec.batch_size * run.spec.rewards->group_size);
+  const auto episodes =
+      static_cast<double>(run.spec.run.steps.batch_size * run.spec.rewards()->group_size);
   double bits = 0;
   for (const RewardStep& step : run.reward_steps) bits += step.advantage_entropy * episodes;
   return bits;
@@ -141,8 +142,8 @@ void ConcludeCapacity(const RewardData& data, Report* report) {
   double episodes = 0, trainable = 0;
   for (const RunRecord* run : RunsAtBest(lora, data.steps)) {
     trainable = static_cast<double>(run->trainable);
-    episodes = static_cast<double>(std::ssize(run->reward_steps) * run->spec.batch_size *
-                                   run->spec.rewards->group_size);
+    episodes = static_cast<double>(std::ssize(run->reward_steps) * run->spec.run.steps.batch_size *
+                                   run->spec.rewards()->group_size);
     bits.push_back(BitsOf(*run));
     per_parameter.push_back(bits.back() / trainable);
   }
@@ -216,17 +217,17 @@ void ConcludeSampler(std::span<const RunRecord> records, Report* report) {
 }
 
 std::string ProblemsText(const RunSpec& spec) {
-  if (spec.rewards->tasks.empty()) return "Problems of files";
-  return fmt::format("Generated task{} {} ({})", spec.rewards->tasks.size() == 1 ? "" : "s",
-                     fmt::join(spec.rewards->tasks, ", "),
-                     spec.rewards->difficulty == 0
+  if (spec.rewards()->task.empty()) return "Problems of files";
+  return fmt::format("Generated task{} {} ({})", spec.rewards()->task.size() == 1 ? "" : "s",
+                     fmt::join(spec.rewards()->task, ", "),
+                     !spec.rewards()->difficulty
                          ? "usual difficulty"
-                         : fmt::format("difficulty {}", spec.rewards->difficulty));
+                         : fmt::format("difficulty {}", *spec.rewards()->difficulty));
 }
 
 std::vector<std::string> Notes(const StudySettings& settings, std::span<const RunRecord> records) {
   const RunRecord& first = records.front();
-  const RewardSpec& rewards = *first.spec.rewards;
+  const Rl& rewards = *first.spec.rewards();
   double flops = 0, seconds = 0;
   for (const RunRecord& record : records) {
     flops += record.TrainFlops();
@@ -239,7 +240,7 @@ std::vector<std::string> Notes(const StudySettings& settings, std::span<const Ru
                   "all, answered greedily.",
                   first.spec.model, ShortCount(first.facts.value("parameters", 0.0)),
                   first.facts.value("hidden_size", 0), first.spec.dtype, ProblemsText(first.spec),
-                  first.spec.batch_size, first.facts.value("prompt_tokens", 0.0),
+                  first.spec.run.steps.batch_size, first.facts.value("prompt_tokens", 0.0),
                   rewards.group_size, rewards.max_tokens, rewards.temperature, rewards.objective,
                   first.facts.value("heldout_problems", int64_t{0})),
       fmt::format("{} runs; {}FLOP in {} of sampling and training.", records.size(),
@@ -248,14 +249,15 @@ std::vector<std::string> Notes(const StudySettings& settings, std::span<const Ru
                   "A's first values; every condition of a seed is asked the same problems in the "
                   "same order. AdamW (beta {} and {}, eps {:g}, weight decay {:g}), gradients cut "
                   "to norm {:g}, constant rate, one update a step.",
-                  settings.seeds, settings.seeds == 1 ? "" : "s", settings.adam_beta1,
-                  settings.adam_beta2, settings.adam_epsilon, settings.weight_decay,
-                  settings.max_grad_norm),
+                  settings.seeds, settings.seeds == 1 ? "" : "s", settings.optimizer.adam_beta1,
+                  settings.optimizer.adam_beta2, settings.optimizer.adam_epsilon,
+                  settings.optimizer.weight_decay, settings.optimizer.max_grad_norm),
       fmt::format(
           "A run is judged by its final reward: the mean over its last {} training "
           "problems ({} steps), each sampled {} times. A diverged run's missing steps count "
           "0. The untrained model's reward is that of the first step's samples.",
-          rewards.final_steps * first.spec.batch_size, rewards.final_steps, rewards.group_size),
+          first.spec.final_steps * first.spec.run.steps.batch_size, first.spec.final_steps,
+          rewards.group_size),
       fmt::format(
           "Learning rates stand {} to a factor of ten; a grid whose best rate for any seed was at "
           "an edge was extended. The best rate is the vertex of a parabola in the logarithm of the "
@@ -274,7 +276,7 @@ std::vector<int64_t> EvenSteps(int64_t steps, int64_t points) {
 }
 
 void RequirePlannable(const StudySettings& settings) {
-  GetObjective(settings.rewards.objective);
+  GetObjective(settings.rewards.rl.objective);
   if (settings.schedules != std::vector<std::string>{"constant"}) {
     Fail(ErrorCode::kInvalidArgument,
          "study rl: its learning rate is constant; leave schedules out");
@@ -283,17 +285,10 @@ void RequirePlannable(const StudySettings& settings) {
 
 void AddRewards(const StudySettings& settings, SweptCondition* condition) {
   RunSpec& spec = condition->spec;
-  const RewardSettings& chosen = settings.rewards;
-  spec.batch_size = chosen.prompts_per_step;
+  spec.run.steps.batch_size = settings.rewards.steps.batch_size;
   spec.eval_at = EvenSteps(settings.steps, settings.eval_points);
-  spec.rewards = RewardSpec{.tasks = chosen.task,
-                            .difficulty = chosen.difficulty.value_or(0),
-                            .objective = chosen.objective,
-                            .temperature = chosen.temperature,
-                            .group_size = chosen.group_size,
-                            .max_tokens = chosen.max_tokens,
-                            .max_prompt_tokens = chosen.max_prompt_tokens.value_or(0),
-                            .final_steps = settings.FinalSteps()};
+  spec.run.objective = settings.rewards.rl;
+  spec.final_steps = settings.FinalSteps();
 }
 
 StudyPlan Plan(const PlanContext& context) {
@@ -314,9 +309,9 @@ StudyPlan Plan(const PlanContext& context) {
 
 Report Analyse(const StudySettings& settings, std::span<const RunRecord> finished) {
   std::vector<RunRecord> records(finished.begin(), finished.end());
-  std::erase_if(records, [](const RunRecord& record) { return !record.spec.rewards; });
+  std::erase_if(records, [](const RunRecord& record) { return !record.spec.rewards(); });
   RequireRuns(records, "rl");
-  for (RunRecord& record : records) record.spec.rewards->final_steps = settings.FinalSteps();
+  for (RunRecord& record : records) record.spec.final_steps = settings.FinalSteps();
   const RewardData data = ArrangeRewards(records);
   Report report = {.experiment = "rl",
                    .title = "Rewards",

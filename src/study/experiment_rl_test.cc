@@ -29,13 +29,13 @@ RunRecord MakeRun(const RunSpec& spec, const Method& method) {
   RunRecord record;
   record.spec = spec;
   record.id = RunId(spec);
-  record.trainable = spec.full ? 1000000 : 100000 * spec.lora_r;
+  record.trainable = spec.full() ? 1000000 : 100000 * spec.run.adapter.lora_r;
   record.flops_per_token = 100;
   record.tokens = 1000;
   record.facts = {
       {"parameters", 1e6}, {"hidden_size", 64}, {"heldout_problems", 32}, {"prompt_tokens", 20.0}};
-  const double jitter = 0.02 * (static_cast<double>(spec.seed) - 2);
-  const double off = (std::log10(spec.learning_rate / method.rate) + jitter) / method.width;
+  const double jitter = 0.02 * (static_cast<double>(spec.seed()) - 2);
+  const double off = (std::log10(spec.learning_rate() / method.rate) + jitter) / method.width;
   const double final_reward =
       std::max(kUntrained, kUntrained + (method.top - kUntrained) * (1 - off * off)) +
       0.005 * jitter;
@@ -63,8 +63,11 @@ std::vector<RunRecord> Runs(const std::vector<int>& ranks, const Methods& method
         RunSpec spec = MakeSpec(rank == 0, std::max(rank, 1), GridRate(k, 3),
                                 static_cast<uint64_t>(seed), kSteps);
         spec.eval_at = {0, kSteps};
-        spec.batch_size = 8;
-        spec.rewards = RewardSpec{.tasks = {"add"}, .group_size = 4, .final_steps = 1};
+        spec.run.steps.batch_size = 8;
+        Rl& rewards = spec.run.objective.emplace<Rl>();
+        rewards.task = {"add"};
+        rewards.group_size = 4;
+        spec.final_steps = 1;
         records.push_back(MakeRun(spec, methods(spec)));
       }
     }
@@ -79,7 +82,7 @@ StudySettings Settings() {
 }
 
 const Methods kAsTheArticle = [](const RunSpec& s) {
-  return s.full ? Method{1e-5, 0.9, 0.6} : Method{1e-4, 0.9, 1.2};
+  return s.full() ? Method{1e-5, 0.9, 0.6} : Method{1e-4, 0.9, 1.2};
 };
 
 Finding Find(const Report& report, const std::string& part) {
@@ -112,7 +115,7 @@ TEST(ExperimentRl, TheArticlesPictureIsFoundWhereItIsTrue) {
 TEST(ExperimentRl, OtherRunsGiveOtherConclusions) {
   const Report report =
       kRlExperiment.analyse(Settings(), Runs({0, 1}, [](const RunSpec& s) {
-                              return s.full ? Method{1e-5, 0.9, 1.2} : Method{2e-5, 0.5, 0.6};
+                              return s.full() ? Method{1e-5, 0.9, 1.2} : Method{2e-5, 0.5, 0.6};
                             }));
   EXPECT_EQ(Find(report, "final reward of LoRA rank 1 ").agrees, Agreement::kNo);
   EXPECT_NEAR(Find(report, "final reward of LoRA rank 1 ").here.value, -0.4, 0.02);
@@ -151,11 +154,11 @@ TEST(ExperimentRl, BrokenRunsAreCountedAndNamed) {
   auto records = Runs({0, 1}, kAsTheArticle);
   int diverged = 0;
   for (const RunRecord& record : records) {
-    if (record.spec.full && record.diverged) ++diverged;
+    if (record.spec.full() && record.diverged) ++diverged;
   }
   ASSERT_GT(diverged, 0);
   for (RunRecord& record : records) {
-    if (!record.spec.full && record.diverged) {
+    if (!record.spec.full() && record.diverged) {
       record.diverged = false;
       record.reward_steps.resize(kSteps, {.reward = 1, .runaway = true});
     }
@@ -169,7 +172,7 @@ TEST(ExperimentRl, BrokenRunsAreCountedAndNamed) {
 
 TEST(ExperimentRl, AnOptimumAtTheEdgeAndAnOpenBandAreRefused) {
   const Report report = kRlExperiment.analyse(Settings(), Runs({0, 1}, [](const RunSpec& s) {
-                                                return Method{s.full ? 1e-9 : 1e-4, 0.9, 3};
+                                                return Method{s.full() ? 1e-9 : 1e-4, 0.9, 3};
                                               }));
   const std::string words = ConclusionsText(report);
   EXPECT_THAT(words, HasSubstr("No ratio of best rates is stated"));

@@ -34,8 +34,8 @@ std::vector<RunRecord> Runs(const std::vector<int>& ranks, const Methods& method
         const RunSpec spec = MakeSpec(rank == 0, std::max(rank, 1), GridRate(k, 3), seed);
         records.push_back(MakeRecord(spec, [&](const RunSpec& of, int64_t step) {
           const MadeUpMethod m = methods(of);
-          const double jitter = 0.02 * (static_cast<double>(of.seed) - 2);
-          const double off = std::log10(of.learning_rate / m.rate) + jitter;
+          const double jitter = 0.02 * (static_cast<double>(of.seed()) - 2);
+          const double off = std::log10(of.learning_rate() / m.rate) + jitter;
           const double gain = std::log1p(static_cast<double>(step)) * (0.4 - 0.05 * off * off);
           return 4 + (0.01 * jitter) - gain + (step > 0 ? m.lift : 0);
         }));
@@ -47,7 +47,7 @@ std::vector<RunRecord> Runs(const std::vector<int>& ranks, const Methods& method
 
 TEST(ExperimentLr, RatioOfTenIsFoundAndAgrees) {
   const auto records = Runs({0, 4, 64}, [](const RunSpec& s) {
-    return MadeUpMethod{s.full ? 3e-4 : 3e-3, 0};
+    return MadeUpMethod{s.full() ? 3e-4 : 3e-3, 0};
   });
   const Report report = kLrExperiment.analyse(DefaultSettings(), records);
   EXPECT_THAT(Words(report), HasSubstr("not to be told from the article's 10"));
@@ -71,8 +71,8 @@ TEST(ExperimentLr, ShortRunsHaveARatioOfTheirOwn) {
         RunSpec spec = MakeSpec(full, 64, GridRate(k, 3), seed);
         spec.eval_at.push_back(10);
         records.push_back(MakeRecord(spec, [](const RunSpec& of, int64_t step) {
-          const double best = of.full ? 3e-4 : step < 50 ? 6e-3 : 3e-3;
-          const double off = std::log10(of.learning_rate / best);
+          const double best = of.full() ? 3e-4 : step < 50 ? 6e-3 : 3e-3;
+          const double off = std::log10(of.learning_rate() / best);
           return 4 - std::log1p(static_cast<double>(step)) * (0.4 - 0.05 * off * off);
         }));
       }
@@ -87,7 +87,10 @@ TEST(ExperimentLr, ShortRunsHaveARatioOfTheirOwn) {
 
 TEST(ExperimentLr, OtherDataGiveOtherConclusions) {
   const auto records = Runs({0, 4, 64}, [](const RunSpec& s) {
-    return MadeUpMethod{s.full ? 3e-4 : s.lora_r == 4 ? 2e-4 : 9e-4, s.full ? 0 : 0.2};
+    return MadeUpMethod{s.full()                    ? 3e-4
+                        : s.run.adapter.lora_r == 4 ? 2e-4
+                                                    : 9e-4,
+                        s.full() ? 0 : 0.2};
   });
   const Report report = kLrExperiment.analyse(DefaultSettings(), records);
   EXPECT_THAT(Words(report), HasSubstr("below the article's 10"));
@@ -98,7 +101,7 @@ TEST(ExperimentLr, OtherDataGiveOtherConclusions) {
 
 TEST(ExperimentLr, AnOptimumAtTheEdgeIsRefused) {
   const auto records = Runs({0, 64}, [](const RunSpec& s) {
-    return MadeUpMethod{s.full ? 3e-4 : 1e9, 0};
+    return MadeUpMethod{s.full() ? 3e-4 : 1e9, 0};
   });
   const Report report = kLrExperiment.analyse(DefaultSettings(), records);
   EXPECT_THAT(Words(report), HasSubstr("No ratio"));
@@ -109,9 +112,9 @@ TEST(ExperimentLr, AnOptimumAtTheEdgeIsRefused) {
 
 TEST(ExperimentLr, OneSeedDecidesNothing) {
   std::vector<RunRecord> records = Runs({0, 64}, [](const RunSpec& s) {
-    return MadeUpMethod{s.full ? 3e-4 : 3e-3, 0};
+    return MadeUpMethod{s.full() ? 3e-4 : 3e-3, 0};
   });
-  std::erase_if(records, [](const RunRecord& record) { return record.spec.seed != 1; });
+  std::erase_if(records, [](const RunRecord& record) { return record.spec.seed() != 1; });
   const Report report = kLrExperiment.analyse(DefaultSettings(), records);
   for (const Finding& finding : report.findings) {
     EXPECT_EQ(finding.agrees, Agreement::kUndecided) << finding.claim;
@@ -125,18 +128,20 @@ TEST(ExperimentLr, SchedulesAreComparedForEachMethodThatHasBoth) {
   StudySettings settings = DefaultSettings();
   settings.schedules = {"constant", "linear"};
   const auto twice = [](const RunSpec& s) {
-    return MadeUpMethod{(s.full ? 3e-4 : 3e-3) * (s.schedule == "linear" ? 2 : 1),
-                        s.schedule == "linear" ? -0.25 : 0};
+    return MadeUpMethod{
+        (s.full() ? 3e-4 : 3e-3) * (s.run.optimizer.lr_scheduler_type == "linear" ? 2 : 1),
+        s.run.optimizer.lr_scheduler_type == "linear" ? -0.25 : 0};
   };
   std::vector<RunRecord> records = Runs({0, 4, 64}, twice);
   std::vector<RunRecord> linear = records;
-  std::erase_if(linear, [](const RunRecord& r) { return !r.spec.full && r.spec.lora_r == 4; });
+  std::erase_if(
+      linear, [](const RunRecord& r) { return !r.spec.full() && r.spec.run.adapter.lora_r == 4; });
   for (const RunRecord& run : linear) {
     RunSpec spec = run.spec;
-    spec.schedule = "linear";
+    spec.run.optimizer.lr_scheduler_type = "linear";
     records.push_back(MakeRecord(spec, [&](const RunSpec& of, int64_t step) {
       const MadeUpMethod m = twice(of);
-      const double off = std::log10(of.learning_rate / m.rate);
+      const double off = std::log10(of.learning_rate() / m.rate);
       const double gain = std::log1p(static_cast<double>(step)) * (0.4 - 0.05 * off * off);
       return 4 - gain + (step > 0 ? m.lift : 0);
     }));
@@ -178,9 +183,9 @@ std::vector<RunRecord> CapacityRuns(double steps_per_rank, double later) {
         RunSpec spec = MakeSpec(rank == 0, std::max(rank, 1), GridRate(k, 3), seed, 1000);
         spec.eval_at = LogSpacedSteps(1000, 20);
         records.push_back(MakeRecord(spec, [&](const RunSpec& of, int64_t step) {
-          const double off = std::log10(of.learning_rate / 1e-3);
-          const double capacity = (of.full ? 1e9 : of.lora_r * steps_per_rank) *
-                                  (1 + 0.05 * (static_cast<double>(of.seed) - 2));
+          const double off = std::log10(of.learning_rate() / 1e-3);
+          const double capacity = (of.full() ? 1e9 : of.run.adapter.lora_r * steps_per_rank) *
+                                  (1 + 0.05 * (static_cast<double>(of.seed()) - 2));
           const auto t = static_cast<double>(step);
           const double reached = std::log1p(std::min(t, capacity));
           const double beyond = t > capacity ? std::log1p(t) - reached : 0;
@@ -243,10 +248,10 @@ TEST(Experiment, ReportIsWrittenFromTheRunsAlone) {
   const Ledger ledger(folder.path());
   std::vector<std::string> ids;
   for (const RunRecord& record : Runs({0, 4}, [](const RunSpec& s) {
-         return MadeUpMethod{s.full ? 3e-4 : 3e-3, 0};
+         return MadeUpMethod{s.full() ? 3e-4 : 3e-3, 0};
        })) {
-    const double off = std::log10(record.spec.learning_rate / (record.spec.full ? 3e-4 : 3e-3));
-    if (record.spec.seed > 2 || std::abs(off) > 0.6) continue;  // writing takes its time
+    const double off = std::log10(record.spec.learning_rate() / (record.spec.full() ? 3e-4 : 3e-3));
+    if (record.spec.seed() > 2 || std::abs(off) > 0.6) continue;  // writing takes its time
     WriteRecord(ledger, record);
     ids.push_back(record.id);
   }

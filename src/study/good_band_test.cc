@@ -13,7 +13,7 @@ namespace {
 RunRecord RewardRun(double rate, uint64_t seed, double reward) {
   RunRecord record =
       MakeRecord(MakeSpec(false, 1, rate, seed, 1), [](const RunSpec&, int64_t) { return 1.0; });
-  record.spec.rewards = RewardSpec{};
+  record.spec.run.objective = Rl();
   record.reward_steps = {{.reward = reward}};
   return record;
 }

@@ -101,10 +101,10 @@ double RunRecord::TrainSeconds() const {
 
 double RunRecord::RewardAt(int64_t step) const {
   const auto made = static_cast<int64_t>(reward_steps.size());
-  if (!spec.rewards || made == 0) return diverged ? 0 : kUnknown;
+  if (spec.rewards() == nullptr || made == 0) return diverged ? 0 : kUnknown;
   if (step == 0) return reward_steps.front().reward;
   if (step > made && !diverged) return kUnknown;
-  const int64_t first = std::max<int64_t>(0, step - spec.rewards->final_steps);
+  const int64_t first = std::max<int64_t>(0, step - spec.final_steps);
   double sum = 0;
   for (int64_t i = first; i < std::min(step, made); ++i) {
     sum += reward_steps[static_cast<size_t>(i)].reward;
@@ -113,7 +113,7 @@ double RunRecord::RewardAt(int64_t step) const {
 }
 
 double RunRecord::LossAt(int64_t step) const {
-  if (spec.rewards) return 1 - RewardAt(step);
+  if (spec.rewards()) return 1 - RewardAt(step);
   for (const EvalPoint& point : evals) {
     if (point.step == step && std::isfinite(point.loss)) return point.loss;
   }
@@ -179,8 +179,8 @@ void Ledger::WriteIndex() const {
   for (const RunRecord& record : ReadAll()) {
     Json line = ResultJson(record);
     line["run"] = ToJson(record.spec);
-    if (record.spec.rewards) {
-      line["final_reward"] = record.RewardAt(record.spec.steps);
+    if (record.spec.rewards()) {
+      line["final_reward"] = record.RewardAt(record.spec.steps());
     } else {
       line["final_loss"] = record.FinalLoss();
     }

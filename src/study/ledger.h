@@ -62,7 +62,7 @@ struct RunRecord {
   // the first step, whose samples are the untrained model's. Steps that a diverged run did not come
   // to count 0: its policy answers nothing. Not a number beyond the steps of other runs.
   double RewardAt(int64_t step) const;
-  double FinalLoss() const { return LossAt(spec.steps); }
+  double FinalLoss() const { return LossAt(spec.steps()); }
 };
 
 class Ledger {

@@ -13,7 +13,7 @@ namespace lorikeet {
 namespace {
 
 double Falling(const RunSpec& spec, int64_t step) {
-  return 3 / (1 + spec.learning_rate * static_cast<double>(step));
+  return 3 / (1 + spec.learning_rate() * static_cast<double>(step));
 }
 
 TEST(Ledger, ARunIsItsSettings) {
@@ -22,7 +22,7 @@ TEST(Ledger, ARunIsItsSettings) {
   moved.model = "elsewhere";
   EXPECT_EQ(RunId(moved), RunId(spec));
   RunSpec other = spec;
-  other.optim.b.eps = 2;
+  other.run.adapter.b.eps = 2;
   EXPECT_NE(RunId(other), RunId(spec));
   EXPECT_EQ(ConditionKey(MakeSpec(false, 4, 5e-3, 2)), ConditionKey(spec));
   EXPECT_NE(ConditionKey(MakeSpec(false, 8, 1e-3, 1)), ConditionKey(spec));
@@ -104,7 +104,8 @@ TEST(Ledger, EvaluationsStandAtEqualRatios) {
 TEST(RunRecord, FinalRewardIsAMeanAndMissingStepsOfADivergedRunCountNothing) {
   RunRecord record;
   record.spec = MakeSpec(false, 1, 1e-4, 1, 4);
-  record.spec.rewards = RewardSpec{.final_steps = 2};
+  record.spec.run.objective = Rl();
+  record.spec.final_steps = 2;
   record.reward_steps = {{.reward = 0.25}, {.reward = 0.5}, {.reward = 0.75}, {.reward = 1}};
   EXPECT_EQ(record.RewardAt(0), 0.25);
   EXPECT_EQ(record.RewardAt(1), 0.25);

@@ -22,7 +22,7 @@ const Measure& MeasureOf(const RunSpec& spec) {
                                       .axis = "mean reward of the last training problems",
                                       .best = "highest final reward",
                                       .higher_is_better = true};
-  return spec.rewards ? kReward : kLoss;
+  return spec.rewards() ? kReward : kLoss;
 }
 
 }  // namespace lorikeet

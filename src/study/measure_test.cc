@@ -8,7 +8,7 @@ namespace {
 TEST(Measure, AnIntervalOfCostsIsTurnedOverForRewards) {
   RunSpec spec;
   EXPECT_EQ(MeasureOf(spec).Value(0.25), 0.25);
-  spec.rewards = RewardSpec{};
+  spec.run.objective = Rl();
   const Interval reward = MeasureOf(spec).Value(Interval{0.25, 0.125, 0.5, 3});
   EXPECT_EQ(reward.value, 0.75);
   EXPECT_EQ(reward.low, 0.5);

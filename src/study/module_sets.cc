@@ -13,8 +13,8 @@ namespace lorikeet {
 namespace {
 
 bool Plain(const Sweep& sweep, const Targets& targets) {
-  return !sweep.spec.full && sweep.spec.target_modules == targets && sweep.spec.expert_rank == 0 &&
-         !sweep.spec.shared_outer;
+  return !sweep.spec.full() && sweep.spec.run.adapter.target_modules == targets &&
+         sweep.spec.run.adapter.ExpertRank() == 0 && !sweep.spec.run.adapter.lora_shared_outer;
 }
 
 void SortByX(Series* series) {
@@ -34,7 +34,7 @@ void SortByX(Series* series) {
 SweptCondition ConditionOn(const StudySettings& settings, const StudyModel& model,
                            const Targets& targets, int rank) {
   SweptCondition condition = LoraCondition(settings, model, rank);
-  condition.spec.target_modules = targets;
+  condition.spec.run.adapter.target_modules = targets;
   return condition;
 }
 
@@ -56,7 +56,7 @@ int64_t TrainableOfSweep(const Sweep& sweep) {
 
 const Sweep* FindOfRank(const std::vector<Sweep>& sweeps, const Targets& targets, int rank) {
   for (const Sweep& sweep : sweeps) {
-    if (Plain(sweep, targets) && sweep.spec.lora_r == rank) return &sweep;
+    if (Plain(sweep, targets) && sweep.spec.run.adapter.lora_r == rank) return &sweep;
   }
   return nullptr;
 }
@@ -85,7 +85,7 @@ Figure ModuleCurves(const std::string& name, const std::vector<Sweep>& sweeps) {
                    .caption = "Lowest loss of all rates at each step, mean over seeds."};
   for (const Sweep& sweep : sweeps) {
     Series series = {.label = sweep.spec.MethodName()};
-    if (sweep.spec.full) series.shade = -2;
+    if (sweep.spec.full()) series.shade = -2;
     std::vector<std::vector<double>> curves;
     for (const uint64_t seed : sweep.Seeds()) curves.push_back(BestCurve(sweep, seed));
     const std::vector<int64_t> steps = sweep.Steps();
@@ -114,7 +114,7 @@ Figure LossByParameters(const std::string& name, const std::vector<Sweep>& sweep
     if (found == figure.series.end()) {
       figure.series.push_back({.label = label});
       found = figure.series.end() - 1;
-      if (sweep.spec.full) found->shade = -2;
+      if (sweep.spec.full()) found->shade = -2;
     }
     found->Add(static_cast<double>(TrainableOfSweep(sweep)), optimum.loss);
   }

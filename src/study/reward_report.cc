@@ -36,7 +36,8 @@ void AddMean(double x, const std::vector<double>& values, Series* series) {
 }
 
 std::string AtBestLabel(const Sweep& sweep, std::span<const RunRecord* const> runs) {
-  return fmt::format("{}, {}", sweep.spec.MethodName(), RateText(runs.front()->spec.learning_rate));
+  return fmt::format("{}, {}", sweep.spec.MethodName(),
+                     RateText(runs.front()->spec.learning_rate()));
 }
 
 // One line a condition, at its best rate: the mean over its runs of what `of` says at each step.
@@ -138,7 +139,7 @@ std::vector<std::string> OptimumRow(const RewardData& data, const Sweep& sweep) 
 RewardData ArrangeRewards(std::span<const RunRecord> records) {
   RewardData data;
   data.sweeps = GroupRuns(records);
-  for (const Sweep& sweep : data.sweeps) data.steps = std::max(data.steps, sweep.spec.steps);
+  for (const Sweep& sweep : data.sweeps) data.steps = std::max(data.steps, sweep.spec.steps());
   data.full = FindFull(data.sweeps);
   data.lora = FindLora(data.sweeps);
   return data;

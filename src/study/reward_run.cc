@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "recipes/prepare.h"
+#include "recipes/run_settings.h"
 #include "rl/rl_loop.h"
 #include "train/checkpoint.h"
 #include "train/run_settings.h"
@@ -12,36 +14,27 @@ namespace {
 
 // Prompts that training will ask for: some are thrown away where groups without signal are.
 int64_t PromptsOf(const RunSpec& spec) {
-  return spec.steps * spec.batch_size * GetObjective(spec.rewards->objective).UsualRounds();
+  return spec.steps() * spec.run.steps.batch_size *
+         GetObjective(spec.rewards()->objective).UsualRounds();
 }
 
-RlConfig ConfigOf(const RunSpec& spec, const std::string& dir, int64_t save_steps) {
-  const RewardSpec& rewards = *spec.rewards;
-  RlConfig config;
-  config.update.objective = GetObjective(rewards.objective);
-  config.update.objective.loss.temperature = rewards.temperature;
-  config.update.optim = spec.optim;
-  config.groups_per_step = spec.batch_size;
-  config.group_size = rewards.group_size;
-  config.loop.max_steps = spec.steps;
-  config.max_tokens = rewards.max_tokens;
-  config.max_rounds = config.update.objective.UsualRounds();
-  config.overlong_buffer = config.update.objective.UsualOverlongBuffer(rewards.max_tokens);
-  config.seed = spec.seed;
-  config.learning_rate = spec.learning_rate;
+RlConfig MeasuredRun(const Run& run, const RunSpec& spec, const std::string& dir,
+                     int64_t save_steps) {
+  RlConfig config = RlConfigOf(run);
   config.loop.eval_at = spec.eval_at;
   config.loop.output_dir = dir;
   config.loop.keep_result = false;
   config.loop.save_steps = save_steps;
   config.loop.save_total_limit = 1;
   config.loop.tensorboard = false;
-  config.settings = {{"run", RunId(spec)}};
+  config.settings = RlSettingsOf(run);
+  config.settings["run"] = RunId(spec);
   return config;
 }
 
 int64_t LongestPromptOf(const RunSpec& spec, const StudyProblems& problems) {
-  if (spec.rewards->max_prompt_tokens > 0) return spec.rewards->max_prompt_tokens;
-  return LongestPrompt(problems.Writer(), problems.source.OfSeed(spec.seed), PromptsOf(spec));
+  if (spec.rewards()->max_prompt_tokens) return *spec.rewards()->max_prompt_tokens;
+  return LongestPrompt(problems.Writer(), problems.source.OfSeed(spec.seed()), PromptsOf(spec));
 }
 
 }  // namespace
@@ -78,20 +71,22 @@ double MeanPrompt(const StudyProblems& problems, std::span<const Problem> some) 
 int64_t LongestSequence(const RunSpec& spec, const StudyProblems& problems,
                         std::span<const Problem> heldout) {
   return std::max(LongestPromptOf(spec, problems), LongestPrompt(problems.Writer(), heldout)) +
-         spec.rewards->max_tokens;
+         spec.rewards()->max_tokens;
 }
 
 GeneratorLimits SamplingLimits(const RunSpec& spec, int64_t longest) {
   constexpr int64_t kMostSlots = 64;
-  return {.slots = std::min(spec.batch_size * spec.rewards->group_size, kMostSlots),
+  return {.slots = std::min(spec.run.steps.batch_size * spec.rewards()->group_size, kMostSlots),
           .capacity = longest};
 }
 
 bool TrainOnRewards(const RunSpec& spec, const StudyProblems& problems,
                     const std::vector<Problem>& heldout, TrainingRun& run, const std::string& dir,
                     int64_t save_steps, const std::function<bool()>& stop) {
-  RlConfig config = ConfigOf(spec, dir, save_steps);
-  config.max_prompt_tokens = LongestPromptOf(spec, problems);
+  Run resolved = spec.run;
+  resolved.rl()->max_prompt_tokens = static_cast<int>(LongestPromptOf(spec, problems));
+  resolved.rl()->base_kl_steps = 0;
+  RlConfig config = MeasuredRun(resolved, spec, dir, save_steps);
   config.stop_tokens = StopTokensOf(problems.text, run.model().config().vocab_size);
   if (!ListCheckpoints(dir).empty()) config.loop.resume_from = LatestCheckpoint(dir);
   const int64_t longest =
@@ -99,7 +94,7 @@ bool TrainOnRewards(const RunSpec& spec, const StudyProblems& problems,
       config.max_tokens;
   Generator generator(run.model(), SamplingLimits(spec, longest));
   RlHooks hooks;
-  hooks.problem = problems.source.OfSeed(spec.seed);
+  hooks.problem = problems.source.OfSeed(spec.seed());
   hooks.heldout = heldout;
   hooks.loop.stop_requested = stop;
   return !TrainRl(run, generator, problems.Writer(), config, hooks).interrupted;

@@ -16,8 +16,12 @@ struct StudyProblems {
   TokenizerBundle text;
   ChatTemplate chat_template;
   std::vector<std::string> stop_strings;
+  OrderedJson template_variables = {};  // object or null
+  std::string date = {};                // for templates that print it; "": today
 
-  PromptWriter Writer() const { return {text, chat_template, stop_strings}; }
+  PromptWriter Writer() const {
+    return {text, chat_template, stop_strings, template_variables, date};
+  }
 };
 
 // Differs where prompts, answers or what ends a completion do: of all rows and held-out problems,

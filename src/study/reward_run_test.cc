@@ -50,12 +50,15 @@ class RewardRun : public ::testing::Test {
   RunSpec Spec(bool full, double rate, int64_t steps = 6) const {
     RunSpec spec = MakeSpec(full, 2, rate, 1, steps);
     spec.model = model_.path();
-    spec.batch_size = 4;
-    spec.micro_batch_tokens = 256;
-    spec.optim.max_grad_norm = 1;
-    spec.target_modules = {"all-linear", "lm_head"};
+    spec.run.steps.batch_size = 4;
+    spec.run.steps.micro_batch_tokens = 256;
+    spec.run.optimizer.max_grad_norm = 1;
+    spec.run.adapter.target_modules = {"all-linear", "lm_head"};
     spec.eval_at = {0, 3, steps};
-    spec.rewards = RewardSpec{.group_size = 4, .max_tokens = 6, .final_steps = 2};
+    Rl& rewards = spec.run.objective.emplace<Rl>();
+    rewards.group_size = 4;
+    rewards.max_tokens = 6;
+    spec.final_steps = 2;
     return spec;
   }
   // Everything that a run leaves but for the time that it took.
@@ -164,10 +167,10 @@ TEST_F(RewardRun, WhereNoRewardEverComesTheGridStaysAsItIs) {
       RunRecord record;
       record.spec = spec;
       record.id = RunId(spec);
-      record.steps = spec.steps;
+      record.steps = spec.steps();
       ledger_.Begin(spec);
       std::string lines;
-      for (int64_t step = 1; step <= spec.steps; ++step) {
+      for (int64_t step = 1; step <= spec.steps(); ++step) {
         lines += MetricsLine(step, {{"reward", reward}});
       }
       WriteFileAtomically(ledger_.RunDir(record.id) + "/metrics.jsonl", lines);
@@ -203,9 +206,9 @@ TEST_F(RewardRun, AStudyIsPlannedPricedMadeAndReported) {
   settings.lr_points = 3;
   settings.lr_per_decade = 1;
   settings.eval_points = 2;
-  settings.rewards.prompts_per_step = 2;
-  settings.rewards.group_size = 2;
-  settings.rewards.max_tokens = 4;
+  settings.rewards.steps.batch_size = 2;
+  settings.rewards.rl.group_size = 2;
+  settings.rewards.rl.max_tokens = 4;
   const Experiment& rl = FindExperiment("rl");
   const StudyPlan plan = rl.plan({settings, {&executor_.ModelAt(model_.path())}});
   ASSERT_EQ(plan.swept.size(), 2);

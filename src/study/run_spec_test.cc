@@ -23,19 +23,20 @@ constexpr const char* kOldRun =
 TEST(RunSpec, FinishedRunsKeepTheirIds) {
   const RunSpec spec = RunSpecFromJson(ParseJson(kOldRun, "run.json"), "run.json");
   EXPECT_EQ(RunId(spec), "ec86308e737bf28b");
-  EXPECT_FALSE(spec.rewards.has_value());
+  EXPECT_EQ(spec.rewards(), nullptr);
 }
 
 RunSpec WithRewards() {
   RunSpec spec = MakeSpec(false, 1, 1e-4, 1);
-  spec.rewards = RewardSpec{.tasks = {"add", "json"},
-                            .difficulty = 2,
-                            .objective = "grpo",
-                            .temperature = 0.5,
-                            .group_size = 4,
-                            .max_tokens = 20,
-                            .max_prompt_tokens = 100,
-                            .final_steps = 7};
+  Rl& rewards = spec.run.objective.emplace<Rl>();
+  rewards.task = {"add", "json"};
+  rewards.difficulty = 2;
+  rewards.objective = "grpo";
+  rewards.temperature = 0.5;
+  rewards.group_size = 4;
+  rewards.max_tokens = 20;
+  rewards.max_prompt_tokens = 100;
+  spec.final_steps = 7;
   return spec;
 }
 
@@ -43,22 +44,25 @@ TEST(RunSpec, RewardsSurviveTheFile) {
   const RunSpec spec = WithRewards();
   const RunSpec read = RunSpecFromJson(ToJson(spec), "run.json");
   EXPECT_EQ(ToJson(read), ToJson(spec));
-  ASSERT_TRUE(read.rewards.has_value());
-  EXPECT_EQ(read.rewards->tasks, spec.rewards->tasks);
-  EXPECT_EQ(read.rewards->final_steps, 7);
+  ASSERT_NE(read.rewards(), nullptr);
+  EXPECT_EQ(read.rewards()->task, spec.rewards()->task);
+  EXPECT_EQ(read.final_steps, 7);
 }
 
 TEST(RunSpec, AllThatDecidesARunWithRewardsIsInItsId) {
-  const std::vector<std::function<void(RewardSpec&)>> changes = {
-      [](RewardSpec& r) { r.tasks = {"add"}; },       [](RewardSpec& r) { r.difficulty = 3; },
-      [](RewardSpec& r) { r.objective = "rloo"; },    [](RewardSpec& r) { r.temperature = 1; },
-      [](RewardSpec& r) { r.group_size = 8; },        [](RewardSpec& r) { r.max_tokens = 21; },
-      [](RewardSpec& r) { r.max_prompt_tokens = 0; },
+  const std::vector<std::function<void(Rl&)>> changes = {
+      [](Rl& r) { r.task = {"add"}; },
+      [](Rl& r) { r.difficulty = 3; },
+      [](Rl& r) { r.objective = "rloo"; },
+      [](Rl& r) { r.temperature = 1; },
+      [](Rl& r) { r.group_size = 8; },
+      [](Rl& r) { r.max_tokens = 21; },
+      [](Rl& r) { r.max_prompt_tokens = std::nullopt; },
   };
   std::set<std::string> ids = {RunId(WithRewards()), RunId(MakeSpec(false, 1, 1e-4, 1))};
   for (const auto& change : changes) {
     RunSpec spec = WithRewards();
-    change(*spec.rewards);
+    change(*spec.rewards());
     ids.insert(RunId(spec));
   }
   EXPECT_EQ(ids.size(), changes.size() + 2);
@@ -66,7 +70,7 @@ TEST(RunSpec, AllThatDecidesARunWithRewardsIsInItsId) {
 
 TEST(RunSpec, HowARunIsJudgedIsNotInItsId) {
   RunSpec spec = WithRewards();
-  spec.rewards->final_steps = 3;
+  spec.final_steps = 3;
   EXPECT_EQ(RunId(spec), RunId(WithRewards()));
   EXPECT_EQ(ConditionKey(spec), ConditionKey(WithRewards()));
 }

@@ -77,8 +77,8 @@ class RunProgress {
 };
 
 RunSpec With(RunSpec spec, double learning_rate, uint64_t seed) {
-  spec.learning_rate = learning_rate;
-  spec.seed = seed;
+  spec.run.optimizer.learning_rate = learning_rate;
+  spec.run.steps.seed = seed;
   return spec;
 }
 
@@ -105,8 +105,8 @@ std::map<int, std::vector<double>> FinishedLosses(const SweptCondition& conditio
 // Where no sample was ever right, not even at first, no rate is best and none is worth a look.
 bool NoRewardCame(const SweptCondition& condition, const Ledger& ledger,
                   const SweepSettings& settings) {
-  if (!condition.spec.rewards) return false;
-  for (const int64_t step : {int64_t{0}, condition.spec.steps}) {
+  if (!condition.spec.rewards()) return false;
+  for (const int64_t step : {int64_t{0}, condition.spec.steps()}) {
     for (const auto& [k, costs] : FinishedLosses(condition, step, ledger, settings)) {
       if (std::any_of(costs.begin(), costs.end(), [](double cost) { return cost < 1; })) {
         return false;
@@ -136,7 +136,7 @@ std::vector<RunSpec> ExtensionRuns(const SweptCondition& condition,
                                    const SweepSettings& settings) {
   if (NoRewardCame(condition, ledger, settings)) return {};
   std::vector<int64_t> steps = bracket_steps;
-  steps.push_back(condition.spec.steps);
+  steps.push_back(condition.spec.steps());
   std::set<int> more;
   for (const int64_t step : steps) {
     const auto losses = FinishedLosses(condition, step, ledger, settings);
@@ -158,7 +158,7 @@ std::vector<std::string> FinishedRuns(const StudyPlan& plan, const Ledger& ledge
   for (const RunSpec& spec : plan.fixed) ids.push_back(RunId(spec));
   for (const SweptCondition& condition : plan.swept) {
     for (const auto& [k, losses] :
-         FinishedLosses(condition, condition.spec.steps, ledger, settings)) {
+         FinishedLosses(condition, condition.spec.steps(), ledger, settings)) {
       for (const uint64_t seed : settings.seeds) {
         ids.push_back(RunId(With(condition.spec, GridRate(k, settings.per_decade), seed)));
       }

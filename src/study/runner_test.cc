@@ -26,7 +26,7 @@ TEST(Runner, AGridIsExtendedUntilTheOptimumIsInside) {
   plan.swept.push_back({MakeSpec(false, 4, 0, 0), 4e-4});
   const SweepSettings settings = {.points = 5, .per_decade = 3, .seeds = {1}};
   const MadeUpLoss valley_at_1e_2 = [](const RunSpec& spec, int64_t step) {
-    const double off = std::log10(spec.learning_rate) + 2;
+    const double off = std::log10(spec.learning_rate()) + 2;
     return 3 - 0.01 * static_cast<double>(step) * (1 - 0.1 * off * off);
   };
   EXPECT_EQ(FinishAll(FirstRuns(plan, settings), ledger, valley_at_1e_2), 5);
@@ -58,7 +58,7 @@ TEST(Runner, AGridWithoutAnOptimumEnds) {
   plan.swept.push_back({MakeSpec(false, 4, 0, 0), 1e-4});
   const SweepSettings settings = {.points = 3, .per_decade = 2, .most_points = 9, .seeds = {1}};
   const MadeUpLoss ever_lower = [](const RunSpec& spec, int64_t) {
-    return 3 - std::log10(spec.learning_rate);
+    return 3 - std::log10(spec.learning_rate());
   };
   FinishAll(FirstRuns(plan, settings), ledger, ever_lower);
   int rounds = 0;
@@ -96,8 +96,8 @@ class RunnerTraining : public ::testing::Test {
   RunSpec Spec(bool full, double rate, int64_t steps = 6) const {
     RunSpec spec = MakeSpec(full, 2, rate, 1, steps);
     spec.model = model_.path();
-    spec.batch_size = 4;
-    spec.micro_batch_tokens = 64;
+    spec.run.steps.batch_size = 4;
+    spec.run.steps.micro_batch_tokens = 64;
     return spec;
   }
 
@@ -115,7 +115,7 @@ TEST_F(RunnerTraining, AnotherScheduleIsSweptAboutARateOfItsOwn) {
   const std::vector<SweptCondition> swept = kLrExperiment.plan({settings, {&model}}).swept;
   ASSERT_EQ(swept.size(), 3 + 2);  // the other schedule for full and for the highest rank
   for (const auto& [other, first] : {std::pair(&swept[3], &swept[0]), {&swept[4], &swept[2]}}) {
-    EXPECT_EQ(other->spec.schedule, "linear");
+    EXPECT_EQ(other->spec.run.optimizer.lr_scheduler_type, "linear");
     EXPECT_EQ(other->spec.MethodName(), first->spec.MethodName());
     EXPECT_NEAR(other->centre / first->centre, 2, 0.02);  // three digits
   }

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 double RateOfFinished(const Ledger& ledger, bool rewards) {
   double flops = 0, seconds = 0;
   for (const RunRecord& record : ledger.ReadAll()) {
-    if (record.spec.rewards.has_value() != rewards) continue;
+    if ((record.spec.rewards() != nullptr) != rewards) continue;
     flops += record.TrainFlops();
     seconds += record.TrainSeconds();
   }
@@ -49,12 +49,12 @@ StudyModel ForProbe(const StudyModel& model) {
 
 // Of each step of a run, sampling included.
 std::vector<double> StepFlops(const RunRecord& record) {
-  if (!record.spec.rewards) {
+  if (!record.spec.rewards()) {
     return std::vector<double>(record.step_seconds.size(),
                                record.TrainFlops() / static_cast<double>(record.steps));
   }
-  const double prompts =
-      record.facts.value("prompt_tokens", 0.0) * static_cast<double>(record.spec.batch_size);
+  const double prompts = record.facts.value("prompt_tokens", 0.0) *
+                         static_cast<double>(record.spec.run.steps.batch_size);
   std::vector<double> sampled;
   for (const RewardStep& step : record.reward_steps) {
     sampled.push_back(static_cast<double>(step.sampled_tokens) + prompts);
@@ -80,7 +80,7 @@ double RateOf(const RunRecord& record) {
 // A run of a few steps in a ledger of its own.
 double ProbeRate(RunSpec spec, const std::string& dir, Executor& executor) {
   constexpr int64_t kSteps = 4, kRewardSteps = 3;
-  spec.steps = spec.rewards ? kRewardSteps : kSteps;
+  spec.run.steps.max_steps = spec.rewards() ? kRewardSteps : kSteps;
   spec.eval_at.clear();
   const std::string probe = dir + fmt::format("/probe-{}", getpid());
   Ledger ledger(probe);
@@ -156,7 +156,7 @@ PlannedCost CostOf(const StudyPlan& plan, const SweepSettings& sweep, const Ledg
     if (flops > most) largest = &spec;
     most = std::max(most, flops);
   }
-  const bool rewards = !runs.empty() && runs.front().rewards.has_value();
+  const bool rewards = !runs.empty() && runs.front().rewards() != nullptr;
   cost.at_most = rewards;
   cost.flops_per_second = RateOfFinished(ledger, rewards);
   cost.measured = "measured in the finished runs";

@@ -25,9 +25,9 @@ inline RunRecord MakeRecord(const RunSpec& spec, const MadeUpLoss& loss) {
   RunRecord record;
   record.spec = spec;
   record.id = RunId(spec);
-  record.steps = spec.steps;
+  record.steps = spec.steps();
   std::set<int64_t> evaluated(spec.eval_at.begin(), spec.eval_at.end());
-  evaluated.insert({0, spec.steps});
+  evaluated.insert({0, spec.steps()});
   for (const int64_t step : evaluated) {
     const double value = loss(spec, step);
     if (!std::isfinite(value)) {
@@ -39,7 +39,7 @@ inline RunRecord MakeRecord(const RunSpec& spec, const MadeUpLoss& loss) {
   }
   record.losses.assign(static_cast<size_t>(record.steps), 1.0);
   record.step_seconds.assign(static_cast<size_t>(record.steps), 0.01);
-  record.trainable = spec.full ? 1000000 : 1000 * spec.lora_r;
+  record.trainable = spec.full() ? 1000000 : 1000 * spec.run.adapter.lora_r;
   record.flops_per_token = 100;
   record.tokens = 100 * record.steps;
   record.facts = {{"model_type", "llama"},      {"hidden_size", 64},    {"vocab_size", 256},
@@ -52,11 +52,11 @@ inline RunSpec MakeSpec(bool full, int rank, double rate, uint64_t seed, int64_t
   RunSpec spec;
   spec.model = "model";
   spec.model_print = spec.data_print = "0";
-  spec.full = full;
-  spec.lora_r = rank;
-  spec.learning_rate = rate;
-  spec.seed = seed;
-  spec.steps = steps;
+  spec.run.adapter.method = full ? "full" : "lora";
+  spec.run.adapter.lora_r = rank;
+  spec.run.optimizer.learning_rate = rate;
+  spec.run.steps.seed = seed;
+  spec.run.steps.max_steps = steps;
   spec.eval_at = LogSpacedSteps(steps, 8);
   return spec;
 }
@@ -80,8 +80,8 @@ inline constexpr double kBest = 1e-3;
 
 // A valley about `best`, `lift` above the common curve; seeds differ a little.
 inline double Valley(const RunSpec& spec, int64_t step, double best, double lift) {
-  const double jitter = 0.01 * (static_cast<double>(spec.seed) - 2);
-  const double off = std::log10(spec.learning_rate / best) + jitter;
+  const double jitter = 0.01 * (static_cast<double>(spec.seed()) - 2);
+  const double off = std::log10(spec.learning_rate() / best) + jitter;
   const double gain = std::log1p(static_cast<double>(step)) * (0.4 - 0.05 * off * off);
   return 4 + 0.1 * jitter - gain + (step > 0 ? lift : 0);
 }
@@ -91,9 +91,9 @@ inline std::vector<RunRecord> Swept(const std::vector<RunSpec>& conditions,
                                     const MadeUpLoss& loss) {
   std::vector<RunRecord> records;
   for (RunSpec spec : conditions) {
-    for (spec.seed = 1; spec.seed <= 3; ++spec.seed) {
+    for (spec.run.steps.seed = 1; spec.seed() <= 3; ++spec.run.steps.seed) {
       for (int k = -15; k <= -3; ++k) {
-        spec.learning_rate = GridRate(k, 3);
+        spec.run.optimizer.learning_rate = GridRate(k, 3);
         records.push_back(MakeRecord(spec, loss));
       }
     }

@@ -73,7 +73,7 @@ int Sweep::NumRuns() const {
 }
 
 std::vector<int64_t> Sweep::Steps() const {
-  std::set<int64_t> steps = {0, spec.steps};
+  std::set<int64_t> steps = {0, spec.steps()};
   steps.insert(spec.eval_at.begin(), spec.eval_at.end());
   return {steps.begin(), steps.end()};
 }
@@ -83,14 +83,15 @@ std::vector<Sweep> GroupRuns(std::span<const RunRecord> records) {
   for (const RunRecord& record : records) {
     Sweep& sweep = groups[ConditionKey(record.spec)];
     sweep.spec = record.spec;
-    sweep.runs[record.spec.learning_rate][record.spec.seed] = &record;
+    sweep.runs[record.spec.learning_rate()][record.spec.seed()] = &record;
   }
   std::vector<Sweep> sweeps;
   for (auto& [key, sweep] : groups) sweeps.push_back(std::move(sweep));
   const auto order = [](const Sweep& s) {
-    return std::tuple(!s.spec.full, s.spec.target_modules, s.spec.lora_r, s.spec.expert_rank,
-                      s.spec.shared_outer, s.spec.batch_size, s.spec.schedule, s.spec.steps,
-                      s.spec.model);
+    return std::tuple(!s.spec.full(), s.spec.run.adapter.target_modules, s.spec.run.adapter.lora_r,
+                      s.spec.run.adapter.ExpertRank(), s.spec.run.adapter.lora_shared_outer,
+                      s.spec.run.steps.batch_size, s.spec.run.optimizer.lr_scheduler_type,
+                      s.spec.steps(), s.spec.model);
   };
   std::stable_sort(sweeps.begin(), sweeps.end(),
                    [&](const Sweep& a, const Sweep& b) { return order(a) < order(b); });

@@ -64,7 +64,7 @@ std::vector<RunRecord> Valley(double optimum, double spread, double lift) {
       const double centre = std::log10(optimum) + spread * (static_cast<double>(seed) - 2);
       records.push_back(MakeRecord(
           MakeSpec(false, 4, GridRate(k, 3), seed), [&](const RunSpec& spec, int64_t step) {
-            const double off = std::log10(spec.learning_rate) - centre;
+            const double off = std::log10(spec.learning_rate()) - centre;
             return 3 + lift - std::log1p(static_cast<double>(step)) * (0.3 - 0.1 * off * off);
           }));
     }
@@ -88,7 +88,7 @@ TEST(Sweep, OptimumHasTheIntervalOfItsSeeds) {
 TEST(Sweep, DivergedRunsAreDataAndNeverWin) {
   std::vector<RunRecord> records = Valley(2e-3, 0, 0);
   for (RunRecord& record : records) {
-    if (record.spec.learning_rate > 9e-3) {
+    if (record.spec.learning_rate() > 9e-3) {
       record = MakeRecord(record.spec, [](const RunSpec&, int64_t step) {
         return step < 3 ? 0.1 : kUnknown;  // low, and then gone
       });
@@ -108,7 +108,7 @@ TEST(Sweep, BestCurveIsThePointwiseMinimum) {
     records.push_back(
         MakeRecord(MakeSpec(false, 4, rate, 1), [](const RunSpec& spec, int64_t step) {
           const auto t = static_cast<double>(step);
-          return spec.learning_rate > 5e-3 ? std::max(2.0, 3 - t) : std::max(1.0, 3 - t / 50);
+          return spec.learning_rate() > 5e-3 ? std::max(2.0, 3 - t) : std::max(1.0, 3 - t / 50);
         }));
   }
   const std::vector<Sweep> sweeps = GroupRuns(records);
@@ -126,8 +126,8 @@ TEST(Sweep, ConditionsAreToldApart) {
       MakeRecord(MakeSpec(false, 8, 1e-3, 1), [](const RunSpec&, int64_t) { return 1; }));
   const std::vector<Sweep> sweeps = GroupRuns(records);
   ASSERT_EQ(sweeps.size(), 3);
-  EXPECT_TRUE(sweeps[0].spec.full);
-  EXPECT_EQ(sweeps[2].spec.lora_r, 8);
+  EXPECT_TRUE(sweeps[0].spec.full());
+  EXPECT_EQ(sweeps[2].spec.run.adapter.lora_r, 8);
 }
 
 }  // namespace

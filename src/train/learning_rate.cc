@@ -76,9 +76,11 @@ double BatchFactor(int64_t batch_size) {
   return std::sqrt(static_cast<double>(batch_size) / static_cast<double>(kRuleBatch));
 }
 
-std::string FactorsReason(double batch, double schedule, int64_t batch_size) {
+std::string FactorsReason(const LearningRateQuery& query, double batch, double schedule) {
   std::string text;
-  if (batch != 1) text += fmt::format(" * ({} / {})^0.5 (examples a step)", batch_size, kRuleBatch);
+  if (query.lora && query.rslora) text += fmt::format(" / {}^0.5 (rsLoRA's scale)", query.rank);
+  if (batch != 1)
+    text += fmt::format(" * ({} / {})^0.5 (examples a step)", query.batch_size, kRuleBatch);
   if (schedule != 1) text += fmt::format(" * {:g} (a schedule that decays)", schedule);
   return text;
 }
@@ -99,16 +101,16 @@ LearningRateAdvice DefaultLearningRate(const LearningRateQuery& query) {
                                         : LoraMultiplier(query.rank, query.planned_steps);
   const double batch = query.rl ? 1 : BatchFactor(query.batch_size);
   const double schedule = query.schedule == ScheduleKind::kConstant ? 1 : kDecayFactor;
+  const double scale = query.lora && query.rslora ? std::sqrt(query.rank) : 1;
   const double exact =
-      base * multiplier * batch * schedule *
+      base * multiplier * batch * schedule / scale *
       std::pow(kReferenceWidth / static_cast<double>(query.hidden_size), power.value);
   // Three digits are more than the rule knows, and they can be typed again.
   const double value = std::stod(fmt::format("{:.2e}", exact));
-  return {value,
-          fmt::format("{:.2e} = {:.0e}{} * (2000 / {})^{} (hidden size; {}){}, the rule of "
-                      "\"LoRA Without Regret\"",
-                      value, base, MultiplierReason(query, multiplier), query.hidden_size,
-                      power.value, power.why, FactorsReason(batch, schedule, query.batch_size))};
+  return {value, fmt::format("{:.2e} = {:.0e}{} * (2000 / {})^{} (hidden size; {}){}, the rule of "
+                             "\"LoRA Without Regret\"",
+                             value, base, MultiplierReason(query, multiplier), query.hidden_size,
+                             power.value, power.why, FactorsReason(query, batch, schedule))};
 }
 
 }  // namespace lorikeet

@@ -16,7 +16,10 @@ struct LearningRateQuery {
   std::string model_type;   // of config.json: "llama", "qwen2", "qwen3", ...
   int64_t hidden_size = 0;  // D
   bool lora = true;
-  int rank = 32;              // of the adapters; not used for full fine-tuning
+  int rank = 32;  // of the adapters; not used for full fine-tuning
+  // The adapters' scale is alpha / sqrt(rank): sqrt(rank) times the one that the rule is for, so
+  // the rate is divided by that.
+  bool rslora = false;
   int64_t planned_steps = 0;  // optimizer steps of the whole run; 0: unknown, taken for a long run
   int64_t batch_size = 0;     // examples of an optimizer step; 0: unknown, taken for the rule's 128
   ScheduleKind schedule = ScheduleKind::kConstant;

@@ -32,6 +32,17 @@ TEST(LearningRate, FullFineTuningHasNoMultiplier) {
   EXPECT_THAT(DefaultLearningRate(query).reason, Not(HasSubstr("LoRA of rank")));
 }
 
+// Rank-stabilised LoRA's scale is the root of the rank times the rule's.
+TEST(LearningRate, RslorasIsLessByTheRootOfTheRank) {
+  LearningRateQuery query = Query("llama", 4096, 16, 100);
+  const double rate = DefaultLearningRate(query).value;
+  query.rslora = true;
+  EXPECT_NEAR(DefaultLearningRate(query).value, rate / 4, 1e-2 * rate);
+  EXPECT_THAT(DefaultLearningRate(query).reason, HasSubstr("/ 16^0.5 (rsLoRA's scale)"));
+  query.lora = false;
+  EXPECT_THAT(DefaultLearningRate(query).reason, Not(HasSubstr("rsLoRA")));
+}
+
 TEST(LearningRate, ShortRunsWantMoreAtEveryRank) {
   for (const int rank : {1, 16, 512}) {
     EXPECT_DOUBLE_EQ(LoraMultiplier(rank, 10), 15);

@@ -1,5 +1,5 @@
-// What decides the numbers of a run, recorded in every checkpoint: a resumed run that differs in
-// any of it would not be the same run.
+// Fingerprints of what a run is made from, and the comparison of the settings that its checkpoints
+// record with those it is resumed with (recipes/run_settings.h makes them).
 #pragma once
 #include <span>
 #include <string>
@@ -7,14 +7,9 @@
 
 #include "core/json.h"
 #include "data/example.h"
-#include "train/sft.h"
-#include "train/training_run.h"
+#include "model/weights.h"
 
 namespace lorikeet {
-
-// Keys are named as the options are. Must be called before the first step: it looks at the weights.
-Json SettingsOf(const TrainingRun& run, const std::vector<Example>& train, const SftConfig& config,
-                int64_t total_steps);
 
 // Short texts that differ where data, models or texts do. A model is told by a sample of every
 // matrix.

@@ -98,7 +98,7 @@ Score ScoreExamples(const Model& model, const LoraWeights* adapter,
 
 Buffer ComputeLogits(const Model& model, const LoraWeights* adapter, const Batch& batch) {
   const int64_t T = batch.num_tokens(), chunk = HeadChunkRows(model.config());
-  Arena arena = MakeArena(ArenaBytes(model, adapter, Recompute::kNone, T, /*backward=*/false), T);
+  Arena arena = MakeArena(ForwardArenaBytes(model, adapter, T), T);
   const Tensor hidden = Forward(model, batch, {.adapter = adapter}, arena);
   Buffer logits(DType::kF32, {T, model.config().vocab_size});
   for (int64_t begin = 0; begin < T; begin += chunk) {

@@ -13,7 +13,6 @@
 #include "train/checkpoint.h"
 #include "train/divergence.h"
 #include "train/early_stopping.h"
-#include "train/run_settings.h"
 
 namespace lorikeet {
 
@@ -92,7 +91,7 @@ SftRecipe::SftRecipe(TrainingRun& run, const std::vector<Example>& train,
 SftResult SftRecipe::Run() {
   LoopRecipe recipe = {.total_steps = total_steps_,
                        .state_format = kRunStateFormat,
-                       .settings = SettingsOf(run_, train_, config_, total_steps_),
+                       .settings = config_.settings,
                        .advice = "a lower learning_rate, or warmup_steps, is the usual cure",
                        .step = [this] { return Step(); },
                        .evaluate = [this] { return EvaluateHeldOut(); },

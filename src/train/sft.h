@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/json.h"
 #include "core/metrics.h"
 #include "data/example.h"
 #include "train/evaluate.h"
@@ -34,9 +35,9 @@ struct SftConfig {
 
   int64_t logging_steps = 10;  // of trainer_state.json's log_history
 
-  int64_t micro_batch_tokens = 0;  // that the run was made with; recorded
-  double flops_per_token = 0;      // of a training step (plan/memory_plan.h)
-  double peak_flops = 0;           // this machine's, per second; 0: utilisation is not reported
+  Json settings;  // what decides the numbers, recorded in checkpoints (recipes/run_settings.h)
+  double flops_per_token = 0;  // of a training step (plan/memory_plan.h)
+  double peak_flops = 0;       // this machine's, per second; 0: utilisation is not reported
 };
 
 struct SftHooks {

@@ -27,13 +27,13 @@ TensorToWrite ToWrite(const std::string& name, const Tensor& t) {
 
 TrainingRun::TrainingRun(const Model& model, LoraAdapter adapter, const RunOptions& options)
     : model_(model), lora_(std::move(adapter)), options_(options) {
-  optimizer_ = Optimizer(lora_->params());
+  optimizer_ = AdamWOptimizer(lora_->params());
   Init(options);
 }
 
 TrainingRun::TrainingRun(Model& model, const RunOptions& options)
     : model_(model), trained_model_(&model), options_(options) {
-  optimizer_ = Optimizer(model.MakeTrainable());
+  optimizer_ = AdamWOptimizer(model.MakeTrainable());
   Init(options);
 }
 

@@ -109,7 +109,7 @@ class TrainingRun {
   std::optional<LoraTraining> lora_;  // else
   const Model* reference_ = nullptr;
   RunOptions options_;
-  Optimizer optimizer_;
+  AdamWOptimizer optimizer_;
   std::unique_ptr<Arena> arena_;
 };
 

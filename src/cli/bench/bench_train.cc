@@ -14,6 +14,7 @@
 #include "core/random.h"
 #include "engine/read_model.h"
 #include "plan/machine_probe.h"
+#include "recipes/prepare.h"
 #include "recipes/recompute.h"
 #include "train/training_run.h"
 
@@ -57,17 +58,6 @@ double TrainedFraction(const TrainBenchQuery& query) {
   return 1 - static_cast<double>(query.shared_prompt) / static_cast<double>(query.max_length);
 }
 
-std::unique_ptr<TrainingRun> MakeRun(Model& model, const TrainingShape& shape) {
-  const RunOptions options = {.recompute = shape.recompute,
-                              .tokens_per_microbatch = shape.tokens_per_microbatch};
-  if (shape.method == Method::kFull) return std::make_unique<TrainingRun>(model, options);
-  LoraConfig config;
-  config.r = shape.lora_r;
-  config.target_modules = shape.target_modules;
-  return std::make_unique<TrainingRun>(model, LoraAdapter::Create(model, config, /*seed=*/1),
-                                       options);
-}
-
 // Sets query.shape.recompute, returns why, and refuses what does not fit.
 std::string SettleMemory(const Model& model, TrainBenchQuery& query) {
   TrainingShape& shape = query.shape;
@@ -75,8 +65,8 @@ std::string SettleMemory(const Model& model, TrainBenchQuery& query) {
   // What is mapped counts as available already: it lies in the page cache.
   const MemoryAtHand memory = {.resident = static_cast<int64_t>(model.OwnedBytes()),
                                .available = ReadMemory().available};
-  const RecomputeChoice choice =
-      ChooseRecompute(model.config(), shape, stored, query.recompute, memory);
+  const RecomputeChoice choice = ChooseRecompute(model.config(), shape, stored,
+                                                 ParseRecompute(query.run.steps.recompute), memory);
   shape.recompute = choice.recompute;
   const std::vector<MemoryPart> parts = PlanTrainingMemory(model.config(), shape, stored);
   if (memory.Holds(parts)) return choice.reason;
@@ -145,15 +135,19 @@ TrainBenchResult BenchTrain(Model& model, const TrainBenchQuery& asked) {
          "--shared-prompt {}: it must be shorter than the sequences, which have {} tokens",
          query.shared_prompt, query.max_length);
   }
+  query.shape = ShapeOf(query.run, model.compute());
   query.shape.shared_prefixes = query.shared_prompt > 0 && query.group_size > 1;
-  query.shape.compute = model.compute();
   query.shape.sequence_length = query.shape.longest_sequence = query.max_length;
   query.shape.tokens_per_microbatch =
       std::max(query.micro_batch > 0 ? query.micro_batch : query.tokens, query.max_length);
   result.parameters = model.NumParameters();
   CountTrainable(model.config(), query.shape);  // refuses unknown targets
   result.recompute_reason = SettleMemory(model, query);
-  const std::unique_ptr<TrainingRun> run = MakeRun(model, query.shape);
+  Run settings = query.run;
+  settings.steps.seed = 1;
+  TrainingShape shape = query.shape;
+  const std::unique_ptr<TrainingRun> run =
+      MakeRun(model, MakeAdapter(model, {}, &settings, &shape), shape);
   MeasureSteps(*run, RandomExamples(query, model.config().vocab_size), model.compute(), &result);
   result.trainable = run->NumTrainable();
   result.flops = TrainingFlops(model.config(), query.shape, TrainedFraction(query));

@@ -11,18 +11,19 @@
 #include "core/json.h"
 #include "model/weights.h"
 #include "plan/memory_plan.h"
+#include "recipes/run.h"
 
 namespace lorikeet {
 
 struct TrainBenchQuery {
-  TrainingShape shape;    // tokens_per_microbatch, sequence_length and recompute are set from below
-  int64_t tokens = 2048;  // of a step
+  Run run;                   // its adapter and its recompute
+  TrainingShape shape;       // made from it and from what follows
+  int64_t tokens = 2048;     // of a step
   int64_t max_length = 512;  // of the sequences that they are cut into
   int64_t micro_batch = 0;   // tokens computed at once; 0: the whole step
   // As in reinforcement learning: each group_size sequences begin with the same shared_prompt
   // tokens, which are not trained.
   int64_t shared_prompt = 0, group_size = 1;
-  std::optional<Recompute> recompute = {};  // nothing: auto
   int64_t warmup = 2, steps = 10;
   bool profile = false;  // also: where a step's time goes
 };

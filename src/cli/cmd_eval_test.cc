@@ -1,0 +1,191 @@
+// The options of rendering are the same in every command that renders, `eval` among them.
+#include <gmock/gmock.h>
+
+#include <functional>
+
+#include "cli/command_testing.h"
+#include "cli/commands.h"
+#include "core/file.h"
+#include "core/threads_scope_for_test.h"
+#include "rl/tiny_policy_for_test.h"
+
+namespace lorikeet {
+namespace {
+
+using ::testing::HasSubstr;
+using Words = std::vector<std::string>;
+
+// Says a mood, where it is given one, and the date.
+constexpr const char* kMoody =
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' }}"
+    "{% endfor %}{{ mood | default('') }}{{ strftime_now('%d') }}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+class RenderingInCommands : public ::testing::Test {
+ protected:
+  RenderingInCommands() : model_(kTinyChat, "cmd_eval") {
+    WriteFileAtomically(model_.path() + "/tokenizer.json", tiny_bundle::TokenizerJson({}).dump());
+    WriteFileAtomically(
+        model_.path() + "/tokenizer_config.json",
+        OrderedJson{{"bos_token", "<s>"}, {"eos_token", "<|im_end|>"}, {"chat_template", kChatMl}}
+            .dump());
+    WriteFileAtomically(folder_ / "moody.jinja", kMoody);
+    std::string rows, problems;
+    for (int i = 0; i < 4; ++i) {
+      const std::string question = "say " + std::to_string(i);
+      rows += OrderedJson{{"messages",
+                           {{{"role", "user"}, {"content", question}},
+                            {{"role", "assistant"}, {"content", "well"}}}}}
+                  .dump() +
+              "\n";
+      problems += OrderedJson{{"prompt", question}, {"answer", "a"}}.dump() + "\n";
+    }
+    WriteFileAtomically(folder_ / "rows.jsonl", rows);
+    WriteFileAtomically(folder_ / "problems.jsonl", problems);
+  }
+  // stdout and stderr of the command; `more` are options of rendering.
+  CommandOutcome Run(int (*command)(int, char**), Words arguments, const Words& more) const {
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    CommandOutcome outcome = RunCommand(command, arguments);
+    EXPECT_EQ(outcome.error, "");
+    return outcome;
+  }
+
+  const ThreadsScope threads_{1};
+  const TemporaryFolder folder_{"rendering"};
+  const RandomModel model_;
+};
+
+// A command, and how many tokens its prompts or its data have.
+struct Rendered {
+  std::string name;
+  std::function<int64_t(const Words& more)> tokens;
+};
+
+TEST_F(RenderingInCommands, AreTheSameInEveryCommand) {
+  const std::string model = model_.path(), rows = folder_ / "rows.jsonl";
+  const auto json = [&](int (*command)(int, char**), const Words& arguments, const char* key) {
+    return [this, command, arguments, key](const Words& more) -> int64_t {
+      return Run(command, arguments, more).Json()[key];
+    };
+  };
+  const Words rl = {model,
+                    "--data",
+                    folder_ / "problems.jsonl",
+                    "--output-dir",
+                    folder_ / "rl",
+                    "--max-steps",
+                    "1",
+                    "--prompts-per-step",
+                    "2",
+                    "--group-size",
+                    "2",
+                    "--max-tokens",
+                    "2",
+                    "--eval-samples",
+                    "0",
+                    "--learning-rate",
+                    "1e-3",
+                    "--dtype",
+                    "f32",
+                    "--overwrite-output-dir",
+                    "--quiet"};
+  const Words study = {"rl",           model,
+                       "--data",       folder_ / "problems.jsonl",
+                       "--output-dir", folder_ / "study",
+                       "--steps",      "2",
+                       "--max-tokens", "2",
+                       "--dry-run",    "--eval-split",
+                       "0.5",          "--dtype",
+                       "f32"};
+  const std::vector<Rendered> commands = {
+      {"sft",
+       json(RunSft, {model, "--data", rows, "--output-dir", folder_ / "sft", "--dry-run", "--json"},
+            "tokens")},
+      {"eval", json(RunEval, {model, "--data", rows, "--json"}, "tokens")},
+      {"estimate",
+       [&](const Words& more) -> int64_t {
+         return Run(RunEstimate, {model, "--data", rows, "--peak-gflops", "100", "--json"}, more)
+             .Json()["data"]["tokens"];
+       }},
+      {"inspect data", json(RunInspect, {"data", rows, "--model", model, "--json"}, "tokens")},
+      {"merge",
+       [&](const Words& more) -> int64_t {
+         if (!std::filesystem::exists(folder_ / "adapter")) {
+           Run(RunSft,
+               {model, "--data", rows, "--output-dir", folder_ / "adapter", "--max-steps", "1",
+                "--quiet"},
+               {});
+         }
+         return Run(RunMerge,
+                    {folder_ / "adapter", folder_ / "merged", "--overwrite", "--verify-data", rows,
+                     "--verify-tokens", "10000", "--json"},
+                    more)
+             .Json()["verify"]["tokens"];
+       }},
+      {"generate", json(RunGenerate, {model, "--prompt", "say", "--max-tokens", "1", "--json"},
+                        "prompt_tokens")},
+      {"rl",
+       [&](const Words& more) -> int64_t {
+         Run(RunRl, rl, more);
+         const std::string config = ReadFile(folder_ / "rl/config.yaml");
+         const std::string key = "max_prompt_tokens: ";
+         return std::stoll(config.substr(config.find(key) + key.size()));
+       }},
+      {"study rl",
+       [&](const Words& more) -> int64_t {
+         // tokens of prompts decide the cost that the plan says
+         return static_cast<int64_t>(std::hash<std::string>()(Run(RunStudy, study, more).out));
+       }},
+  };
+  for (const Rendered& command : commands) {
+    SCOPED_TRACE(command.name);
+    Words more = {"--chat-template", folder_ / "moody.jinja"};
+    const int64_t plain = command.tokens(more);
+    more.insert(more.end(), {"--chat-template-kwargs", R"({"mood": "grumpy, grumpy, grumpy"})"});
+    const int64_t moody = command.tokens(more);
+    EXPECT_NE(moody, plain);
+    more.insert(more.end(), {"--date", "2024-02-29"});
+    EXPECT_NO_THROW(command.tokens(more));
+    if (command.name != "study rl") {
+      EXPECT_GT(moody, plain);
+    }
+  }
+}
+
+TEST_F(RenderingInCommands, TheDateReachesThePrompt) {
+  WriteFileAtomically(
+      folder_ / "dated.jinja",
+      "{{ strftime_now('%Y') }}{% for m in messages %}{{ m['content'] }}{% endfor %}");
+  const Words dated = {"--chat-template", folder_ / "dated.jinja", "--date", "1066-10-14"};
+  const std::string rows = folder_ / "rows.jsonl";
+  const CommandOutcome shown =
+      Run(RunInspect, {"data", rows, "--model", model_.path(), "--train-on", "all", "--no-color"},
+          dated);
+  EXPECT_THAT(shown.out, HasSubstr("1066"));
+  Run(RunRl,
+      {model_.path(), "--data", folder_ / "problems.jsonl", "--output-dir", folder_ / "rl",
+       "--max-steps", "1", "--prompts-per-step", "1", "--group-size", "2", "--max-tokens", "2",
+       "--eval-problems", "0", "--learning-rate", "1e-3", "--quiet"},
+      dated);
+  EXPECT_THAT(ReadFile(folder_ / "rl/transcripts/step-000001.txt"), HasSubstr("1066"));
+}
+
+TEST_F(RenderingInCommands, WhatIsLearnedIsSaidInOneWay) {
+  const std::string rows = folder_ / "rows.jsonl";
+  const auto counted = [&](const Words& more) -> int64_t {
+    return Run(RunEval, {model_.path(), "--data", rows, "--json"}, more).Json()["counted_tokens"];
+  };
+  EXPECT_EQ(counted({"--train-on", "all"}), counted({"--count", "all"}));
+  EXPECT_EQ(counted({"--train-on", "all"}), counted({"--no-assistant-only-loss"}));
+  EXPECT_LT(counted({}), counted({"--train-on", "all"}));
+  const CommandOutcome both = RunCommand(
+      RunEval, {model_.path(), "--data", rows, "--train-on", "last", "--assistant-only-loss"});
+  EXPECT_THAT(both.error, HasSubstr("contradict each other"));
+  const CommandOutcome bad =
+      RunCommand(RunEval, {model_.path(), "--data", rows, "--chat-template-kwargs", "[1]"});
+  EXPECT_THAT(bad.error, HasSubstr("--chat-template-kwargs: give a JSON object"));
+}
+
+}  // namespace
+}  // namespace lorikeet
