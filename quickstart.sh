@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fine-tunes a real chat model on real data, from nothing: `./quickstart.sh --help`.
+# Fine-tunes a real chat model on real data, from scratch: `./quickstart.sh --help`.
 set -euo pipefail
 cd "$(dirname "$0")"
 . tools/packages.sh
@@ -8,7 +8,7 @@ out=out/quickstart
 cache=out/cache
 lorikeet=build/release/lorikeet
 examples=960   # training pairs: two to three minutes of training on 2 cores with bf16 products
-prompts=6      # of the held-out file, answered before and after
+prompts=6      # prompts of the held-out file, completed before and after training
 model=
 fresh=
 
@@ -61,24 +61,24 @@ begin() {  # begin TITLE
 }
 finish() { printf '      %s, %d s\n' "${1:-done}" $((SECONDS - started)); }
 
-# Runs a command, its words into a log that is only shown if it fails.
+# Runs a command with its output in a log, which is only shown if it fails.
 quietly() {  # quietly NAME COMMAND...
   local log=$out/logs/$1.log
   shift
   if ! "$@" >"$log" 2>&1 </dev/null; then
     tail -n 20 "$log" >&2
-    echo "quickstart.sh: '$title' failed; everything it said is in $log" >&2
+    echo "quickstart.sh: '$title' failed; its output is in $log" >&2
     exit 1
   fi
 }
 
-# The same, with what it prints going to a file.
+# The same, with standard output in a file.
 save() {  # save FILE NAME COMMAND...
   quietly "$2" into "$1" "${@:3}"
 }
 into() { "${@:2}" >"$1.new" && mv "$1.new" "$1"; }
 
-# A step's outcome stands for the commands that led to it: it is done when the same were run to their end.
+# A step is done if it and all steps before it were completed with the same commands.
 history=
 is_done() {  # is_done NAME DESCRIPTION FILE...
   local name=$1 file
@@ -128,7 +128,7 @@ else
   fi
 fi
 
-begin "Data: what words mean"
+begin "Data: meanings of words"
 train_file=$out/data/train.jsonl
 heldout_file=$out/data/heldout.jsonl
 if is_done data "$examples" $train_file $heldout_file; then
@@ -139,7 +139,7 @@ else
   finish "$(wc -l <$train_file) pairs to learn from, $(wc -l <$heldout_file) held out"
 fi
 
-answers() {  # answers NAME [--adapter DIR]: one line of JSON for each of the first held-out questions
+answers() {  # answers NAME [--adapter DIR]: one line of JSON per question, for the first held-out ones
   head -n $prompts $heldout_file >$out/data/questions.jsonl
   save "$out/answers_$1.jsonl" "answers-$1" "$lorikeet" generate --model "$model_dir" "${@:2}" \
     --data $out/data/questions.jsonl --temperature 0 --max-tokens 96
@@ -169,13 +169,13 @@ else
     "$lorikeet" sft --model "$model_dir" --data $train_file --eval-data $heldout_file --output-dir $adapter_dir \
       --eval-steps 15 --save-steps 15 "$@"
   }
-  # A training that was interrupted goes on where it stood, if it was of the same model and data.
+  # An interrupted training is resumed if its model and data are the same.
   status=1
   if [ "$(cat $out/logs/train.begun 2>/dev/null)" = "$history" ] &&
     ls -d $adapter_dir/checkpoint-*[0-9] >/dev/null 2>&1; then
     status=0
     train --resume || status=$?
-    if [ $status = 1 ]; then echo "      its checkpoint is of no use any more: from the beginning"; fi
+    if [ $status = 1 ]; then echo "      its checkpoint is not usable; starting again"; fi
   fi
   if [ $status = 1 ]; then
     rm -rf $adapter_dir
@@ -188,7 +188,7 @@ else
   finish "$adapter_dir"
 fi
 
-begin "After: the same answers, and the same loss"
+begin "After: answers to the same questions, and the loss on the same pairs"
 if is_done after "$prompts" $out/eval_after.json $out/answers_after.jsonl; then
   already $out/eval_after.json
 else
@@ -219,7 +219,7 @@ set key top right
 set border 3
 set tics nomirror
 mean = 0; seen = 0
-# Mean of the steps so far with weights that halve every 7 steps, freed of its start at 0.
+# Exponential moving average with a half-life of 7 steps and bias correction.
 smooth(x) = (mean = 0.9 * mean + 0.1 * x, seen = 0.9 * seen + 0.1, mean / seen)
 plot "$out/logs/loss.txt" using 1:2 with lines lc rgb "#b8cbe6" title "training, each step", \
   "$out/logs/loss.txt" using 1:(smooth(\$2)) with lines lw 2 lc rgb "#2c5fa8" title "training, smoothed", \
@@ -227,8 +227,8 @@ plot "$out/logs/loss.txt" using 1:2 with lines lc rgb "#b8cbe6" title "training,
 END
 }
 
-# said FILE LINE ROLE: the last words of that role in a line of JSON, for a cell of a Markdown table.
-said() {
+# last_turn FILE LINE ROLE: the last turn of that role in a line of JSON, for a cell of a Markdown table.
+last_turn() {
   sed -n "$2p" "$1" | awk -v role="$3" '{
     while (match($0, "\"role\": *\"" role "\", *\"content\": *\"")) $0 = substr($0, RSTART + RLENGTH)
     text = ""
@@ -249,13 +249,13 @@ write_answers() {
   local i
   echo "# Answers to held-out questions, before and after"
   echo
-  echo "Model \`$model_dir\`, adapter \`$adapter_dir\`; the likeliest token each time, at most 96 tokens."
+  echo "Model \`$model_dir\`, adapter \`$adapter_dir\`; greedy decoding, at most 96 tokens."
   echo
   echo "| Question | Before | After | WordNet |"
   echo "|---|---|---|---|"
   for i in $(seq 1 $prompts); do
-    echo "| $(said $heldout_file "$i" user) | $(said $out/answers_before.jsonl "$i" assistant) |" \
-      "$(said $out/answers_after.jsonl "$i" assistant) | $(said $heldout_file "$i" assistant) |"
+    echo "| $(last_turn $heldout_file "$i" user) | $(last_turn $out/answers_before.jsonl "$i" assistant) |" \
+      "$(last_turn $out/answers_after.jsonl "$i" assistant) | $(last_turn $heldout_file "$i" assistant) |"
   done
 }
 
@@ -286,7 +286,7 @@ cat <<END
 Held-out loss: $(nats $out/eval_before.json) before, $(nats $out/eval_after.json) after, in nats a token (lower is better).
 Training took $train_seconds s at $tokens_per_second tokens a second.
 
-  $out/answers.md   what the model said before and says now
+  $out/answers.md   the model's answers before and after training
   $out/loss.png     the loss curves
   $adapter_dir      the adapter, as the peft library reads it
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Repeats this repository's replication of the article, from nothing: `./study.sh --help`.
+# Repeats this repository's replication of the article from scratch: `./study.sh --help`.
 set -euo pipefail
 cd "$(dirname "$0")"
 . tools/packages.sh
@@ -9,14 +9,14 @@ usage() {
 Usage: ./study.sh [--quick] [--jobs N] [--dry-run] [PART...]
 
 Makes small base models, runs the experiments of "LoRA Without Regret" on them and on SmolLM2-135M, and writes
-docs/study/ anew: reports, raw runs, the table of claims. Hours on 2 cores. What is finished is not done again; stopped
-or killed, the same command goes on where it was.
+docs/study/ again: reports, raw runs, the table of claims. Hours on 2 cores. Finished runs are kept; after a stop or a
+kill the same command resumes.
 
   PART...      only these of: base longer law moe smollm2 rewards advise (default: all)
   --quick      a smaller base model, two seeds, the experiments lr and rank, into out/study_quick; docs/study/ stays
                as it is. Ten minutes on 2 cores with AMX, six and a half of them building
   --jobs N     runs at the same time, each on its share of the cores (default: one per core)
-  --dry-run    say what each part would cost, and stop
+  --dry-run    print the cost of each part, and stop
 
 Missing Debian packages are installed (as root or with sudo).
 END
@@ -48,7 +48,7 @@ if [ -z "${LORIKEET:-}" ]; then
   echo "== building $lorikeet"
   if ! { cmake --preset release && cmake --build --preset release; } >out/study_build.log 2>&1; then
     tail -n 20 out/study_build.log >&2
-    echo "study.sh: the build failed; everything it said is in out/study_build.log" >&2
+    echo "study.sh: the build failed; its output is in out/study_build.log" >&2
     exit 1
   fi
 fi
@@ -71,10 +71,10 @@ study() {
   "$lorikeet" study "$name" --output-dir "$folder" $dry_run "$@"
 }
 
-# Where first sweeps found the optima of models this narrow. A grid whose best rate is at an edge is extended all the
-# same; beginning in the middle saves the runs that extend it.
+# Optima that first sweeps found for models of these widths. A grid whose best rate is at an edge is extended in any
+# case; to start in the middle saves the runs of the extension.
 rates=(--learning-rate 2.15e-3 --full-learning-rate 1e-3 --lr-points 4)
-# The article's adapters are on the head too: its counts of parameters say so.
+# The article's adapters include the head, as its counts of parameters show.
 all=(--target-modules all-linear,lm_head)
 
 if [ -n "$quick" ]; then
@@ -87,8 +87,8 @@ if [ -n "$quick" ]; then
   exit 0
 fi
 
-# Small models are trained one to a core.
-# curves FOLDER MODEL RANKS: what is asked of each base.
+# Small models are trained with one process per core.
+# curves FOLDER MODEL RANKS: the experiments on each base.
 curves() {
   local grid=(--model "$2" "${words[@]}" --seeds 3 --jobs "$jobs" "${rates[@]}")
   local long=("${grid[@]}" "${all[@]}" --ranks "$3" --steps 300 --short-steps 30)
@@ -106,7 +106,7 @@ base() {
   study out/study/base capacity "${model[@]}" --learning-rate 4.64e-3 --full-learning-rate 2.15e-3 --lr-points 4 \
     --ranks 1,2,4 --steps 600 --batch-size 64
 }
-# The same width pretrained five times as long: what of `base` is due to a model that is far from finished?
+# The same width pretrained five times as long shows which results of `base` come from unfinished pretraining.
 longer() {
   bases 128_longer
   curves out/study/base_longer out/base/w128_longer 1,4,16,128
@@ -122,7 +122,7 @@ moe() {
     --jobs "$jobs"
 }
 
-# SmolLM2-135M-Instruct on words of WordNet that it has not seen, at the sizes that two cores can do.
+# SmolLM2-135M-Instruct on words of WordNet that it was not trained on, at sizes that two cores can do.
 smollm2=out/quickstart/model
 need_smollm2() {
   if [ ! -s "$smollm2/config.json" ]; then ./quickstart.sh; fi
@@ -135,11 +135,11 @@ pairs=(--data out/study/words/train.jsonl --eval-data out/study/words/heldout.js
 
 smollm2() {
   need_smollm2
-  # About the optima that the advice found.
+  # Grids around the optima that the advice found.
   local grid=(--model "$smollm2" "${pairs[@]}" --learning-rate 5.9e-4 --full-learning-rate 6.6e-5 --lr-points 3
     --batch-size 8 --eval-points 5 --seeds 3 --jobs "$jobs")
   study out/study/smollm2 lr "${grid[@]}" --ranks 1,16,128 --steps 48 --short-steps 12
-  study out/study/smollm2 layers "${grid[@]}" --ranks 16 --steps 48 --short-steps 12  # some runs are those of lr
+  study out/study/smollm2 layers "${grid[@]}" --ranks 16 --steps 48 --short-steps 12  # shares runs with lr
 }
 rewards() {
   need_smollm2
@@ -147,7 +147,7 @@ rewards() {
     --max-tokens 20 --eval-points 2 --learning-rate 3.2e-4 --full-learning-rate 3.2e-5 --lr-points 3 --jobs "$jobs"
 }
 
-# The advice for two sets of data, and a run as advised beside one with a usual default: rank 8 on attention, 2e-4.
+# The advice for two data sets, and runs with the advised settings and with a common default: rank 8 on attention, 2e-4.
 advise() {
   need_smollm2
   local data name seed
@@ -166,7 +166,7 @@ advise() {
     done
   done
 }
-# compared NAME DATA SEED OPTION...: one run of sft; its summary is what is kept.
+# compared NAME DATA SEED OPTION...: one run of sft, of which the summary is kept.
 compared() {
   local dir=out/study/compared/$1 data=$2 seed=$3
   shift 3

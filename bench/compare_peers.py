@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Races Lorikeet against transformers + peft, trl and generate, on one machine, one model and the same tokens.
+"""Compares Lorikeet with transformers + peft, trl and generate on one machine, one model and the same tokens.
 
-Every contestant runs in a process of its own, in turn, for several rounds; medians and ratios are printed, and all
-results written as JSON with date, versions, CPU and thread settings. The peers are installed into a virtual
-environment of their own (--venv) unless it is there already. bench/README.md says what is measured and how.
+Every program runs in a process of its own, alternating with the others, for several rounds; medians and ratios are
+printed, and all results written as JSON with date, versions, CPU and thread settings. The peers are installed into a
+virtual environment of their own (--venv) unless it exists. bench/README.md describes the measurements.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from peers.race_trl import trl_race
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RACES = ("train", "trl", "decode")
-MOST_SECONDS = 900  # of one process
+MAX_SECONDS = 900  # per process
 
 
 def parse_arguments():
@@ -41,12 +41,12 @@ def parse_arguments():
                         help="the peers' virtual environment, or LORIKEET_PEERS_VENV [%(default)s]")
     parser.add_argument("--out", default=ROOT / "out/peers", help="folder of results.json and logs/ [%(default)s]")
     parser.add_argument("--only", default=",".join(RACES), help="races to run [%(default)s]")
-    parser.add_argument("--quick", action="store_true", help="one short round; for a look, not for the record")
+    parser.add_argument("--quick", action="store_true", help="one short round, not for publication")
     parser.add_argument("--rounds", type=int, help="rounds of each race [3; quick 1]")
-    parser.add_argument("--steps", type=int, help="measured steps of a run, after one to warm up [2; quick 1]")
+    parser.add_argument("--steps", type=int, help="measured steps of a run, after one for warming up [2; quick 1]")
     parser.add_argument("--new-tokens", type=int, help="tokens written per sequence in decoding [32; quick 16]")
     parser.add_argument("--threads", type=int, default=machine.usable_cpus(),
-                        help="Lorikeet's, and the most that peers try [%(default)s]")
+                        help="Lorikeet's threads, and the maximum that peers try [%(default)s]")
     parser.add_argument("--tokens", type=int, default=2048, help="tokens of a LoRA step [%(default)s]")
     parser.add_argument("--length", type=int, default=512, help="length of its sequences [%(default)s]")
     parser.add_argument("--lora-r", type=int, default=16, help="rank [%(default)s]")
@@ -70,14 +70,14 @@ def parse_arguments():
 
 
 def make_context(options):
-    """What the races need to know."""
+    """The common settings of the races."""
     folder = pathlib.Path(options.out).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         python = machine.peer_python(options.venv)
     except (OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"the peers could not be installed into {options.venv}: {error}")
-    runner = Runner(folder / "logs", MOST_SECONDS)
+    runner = Runner(folder / "logs", MAX_SECONDS)
     model = str(pathlib.Path(options.model).resolve())
     data = pathlib.Path(options.data).resolve()
     if options.mixed_turns:
@@ -106,7 +106,7 @@ def make_context(options):
 
 
 def run_races(context, wanted):
-    """One race failing as a whole leaves the others their turn."""
+    """A race that fails does not stop the others."""
     plan = {
         "train": [lambda: train_race(context)],
         "trl": [lambda: trl_race(context)],

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The small base models of docs/pretrain.md, from nothing: corpus, then one model a width, all with one recipe.
+# The small base models of docs/pretrain.md from scratch: corpus, then one model per width, all with one recipe.
 #   tools/base_models.sh [--lorikeet BIN] [--out DIR] [--corpus DIR] [--steps N] [WIDTH...]
 # WIDTH of 64 96 128 192 256 (default: all, the narrow ones first), 64_moe, a mixture of experts of width 64, or
-# 128_longer, width 128 for five times as many steps. What is done is not done again, and a model that was stopped goes
-# on where it stood: a run killed halfway is started again with the same words. --steps trains for another number of
-# steps; --corpus is where the text is, or will be (default: DIR/corpus). Threads as OMP_NUM_THREADS says.
+# 128_longer, width 128 for five times as many steps. Finished models are skipped, and stopped ones are resumed: after a
+# kill, start the same command again. --steps trains for another number of steps; --corpus is the folder of the text,
+# made if missing (default: DIR/corpus). Threads: OMP_NUM_THREADS.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
       ;;
     -h | --help) usage; exit 0 ;;
     64 | 96 | 128 | 192 | 256 | 64_moe | 128_longer) widths="$widths $1" ;;
-    *) echo "base_models.sh: '$1' is no width that there is a shape for; --help says more" >&2; exit 2 ;;
+    *) echo "base_models.sh: '$1' is not a width with a shape; see --help" >&2; exit 2 ;;
   esac
   shift
 done

@@ -6,8 +6,8 @@
   chat_template_goldens.py real [--templates P ...]   $LORIKEET_TEMPLATE_GOLDENS (default out/template_goldens):
                                                       real templates x conversations, not committed
 
-A P is a folder of *.jinja, a .tar.gz holding some (the sdist of llama-cpp-python), a .gguf, or a .whl holding a
-.gguf. The installed `trl` package's templates are always taken.
+P is a folder of *.jinja, a .tar.gz with some (the sdist of llama-cpp-python), a .gguf, or a .whl holding a
+.gguf. The installed `trl` package's templates are always included.
 
 A file: {"template", "bos_token", "eos_token", "cases": [{"name", "messages", "tools", "variables",
 "add_generation_prompt", "date", "expected" | "error", "generation": [[begin, end], ...] in bytes}]}.
@@ -38,7 +38,7 @@ class FixedClock(datetime.datetime):
 
 
 def render(template, case, bos_token, eos_token):
-    """The case with what transformers makes of it."""
+    """The case with the output of transformers."""
     out = dict(case, date=str(NOW))
     marked = "generation" in template and ctu.re.search(r"\{%[-+]?\s*generation", template)
     try:
@@ -52,7 +52,7 @@ def render(template, case, bos_token, eos_token):
             eos_token=eos_token,
             **case.get("variables", {}),
         )
-    except Exception as error:  # whatever the template does wrong is the expected outcome
+    except Exception as error:  # any error of the template is an expected outcome
         out["error"] = f"{type(error).__name__}: {error}"
         return out
     out["expected"] = texts[0]

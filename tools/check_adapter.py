@@ -2,7 +2,7 @@
 """Checks that peft (and transformers, for a merged folder) and lorikeet compute the same logits, in f32.
 
 Runs `lorikeet eval --token-logprobs --dump-logits` on fixed token ids and compares with the real libraries. Also
-checks that peft takes up every tensor of the adapter's file. Exit status 1 when a difference is above the limit,
+checks that peft loads every tensor of the adapter's file. Exit status 1 when a difference is above the limit,
 1e-4 of the largest logit.
 """
 
@@ -26,7 +26,7 @@ LENGTHS = (3, 64, 129)  # below, at and beyond attention blocks of 64
 
 
 def fixed_sequences(model_dir):
-    """Random ids: the harshest input, and the same for every tokenizer."""
+    """Random ids: the hardest input, and independent of the tokenizer."""
     vocab_size = json.loads((Path(model_dir) / "config.json").read_text())["vocab_size"]
     random = np.random.default_rng(7)
     return [random.integers(0, vocab_size, length).tolist() for length in LENGTHS]
@@ -49,7 +49,7 @@ def require_all_loaded(model, adapter_dir):
 
     file = load_file(Path(adapter_dir) / "adapter_model.safetensors")
     state = get_peft_model_state_dict(model, save_embedding_layers=False)
-    if any(".experts.0." in name for name in file):  # which peft has fused
+    if any(".experts.0." in name for name in file):  # fused by peft
         mixtral = any(".block_sparse_moe." in name for name in file)
         names = ("w1", "w3", "w2") if mixtral else ("gate_proj", "up_proj", "down_proj")
         state = split_fused(state, model.config.num_local_experts, names)
@@ -61,7 +61,7 @@ def require_all_loaded(model, adapter_dir):
 
 
 def lorikeet(binary, model_dir, adapter_dir, sequences):
-    """The same two things, from the program."""
+    """The same two results, from lorikeet."""
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         write_token_lines(scratch / "ids.jsonl", sequences)

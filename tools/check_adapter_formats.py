@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Adapters in the formats of mlx-lm and llama.cpp, against the programs that define them.
+"""Checks adapters in the formats of mlx-lm and llama.cpp against the programs that define them.
 
 check_adapter_formats.py --lorikeet BIN [--llama-cpp DIR]
     For adapters of tests/golden/model/: `lorikeet convert` writes both formats.
     mlx-lm, if it can be imported, loads model and adapter and must give the golden logits of peft.
     llama.cpp's convert_lora_to_gguf.py, if its source folder is given, converts the same adapter: every tensor must
-    have the same name, shape and bits, and its file, read by lorikeet, must be the peft adapter again.
+    have the same name, shape and bits, and its file, read by lorikeet, must equal the peft adapter.
     Exit status 1 if something differs, 2 if nothing could be checked.
 
 Made with mlx-lm 0.32 (CPU), gguf 0.19, and the llama.cpp of llama-cpp-python 0.3.36.

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Fails if a module of src/ includes what it may not, a library is used outside its module, a file is too long, or a
-test stands away from what it tests. The table is src/modules.txt; ARCHITECTURE.md is compared with it.
+test is not beside the file that it tests. The table is src/modules.txt; ARCHITECTURE.md is compared with it.
 
 Usage: tools/check_layers.py [repository root]
        tools/check_layers.py --self-test
@@ -25,7 +25,7 @@ LIBRARIES = {
     r"(httplib\.h$|openssl/)": "cpp-httplib",
 }
 EVERYWHERE = {"fmt"}  # every module formats its own messages
-# Tests of a whole module may be named after what they compare it with, rather than after a file.
+# Tests of a whole module may be named after their reference instead of a file.
 MODULE_TESTS = {"bits", "corpus", "golden", "golden_steps"}
 TEST_LIBRARIES = r"(gtest|gmock)/"
 MAX_LINES = 600
@@ -117,7 +117,7 @@ def include_error(table, here, path, quote, header):
 
 
 def placement_errors(root, path):
-    """A test stands beside a source or header of its name, or tests a whole module: core/core_test.cc."""
+    """A test is beside a source or header of its name, or tests a whole module: core/core_test.cc."""
     if path.suffix != ".cc" or not is_test(path):
         return []
     subject = path.stem.rsplit("_", 1)[0]

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Adapters between the real peft and the checkpoint module, both ways.
+"""Checks adapters between the real peft and the checkpoint module, in both directions.
 
 check_peft_roundtrip.py --write-fixture
     peft saves an adapter of a tiny random llama, with patterns and a regex, into tests/golden/peft/adapter/, and
-    what it makes of it (rank, scaling and sums of the factors of every module) into expected.json beside it. The
+    its reading of it (rank, scaling and sums of the factors of every module) into expected.json beside it. The
     C++ tests read both.
 check_peft_roundtrip.py CHECKPOINT_TEST
     the test program writes that adapter again; peft loads it, must use every tensor, and must compute the same
@@ -88,7 +88,7 @@ def logits_with(folder):
     file = load_file(pathlib.Path(folder) / "adapter_model.safetensors")
     state = peft.get_peft_model_state_dict(model)
     if sorted(file) != sorted(state) or any(not torch.equal(file[name], state[name]) for name in file):
-        sys.exit(f"{folder}: peft did not take up the file as it is")
+        sys.exit(f"{folder}: peft did not load the whole file")
     return model(torch.arange(24)[None]).logits
 
 

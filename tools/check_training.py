@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Trains an adapter in peft and compares the losses with a run of lorikeet (its metrics.jsonl), step by step.
 
-The data are JSONL lines {"tokens": [...], "weights": [...]}: weights[i] is that of predicting tokens[i], weights[0]
-counts for nothing. All lines together are the batch of every step, so that no order of examples can
-differ. Start lorikeet from the same adapter, with the batch as large as the file, f32, a constant learning rate
+The data are JSONL lines {"tokens": [...], "weights": [...]}: weights[i] is the weight of predicting tokens[i];
+weights[0] is not used. All lines together are the batch of every step, so that the order of examples does not
+matter. Start lorikeet from the same adapter, with the batch as large as the file, f32, a constant learning rate
 and the same settings as here. Exit status 1 when a loss differs by more than 1e-4.
 """
 
@@ -30,7 +30,7 @@ def read_examples(path):
 
 
 def backward(model, examples):
-    """sum(weights * nll) / sum(weights), its gradient added up example by example to spare memory."""
+    """sum(weights * nll) / sum(weights), its gradient summed example by example to save memory."""
     total = sum(sum(example["weights"][1:]) for example in examples)
     loss = 0.0
     for example in examples:
@@ -74,7 +74,7 @@ def main():
     parser.add_argument("--adapter", help="the PEFT folder both start from; without it, full fine-tuning")
     parser.add_argument("--data", required=True, help="JSONL with tokens and weights")
     parser.add_argument("--metrics", help="metrics.jsonl of the lorikeet run; without it the losses are only printed")
-    parser.add_argument("--loss-key", default="loss", help="its name of the training loss")
+    parser.add_argument("--loss-key", default="loss", help="key of the training loss there")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--learning-rate", type=float, required=True)
     parser.add_argument("--weight-decay", type=float, default=0.0)
@@ -89,7 +89,7 @@ def main():
         if len(ours) < options.steps:
             sys.exit(f"{options.metrics}: {len(ours)} lines with \"{options.loss_key}\", {options.steps} needed")
         difference = max(abs(a - b) for a, b in zip(theirs, ours))
-        good = all(abs(a - b) <= LIMIT for a, b in zip(theirs, ours))  # false for NaN, which max() may pass over
+        good = all(abs(a - b) <= LIMIT for a, b in zip(theirs, ours))  # false for NaN, which max() may ignore
         report |= {"lorikeet_losses": ours, "max_difference": difference, "pass": good}
     print(json.dumps(report, indent=2))
     sys.exit(0 if good else 1)

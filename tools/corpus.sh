@@ -2,14 +2,14 @@
 # Plain English text for small base models, from Debian 12 packages alone.
 #   tools/corpus.sh OUT_DIR [CACHE_DIR]
 # writes OUT_DIR/train.jsonl and OUT_DIR/heldout.jsonl, {"text": ...} a row: prose and manuals, split by page. A kind
-# that is kept out of them, to be learned later, goes to OUT_DIR/wordnet/: questions for the meanings of words
-# (tools/wordnet_data.sh). OUT_DIR/packages.txt says what it was made of. Packages are fetched with apt-get into
-# CACHE_DIR (default OUT_DIR/packages), not installed; root is not needed. The same packages give the same bytes.
+# that is excluded from them, to be learned later, goes to OUT_DIR/wordnet/: questions for the meanings of words
+# (tools/wordnet_data.sh). OUT_DIR/packages.txt lists the sources. Packages are fetched with apt-get into CACHE_DIR
+# (default OUT_DIR/packages), not installed; root is not needed. The same packages give the same bytes.
 set -euo pipefail
 export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
 
-# Package, licence of its text as its copyright file has it, and kind where it is no manual.
+# Package, licence of its text by its copyright file, and kind if it is not a manual.
 sources="
 anarchism               GPL-2                 prose: An Anarchist FAQ
 bible-kjv-text          public domain         prose: the King James Bible
@@ -39,7 +39,7 @@ cache=${2:-$out/packages}
 mkdir -p "$cache/unpacked"
 cache=$(cd "$cache" && pwd)
 
-unpack() {  # unpack PACKAGE: fetched unless it is there, and unpacked whole or not at all
+unpack() {  # unpack PACKAGE: fetches it unless present, and unpacks it atomically
   if [ -d "$cache/unpacked/$1" ]; then return 0; fi
   if ! ls "$cache/$1"_*.deb >/dev/null 2>&1; then
     if ! (cd "$cache" && apt-get download "$1") >"$cache/apt.log" 2>&1 </dev/null; then

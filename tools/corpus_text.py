@@ -4,8 +4,8 @@
     tools/corpus_text.py UNPACKED_DIR OUT_DIR
 
 UNPACKED_DIR/PACKAGE is what `dpkg-deb -x` makes of a package. OUT_DIR gets train.jsonl and heldout.jsonl, a document a
-row: {"text": ..., "source": PACKAGE}. A document goes to a side, and to its place in the file, by a hash of its
-package and path: the same packages give the same bytes. Python's standard library is enough.
+row: {"text": ..., "source": PACKAGE}. The split of documents and their order depend on a hash of
+package and path: the same packages give the same bytes. Standard library only.
 """
 
 import argparse
@@ -20,9 +20,9 @@ import subprocess
 import sys
 import unicodedata
 
-HELD_OUT = 50  # one document in so many
-SHORTEST = 200  # characters; less is a table of links or an empty page
-AS_CHAT = 10  # one page in so many is set as a conversation, so that a chat template's tokens are known
+HELD_OUT = 50  # one document in 50 is held out
+SHORTEST = 200  # characters; shorter pages are tables of links or empty
+AS_CHAT = 10  # one page in 10 is formatted as a conversation, so that the chat template's tokens are trained
 LONGEST = 60000  # longer pages are cut at a paragraph, so that no single one fills many blocks
 
 # Package -> (kind, globs of files below it). Kinds: html, text (a page each), texts (compressed), bible.
@@ -44,7 +44,7 @@ SOURCES = {
         "rustdoc", "unstable-book")]),
     "sqlite3-doc": ("html", ["usr/share/doc/sqlite3/**/*.html"]),
 }
-# Pages that hold the words of all the others, or none.
+# Pages that repeat all the others, or have no text.
 LEFT_OUT = re.compile(r"(^|/)(genindex|search|py-modindex|bookindex|index|contents|toc|print|copyright|releaselog|"
                       r"changes|doclist|keyword_index|anarchism|alltogether)[^/]*$|/(whatsnew/changelog|first-edition|"
                       r"second-edition|2018-edition)")
@@ -61,7 +61,7 @@ VOID = {"br", "hr", "img", "meta", "link", "input", "area", "base", "col", "embe
 
 
 class PageText(html.parser.HTMLParser):
-    """The words of a page, a paragraph a line; what is set as code keeps its lines."""
+    """The text of a page, one line per paragraph; code keeps its lines."""
 
     def __init__(self):
         super().__init__(convert_charrefs=True)
@@ -74,7 +74,7 @@ class PageText(html.parser.HTMLParser):
             self.parts.append("\n")
         if tag in VOID:
             return
-        if tag in ("p", "li", "dt", "dd", "tr", "td"):  # closed by the next one where nobody closes them
+        if tag in ("p", "li", "dt", "dd", "tr", "td"):  # closed by the next one if not closed explicitly
             if self.open and self.open[-1][0] == tag:
                 self.handle_endtag(tag)
         self.open.append((tag, dropped))
@@ -146,7 +146,7 @@ def pages(root, package, kind, globs):
 
 
 def bible(root):
-    """A chapter a document. The text is compressed; the reader of another package unpacks it."""
+    """One document per chapter. The text is compressed; the reader of another package unpacks it."""
     reader, data = root / "bible-kjv/usr/bin/bible", root / "bible-kjv-text/usr/lib"
     out = subprocess.run([reader.resolve(), "-p", data.resolve(), "-l10000", "Ge1:1-Re22:21"], capture_output=True,
                          text=True, check=True, stdin=subprocess.DEVNULL).stdout
@@ -161,7 +161,7 @@ def bible(root):
 
 
 def without_boilerplate(documents):
-    """Lines that stand in many of a package's pages are its frame, not its words."""
+    """Removes lines that occur in many of a package's pages: navigation, not text."""
     pages_with = collections.Counter(line for _, text in documents for line in set(text.split("\n")))
     most = max(8, len(documents) // 50)
     for name, text in documents:
@@ -170,7 +170,7 @@ def without_boilerplate(documents):
 
 
 def cut(text):
-    """Pieces of at most about LONGEST characters, whole lines each."""
+    """Pieces of whole lines, of at most about LONGEST characters."""
     piece, size = [], 0
     for line in text.split("\n"):
         if size + len(line) > LONGEST and piece:
@@ -182,7 +182,7 @@ def cut(text):
 
 
 def as_chat(text):
-    """A page as a conversation: the user says a line, the assistant what follows it, some 600 characters."""
+    """A page as a conversation: a line is the user's turn, the following text, some 600 characters, the assistant's."""
     turns, question, answer, size = [], None, [], 0
     for line in text.split("\n"):
         if question is None:
@@ -224,7 +224,7 @@ def main():
             if text in texts:
                 continue
             texts.add(text)
-            # By page, not by piece: the pieces of one page stay on one side.
+            # By page, not by piece: the pieces of one page are on the same side of the split.
             page = int(hashlib.sha256(name.rsplit("#", 1)[0].encode()).hexdigest(), 16)
             if page // HELD_OUT % AS_CHAT == 0:
                 text = as_chat(text)
@@ -235,7 +235,7 @@ def main():
             sides["heldout" if page % HELD_OUT == 0 else "train"].append((place, row))
             count, size = count + 1, size + len(text.encode())
         if count == 0:
-            sys.exit(f"corpus_text.py: {arguments.unpacked / package} holds none of the pages looked for")
+            sys.exit(f"corpus_text.py: {arguments.unpacked / package} has none of the expected pages")
         print(f"{package:24} {count:6} documents {size / 1e6:7.2f} MB", flush=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for side, rows in sides.items():

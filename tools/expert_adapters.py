@@ -1,5 +1,5 @@
-"""Adapters of experts between two layouts: one pair per expert and projection, as the checkpoints name them, and the
-pairs of fused parameters that peft makes of them on transformers 5.
+"""Converts adapters of experts between two layouts: one pair per expert and projection, as the checkpoints name them,
+and the pairs of fused parameters that peft makes of them on transformers 5.
 
 A fused parameter has its experts' factors in one: `experts.base_layer.lora_A` (E R, D) and `lora_B` (2 F, R E) are
 those of gate_up_proj, `experts.lora_A` (E R, F) and `lora_B` (D, R E) those of down_proj. Made from pairs, gate_up's
@@ -11,7 +11,7 @@ import re
 import torch
 
 FUSED = re.compile(r"(.*\.)(mlp)(\.experts\.)(base_layer\.)?lora_([AB])\.weight$")
-BLOCKS = {"w1": "block_sparse_moe"}  # what files of a family call `mlp`
+BLOCKS = {"w1": "block_sparse_moe"}  # name of `mlp` in the files of a family
 
 
 def expert_factor(tensor, factor, num_experts, expert):
@@ -23,7 +23,7 @@ def expert_factor(tensor, factor, num_experts, expert):
 
 def split_fused(state, num_experts, names):
     """Tensors under peft's keys: of fused block-diagonal pairs, one tensor per expert and projection; others as they are.
-    names: what files call gate, up and down of an expert. Serves factors and their gradients."""
+    names: those of gate, up and down of an expert in the files. For factors and their gradients."""
     result = {}
     for key, tensor in state.items():
         match = FUSED.match(key)

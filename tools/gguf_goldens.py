@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/gguf/: small GGUF files and what the `gguf` package reads from them.
+"""Writes tests/golden/gguf/: small GGUF files and the values that the `gguf` package reads from them.
 
 types.gguf        metadata of every type; for each tensor type T a tensor "T" and its f32 values "T.expected"
 tiny_<arch>.gguf  whole tiny models of the three architectures, with mixed tensor types
 tiny_<arch>.safetensors  the same weights in Hugging Face's names and row order, as f32
 
 The llama model's q and k are permuted as llama.cpp's converter does it before they are quantised; the
-expected values are quantised and dequantised without any permutation, so that undoing it is what is tested.
+expected values are quantised and dequantised without any permutation, so that the test covers undoing it.
 
 Usage: tools/gguf_goldens.py   (needs numpy, gguf, safetensors; made with gguf 0.19.0)
 """
@@ -30,7 +30,7 @@ rng = np.random.default_rng(20)
 
 
 def random_k_blocks(qtype, rows, blocks):
-    """Rows of random blocks: python cannot quantise these, and any bits are a valid block."""
+    """Rows of random blocks: the gguf package cannot quantise these, and any bits are a valid block."""
     size = gguf.GGML_QUANT_SIZES[qtype][1]
     data = rng.integers(0, 256, (rows, blocks, size), dtype=np.uint8)
     for offset in K_SCALES[qtype]:
@@ -161,7 +161,7 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
         writer.add_tensor("rope_freqs.weight", llama3_divisors(head_dim, theta, 8.0, 1.0, 4.0, 8192))
     finish(writer)
     save_file(expected, OUT / f"tiny_{arch}.safetensors")
-    (OUT / f"tiny_{arch}.safetensors").chmod(0o644)  # save_file leaves it to its owner alone
+    (OUT / f"tiny_{arch}.safetensors").chmod(0o644)  # save_file gives access to the owner only
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/model/<family>/: tiny random models and what transformers and peft compute with them.
+"""Writes tests/golden/model/<family>/: tiny random models and the results of transformers and peft with them.
 
-Every number is made by the real libraries: logits, log-probabilities, loss, the gradient of every weight, of every
+Every number is computed by the real libraries: logits, log-probabilities, loss, the gradient of every weight, of every
 LoRA factor, and the losses of ten AdamW steps. tools/README.md describes the files. Runs in ten seconds.
 """
 
@@ -38,8 +38,8 @@ class Family:
     config: dict
     extra_lora_runs: dict = field(default_factory=dict)
     extra_full_runs: dict = field(default_factory=dict)
-    expert_names: tuple = ()  # what the files call gate, up and down of an expert
-    fused_adapters: bool = False  # also as peft itself writes adapters of experts
+    expert_names: tuple = ()  # names of gate, up and down of an expert in the files
+    fused_adapters: bool = False  # also in the layout in which peft itself writes adapters of experts
 
 
 def base_config(architecture, model_type, **changes):

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Turns the SmolLM2 GGUF into an f32 Hugging Face folder and records what transformers makes of it.
+"""Turns the SmolLM2 GGUF into an f32 Hugging Face folder and records the results of transformers.
 
 The weights are decoded and renamed here, from the block formats, and compared bit for bit with the GGUF loader of
-transformers: two roads, so that neither one's mistake becomes the reference. Writes reference.json (NLL of
-tests/golden/smollm2/text.txt, a greedy answer) and ids.jsonl beside the text.
+transformers: two independent implementations, so that no mistake of one becomes the reference. Writes reference.json
+(NLL of tests/golden/smollm2/text.txt, a greedy answer) and ids.jsonl beside the text.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def dequantised(reader):
     weights = {}
     for tensor in reader.tensors:
         values = DECODERS[tensor.tensor_type.name](np.array(tensor.data))
-        values = values.reshape([int(n) for n in reversed(tensor.shape)])  # GGUF names the fastest first
+        values = values.reshape([int(n) for n in reversed(tensor.shape)])  # GGUF lists the fastest dimension first
         part = tensor.name.split(".")[-2]
         if part in heads:
             values = unpermute(values, heads[part])
@@ -132,7 +132,7 @@ def greedy_answer(model, tokenizer):
     best = torch.cat(out.scores).topk(2).values  # (tokens, 2)
     return {
         "messages": messages, "rendered": prompt, "prompt_ids": ids[0].tolist(), "new_ids": new,
-        "smallest_margin": (best[:, 0] - best[:, 1]).min().item(),  # how far off a logit may be and still agree
+        "smallest_margin": (best[:, 0] - best[:, 1]).min().item(),  # tolerance of logits for the same answer
         "text": tokenizer.decode(new, skip_special_tokens=True),
     }
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes a model folder of a real model's shape with random weights, for measuring speed and memory where the real
-one is not at hand: config.json and sharded bf16 safetensors in Hugging Face layout, without a tokenizer.
+"""Writes a model folder of a real model's shape with random weights, for measuring speed and memory without the real
+one: config.json and sharded bf16 safetensors in Hugging Face layout, without a tokenizer.
 
-Matrices are normal with mean 0 and standard deviation 0.02, norms are 1. Needs numpy; holds a few MiB however large
-the model is. The same shape and seed give the same files.
+Matrices are normal with mean 0 and standard deviation 0.02, norms are 1. Needs numpy; uses a few MiB of memory for
+models of any size. The same shape and seed give the same files.
 
     tools/random_model.py smollm2-1.7b /tmp/models/smollm2-1.7b
 """
@@ -29,7 +29,7 @@ LLAMA = {
     "rms_norm_eps": 1e-05,
     "torch_dtype": "bfloat16",
 }
-# What the configs of these models say on the hub.
+# Values in the configs of these models on the hub.
 SHAPES = {
     "smollm2-135m": LLAMA | {
         "bos_token_id": 1, "eos_token_id": 2, "hidden_size": 576, "intermediate_size": 1536,
@@ -155,7 +155,7 @@ def main():
     parser.add_argument("--shard-mib", type=int, default=2048, help="largest file (default 2048)")
     options = parser.parse_args()
     if (options.folder / "model.safetensors").exists():
-        sys.exit(f"{options.folder}: holds a model.safetensors, which would win over the shards; take another folder")
+        sys.exit(f"{options.folder}: has a model.safetensors, which takes precedence over shards; use another folder")
     total = write_model(options.folder, SHAPES[options.shape], options.seed, options.shard_mib << 20)
     print(f"{options.folder}: {options.shape}, {total / 2 / 1e6:.1f} M weights, {total / 2**30:.2f} GiB")
 

@@ -1,4 +1,4 @@
-"""What the reference tools share: loading a model the slow, exact way and its per-token log-probabilities."""
+"""Common functions of the reference tools: load a model with exact (slow) settings; per-token log-probabilities."""
 
 import importlib.metadata
 import json
@@ -47,7 +47,7 @@ def load_model(model_dir, dtype=torch.float32, adapter_dir=None):
 
 
 def sequence_logits(model, tokens):
-    """Logits (T, V) of one sequence that nothing else shares a batch with."""
+    """Logits (T, V) of one sequence, in a batch of its own."""
     return model(input_ids=torch.tensor([tokens], dtype=torch.long), use_cache=False).logits[0]
 
 
@@ -67,7 +67,7 @@ def read_token_lines(path):
 
 
 def chunked(ids, max_length):
-    """Pieces of at most max_length tokens; a last piece of one token has nothing to predict and goes."""
+    """Pieces of at most max_length tokens; a last piece of one token has nothing to predict and is dropped."""
     pieces = [ids[i : i + max_length] for i in range(0, len(ids), max_length)]
     return [piece for piece in pieces if len(piece) > 1]
 

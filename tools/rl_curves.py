@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws what tools/rl_learning.sh ran: curves and learning rates; keeps the raw metrics, prints a table.
+"""Draws the runs of tools/rl_learning.sh: curves and learning rates; copies the raw metrics, prints a table.
 
     rl_curves.py OUT DOCS     OUT: the runs' folders; DOCS: where pictures and metrics go
 

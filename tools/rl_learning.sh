@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Rank 1, rank 16 and full fine-tuning on one task, each at several learning rates, from the same seeds and with the
-# same budget: the runs behind docs/rl/. Finished runs are not repeated, stopped ones go on.
+# same budget: the runs behind docs/rl/. Finished runs are not repeated, stopped ones are resumed.
 #   rl_learning.sh [MODEL [OUT]]
-# TASK, DIFFICULTY, STEPS, SEEDS, LORA_RATES, FULL_RATES in the environment change what is run.
+# Environment variables TASK, DIFFICULTY, STEPS, SEEDS, LORA_RATES, FULL_RATES change the runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 model=${1:-out/quickstart/model} out=${2:-out/rl_learning}
@@ -21,7 +21,7 @@ run() {
   "$lorikeet" rl "$model" --task "$task" --difficulty "$difficulty" --max-tokens 20 --max-steps "$steps" \
     --learning-rate "$rate" --seed "$seed" --eval-steps 10 --eval-problems 256 --eval-samples 1 --save-steps 10 \
     --save-total-limit 1 --report-to none --resume --output-dir "$dir" "$@" || echo "$dir: failed, kept as it is" >&2
-  rm -rf "$dir"/checkpoint-* "$dir"/model*.safetensors  # the curves are what is kept
+  rm -rf "$dir"/checkpoint-* "$dir"/model*.safetensors  # only the curves are kept
 }
 
 for seed in "${seeds[@]}"; do

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compares what two builds of Lorikeet compute, byte for byte: adapters, full weights, training states, metrics without
-# times, transcripts, and generated tokens with their log-probabilities.
+# Compares the results of two builds of Lorikeet, byte for byte: adapters, full weights, training states, metrics
+# without times, transcripts, and generated tokens with their log-probabilities.
 #
 #   tools/same_bits.sh A B
 #
@@ -42,7 +42,7 @@ b=$(program b "$2")
 mkdir -p "$work/a" "$work/b"
 differing=0 compared=0
 
-# without_times FILE: a metrics file without what the clock decides.
+# without_times FILE: a metrics file without times.
 without_times() {
   sed -E 's/"(step_seconds|tokens_per_second|matmul_utilization|eval_runtime|sampling_seconds|training_seconds|sampling\/tokens_per_second|training\/tokens_per_second|seconds|eval_seconds|train_seconds)": ?[-+.0-9e]+,?//g' "$1"
 }
@@ -64,7 +64,7 @@ same() {
     fi
   done
 }
-binary() {  # binary NAME FILE...: the same without a look into the files
+binary() {  # binary NAME FILE...: the same for binary files
   local name=$1 file
   shift
   for file in "$@"; do

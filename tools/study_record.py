@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Keeps what a replication found: raw runs, reports, and the table of claims, all in docs/study/.
+"""Keeps the results of a replication in docs/study/: raw runs, reports, and the table of claims.
 
     study_record.py pack STUDY...             the finished runs of study folders into docs/study/runs/NAME.tar.gz
     study_record.py compared DIR              losses of runs of `sft` as advised and with defaults (DIR/KIND_DATA-SEED)
@@ -22,16 +22,16 @@ import tarfile
 import tempfile
 
 DOCS = pathlib.Path(__file__).resolve().parent.parent / "docs" / "study"
-# What follows from other keys of the same line, or from the settings.
+# Keys that follow from other keys of the same line, or from the settings.
 DERIVED = {"epoch", "learning_rate", "tokens_per_second", "matmul_utilization", "eval_perplexity",
            "eval_bits_per_token", "eval_num_tokens"}
 TIMES = {"step_seconds", "eval_runtime"}
-# The parts of README.md that are written here.
+# Marks around the parts of README.md that this program writes.
 BEGIN, END = "<!-- {}: written by tools/study_record.py -->", "<!-- end of {} -->"
 
 
 def slim(text):
-    """Every line of a metrics.jsonl, without what is derived; times to a tenth of a millisecond."""
+    """Every line of a metrics.jsonl, without derived keys; times to a tenth of a millisecond."""
     lines = []
     for line in text.splitlines():
         row = {key: value for key, value in json.loads(line).items() if key not in DERIVED}
@@ -150,7 +150,7 @@ def write(lorikeet):
 def put(text, part, table):
     begin, end = BEGIN.format(part), END.format(part)
     if begin not in text or end not in text:
-        sys.exit(f"study_record.py: README.md has lost its marks: {begin} ... {end}")
+        sys.exit(f"study_record.py: README.md does not have the marks {begin} ... {end}")
     return text[:text.index(begin) + len(begin)] + "\n" + table + text[text.index(end):]
 
 

@@ -2,8 +2,8 @@
 """Goldens for src/tokenizer, written by the `tokenizers` package.
 
   tokenizer_goldens.py fixtures              the small committed files under tests/golden/tokenizer/
-  tokenizer_goldens.py corpus DIR SOURCE...  a mixed corpus of more than 1 MB and what real tokenizers make of
-                                             it; SOURCE: tokenizer.json and GGUF files, SentencePiece models
+  tokenizer_goldens.py corpus DIR SOURCE...  a mixed corpus of more than 1 MB and its ids by real tokenizers;
+                                             SOURCE: tokenizer.json and GGUF files, SentencePiece models
   tokenizer_goldens.py speed TOKENIZER.json  MB/s of `tokenizers` on 10 MB of English, one thread; the same text
                                              goes to DIR/english.bin with --out DIR
 
@@ -96,7 +96,7 @@ def byte_level(name):
 def sentence_piece(name):
     special = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)]
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-    # Training wants words; the finished file cuts its text as the model families do.
+    # Training needs words; the finished file splits text as the model families do.
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     tokenizer.train_from_iterator(training_text(), trainers.BpeTrainer(
         vocab_size=1200, limit_alphabet=120, special_tokens=special, show_progress=False))
@@ -119,7 +119,7 @@ def sentence_piece(name):
 
 
 def variants():
-    """One small vocabulary with every kind of step in turn."""
+    """One small vocabulary, with each kind of step in turn."""
     chars = [chr(c) for c in range(32, 127)] + list("éa\u0301\u0308▁Яя日本語ſi\u0307")
     vocab = {}
     for token in ["<unk>"] + chars + ["he", "ll", "hell", "hello", " t", "▁t", "th", "the", "12", "123", "\n", "\t"]:
@@ -208,7 +208,7 @@ def mixed_corpus(rng):
             docs.append(f.read()[:12000])
     prose = training_text()
     docs += [" ".join(prose[i:i + 20]) for i in range(0, min(len(prose), 4000), 20)]
-    # Characters assigned in Python's Unicode, less those newer than version 14.
+    # Characters assigned in Python's Unicode, without those newer than version 14.
     assigned = [chr(c) for c in range(0x20, 0x30000) if unicodedata.category(chr(c)) not in ("Cn", "Co", "Cs")]
     blocks = [assigned[i:i + 128] for i in range(0, len(assigned), 128)]
     for block in blocks:
@@ -294,7 +294,7 @@ def write_corpus(folder, sources):
         elif not source.endswith(".gguf"):
             from sentencepiece import SentencePieceProcessor
             sp = SentencePieceProcessor(model_file=source)
-            # Where SentencePiece itself would normalize white space the comparison says nothing.
+            # Not comparable where SentencePiece itself would normalize white space.
             plain = [t for t in SNIPPETS + training_text()[:2000] if t and sp.normalize(t) == "▁" + t.replace(" ", "▁") and "<" not in t]
             with open(os.path.join(folder, name + ".cases.json"), "w", encoding="utf-8") as f:
                 json.dump([{"text": t, "ids": sp.encode(t)} for t in plain], f)

@@ -46,7 +46,7 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     compact = json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, separators=(",", ":"))
     (arguments.out / "tokenizer.json").write_text(compact + "\n", encoding="utf-8")
-    # A document begins where another has ended: one token is both. A turn of a chat ends with its own.
+    # One token both begins and ends a document. A turn of a chat has an end token of its own.
     config = {"add_bos_token": False, "bos_token": END, "chat_template": CHAT_TEMPLATE, "clean_up_tokenization_spaces":
               False, "eos_token": END, "model_max_length": 512, "pad_token": PAD,
               "tokenizer_class": "PreTrainedTokenizerFast"}

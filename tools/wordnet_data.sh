@@ -2,8 +2,8 @@
 # Chat pairs about the meanings of words, from WordNet (Debian package wordnet-base).
 #   tools/wordnet_data.sh OUT_DIR [N]
 # writes OUT_DIR/train.jsonl with N pairs (default 1600) and OUT_DIR/heldout.jsonl with N/10: a question for the
-# meaning of a word, answered by its definition and, where there is one, an example of its use. The same N gives the
-# same files. A synset falls on one side by a hash of its offset, whatever N is, and is asked for once.
+# meaning of a word, answered by its definition and, if there is one, an example of its use. The same N gives the same
+# files. The split of synsets depends on a hash of their offsets only, not on N, and each is asked for once.
 # WORDNET=DIR reads another folder than /usr/share/wordnet.
 set -eu
 export LC_ALL=C
@@ -31,8 +31,8 @@ mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Every usable pair: side, part of speech, pool, hash, line of JSON. A word is asked for only where the synset is its
-# first, that is most frequent, sense, so that a question has one answer.
+# Every usable pair: side, part of speech, pool, hash, line of JSON. A word is used only if the synset is its first,
+# that is most frequent, sense, so that a question has one answer.
 candidates() {
   awk -v pos="$1" -v name="$2" -v salt="$3" '
     function hash(x, i) {  # products stay below 2^53, where doubles are exact
@@ -55,7 +55,7 @@ candidates() {
       gsub(/"/, "\\\"", s)
       return s
     }
-    # The first example that shows the word itself, inflected or not; "" if none does.
+    # The first example that contains the word itself, inflected or not; "" if none does.
     function example_of(text, word, stem, parts, n, i, e) {
       n = length(word)
       stem = substr(word, 1, n > 5 ? n - 2 : n > 3 ? n - 1 : n)
@@ -78,7 +78,7 @@ candidates() {
     /^  / { next }  # the licence
     FILENAME ~ /index/ {
       first_sense[$1] = $(NF - $3 + 1)
-      if ($(NF - $3) > 0) in_use[$1] = 1  # seen in the tagged corpus: a word that people use
+      if ($(NF - $3) > 0) in_use[$1] = 1  # occurs in the tagged corpus: a word in use
       next
     }
     {
@@ -89,12 +89,12 @@ candidates() {
       definition = trim(quote ? substr(gloss, 1, quote - 1) : gloss)
       if (length(definition) < 12 || length(definition) > 200) next
       if (definition ~ /[`"]/ || !balanced(definition)) next
-      if (definition ~ / (as in|e\.g|i\.e|of|to|the|or|by|with)$/) next  # went on in quotes
+      if (definition ~ / (as in|e\.g|i\.e|of|to|the|or|by|with)$/) next  # continued in quotes
       if (definition ~ /offensive|obscen|slur|vulgar|derogat|disparag|insulting|sexual|intensifier/) next
       word = ""
       for (field = 5; $field !~ /^[0-9][0-9][0-9]$/; field += 2) {
         lemma = $field
-        sub(/\(.*/, "", lemma)  # (a), (p), (ip): where an adjective may stand
+        sub(/\(.*/, "", lemma)  # (a), (p), (ip): positions of an adjective
         if (lemma ~ /^[a-z][a-z_-]+[a-z]$/ && first_sense[lemma] == $1) { word = lemma; break }
       }
       if (word == "") next
@@ -117,8 +117,8 @@ candidates() {
   candidates adv adverb 4
 } | sort >"$work/candidates"
 
-# Of each part of speech its share: of words in use four in five with an example, then whatever is left. The hash
-# orders candidates within a pool, and the chosen ones at the end, so the parts of speech lie mixed.
+# Takes the share of each part of speech: four in five of the words in use with an example, then any others. The hash
+# orders the candidates within a pool, and at the end the chosen ones, so parts of speech are mixed.
 choose() {
   awk -F '\t' -v side="$1" -v count="$2" '
     function take(i) { if (i in line && !(i in taken) && left > 0) { taken[i] = 1; --left; print line[i] } }

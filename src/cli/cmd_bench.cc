@@ -1,4 +1,4 @@
-// lorikeet bench: how fast training and decoding are here, in figures that can be compared.
+// lorikeet bench: the speed of training and decoding on this machine, in comparable figures.
 #include <array>
 #include <cstdio>
 #include <string_view>
@@ -17,7 +17,7 @@
 namespace lorikeet {
 namespace {
 
-// What every kind takes: Model first, Rest last.
+// Options of every kind: Model first, Rest last.
 struct BenchOptions {
   std::string model, dtype;
   bool json;
@@ -45,7 +45,7 @@ struct BenchOptions {
 constexpr const char* kModelHelp =
     "Folder in Hugging Face layout, GGUF file, or name in the cache.";
 
-// The step whose time or whose kernels are measured.
+// Options of the measured training step.
 struct StepOptions {
   Run run;  // its adapter and its recompute
   int tokens, max_length;
@@ -76,14 +76,14 @@ struct BenchTrainOptions {
     v(micro_batch_tokens, "micro_batch_tokens", 0, "Tokens computed at once; 0: the whole step.",
       {.min = 0, .max = 1 << 22});
     v(shared_prompt, "shared_prompt", 0,
-      "Tokens that the sequences of a group begin with: they are not trained, and computed once.",
+      "Length of the common prompt of a group's sequences, which is not trained and computed once.",
       {.min = 0, .max = 1 << 22});
     v(group_size, "group_size", 1, "Sequences of a group.", {.min = 1, .max = 1 << 20});
     step.run.steps.Memory(v);
     v(steps, "steps", 10, "Steps to measure.", {.min = 1, .max = 100000});
     v(profile, "profile", false,
-      "Also show where a step's time goes, by part, under the roofline.");
-    v(warmup, "warmup", 2, "Steps before that.", {.min = 0, .max = 1000});
+      "Also show the time of a step by part, compared with the roofline.");
+    v(warmup, "warmup", 2, "Number of steps before that.", {.min = 0, .max = 1000});
     bench.Rest(v);
   }
 };
@@ -130,7 +130,7 @@ struct BenchKernelsOptions {
       "Kernels that have one of these words in the name of their part, their own or their "
       "function's; all where none is given.",
       {.metavar = "WORDS"});
-    v(rounds, "rounds", 5, "Rounds to measure; medians are shown.", {.min = 1, .max = 1000});
+    v(rounds, "rounds", 5, "Number of rounds; medians are shown.", {.min = 1, .max = 1000});
     bench.Rest(v);
   }
 };
@@ -158,8 +158,9 @@ constexpr const char* kTrainEpilog =
     "--shared-prompt          tokens and FLOPs are counted as if each sequence were computed "
     "whole,\n"
     "                         as with --group-size 1, so that sharing shows as a higher rate\n"
-    "peak_rss_bytes           most memory this process held in its steps, without the matrices of\n"
-    "                         the peak's measurement\n\n"
+    "peak_rss_bytes           maximum memory of this process during the steps, without the "
+    "matrices\n"
+    "                         of the peak's measurement\n\n"
     "Examples:\n"
     "  lorikeet bench train smollm2 --lora-r 16 --tokens 2048 --max-length 512 --json\n"
     "  lorikeet bench train smollm2 --method full --threads 1\n";
@@ -300,7 +301,8 @@ int RunBench(int argc, char** argv) {
   for (const Kind& kind : kKinds) {
     if (first == kind.name) return kind.run(argc - 1, argv + 1);
   }
-  Fail(ErrorCode::kInvalidArgument, "bench what? lorikeet bench train|decode|kernels (see --help)");
+  Fail(ErrorCode::kInvalidArgument,
+       "bench needs a kind: lorikeet bench train|decode|kernels (see --help)");
 }
 
 }  // namespace lorikeet

@@ -1,4 +1,4 @@
-// bench: its figures against each other and against what a step is known to do.
+// Tests of bench: its figures against each other and against the known work of a step.
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -103,7 +103,7 @@ std::map<std::string, int64_t> CallsOfAStep(Model& model, Method method) {
   return calls;
 }
 
-// What the roofline rests on is what a step does.
+// The roofline's counts are those of a real step.
 TEST(StepCost, CountsTheCallsThatAStepMakes) {
   for (const char* family : {"llama", "qwen2", "qwen3", "llama_bias"}) {
     for (const Method method : {Method::kLora, Method::kFull}) {

@@ -1,4 +1,4 @@
-// lorikeet chat: a conversation, turn by turn. The cache keeps what the turns before have computed.
+// lorikeet chat: a conversation, turn by turn. The KV cache keeps the earlier turns.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -28,19 +28,20 @@ struct ChatOptions {
   void ForEach(V& v) {
     answer.ForEach(v);
     v(context, "context", 8192,
-      "Most tokens of the whole conversation; the model's own limit if that is less.",
+      "Maximum number of tokens of the whole conversation; at most the model's own limit.",
       {.group = "Conversation", .aliases = {"max_length", "ctx_size"}, .min = 2});
     common.ForEach(v);
   }
 };
 
 constexpr const char* kSummary =
-    "A conversation with a model, one line a turn. What earlier turns have computed is kept, so a "
-    "turn costs its own tokens only.";
+    "A conversation with a model, one line a turn. Earlier turns stay in the KV cache, so a "
+    "turn computes its own tokens only.";
 
 constexpr const char* kCommands =
     "/reset starts over, /system TEXT starts over with another system prompt, /quit leaves;\n"
-    "Ctrl-C ends an answer, Ctrl-D leaves. A line that begins with // says what follows one /.\n";
+    "Ctrl-C ends an answer, Ctrl-D leaves. A line that begins with // sends the text after the "
+    "first /.\n";
 
 constexpr const char* kEpilog =
     "While it runs: /reset, /system TEXT, /help, /quit; Ctrl-C ends an answer, Ctrl-D leaves.\n"
@@ -56,16 +57,16 @@ void PrintOut(const std::string& text) {
 
 class Conversation {
  public:
-  Conversation(const ChatOptions& options, const Answerer& answerer)
+  Conversation(const ChatOptions& options, const ChatSession& session)
       : options_(options),
-        answerer_(answerer),
+        session_(session),
         system_(options.answer.system),
-        generator_(answerer.model(), {.slots = 1, .capacity = Capacity(options, answerer)}) {
+        generator_(session.model(), {.slots = 1, .capacity = Capacity(options, session)}) {
     Reset();
-    answerer_.Render(messages_.empty() ? std::vector{MakeMessage("user", "")} : messages_);
+    session_.Render(messages_.empty() ? std::vector{MakeMessage("user", "")} : messages_);
   }
 
-  // False: leave.
+  // Returns false to end the program.
   bool HandleLine(const std::string& line) {
     if (line.empty()) return true;
     if (line.starts_with("//")) return Answer(line.substr(1)), true;
@@ -90,9 +91,9 @@ class Conversation {
   }
 
  private:
-  static int64_t Capacity(const ChatOptions& options, const Answerer& answerer) {
-    const int64_t capacity = std::min(options.context, answerer.MaxPositions());
-    SlotsThatFit(answerer, 1, capacity);  // throws where it does not fit
+  static int64_t Capacity(const ChatOptions& options, const ChatSession& session) {
+    const int64_t capacity = std::min(options.context, session.MaxPositions());
+    SlotsThatFit(session, 1, capacity);  // throws if it does not fit
     return capacity;
   }
 
@@ -108,11 +109,11 @@ class Conversation {
   void Answer(const std::string& line) {
     messages_.push_back(MakeMessage("user", line));
     try {
-      const std::string answer = Stream(answerer_.Encode(answerer_.Render(messages_)));
+      const std::string answer = Stream(session_.Encode(session_.Render(messages_)));
       messages_.push_back(MakeMessage("assistant", answer));
     } catch (const Error& e) {
       if (e.code() == ErrorCode::kDiverged) throw;
-      messages_.pop_back();  // the conversation stands as before the turn
+      messages_.pop_back();  // the conversation is as before the turn
       fmt::print(stderr, "lorikeet: {}\n", e.what());
     }
   }
@@ -126,11 +127,10 @@ class Conversation {
            length, generator_.limits().capacity);
     }
     // Other turns, other random numbers: the position of a turn's first token tells them apart.
-    GenerateRequest request{.prompt = std::move(prompt),
-                            .params = answerer_.sampling(),
-                            .adapter = answerer_.adapter()};
+    GenerateRequest request{
+        .prompt = std::move(prompt), .params = session_.sampling(), .adapter = session_.adapter()};
     request.params.max_tokens = std::min(request.params.max_tokens, left);
-    AnswerText stream(answerer_.text().tokenizer, answerer_.stop_strings());
+    AnswerText stream(session_.text().tokenizer, session_.stop_strings());
     std::string answer;
     const auto add = [&answer](const std::string& text) {
       answer += text;
@@ -145,7 +145,7 @@ class Conversation {
     generator_.Submit(std::move(request));
     while (!StopRequested() && generator_.Step()) {
     }
-    generator_.Cancel();  // what an interrupt left
+    generator_.Cancel();  // the rest after an interrupt
     add(stream.Finish());
     PrintOut("\n");
     if (reason == StopReason::kLength) Note("cut off: max_tokens or the end of the context");
@@ -167,14 +167,14 @@ class Conversation {
   }
 
   const ChatOptions& options_;
-  const Answerer& answerer_;
+  const ChatSession& session_;
   std::optional<std::string> system_;
   std::vector<Message> messages_;
   Generator generator_;
   GeneratorStats before_;
 };
 
-// Until the input ends, /quit, SIGTERM, or Ctrl-C twice with nothing to interrupt.
+// Runs until the end of the input, /quit, SIGTERM, or Ctrl-C twice with nothing to interrupt.
 void Converse(Conversation& conversation, const std::string& prompt) {
   LineReader reader(STDIN_FILENO);
   bool asked_to_leave = false;
@@ -194,7 +194,7 @@ void Converse(Conversation& conversation, const std::string& prompt) {
     if (!conversation.HandleLine(line)) return;
     if (StopRequested()) {
       if (StopExitCode() != 128 + SIGINT || prompt.empty()) return;
-      ClearStopRequest();  // it ended the answer
+      ClearStopRequest();  // the request ended the answer only
     }
   }
 }
@@ -206,11 +206,11 @@ int RunChat(int argc, char** argv) {
   const CommandHelp help = {.name = "chat", .summary = kSummary, .epilog = kEpilog};
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
   options.common.Apply();
-  const Answerer answerer(options.answer);
-  Conversation conversation(options, answerer);
+  const ChatSession session(options.answer);
+  Conversation conversation(options, session);
   const bool interactive = isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0;
   if (interactive && !options.common.quiet) {
-    fmt::print(stderr, "{}, {}\n{}", answerer.name(), answerer.SamplingText(), kCommands);
+    fmt::print(stderr, "{}, {}\n{}", session.name(), session.SamplingText(), kCommands);
   }
   Converse(conversation, interactive ? "> " : "");
   return 0;

@@ -96,7 +96,7 @@ std::string ConvertText(const ConvertOptions& options, const ModelSource& source
   return text;
 }
 
-// `text` unless quiet, or the JSON.
+// Prints `text` unless quiet, or the JSON.
 void Print(const ConvertOptions& options, const OrderedJson& json, const std::string& text) {
   if (options.json) {
     std::fputs((json.dump(2) + "\n").c_str(), stdout);

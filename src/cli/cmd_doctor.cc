@@ -1,4 +1,4 @@
-// lorikeet doctor: what this machine can do, and whether the bit rules hold on it.
+// lorikeet doctor: features and measured speed of this machine, and checks of the bit rules on it.
 #include <cstdio>
 
 #include "cli/commands.h"

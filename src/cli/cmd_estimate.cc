@@ -1,4 +1,4 @@
-// lorikeet estimate: memory, arithmetic and time of a run before it is begun.
+// lorikeet estimate: memory, arithmetic and time of a run before it starts.
 #include <algorithm>
 #include <cstdio>
 
@@ -76,8 +76,7 @@ struct EstimateOptions {
        .aliases = {"torch_dtype", "compute_dtype"},
        .choices = {"auto", "bf16", "f32"}});
     v(peak_gflops, "peak_gflops", std::nullopt,
-      "Matmul peak to reckon with, for another machine; else this one's is measured.",
-      {.above = 0});
+      "Matmul peak to assume, for another machine; else this one's is measured.", {.above = 0});
     v(utilization, "utilization", 0.5,
       "Share of the peak that training reaches; `lorikeet bench train` measures it.",
       {.above = 0, .max = 1});
@@ -121,7 +120,7 @@ DataFacts ReadData(const EstimateOptions& options, const ModelShape& model) {
   return facts;
 }
 
-// For another machine bf16 may be asked for where this one has none.
+// For another machine bf16 is allowed even if this one does not have it.
 DType ComputeDtype(const EstimateOptions& options) {
   if (options.peak_gflops && options.dtype == "bf16") return DType::kBF16;
   return ParseComputeDtype(options.dtype);
@@ -153,7 +152,7 @@ EstimateQuery QueryOf(const EstimateOptions& options) {
   query.sequences = options.sequences;
   query.utilization = options.utilization;
   query.memory_available = ReadMemory().available;
-  CountTrainable(query.config, query.shape);  // refuses unknown targets before anything is slow
+  CountTrainable(query.config, query.shape);  // refuses unknown targets before slow work
   query.trained_tokens = options.trained_tokens;
   if (options.data) query.data = ReadData(options, model);
   query.peak_measured = !options.peak_gflops;

@@ -1,4 +1,4 @@
-// lorikeet eval: how well a model predicts given text.
+// lorikeet eval: negative log-likelihood of text under a model.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -31,7 +31,7 @@ const CommandHelp& Help() {
   return kHelp;
 }
 
-// Sequences to score and the bytes of their counted text, where they are known.
+// Sequences to score and the bytes of their counted text, if known.
 struct EvalData {
   std::vector<Example> examples;
   int64_t bytes = 0;
@@ -45,7 +45,7 @@ Example WholeSequence(std::span<const int32_t> ids) {
   return example;
 }
 
-// As tools/reference_nll.py cuts it: a last piece of one token has nothing to predict.
+// Cuts as tools/reference_nll.py does: a last piece of one token has nothing to predict.
 EvalData FromText(const std::string& path, const LoadedModel& loaded, int64_t max_length) {
   const std::string text = ReadFile(path);
   const Encoding encoding = loaded.Text().tokenizer.EncodeWithOffsets(text);
@@ -65,7 +65,7 @@ EvalData FromText(const std::string& path, const LoadedModel& loaded, int64_t ma
   return data;
 }
 
-// The bytes of the counted tokens, special ones included, as the tokenizer writes them.
+// The bytes of the counted tokens, special ones included, as the tokenizer decodes them.
 int64_t CountedBytes(const std::vector<Example>& examples, const Tokenizer& tokenizer) {
   int64_t bytes = 0;
   for (const Example& example : examples) {

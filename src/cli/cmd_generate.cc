@@ -1,4 +1,4 @@
-// lorikeet generate: the model's answer to one prompt, streamed, or to a file of them, in batches.
+// lorikeet generate: completes one prompt, streamed, or a file of prompts, in batches.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -78,7 +78,7 @@ const char* FinishReason(const Generation& generation, const AnswerText& text) {
   return generation.reason == StopReason::kLength ? "length" : "interrupted";
 }
 
-// The answer to one task, as it grows.
+// The growing completion of one task.
 struct Answer {
   Answer(const Tokenizer& tokenizer, const std::vector<std::string>& stop)
       : stream(tokenizer, stop) {}
@@ -90,17 +90,17 @@ struct Answer {
 
 class GenerateRun {
  public:
-  GenerateRun(const GenerateOptions& options, const Answerer& answerer,
+  GenerateRun(const GenerateOptions& options, const ChatSession& session,
               const std::vector<GenerateTask>& tasks)
       : options_(options),
-        answerer_(answerer),
+        session_(session),
         tasks_(tasks),
         streaming_(tasks.size() == 1 && options.num_samples == 1 && !options.json && !options.out &&
                    !options.source.data),
-        generator_(answerer.model(), Limits(options, answerer, tasks)) {
+        generator_(session.model(), Limits(options, session, tasks)) {
     for (size_t i = 0; i < tasks.size() * static_cast<size_t>(options.num_samples); ++i) {
       answers_.push_back(
-          std::make_unique<Answer>(answerer.text().tokenizer, answerer.stop_strings()));
+          std::make_unique<Answer>(session.text().tokenizer, session.stop_strings()));
       Submit(i);
     }
   }
@@ -117,7 +117,7 @@ class GenerateRun {
   }
 
  private:
-  static GeneratorLimits Limits(const GenerateOptions& options, const Answerer& answerer,
+  static GeneratorLimits Limits(const GenerateOptions& options, const ChatSession& session,
                                 const std::vector<GenerateTask>& tasks) {
     GeneratorLimits limits;
     for (const GenerateTask& task : tasks) {
@@ -126,7 +126,7 @@ class GenerateRun {
     }
     const int64_t sequences = static_cast<int64_t>(tasks.size()) * options.num_samples;
     limits.slots =
-        SlotsThatFit(answerer, std::min<int64_t>(options.batch_size, sequences), limits.capacity);
+        SlotsThatFit(session, std::min<int64_t>(options.batch_size, sequences), limits.capacity);
     return limits;
   }
 
@@ -136,8 +136,8 @@ class GenerateRun {
 
   void Submit(size_t i) {
     GenerateRequest request{.prompt = TaskOf(i).prompt,
-                            .params = answerer_.sampling(),
-                            .adapter = answerer_.adapter(),
+                            .params = session_.sampling(),
+                            .adapter = session_.adapter(),
                             .key = i};
     request.params.max_tokens = TaskOf(i).max_tokens;
     Answer* answer = answers_[i].get();
@@ -159,7 +159,7 @@ class GenerateRun {
     if (streaming_ && !text.empty()) PrintOut(text);
   }
 
-  // Rows in the order of the data; those that an interrupt left unfinished are missing.
+  // Rows in the order of the data; unfinished ones are missing after an interrupt.
   void WriteRows() const {
     std::string rows;
     for (size_t i = 0; i < answers_.size(); ++i) {
@@ -206,7 +206,7 @@ class GenerateRun {
   }
 
   const GenerateOptions& options_;
-  const Answerer& answerer_;
+  const ChatSession& session_;
   const std::vector<GenerateTask>& tasks_;
   bool streaming_;
   Generator generator_;
@@ -222,15 +222,15 @@ int RunGenerate(int argc, char** argv) {
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
   options.common.Apply();
   CheckSource(options.source, options.answer.system);
-  const Answerer answerer(options.answer);
+  const ChatSession session(options.answer);
   std::vector<std::string> notes;
   const std::vector<GenerateTask> tasks =
-      ReadTasks(options.source, answerer, options.answer.system, &notes);
-  if (options.common.verbose) notes.push_back("sampling: " + answerer.SamplingText());
+      ReadTasks(options.source, session, options.answer.system, &notes);
+  if (options.common.verbose) notes.push_back("sampling: " + session.SamplingText());
   if (!options.common.quiet) {
     for (const std::string& note : notes) fmt::print(stderr, "note: {}\n", note);
   }
-  GenerateRun(options, answerer, tasks).Run();
+  GenerateRun(options, session, tasks).Run();
   return 0;
 }
 

@@ -1,5 +1,5 @@
-// lorikeet inspect: what a model, an adapter, a tokenizer or a data file holds, before anything is
-// spent on it.
+// lorikeet inspect: the content of a model, an adapter, a tokenizer or a data file, before a run
+// uses it.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -255,7 +255,7 @@ constexpr std::array<Kind, 4> kKinds = {{{"model", RunInspectModel},
                                          {"data", RunInspectData},
                                          {"tokenizer", RunInspectTokenizer}}};
 
-// What is an adapter by its content is one, another file of rows is data, and the rest a model.
+// An adapter is recognised by its content; any other file of rows is data; the rest is a model.
 const Kind& GuessKind(const std::string& path) {
   if (AdapterFormatOf(path)) return kKinds[1];
   const bool rows =

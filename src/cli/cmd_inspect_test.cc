@@ -1,4 +1,4 @@
-// inspect and estimate: their numbers against those of the parts they speak of.
+// Tests of inspect and estimate: their numbers against those of the parts that they describe.
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -61,7 +61,7 @@ TEST(InspectAdapter, NormsAreThoseOfTheProduct) {
     const OrderedJson& got = json["modules"][m];
     EXPECT_EQ(got["module"], file.pairs[m].module);
     EXPECT_NEAR(got["ba_norm"].get<double>(), std::sqrt(squares), 1e-6 * std::sqrt(squares));
-    // The largest singular value: at most the norm, at least its share of rank many equal ones.
+    // Bounds of the largest singular value: the Frobenius norm, and that norm / sqrt(rank).
     const double largest = got["spectral_norm_ba"].get<double>();
     EXPECT_LE(largest, std::sqrt(squares) * (1 + 1e-9));
     EXPECT_GE(largest, std::sqrt(squares / static_cast<double>(a.rows())) * (1 - 1e-9));
@@ -148,7 +148,7 @@ TEST(Estimate, TimeAndCapacityFollowTheirFormulas) {
   const OrderedJson& lora = json["lora"];
   EXPECT_NEAR(lora["seconds_per_1000_tokens"].get<double>(),
               1000 * lora["flops_per_token"]["all"].get<double>() / 50e9, 1e-12);
-  // Of a rank far below the width; rank 32 in a model as wide as that costs more than all of it.
+  // A rank far below the width; rank 32 in a model of width 32 costs more than full fine-tuning.
   EXPECT_LT(EstimateOf({"--lora-r", "1"})["lora_flops_of_full"].get<double>(), 1);
   const auto parameters = lora["trainable_parameters"].get<int64_t>();
   const OrderedJson& capacity = json["capacity"];

@@ -1,4 +1,4 @@
-// lorikeet merge: an adapter added into its base, as a Hugging Face folder of its own.
+// lorikeet merge: adds an adapter into its base and writes a Hugging Face folder.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -69,7 +69,7 @@ constexpr const char* kEpilog =
     "  lorikeet merge out/run merged\n"
     "  lorikeet merge --model base --adapter out/run --output-dir merged --dtype f32 --verify\n";
 
-// Says what rounding does without being asked: nothing is lost for want of a warning.
+// Warns about the loss of precision when the base is quantised.
 void NoteDtype(const ModelSource& source, DType dtype) {
   for (const ModelSource::Entry& entry : source.entries()) {
     if (!IsQuantised(entry.dtype)) continue;
@@ -79,14 +79,14 @@ void NoteDtype(const ModelSource& source, DType dtype) {
   }
 }
 
-// A head that is the embedding must become a tensor of its own before an adapter of it is added:
-// the embedding stays as it is.
+// True if the head is tied to the embedding and the adapter changes it: the head must then become a
+// tensor of its own, so that the embedding is unchanged.
 bool UntiesHead(const Model& model, const LoraAdapter& adapter) {
   return model.config().tie_word_embeddings &&
          adapter.weights().Find(model.weights().lm_head) != nullptr;
 }
 
-// The adapter's own text files where it has them: it may have been trained with another template.
+// The adapter's own text files if it has them: it may have been trained with another template.
 std::vector<TextFile> TextFilesOf(const LoadedModel& base, const std::string& adapter) {
   std::vector<TextFile> files = base.text_files;
   namespace fs = std::filesystem;
@@ -148,7 +148,8 @@ Batch VerificationBatch(const LoadedModel& base, const MergeOptions& options) {
     std::erase_if(sample, [&](int32_t id) { return id >= V; });
   }
   const RandomStream random(1, "merge verify");
-  // A model without a tokenizer gets ids at random; so does one that the sample does not fill.
+  // Ids are drawn at random if the model has no tokenizer or if its vocabulary has no token of the
+  // sample.
   for (uint64_t i = 0; sample.size() < static_cast<size_t>(options.verify_tokens); ++i) {
     if (base.tokenizer && !sample.empty()) break;
     sample.push_back(static_cast<int32_t>(random.Below(i, static_cast<uint64_t>(V))));
@@ -166,7 +167,7 @@ MergeVerification Verify(const LoadedModel& base, const LoraAdapter& adapter, DT
                      instance(options.output_dir), dtype, VerificationBatch(base, options));
 }
 
-// Weights that lie in the file in bf16 are only mapped then, and merging reads the file anyway.
+// bf16 weights in the file are then only mapped; merging reads the file anyway.
 DType ComputeFor(const ModelSource& source, bool verify) {
   const bool f32 = verify || StoredDtype(source) == DType::kF32;
   return f32 ? DType::kF32 : DefaultComputeDtype();

@@ -1,5 +1,5 @@
-// convert and merge on the tiny models: what they write is what it says, bit for bit where no
-// arithmetic is done, and nothing that stands there is lost.
+// Tests of convert and merge on the tiny models: their output is correct, bit for bit where there
+// is no arithmetic, and existing files are not lost.
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -45,7 +45,7 @@ TEST_P(ConvertGguf, WritesTheSameValues) {
     parameters += got.size();
   }
   EXPECT_EQ(outcome.Json()["parameters"], parameters);
-  // And the folder is a model again.
+  // The folder is a valid model.
   EXPECT_EQ(ModelSource::Open(tmp / "out").config()["torch_dtype"], "float32");
 }
 INSTANTIATE_TEST_SUITE_P(Families, ConvertGguf, ::testing::Values("llama", "qwen2", "qwen3"));
@@ -121,7 +121,7 @@ TEST_P(MergeFamily, TheFolderSaysWhatBaseAndAdapterSay) {
   EXPECT_LT(verify["as_stored"]["relative_difference"].get<double>(), 1e-5);
   EXPECT_LT(verify["before_rounding"]["relative_difference"].get<double>(), 1e-5);
   EXPECT_EQ(verify["as_stored"]["same_greedy_token"].get<double>(), 1);
-  // The adapter does something, so the equality above means something.
+  // The adapter changes the logits, so the equality above is a real check.
   EXPECT_GT(verify["base_without_adapter"]["relative_difference"].get<double>(), 0.01);
 }
 INSTANTIATE_TEST_SUITE_P(Families, MergeFamily,

@@ -1,4 +1,4 @@
-// lorikeet pretrain: a model from random weights, on plain text.
+// lorikeet pretrain: trains a model from random weights on plain text.
 #include <cstdio>
 
 #include "cli/commands.h"
@@ -13,9 +13,10 @@ const CommandHelp& Help() {
   static const CommandHelp kHelp = {
       .name = "pretrain",
       .summary =
-          "Trains a new model from random weights to continue plain text. Documents stand end to "
-          "end, the end-of-text token between them, and are cut into blocks of max_length tokens. "
-          "Small base models for experiments; the loop is that of lorikeet sft.",
+          "Trains a new model from random weights to continue plain text. Documents are joined end "
+          "to "
+          "end, with the end-of-text token between them, and cut into blocks of max_length tokens. "
+          "Meant for small base models for experiments; the training loop is that of lorikeet sft.",
       .epilog =
           "Examples:\n"
           "  lorikeet pretrain --config_name examples/pretrain/w128.json \\\n"

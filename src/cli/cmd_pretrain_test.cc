@@ -18,7 +18,7 @@ using ::testing::HasSubstr;
 class Pretrain : public ::testing::Test {
  protected:
   void SetUp() override {
-    SetNumThreads(1);  // a team would only wait for itself in a model this small
+    SetNumThreads(1);  // more threads would only wait in a model this small
     std::string rows;
     for (int i = 0; i < 40; ++i) {
       const std::string n = std::to_string(i);
@@ -85,7 +85,7 @@ TEST_F(Pretrain, AResumedRunIsTheUninterruptedOne) {
       Run("resumed", {"--resume_from_checkpoint", (folder_ / "whole") + "/checkpoint-5"}).error,
       "");
   EXPECT_TRUE(Weights("whole") == Weights("resumed"));
-  // By the file that the run left, as its own words advise.
+  // Resumes with the run's config file, as its message advises.
   std::filesystem::remove_all((folder_ / "whole") + "/checkpoint-12");
   std::filesystem::remove((folder_ / "resumed") + "/model.safetensors");
   const CommandOutcome again = RunCommand(

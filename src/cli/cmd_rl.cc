@@ -110,7 +110,7 @@ std::string SummaryText(const RlOptions& options, const RlResult& r) {
   text += seconds > 0 ? fmt::format("; {} of the time in sampling, {} in training\n",
                                     Percent(r.sampling_seconds / seconds),
                                     Percent(r.training_seconds / seconds))
-                      : "; none of them now\n";
+                      : "; no step in this process\n";
   if (r.before && r.after) {
     text += fmt::format("held-out problems solved: {} -> {}", Percent(r.before->accuracy),
                         Percent(r.after->accuracy));
@@ -137,8 +137,9 @@ int RunRl(int argc, char** argv) {
       .name = "rl",
       .summary =
           "Trains a chat model on tasks whose answers a program can check: samples groups of "
-          "answers, grades them, and makes the better ones likelier. Sampling and training agree "
-          "to the last bit. Ctrl-C writes a checkpoint to go on from.",
+          "answers, grades them, and makes the better ones more likely. Sampling and training "
+          "agree "
+          "to the last bit. Ctrl-C writes a checkpoint to resume from.",
       .epilog = epilog.c_str()};
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
   options.common.Apply();

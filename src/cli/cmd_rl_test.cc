@@ -1,4 +1,4 @@
-// rl from the shell, on a tiny chat model: what it refuses before it begins, and what it leaves.
+// Tests of the rl command on a tiny chat model: refused arguments and output files.
 #include <gmock/gmock.h>
 
 #include <sstream>
@@ -29,7 +29,7 @@ class RlCommand : public ::testing::Test {
     if (!chat_template.empty()) config["chat_template"] = chat_template;
     WriteFileAtomically(File("tokenizer_config.json"), config.dump());
   }
-  // Arguments of a run of 2 steps of the tiny model, in its folder `out`, with `more`.
+  // Arguments of a run of 2 steps of the tiny model into the folder `out`, with `more`.
   std::vector<std::string> Arguments(const std::string& out, std::vector<std::string> more) const {
     more.insert(more.begin(), {model_.path(), "--output-dir",
                                tmp_ / out,    "--max-steps",
@@ -47,7 +47,7 @@ class RlCommand : public ::testing::Test {
   CommandOutcome Run(const std::string& out, const std::vector<std::string>& more) const {
     return RunCommand(RunRl, Arguments(out, more));
   }
-  // The error of a run that is refused before it has written anything.
+  // The error of a run that is refused before it writes anything.
   std::string Refused(const std::vector<std::string>& more) const {
     const CommandOutcome outcome = Run("refused", more);
     EXPECT_NE(outcome.status, 0);
@@ -69,7 +69,7 @@ class RlCommand : public ::testing::Test {
     return ReadFile(tmp_ / (out + "/adapter_model.safetensors"));
   }
 
-  // The lines of its metrics.jsonl but those of evaluations.
+  // The lines of its metrics.jsonl except those of evaluations.
   std::vector<OrderedJson> Steps(const std::string& out) const {
     std::vector<OrderedJson> steps;
     std::istringstream lines(ReadFile(tmp_ / (out + "/metrics.jsonl")));
@@ -148,7 +148,7 @@ TEST_F(RlCommand, LeavesWhatThePageSays) {
   for (const char* when : {"heldout_before", "heldout_after"}) {
     EXPECT_TRUE(json[when].contains("accuracy") && json[when].contains("pass@2")) << json;
   }
-  std::multiset<std::string> lines;  // of evaluations and of steps
+  std::multiset<std::string> lines;  // lines of evaluations and of steps
   std::istringstream metrics(ReadFile(tmp_ / "out/metrics.jsonl"));
   for (std::string line; std::getline(metrics, line);) {
     const OrderedJson each = ParseOrderedJson(line, "line");
@@ -158,7 +158,7 @@ TEST_F(RlCommand, LeavesWhatThePageSays) {
             (std::multiset<std::string>{"evaluation 0", "evaluation 2", "step 1", "step 2"}));
   EXPECT_THAT(ReadFile(tmp_ / "out/transcripts/step-000001.txt"),
               AllOf(HasSubstr("=== add-42-"), HasSubstr("=== subtract-42-")));
-  // What was left open is said, so that the file makes the same run again.
+  // The file has every choice that was left to a default, so it reproduces the run.
   const std::string config = ReadFile(tmp_ / "out/config.yaml");
   EXPECT_THAT(config, AllOf(HasSubstr("learning_rate: 0.01"), HasSubstr("max_prompt_tokens: "),
                             Not(HasSubstr("max_prompt_tokens: null"))));
@@ -170,14 +170,14 @@ TEST_F(RlCommand, GoesOnFromItsOwnConfig) {
   const std::vector<std::string> resume = {"--config", tmp_ / "cut/config.yaml", "--resume"};
   const CommandOutcome done = RunCommand(RunRl, resume);
   EXPECT_EQ(done.error, "");
-  EXPECT_THAT(done.out, AllOf(HasSubstr("2 steps; reward"), HasSubstr("none of them now")));
+  EXPECT_THAT(done.out, AllOf(HasSubstr("2 steps; reward"), HasSubstr("no step in this process")));
   std::vector<std::string> longer = resume;
   longer.insert(longer.end(), {"--max-steps", "4"});
   ASSERT_EQ(RunCommand(RunRl, longer).error, "");
   EXPECT_TRUE(Result("cut") == Result("whole"));
 }
 
-// Later steps come to a problem that the first ones did not, and whose prompt is longer.
+// Later steps reach a problem that the first ones did not, with a longer prompt.
 TEST_F(RlCommand, ALongerRunKeepsTheLimitOfPrompts) {
   std::string rows;
   for (int i = 0; i < 20; ++i) {
@@ -201,7 +201,7 @@ TEST_F(RlCommand, AResumedRunIsTheSameRun) {
     return Run("out", more).error;
   };
   EXPECT_EQ(error({"--data", data}), "");
-  // The same files by other names.
+  // The same files under other names.
   std::filesystem::copy(data, tmp_ / "copy.jsonl");
   EXPECT_EQ(error({"--data", tmp_ / "copy.jsonl"}), "");
   EXPECT_THAT(error({"--data", data, "--group-size", "3"}), HasSubstr("group_size was 2"));
@@ -221,25 +221,34 @@ TEST_F(RlCommand, AResumedRunIsTheSameRun) {
 }
 
 TEST_F(RlCommand, StartsFromAnAdapterWithAnyTargets) {
-  ASSERT_EQ(Run("first", {"--task", "add", "--lora-r", "3", "--lora-alpha", "12", "--use-rslora",
-                          "--target-modules", ".*[.]1[.].*(q|down)_proj,lm_head"})
+  // Some random answers match, some do not.
+  const std::string data = Data("some.jsonl", 5, "[ -~]{2}");
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--data", data, "--grader", "regex", "--group-size", "4"});
+    return more;
+  };
+  ASSERT_EQ(Run("first", with({"--lora-r", "3", "--lora-alpha", "12", "--use-rslora",
+                               "--target-modules", ".*[.]1[.].*(q|down)_proj,lm_head"}))
                 .error,
             "");
   const std::string first = tmp_ / "first";
   // So small a rate changes no f32: what is written is what training began with.
-  ASSERT_EQ(Run("still", {"--task", "add", "--adapter", first, "--learning-rate", "1e-30"}).error,
-            "");
+  ASSERT_EQ(Run("still", with({"--adapter", first, "--learning-rate", "1e-30"})).error, "");
   EXPECT_TRUE(Result("still") == Result("first"));
-  EXPECT_EQ(ReadFile(tmp_ / "still/adapter_config.json"),
-            ReadFile(tmp_ / "first/adapter_config.json"));
+  const auto config = [&](const std::string& out) {
+    return ParseJson(ReadFile(tmp_ / (out + "/adapter_config.json")), out);
+  };
+  for (const char* key : {"r", "lora_alpha", "use_rslora", "rank_pattern"}) {
+    EXPECT_EQ(config("still")[key], config("first")[key]) << key;
+  }
   // Sampling has the adapter too: the first step is on-policy.
   const CommandOutcome whole =
-      Run("whole", {"--task", "add", "--adapter", first, "--max-steps", "4", "--json"});
+      Run("whole", with({"--adapter", first, "--max-steps", "4", "--json"}));
   ASSERT_EQ(whole.error, "");
   EXPECT_EQ(whole.Json()["logp_difference_max"], 0);
   EXPECT_FALSE(Result("whole") == Result("first"));
   // A resumed run is the uninterrupted one; the flag that began it may be repeated or not.
-  ASSERT_EQ(Run("cut", {"--task", "add", "--adapter", first}).error, "");
+  ASSERT_EQ(Run("cut", with({"--adapter", first})).error, "");
   ASSERT_EQ(
       RunCommand(RunRl, {"--config", tmp_ / "cut/config.yaml", "--resume", "--max-steps", "4"})
           .error,
@@ -294,7 +303,7 @@ TEST_F(RlCommand, FullFineTuningWithAReference) {
   ASSERT_EQ(outcome.error, "");
   EXPECT_EQ(outcome.Json()["logp_difference_max"], 0);
   EXPECT_TRUE(std::filesystem::exists(tmp_ / "full/model.safetensors"));
-  // The reference is the model as it was.
+  // The reference is the initial model.
   EXPECT_EQ(Steps("full").at(0)["kl"], 0);
 }
 

@@ -13,8 +13,9 @@ const CommandHelp& Help() {
       .name = "sft",
       .summary =
           "Trains a model to answer as the examples of a data file do: low-rank adapters (the "
-          "default) or every weight. Begins by saying what will be trained, what memory and time "
-          "it takes, and refuses what does not fit. Ctrl-C writes a checkpoint to go on from.",
+          "default) or every weight. First prints what will be trained and the memory and time "
+          "that "
+          "it needs, and refuses what does not fit. Ctrl-C writes a checkpoint to resume from.",
       .epilog =
           "Examples:\n"
           "  lorikeet sft SmolLM2-135M-Instruct --data chats.jsonl --output_dir out/first\n"

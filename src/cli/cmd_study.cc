@@ -1,4 +1,4 @@
-// lorikeet study: the experiments of "LoRA Without Regret" on one's own model and data.
+// lorikeet study: the experiments of "LoRA Without Regret" on the user's model and data.
 #include <fmt/format.h>
 #include <sys/prctl.h>
 
@@ -29,18 +29,18 @@ const CommandHelp& Help() {
     CommandHelp help = {
         .name = "study",
         .summary =
-            "Finds out by experiment what \"LoRA Without Regret\" says, on a model and data of "
-            "one's own: plans a grid of runs, says what it costs, makes the runs, and writes a "
+            "Repeats the experiments of \"LoRA Without Regret\" on a model and data of "
+            "your own: plans a grid of runs, prints its cost, executes the runs, and writes a "
             "report with figures, the numbers behind them, and conclusions with intervals over "
-            "seeds. Stopped or killed, the same command goes on where it was; finished runs are "
-            "never made twice."};
+            "seeds. After a stop or a kill the same command resumes; finished runs are "
+            "never executed twice."};
     help.epilog = "Experiments:\n";
     for (const Experiment& experiment : Experiments()) {
       help.epilog += fmt::format("  {:<11} {}\n", experiment.name, experiment.summary);
     }
     help.epilog +=
-        "  report      writes the report of the folders given anew from their runs\n"
-        "  claims      prints the findings of the folders given as JSON, from their runs\n"
+        "  report      writes the reports of the given folders again from their runs\n"
+        "  claims      prints the findings of the given folders as JSON, from their runs\n"
         "\n"
         "Examples:\n"
         "  lorikeet study lr --model MODEL --data chats.jsonl --steps 300 --dry-run\n"
@@ -67,7 +67,7 @@ void LoadStudyExamples(const StudyOptions& options, const LoadedModel& loaded, S
   model->heldout = std::move(heldout.examples);
   const auto most = static_cast<size_t>(options.eval_examples);
   if (most > 0 && model->heldout.size() > most) model->heldout.resize(most);
-  model->data_print = FingerprintOf(model->train) + "-" + FingerprintOf(model->heldout);
+  model->data_fingerprint = FingerprintOf(model->train) + "-" + FingerprintOf(model->heldout);
 }
 
 StudyModel LoadStudyModel(const std::string& path, const StudyOptions& options) {
@@ -80,7 +80,7 @@ StudyModel LoadStudyModel(const std::string& path, const StudyOptions& options) 
   } else {
     LoadStudyExamples(options, loaded, &model);
   }
-  model.model_print = FingerprintOf(*loaded.model);
+  model.model_fingerprint = FingerprintOf(*loaded.model);
   model.stored = MatrixDtype(loaded.model->source());
   model.base = std::move(loaded.model);
   model.reload = [path, compute] { return Model::Load(path, compute); };
@@ -94,7 +94,7 @@ void RequireInputs(const StudyOptions& options, const Experiment& experiment) {
   }
 }
 
-// This very command in a process of its own, for the runs of a file.
+// The same command for a process of its own that executes the runs of a file.
 std::vector<std::string> WorkerCommand(const StudyOptions& options, int jobs,
                                        const std::string& pending) {
   StudyOptions worker = options;
@@ -133,7 +133,8 @@ int RunExperiment(const Experiment& experiment, const StudyOptions& options, con
   const int64_t needed = MemoryOf(plan, sweep, ledger, executor);
   if (needed > context.memory) {
     Fail(ErrorCode::kOutOfMemory,
-         "the largest run needs {}, and {} are there for each of {} process{}; lower --jobs, the "
+         "the largest run needs {}, and {} are available for each of {} process{}; lower --jobs, "
+         "the "
          "ranks or --max-length, or take a smaller model",
          HumanBytes(needed), HumanBytes(context.memory), options.jobs,
          options.jobs == 1 ? "" : "es");
@@ -160,7 +161,7 @@ int RunExperiment(const Experiment& experiment, const StudyOptions& options, con
   const bool complete = runner.RunPlan(plan, sweep);
   ledger.WriteIndex();
   if (!complete) {
-    std::fputs("stopped; the same command goes on where this one was\n", stderr);
+    std::fputs("stopped; the same command resumes the study\n", stderr);
     return 0;
   }
   KeepPlan(experiment, options.settings, FinishedRuns(plan, ledger, sweep), ledger);

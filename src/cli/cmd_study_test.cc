@@ -1,5 +1,4 @@
-// study rl from the shell, on a tiny chat model: what it refuses before it begins, and what it
-// leaves.
+// Tests of the study rl command on a tiny chat model: refused arguments and output files.
 #include <gmock/gmock.h>
 
 #include "cli/command_testing.h"
@@ -79,7 +78,7 @@ TEST_F(StudyRlCommand, AsksForATaskOrForDataAndForNoData) {
   EXPECT_THAT(Refused({"--task", "add", "--data", Rows("1")}), HasSubstr("either --task"));
   EXPECT_THAT(Refused({"--task", "ad"}), HasSubstr("add"));
   EXPECT_THAT(Refused({"--task", "add", "--difficulty", "1000"}), HasSubstr("difficult"));
-  EXPECT_THAT(Refused({"--data", Rows("1"), "--grader", "none"}), HasSubstr("judges nothing"));
+  EXPECT_THAT(Refused({"--data", Rows("1"), "--grader", "none"}), HasSubstr("grades nothing"));
   EXPECT_THAT(Refused({"--data", Rows("1"), "--eval-split", "0.001"}), HasSubstr("eval_split"));
   EXPECT_THAT(Refused({"--task", "add", "--schedules", "linear"}), HasSubstr("constant"));
   EXPECT_THAT(Refused({"--task", "add", "--objective", "grop"}), HasSubstr("grpo"));

@@ -1,4 +1,4 @@
-// For tests: a command run as it is from the shell, and a folder to run it in.
+// Test helpers: run a command as from the shell, and capture its outcome.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@ namespace lorikeet {
 struct CommandOutcome {
   int status = 0;
   std::string out, err;
-  std::string error;  // of the Error that it threw; "" if none
+  std::string error;  // message of the Error that it threw; "" if none
   OrderedJson Json() const { return ParseOrderedJson(out, "stdout"); }
 };
 

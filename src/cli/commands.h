@@ -8,8 +8,8 @@ namespace lorikeet {
 
 std::span<const Command> Commands();
 
-// argv[0] is the command's name. The result is the exit status. Throw Error for what a person can
-// cause.
+// argv[0] is the command's name. The result is the exit status. Throw Error for mistakes of the
+// user.
 int RunPretrain(int argc, char** argv);
 int RunSft(int argc, char** argv);
 int RunRl(int argc, char** argv);

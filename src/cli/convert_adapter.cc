@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// An adapter may be replaced when asked; nothing else may, nor what is being read.
+// An adapter may be replaced with --overwrite; other files and the input itself may not.
 void CheckOutput(const AdapterConversion& conversion) {
   const fs::path path(conversion.output);
   const auto refuse = [&](const char* why) {
@@ -28,14 +28,14 @@ void CheckOutput(const AdapterConversion& conversion) {
     refuse("exists already; give another name, or --overwrite to replace it");
   }
   if (fs::weakly_canonical(path) == fs::weakly_canonical(conversion.adapter)) {
-    refuse("is what is converted and would be lost; give another name");
+    refuse("is the file to be converted and would be lost; give another name");
   }
   if (AdapterFormatOf(conversion.output) != conversion.to) {
     refuse("--overwrite replaces adapters of the same format only; give another name");
   }
 }
 
-// The base's config.json: for heads and, in GGUF, the architecture.
+// The base's config.json, for the number of heads and, in GGUF, the architecture.
 GgufBase BaseOf(const AdapterConversion& conversion, const std::string& named) {
   const std::string& path = conversion.model.empty() ? named : conversion.model;
   if (path.empty()) {
@@ -63,7 +63,7 @@ void WritePeft(const std::string& dir, const AdapterFile& adapter) {
   WriteAdapter(dir, adapter.config, pairs);
 }
 
-// A folder whole or not at all, with the text files that lay beside the adapter.
+// Writes a folder atomically, with the text files of the adapter's folder.
 void WriteFolder(const AdapterConversion& conversion, const AdapterFile& adapter,
                  AdapterConversionFacts* facts) {
   std::string dir = fs::absolute(conversion.output).lexically_normal().string();
@@ -89,7 +89,8 @@ void CheckWritten(const AdapterFile& written, const AdapterFile& adapter, const 
     same = got.module == wanted.module && got.a.cols() == wanted.a.cols() &&
            got.b.rows() == wanted.b.rows();
   }
-  if (!same) Fail(ErrorCode::kIo, "{}: did not come back as it was written; check the disk", path);
+  if (!same)
+    Fail(ErrorCode::kIo, "{}: reads differently from what was written; check the disk", path);
 }
 
 }  // namespace
@@ -103,7 +104,7 @@ AdapterConversionFacts ConvertAdapter(const AdapterConversion& conversion) {
   }
   CheckOutput(conversion);
   AdapterFile adapter = Read(conversion, *from);
-  // A name that was given is a better one to find the base by than that in the file.
+  // A base given by the user takes precedence over the one named in the file.
   std::string& base = adapter.config.base_model_name_or_path;
   if (!conversion.model.empty()) base = conversion.model;
   AdapterConversionFacts facts;

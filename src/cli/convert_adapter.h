@@ -1,4 +1,4 @@
-// Adapters from one format into another: `lorikeet convert ADAPTER OUT --to peft|mlx|gguf`.
+// `lorikeet convert ADAPTER OUT --to peft|mlx|gguf`: converts adapters between formats.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -9,7 +9,7 @@
 namespace lorikeet {
 
 struct AdapterConversion {
-  std::string adapter, output, model;  // model: "" for the base that the adapter names
+  std::string adapter, output, model;  // model: the base; "": the one that the adapter names
   AdapterFormat to = AdapterFormat::kPeft;
   bool overwrite = false;
   bool half = false;  // GGUF: f16 instead of f32; the folders keep the dtype of the factors
@@ -18,12 +18,12 @@ struct AdapterConversion {
 struct AdapterConversionFacts {
   AdapterFormat from = AdapterFormat::kPeft;
   int64_t modules = 0, parameters = 0;
-  int64_t folded = 0;  // pairs whose scale went into B
-  int64_t padded = 0;  // pairs that got zeros up to the common rank
+  int64_t folded = 0;  // number of pairs whose scale was multiplied into B
+  int64_t padded = 0;  // number of pairs padded with zeros to the common rank
 };
 
-// Reads, writes, and reads what was written again. Throws Error, kInvalidArgument when something
-// lies at `output` that may not be replaced.
+// Reads, writes, and reads the result again to check it. Throws Error; kInvalidArgument if `output`
+// exists and may not be replaced.
 AdapterConversionFacts ConvertAdapter(const AdapterConversion& conversion);
 
 std::string ConversionText(const AdapterConversion& conversion,

@@ -1,4 +1,5 @@
-// convert --to: adapters of one program in the format of another, and every command reads them all.
+// Tests of convert --to: adapters of one program in another's format; every command reads all
+// formats.
 #include "cli/convert_adapter.h"
 
 #include <gmock/gmock.h>
@@ -30,7 +31,7 @@ TEST_P(ConvertAdapterFamily, ThereAndBackAndInUse) {
   ASSERT_EQ(Convert({tmp / "mlx", tmp / "from_mlx", "--to", "peft"}).error, "");
   const std::string bytes = ReadFile(tmp / "from_mlx/adapter_model.safetensors");
   EXPECT_EQ(bytes, ReadFile(tmp / "from_gguf/adapter_model.safetensors"));
-  // The model takes each as it takes the original.
+  // The model's logits are those with the original.
   const auto model = Model::Load(dir, DType::kF32);
   const LoraAdapter expected = LoraAdapter::Load(*model, original);
   for (const char* name : {"a.gguf", "mlx", "from_gguf", "from_mlx"}) {
@@ -56,7 +57,7 @@ TEST(ConvertAdapter, InspectAndMergeReadTheOtherFormats) {
   EXPECT_EQ(inspected.Json()["kind"], "adapter");
   EXPECT_EQ(inspected.Json()["format"], "gguf");
   EXPECT_TRUE(inspected.Json()["fits"].get<bool>());
-  const CommandOutcome merged =  // the base is the one that the file names
+  const CommandOutcome merged =  // the base named in the file is used
       RunCommand(RunMerge, {tmp / "a.gguf", tmp / "out", "--dtype", "f32", "--verify", "--json"});
   EXPECT_EQ(merged.error, "");
   EXPECT_TRUE(merged.Json()["verify"]["ok"].get<bool>());

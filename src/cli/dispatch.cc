@@ -112,8 +112,8 @@ std::string Overview(std::span<const Command> commands) {
 }
 
 int Dispatch(const Program& program, int argc, char** argv) {
-  std::signal(SIGPIPE,
-              SIG_IGN);  // a write error instead, so that a long run outlives the reader of its log
+  // Writing then gives an error instead, so that a long run survives the reader of its log.
+  std::signal(SIGPIPE, SIG_IGN);
   int status = RunCaught(program, argc, argv);
   if (std::fflush(stdout) != 0 && status == 0) {
     status =

@@ -1,4 +1,4 @@
-// What `lorikeet doctor` found, as a table and as JSON.
+// The report of `lorikeet doctor`, as a table and as JSON.
 #pragma once
 #include <string>
 
@@ -18,7 +18,7 @@ struct DoctorFacts {
   EngineProbe probe;
 };
 
-bool Healthy(const DoctorFacts& facts);  // every bit check passed
+bool Healthy(const DoctorFacts& facts);  // true if every bit check passed
 std::string DoctorText(const DoctorFacts& facts);
 OrderedJson DoctorJson(const DoctorFacts& facts);
 

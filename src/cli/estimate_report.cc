@@ -1,4 +1,4 @@
-// Estimate as a table and as JSON.
+// The report of `lorikeet estimate`, as a table and as JSON.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -25,7 +25,7 @@ std::string Named(const std::vector<MemoryPart>& parts, const std::string& name)
   return "-";
 }
 
-// Parts of all three columns, kinds together: weights, adapter, what training adds, the rest.
+// Parts of all three columns, grouped by kind: weights, adapter, additions of training, the rest.
 std::vector<std::string> PartNames(const Estimate& e) {
   std::vector<std::string> names;
   for (const auto* parts : {&e.lora.memory, &e.full.memory, &e.sampling}) {

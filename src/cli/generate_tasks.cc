@@ -27,16 +27,16 @@ std::string ReadPromptFile(const std::string& path) {
 
 class TaskMaker {
  public:
-  TaskMaker(const PromptSource& source, const Answerer& answerer,
+  TaskMaker(const PromptSource& source, const ChatSession& session,
             const std::optional<std::string>& system)
-      : source_(source), answerer_(answerer), system_(system) {}
+      : source_(source), session_(session), system_(system) {}
 
-  // Words of a person: a user's turn where the model has a chat template.
+  // Text of the user: a user turn if the model has a chat template, else text to continue.
   GenerateTask FromText(const std::string& text) const {
-    if (source_.raw || !answerer_.HasTemplate()) return Continued(text);
+    if (source_.raw || !session_.HasTemplate()) return Continued(text);
     return FromMessages({MakeMessage("user", text)});
   }
-  // The conversation up to its last answer, which is what the model's is compared with.
+  // The conversation up to its last answer, which becomes the reference.
   GenerateTask FromMessages(std::vector<Message> messages, const OrderedJson& tools = nullptr,
                             const OrderedJson& variables = nullptr) const {
     GenerateTask task;
@@ -49,7 +49,7 @@ class TaskMaker {
     }
     task.messages = OrderedJson::array();
     for (const Message& message : messages) task.messages.push_back(MessageJson(message));
-    task.prompt = answerer_.Encode(answerer_.Render(messages, tools, variables));
+    task.prompt = session_.Encode(session_.Render(messages, tools, variables));
     return task;
   }
   GenerateTask FromRow(const Row& row) const {
@@ -57,7 +57,7 @@ class TaskMaker {
     Record record = ParseRecord(row);
     if (record.format == Format::kTokens) {
       GenerateTask task;
-      task.text = answerer_.text().tokenizer.Decode(record.tokens);
+      task.text = session_.text().tokenizer.Decode(record.tokens);
       task.prompt = std::move(record.tokens);
       return task;
     }
@@ -74,10 +74,10 @@ class TaskMaker {
   GenerateTask Continued(const std::string& text) const {
     GenerateTask task;
     task.text = text;
-    task.prompt = answerer_.Encode(text);
+    task.prompt = session_.Encode(text);
     return task;
   }
-  // {"prompt": "..."} without a completion: a question, not a row to learn from.
+  // The prompt of a row {"prompt": "..."} without a completion, which is not a training example.
   static std::optional<std::string> PromptAlone(std::string_view text) {
     const OrderedJson json =
         OrderedJson::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
@@ -90,7 +90,7 @@ class TaskMaker {
   }
 
   const PromptSource& source_;
-  const Answerer& answerer_;
+  const ChatSession& session_;
   const std::optional<std::string>& system_;
 };
 
@@ -130,11 +130,11 @@ std::vector<GenerateTask> MakeTasks(const PromptSource& source, const TaskMaker&
   return tasks;
 }
 
-// Every prompt leaves room for at least one token; where it leaves less than was asked for, what is
-// left is taken, and said.
-void FitContext(std::vector<GenerateTask>& tasks, const Answerer& answerer,
+// Sets max_tokens of every task, lowered with a note to the room that the context leaves. Throws
+// Error if there is no room for one token.
+void FitContext(std::vector<GenerateTask>& tasks, const ChatSession& session,
                 const PromptSource& source, std::vector<std::string>* notes) {
-  const int64_t most = answerer.MaxPositions();
+  const int64_t most = session.MaxPositions();
   int64_t lowered = 0, shortest = most;
   for (GenerateTask& task : tasks) {
     const auto length = static_cast<int64_t>(task.prompt.size());
@@ -146,8 +146,8 @@ void FitContext(std::vector<GenerateTask>& tasks, const Answerer& answerer,
            "{}the prompt takes {} tokens and the model's context holds {}; shorten the prompt",
            place, length, most);
     }
-    task.max_tokens = std::min(answerer.sampling().max_tokens, most - length);
-    if (task.max_tokens == answerer.sampling().max_tokens) continue;
+    task.max_tokens = std::min(session.sampling().max_tokens, most - length);
+    if (task.max_tokens == session.sampling().max_tokens) continue;
     ++lowered;
     shortest = std::min(shortest, task.max_tokens);
   }
@@ -173,15 +173,15 @@ void CheckSource(const PromptSource& source, const std::optional<std::string>& s
   }
 }
 
-std::vector<GenerateTask> ReadTasks(const PromptSource& source, const Answerer& answerer,
+std::vector<GenerateTask> ReadTasks(const PromptSource& source, const ChatSession& session,
                                     const std::optional<std::string>& system,
                                     std::vector<std::string>* notes) {
-  if (!source.raw && !answerer.HasTemplate() && (source.prompt || source.prompt_file)) {
-    if (system) answerer.Render({});  // throws: there is no place for it
+  if (!source.raw && !session.HasTemplate() && (source.prompt || source.prompt_file)) {
+    if (system) session.Render({});  // throws, because --system needs a chat template
     notes->push_back("the model has no chat template; the prompt is continued as text");
   }
-  std::vector<GenerateTask> tasks = MakeTasks(source, TaskMaker(source, answerer, system));
-  FitContext(tasks, answerer, source, notes);
+  std::vector<GenerateTask> tasks = MakeTasks(source, TaskMaker(source, session, system));
+  FitContext(tasks, session, source, notes);
   return tasks;
 }
 

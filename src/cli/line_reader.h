@@ -1,4 +1,5 @@
-// Lines from a descriptor, with Ctrl-C and SIGTERM noticed while nothing is typed.
+// A `LineReader` reads lines from a file descriptor and reacts to Ctrl-C and SIGTERM while it
+// waits.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -11,10 +12,10 @@ class LineReader {
 
   enum class Status : uint8_t {
     kLine,
-    kEnd,          // of the input; a last line without a newline counts as a line
+    kEnd,          // end of the input; a last line without a newline counts as a line
     kInterrupted,  // StopRequested()
   };
-  // `line` without its newline. Throws Error when reading fails.
+  // Sets `line`, without its newline. Throws Error if reading fails.
   Status Read(std::string* line);
 
  private:

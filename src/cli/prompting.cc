@@ -24,7 +24,7 @@ std::string ContentOf(const std::vector<TextFile>& files, const std::string& nam
 
 }  // namespace
 
-Answerer::Answerer(const AnswerOptions& options)
+ChatSession::ChatSession(const AnswerOptions& options)
     : name_(BaseModelOf(options.model, options.adapter)),
       loaded_(LoadModel(name_, ParseComputeDtype(options.dtype))),
       variables_(TemplateVariablesOf(options.rendering)),
@@ -32,7 +32,7 @@ Answerer::Answerer(const AnswerOptions& options)
   generation_config_ = ContentOf(loaded_.text_files, "generation_config.json");
   if (options.adapter) {
     adapter_.emplace(LoraAdapter::Load(*loaded_.model, *options.adapter));
-    // Its own text files win: it may have been trained with another template.
+    // Its own text files take precedence: it may have been trained with another template.
     if (std::filesystem::exists(*options.adapter + "/tokenizer.json")) {
       const TokenizerSources sources = ReadTokenizerFolder(*options.adapter);
       adapter_text_.emplace(LoadTokenizerBundle(sources));
@@ -48,7 +48,7 @@ Answerer::Answerer(const AnswerOptions& options)
   ChooseSampling(options.sampling);
 }
 
-void Answerer::ChooseSampling(const SamplingOptions& options) {
+void ChatSession::ChooseSampling(const SamplingOptions& options) {
   Json config = Json::object();
   if (!generation_config_.empty()) {
     config = ParseJson(generation_config_, name_ + ": generation_config.json");
@@ -74,7 +74,7 @@ void Answerer::ChooseSampling(const SamplingOptions& options) {
   CheckSamplingParams(sampling_, vocab_size);
 }
 
-std::string Answerer::SamplingText() const {
+std::string ChatSession::SamplingText() const {
   if (sampling_.temperature == 0) return "greedy";
   std::string text = fmt::format("temperature {:g}", sampling_.temperature);
   if (sampling_.top_k > 0) text += fmt::format(", top_k {}", sampling_.top_k);
@@ -83,8 +83,8 @@ std::string Answerer::SamplingText() const {
   return text + fmt::format(", seed {}", sampling_.seed);
 }
 
-std::string Answerer::Render(std::span<const Message> messages, const OrderedJson& tools,
-                             const OrderedJson& variables) const {
+std::string ChatSession::Render(std::span<const Message> messages, const OrderedJson& tools,
+                                const OrderedJson& variables) const {
   if (!template_) {
     Fail(ErrorCode::kInvalidArgument,
          "{}: has no chat template, so messages cannot be rendered; give --chat-template (a Jinja "
@@ -97,7 +97,7 @@ std::string Answerer::Render(std::span<const Message> messages, const OrderedJso
                                       .date = date_});
 }
 
-std::vector<int32_t> Answerer::Encode(const std::string& prompt) const {
+std::vector<int32_t> ChatSession::Encode(const std::string& prompt) const {
   std::vector<int32_t> ids = bundle_->tokenizer.Encode(prompt);
   if (NeedsBos(*bundle_, prompt)) ids.insert(ids.begin(), bundle_->bos_id);
   return ids;
@@ -107,11 +107,11 @@ Message MakeMessage(const std::string& role, const std::string& content) {
   return {.role = role, .content = content, .fields = OrderedJson::object()};
 }
 
-int64_t SlotsThatFit(const Answerer& answerer, int64_t slots, int64_t capacity) {
+int64_t SlotsThatFit(const ChatSession& session, int64_t slots, int64_t capacity) {
   const int64_t available = ReadMemory().available;
   const auto bytes = [&](int64_t n) {
-    return static_cast<int64_t>(Generator::Bytes(
-        answerer.model(), {.slots = n, .capacity = capacity}, answerer.max_rank()));
+    return static_cast<int64_t>(
+        Generator::Bytes(session.model(), {.slots = n, .capacity = capacity}, session.max_rank()));
   };
   while (slots > 1 && bytes(slots) > available / 10 * 9) slots = (slots + 1) / 2;
   if (bytes(slots) > available) {

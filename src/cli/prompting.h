@@ -1,5 +1,5 @@
-// What a command needs to let a model answer: model, adapter, text, and the way from messages to a
-// prompt's tokens.
+// A `ChatSession` holds what generation needs: model, adapter, tokenizer and sampling parameters,
+// and formats messages as prompts.
 #pragma once
 #include <memory>
 #include <optional>
@@ -45,10 +45,10 @@ struct AnswerOptions {
   }
 };
 
-class Answerer {
+class ChatSession {
  public:
   // Loads everything. Throws Error.
-  explicit Answerer(const AnswerOptions& options);
+  explicit ChatSession(const AnswerOptions& options);
 
   Model& model() const { return *loaded_.model; }
   // Null without --adapter.
@@ -59,21 +59,22 @@ class Answerer {
   int64_t max_rank() const { return adapter_ ? adapter_->weights().MaxRank() : 0; }
   const TokenizerBundle& text() const { return *bundle_; }
   bool HasTemplate() const { return template_.has_value(); }
-  const std::string& name() const { return name_; }  // of the model, for messages
-  // The longest sequence the model can take.
+  const std::string& name() const { return name_; }  // name of the model, for error messages
+  // Maximum sequence length of the model.
   int64_t MaxPositions() const { return model().config().max_position_embeddings; }
 
   // Rendered with the generation prompt. Throws Error without a chat template, and for what the
   // template refuses. tools and variables may be null; variables win over those of the options.
   std::string Render(std::span<const Message> messages, const OrderedJson& tools = nullptr,
                      const OrderedJson& variables = nullptr) const;
-  // Ids of a prompt, BOS in front where the tokenizer wants one and the text has none.
+  // Token ids of a prompt, with BOS in front if the tokenizer adds it and the text does not begin
+  // with it.
   std::vector<int32_t> Encode(const std::string& prompt) const;
 
-  // From the options and, where they are silent, the model's generation_config.json. Ends at the
+  // From the options and, for options not given, the model's generation_config.json. Stops at the
   // model's end-of-turn tokens.
   const SamplingParams& sampling() const { return sampling_; }
-  // Texts that end an answer: the options', and those of the chat template.
+  // Texts that end an answer: from the options and from the chat template.
   const std::vector<std::string>& stop_strings() const { return stop_strings_; }
   std::string SamplingText() const;  // "greedy", "temperature 0.7, top_p 0.9, seed 1"
 
@@ -96,8 +97,8 @@ class Answerer {
 // A message of the given role.
 Message MakeMessage(const std::string& role, const std::string& content);
 
-// The most of `slots` sequences of `capacity` tokens that memory allows, at least 1. Throws
-// Error(kOutOfMemory) where not even one fits.
-int64_t SlotsThatFit(const Answerer& answerer, int64_t slots, int64_t capacity);
+// Maximum number of sequences of `capacity` tokens that fit into memory, from 1 to `slots`. Throws
+// Error(kOutOfMemory) if not even one fits.
+int64_t SlotsThatFit(const ChatSession& session, int64_t slots, int64_t capacity);
 
 }  // namespace lorikeet

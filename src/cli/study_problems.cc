@@ -19,7 +19,7 @@ std::vector<Problem> LoadRows(const std::vector<std::string>& files, const Study
   for (const Problem& problem : problems) {
     if (problem.grader != "none") continue;
     Fail(ErrorCode::kInvalidArgument,
-         "{}: the grader 'none' judges nothing, and a study takes no rewards from outside; give "
+         "{}: the grader 'none' grades nothing, and a study accepts no external rewards; give "
          "another --grader",
          problem.id);
   }
@@ -63,7 +63,7 @@ void LoadProblems(const StudyOptions& options, LoadedModel& loaded, StudyModel* 
       ChooseChatTemplate(loaded.Text(), options.rendering.chat_template.value_or(""));
   if (!chat_template) {
     Fail(ErrorCode::kInvalidArgument,
-         "{}: has no chat template, so problems cannot be put to it; give --chat-template plain "
+         "{}: has no chat template to format problems as prompts; give --chat-template plain "
          "for a base model, chatml, or a Jinja file",
          model->path);
   }
@@ -73,7 +73,7 @@ void LoadProblems(const StudyOptions& options, LoadedModel& loaded, StudyModel* 
       StudyProblems{std::move(source), std::move(*loaded.tokenizer), std::move(*chat_template),
                     std::move(stop_strings), TemplateVariablesOf(options.rendering),
                     options.rendering.date.value_or("")});
-  model->data_print = FingerprintOf(*problems, heldout);
+  model->data_fingerprint = FingerprintOf(*problems, heldout);
   model->prompt_tokens = MeanPrompt(*problems, heldout);
   model->problems = std::move(problems);
   model->heldout_problems = std::move(heldout);

@@ -1,4 +1,4 @@
-// What the runs of a study that learn from rewards ask, from its options.
+// Problems for the runs of a study that learn from rewards, from its options.
 #pragma once
 #include "cli/study_options.h"
 #include "engine/loaded_model.h"
@@ -6,8 +6,8 @@
 
 namespace lorikeet {
 
-// Exactly one of --task and --data must be given. Throws Error for what is wrong with them and for
-// a model without a chat template. Takes the tokenizer from `loaded`.
+// Exactly one of --task and --data must be given. Throws Error for invalid ones and for a model
+// without a chat template. Moves the tokenizer out of `loaded`.
 void LoadProblems(const StudyOptions& options, LoadedModel& loaded, StudyModel* model);
 
 }  // namespace lorikeet

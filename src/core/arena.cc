@@ -33,14 +33,14 @@ std::byte* MapAnonymous(size_t bytes) {
 
 // Addresses of a dry run, different from those of all others alive. They lie above what Linux gives
 // to programs that do not ask for more than 47 (x86-64) or 48 bits (AArch64).
-std::byte* DryAddresses(size_t bytes) {
-  constexpr uintptr_t kBegin = uintptr_t{1} << 54, kEnd = uintptr_t{1} << 55;
-  thread_local uintptr_t next = kBegin;
-  if (bytes > kEnd - next) next = kBegin;              // those of long ago are no longer in use
-  auto* address = reinterpret_cast<std::byte*>(next);  // NOLINT(performance-no-int-to-ptr)
-  next += (bytes + kDryPage - 1) / kDryPage * kDryPage;
+// `next` goes round in [begin, 2 * begin): those of long ago are no longer in use.
+std::byte* DryAddresses(size_t bytes, uintptr_t begin, uintptr_t* next) {
+  if (*next < begin || bytes > 2 * begin - *next) *next = begin;
+  auto* address = reinterpret_cast<std::byte*>(*next);  // NOLINT(performance-no-int-to-ptr)
+  *next += (bytes + kDryPage - 1) / kDryPage * kDryPage;
   return address;
 }
+thread_local uintptr_t next_dry_arena = 0, next_dry_buffer = 0;
 
 Tensor Shaped(void* data, DType dtype, std::initializer_list<int64_t> shape) {
   return Tensor(data, dtype, shape);
@@ -50,7 +50,7 @@ Tensor Shaped(void* data, DType dtype, std::initializer_list<int64_t> shape) {
 
 Arena::Arena(size_t bytes)
     : dry_(DryScope::active()), size_(dry_ ? kDryArena : RoundUp(std::max(bytes, kAlign), kAlign)) {
-  base_ = dry_ ? DryAddresses(size_) : MapAnonymous(size_);
+  base_ = dry_ ? DryAddresses(size_, uintptr_t{1} << 53, &next_dry_arena) : MapAnonymous(size_);
 }
 
 Arena::~Arena() {
@@ -113,7 +113,7 @@ Buffer::Buffer(DType dtype, std::initializer_list<int64_t> shape) {
   tensor_ = Shaped(nullptr, dtype, shape);
   const size_t bytes = RoundUp(std::max(static_cast<size_t>(tensor_.bytes()), kAlign), kAlign);
   if (DryScope::active()) {
-    tensor_.data = DryAddresses(bytes);
+    tensor_.data = DryAddresses(bytes, uintptr_t{1} << 54, &next_dry_buffer);
     return;
   }
   tensor_.data = MapAnonymous(bytes);

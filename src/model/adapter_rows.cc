@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/dry.h"
+
 namespace lorikeet {
 
 std::vector<AdapterRows> AllRows(const LoraWeights* weights, int64_t rows) {
@@ -17,6 +19,13 @@ const LoraWeights* AdapterOfAll(std::span<const AdapterRows> adapters, int64_t r
 std::vector<AdapterRows> Among(std::span<const int32_t> tokens,
                                std::span<const AdapterRows> adapters) {
   std::vector<AdapterRows> rows;
+  if (DryScope::active()) {  // tokens have no values: taken for the first ones
+    const int64_t n = std::ssize(tokens);
+    for (const AdapterRows& range : adapters) {
+      if (range.begin < n) rows.push_back({range.begin, std::min(range.end, n), range.weights});
+    }
+    return rows;
+  }
   for (const AdapterRows& range : adapters) {
     const auto begin = std::lower_bound(tokens.begin(), tokens.end(), range.begin);
     const auto end = std::lower_bound(begin, tokens.end(), range.end);

@@ -81,6 +81,7 @@ void LinearForwardRows(const Linear& linear, std::span<const LoraRows> ranges, c
   Product(PartOf(linear), linear, "y", x, linear.weight, sum, MatMulKind::kNT, accumulate);
   int64_t max_rank = 0;
   for (const LoraRows& range : ranges) max_rank = std::max(max_rank, range.lora->r);
+  max_rank = (max_rank + 1) / 2 * 2;  // every range begins at a whole word of two bf16
   const Tensor product = scratch.Take("lora products", DType::kF32, {x.rows(), max_rank});
   const Tensor low_rank = scratch.Take("lora products", x.dtype, {x.rows(), max_rank});
   AddLowRank(ranges, x, product, low_rank, sum);

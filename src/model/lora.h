@@ -28,11 +28,11 @@ class LoraAdapter {
  public:
   // A new adapter: A uniform in +-init_a/sqrt(in), keyed by (seed, module); B zero. Modules are
   // those that config.target_modules / target_regex name: module names or suffixes, regular
-  // expressions for whole paths (what has one of *+?()[]{}|^$\ in it), or the sets "all-linear"
-  // (attention and MLP), "attention", "mlp". lm_head only
-  // when named, routers of experts when named "router" or "gate". "mlp" holds the experts,
-  // "experts" them alone, with ExpertRank. config.shared_outer: experts of a layer share the factor
-  // on the hidden side, A of gate and up and B of down. Throws Error when a target matches nothing.
+  // expressions for whole paths (with any of *+?()[]{}|^$\), or the sets "all-linear" (attention
+  // and MLP), "attention", "mlp". lm_head only when named, routers of experts when named "router"
+  // or "gate". "mlp" holds the experts, "experts" them alone, with ExpertRank. config.shared_outer:
+  // experts of a layer share the factor on the hidden side, A of gate and up and B of down. Throws
+  // Error when a target matches nothing.
   static LoraAdapter Create(const Model& model, const LoraConfig& config, uint64_t seed,
                             double init_a = 1);
   // From a folder of peft or mlx-lm, or a GGUF file. Throws Error for a pair that has no module in

@@ -17,7 +17,8 @@ struct Outcome {
 
   bool SameBitsAs(const Outcome& other) const {
     const auto same = [](const std::vector<float>& a, const std::vector<float>& b) {
-      return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+      return a.size() == b.size() &&
+             (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
     };
     return same(logprobs, other.logprobs) && same(dhidden, other.dhidden) &&
            same(gradients, other.gradients);

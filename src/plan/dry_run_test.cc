@@ -141,15 +141,15 @@ INSTANTIATE_TEST_SUITE_P(Families, DryRunTest, ::testing::ValuesIn(GoldenFamilie
 
 TEST(DryRun, AnExpertModelIsPlannedWithoutItsMemory) {
   ModelConfig config = Model::Load(GoldenDir("qwen3_moe"), DType::kF32)->config();
-  for (LayerSpec& layer : config.layers) {  // terabytes
+  for (LayerSpec& layer : config.layers) {  // 480 GiB
     for (SublayerSpec& sublayer : layer.sublayers) {
       for (BlockSpec& block : sublayer.branches) {
-        if (auto* moe = std::get_if<MoeSpec>(&block)) moe->intermediate_size = int64_t{1} << 32;
+        if (auto* moe = std::get_if<MoeSpec>(&block)) moe->intermediate_size = int64_t{1} << 28;
       }
     }
   }
   const RunSkeleton run(config, {.lora_r = 4});
-  EXPECT_GT(run.model().OwnedBytes(), size_t{1} << 42);
+  EXPECT_GT(run.model().OwnedBytes(), size_t{1} << 38);
   EXPECT_GT(run.ForwardBackward({64}, Recompute::kNone).arena_bytes, size_t{1} << 28);
 }
 

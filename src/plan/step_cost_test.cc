@@ -157,6 +157,7 @@ TEST(StepCost, MicroBatchesAreThoseOfThePacker) {
 TEST(StepCalls, EqualOnesStandTogetherUnderTheNamesOfTheirModules) {
   ModelConfig config = TinyConfig();
   config.num_hidden_layers = 2;  // the upper one has every dx
+  config.layers.push_back(config.layers.front());
   const std::vector<StepCall> calls = StepCalls(config, TinyShape(Method::kLora), kTokens);
   std::vector<std::string> names;
   for (const StepCall& call : calls) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/kv_cache.h"
 #include "recipes/prepare.h"
 
 namespace lorikeet {

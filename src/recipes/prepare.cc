@@ -68,7 +68,7 @@ class AdapterCheck {
   const std::set<std::string>& set_;
 };
 
-LoraAdapter LoadAdapter(const Model& model, const std::set<std::string>& set, Run* run,
+LoraAdapter LoadAdapter(Model& model, const std::set<std::string>& set, Run* run,
                         TrainingShape* shape) {
   Adapter& wanted = run->adapter;
   LoraAdapter adapter = LoraAdapter::Load(model, *wanted.adapter);
@@ -80,10 +80,12 @@ LoraAdapter LoadAdapter(const Model& model, const std::set<std::string>& set, Ru
   check.Same("lora_shared_outer", wanted.lora_shared_outer, shape->lora_shared_outer);
   check.Same("lora_alpha", static_cast<float>(wanted.lora_alpha), has.lora_alpha);
   check.Same("use_rslora", wanted.use_rslora, has.use_rslora);
+  std::set<std::string> has_pair;
+  for (const LoraPair& pair : adapter.pairs()) has_pair.insert(pair.module);
   std::vector<std::string> modules, adapted;
   ForEachLinear(model.weights(), [&](const Linear& linear) {
     modules.push_back(linear.name);
-    if (adapter.weights().Find(linear) != nullptr) adapted.push_back(linear.name);
+    if (has_pair.contains(linear.name)) adapted.push_back(linear.name);
   });
   check.SameModules(wanted, modules, adapted);
   wanted.lora_r = shape->lora_r;
@@ -235,8 +237,8 @@ void CheckAdapter(const Adapter& adapter) {
   }
 }
 
-std::optional<LoraAdapter> MakeAdapter(const Model& model, const std::set<std::string>& set,
-                                       Run* run, TrainingShape* shape) {
+std::optional<LoraAdapter> MakeAdapter(Model& model, const std::set<std::string>& set, Run* run,
+                                       TrainingShape* shape) {
   if (run->adapter.full()) return std::nullopt;
   if (run->adapter.adapter) return LoadAdapter(model, set, run, shape);
   LoraAdapter adapter =

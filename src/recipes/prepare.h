@@ -58,7 +58,7 @@ std::set<std::string> OptionsSet(const Options& options, const std::vector<std::
 // for full fine-tuning. A loaded adapter's rank, alpha, scaling and modules are put into
 // run->adapter and into `shape`; where options in `set` (OptionsSet) say otherwise, throws
 // Error(kInvalidArgument) naming both.
-std::optional<LoraAdapter> MakeAdapter(const Model& model, const std::set<std::string>& set, Run* run,
+std::optional<LoraAdapter> MakeAdapter(Model& model, const std::set<std::string>& set, Run* run,
                                        TrainingShape* shape);
 // Refuses an adapter to start from, and hyper-parameters of A and B, where there is no adapter or
 // no new one. Throws Error(kInvalidArgument).

@@ -33,7 +33,7 @@ struct RlConfig {
   std::vector<int32_t> stop_tokens;
 
   int64_t eval_samples = 0;  // of each held-out problem for pass@k; 0: greedy ones only
-  Json settings;  // what decides the numbers, recorded in checkpoints (recipes/run_settings.h)
+  Json settings;  // recorded in checkpoints, compared by a resume (recipes/run_settings.h)
 };
 
 struct RlHooks {

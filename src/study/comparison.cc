@@ -13,8 +13,8 @@ namespace lorikeet {
 
 namespace {
 
-// The highest of the losses up to two rates beside the best one, but no worse than the untrained
-// model: what a figure has to show of a valley.
+// The highest loss within two rates of the best one, at most the untrained model's: a figure's y
+// axis reaches up to it, so that the valley is seen.
 double TopOfValley(const LossByRate& at, const LossByRate& untrained) {
   if (at.means.empty()) return 0;
   const auto best = std::min_element(at.means.begin(), at.means.end()) - at.means.begin();
@@ -50,7 +50,7 @@ double LearnedBy(const Sweep& sweep, int64_t step) {
   return LossesAt(sweep, 0).means.front() - OptimumAt(sweep, step).loss.value;
 }
 
-double NothingOf(const Sweep& sweep, int64_t step) { return 0.02 * LearnedBy(sweep, step); }
+double EquivalenceMargin(const Sweep& sweep, int64_t step) { return 0.02 * LearnedBy(sweep, step); }
 
 const Sweep* FindFull(std::span<const Sweep> sweeps) {
   for (const Sweep& sweep : sweeps) {
@@ -93,7 +93,7 @@ int ShadeOf(const Sweep& sweep, std::span<const Sweep* const> among) {
     if (!other->spec.full()) ranks.push_back(other->spec.run.adapter.lora_r);
   }
   std::sort(ranks.begin(), ranks.end());
-  // Conditions that the rank does not tell apart have colours of their own.
+  // Conditions of the same rank get different colours.
   if (std::adjacent_find(ranks.begin(), ranks.end()) != ranks.end()) return -1;
   const auto at =
       std::find(ranks.begin(), ranks.end(), sweep.spec.run.adapter.lora_r) - ranks.begin();
@@ -166,7 +166,7 @@ Figure LossByRateFigure(const std::string& name, std::span<const Sweep* const> s
     figure.series.push_back(std::move(series));
     top = std::max(top, TopOfValley(at, LossesAt(*sweep, 0)));
   }
-  if (measure.higher_is_better) return figure;  // a collapse is no further away than 0
+  if (measure.higher_is_better) return figure;  // rewards are at least 0
   figure.y_max = top;
   figure.caption +=
       " Two rates to either side of every best one are shown; what lies above the figure, diverged "

@@ -16,7 +16,7 @@ double DepartureStep(std::span<const int64_t> steps, std::span<const double> gap
   if (points.empty() || points.back().second <= threshold) {
     return std::numeric_limits<double>::infinity();
   }
-  size_t i = points.size() - 1;  // the first of those above, at the end
+  size_t i = points.size() - 1;  // first of the points above the threshold at the end
   while (i > 0 && points[i - 1].second > threshold) --i;
   if (i == 0) return std::exp(points.front().first);
   const auto [x0, g0] = points[i - 1];

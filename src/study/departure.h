@@ -1,4 +1,4 @@
-// At which step a curve leaves another for good.
+// The step after which one loss curve stays above another.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -8,18 +8,18 @@
 
 namespace lorikeet {
 
-// The step at which `gap` (at `steps`, rising) goes above `threshold` for the last time,
-// interpolated in the logarithm of the step. Infinity when it ends below; the first step when it
-// never was below. Step 0 is left out, gaps that are not finite too.
+// The step at which `gap` (at `steps`, rising) crosses `threshold` upwards for the last time,
+// interpolated in the logarithm of the step. Infinity when it ends below; the first step when it is
+// never below. Step 0 and gaps that are not finite are left out.
 double DepartureStep(std::span<const int64_t> steps, std::span<const double> gap, double threshold);
 
 struct Departure {
-  Interval step;     // over the seeds in which the curve left
-  int departed = 0;  // seeds
+  Interval step;     // over the seeds with a departure
+  int departed = 0;  // number of seeds with a departure
   int seeds = 0;
-  std::vector<double> of_seed;  // infinity: did not leave
+  std::vector<double> of_seed;  // step by seed; infinity: no departure
 };
-// gaps: of each seed, at `steps`.
+// gaps: one curve per seed, at `steps`.
 Departure DetectDeparture(std::span<const int64_t> steps, std::span<const std::vector<double>> gaps,
                           double threshold);
 

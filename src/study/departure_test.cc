@@ -10,7 +10,7 @@ namespace {
 
 const std::vector<int64_t> kSteps = {0, 1, 2, 4, 8, 16, 32, 64};
 
-// Follows the common curve up to a step, then falls behind by 0.1 for every factor 2.
+// A curve that follows the common one up to a step, then falls behind by 0.1 for every factor 2.
 std::vector<double> GapFrom(double departure) {
   std::vector<double> gap;
   for (const int64_t step : kSteps) {
@@ -35,7 +35,7 @@ TEST(Departure, AGapThatClosesAgainIsNone) {
   std::vector<double> gap(kSteps.size(), 0.0);
   gap[3] = 1;
   EXPECT_TRUE(std::isinf(DepartureStep(kSteps, gap, 0.05)));
-  gap.back() = 1;  // and one that opens again counts from there
+  gap.back() = 1;  // a gap that opens again counts from there
   EXPECT_GT(DepartureStep(kSteps, gap, 0.05), 32);
 }
 

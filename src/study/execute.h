@@ -1,4 +1,4 @@
-// Makes one run of a study, in this process.
+// An `Executor` executes one run of a study, in this process.
 #pragma once
 #include <functional>
 #include <map>
@@ -14,37 +14,37 @@
 
 namespace lorikeet {
 
-// A model with the data that it learns, in its own tokens.
+// A model and its training data, in its own tokens.
 struct StudyModel {
   std::string path;
-  std::unique_ptr<Model> base;                     // never trained: the runs with adapters share it
-  std::function<std::unique_ptr<Model>()> reload;  // weights for a run that trains them all
-  DType stored = DType::kBF16;                     // of its matrices on disk
+  std::unique_ptr<Model> base;                     // never trained; shared by all LoRA runs
+  std::function<std::unique_ptr<Model>()> reload;  // fresh weights for a full fine-tuning run
+  DType stored = DType::kBF16;                     // dtype of its matrices on disk
   std::vector<Example> train, heldout;
-  // Instead of examples, for runs that learn from rewards.
+  // Problems instead of examples, for runs that learn from rewards.
   std::shared_ptr<const StudyProblems> problems;
   std::vector<Problem> heldout_problems;
-  double prompt_tokens = 0;  // of a prompt, the mean over those held out
-  std::string model_print, data_print;
+  double prompt_tokens = 0;  // mean tokens per prompt over the held-out problems
+  std::string model_fingerprint, data_fingerprint;
 
   int64_t LongestExample() const;
   double TokensPerExample() const;
-  double TrainedShare() const;  // of the tokens
+  double TrainedShare() const;  // trained tokens / tokens
 };
 
-// What memory and arithmetic of a run depend on.
+// The shape of a run, from which its memory and arithmetic follow.
 TrainingShape ShapeOf(const RunSpec& spec, const StudyModel& model);
-// Bytes that a process holds for the run, its model included.
+// Bytes that a process uses for the run, its model included.
 int64_t MemoryOf(const RunSpec& spec, const StudyModel& model);
-// Trained parameters of a run.
+// Number of trained parameters of a run.
 int64_t TrainableOf(const RunSpec& spec, const StudyModel& model);
 
 struct RunFlops {
   double training = 0, sampling = 0, evaluation = 0;
   double total() const { return training + sampling + evaluation; }
 };
-// With rewards: as if every completion had max_tokens and every group were trained on; a group's
-// prompt counts once.
+// An upper bound with rewards: every completion has max_tokens and every group is trained on; a
+// group's prompt counts once.
 RunFlops FlopsOf(const RunSpec& spec, const StudyModel& model);
 
 class Executor {
@@ -52,11 +52,11 @@ class Executor {
   using Load = std::function<StudyModel(const std::string& path)>;
   Executor(const Ledger& ledger, Load load) : ledger_(ledger), load_(std::move(load)) {}
 
-  // Loaded once and kept.
+  // The model at `path`, loaded once and kept.
   StudyModel& ModelAt(const std::string& path);
-  // Makes the run, from its last checkpoint if there is one, and writes its result. A run that
-  // diverges is finished too. Returns false when `stop` (may be empty) said so; the run can then be
-  // gone on with. save_steps: 0: a checkpoint only when stopped. Throws Error for anything else.
+  // Executes the run, from its last checkpoint if there is one, and writes its result. A diverged
+  // run is finished too. Returns false if `stop` (may be empty) returned true; the run can then be
+  // resumed. save_steps: 0: a checkpoint only when stopped. Throws Error for any other failure.
   bool Run(const RunSpec& spec, int64_t save_steps, const std::function<bool()>& stop);
 
  private:
@@ -66,10 +66,10 @@ class Executor {
 };
 
 inline constexpr int64_t kLabelsPerExample = 4;
-// Examples whose labels are drawn at random, so that nothing but memory predicts them: `labels` of
-// them, kLabelsPerExample to an example after a key of two tokens that no other example has.
+// Examples with `labels` random labels in all, which can only be memorised: kLabelsPerExample
+// labels per example, after a key of two tokens that no other example has.
 std::vector<Example> RandomLabels(int64_t labels, int64_t vocab_size, uint64_t seed);
-// Each label is one of so many.
+// Number of different labels.
 int64_t LabelChoices(int64_t vocab_size);
 
 }  // namespace lorikeet

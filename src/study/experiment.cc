@@ -32,8 +32,8 @@ const Experiment& FindExperiment(std::string_view name) {
 RunSpec BaseSpec(const StudySettings& settings, const StudyModel& model) {
   RunSpec spec;
   spec.model = model.path;
-  spec.model_print = model.model_print;
-  spec.data_print = model.data_print;
+  spec.model_fingerprint = model.model_fingerprint;
+  spec.data_fingerprint = model.data_fingerprint;
   spec.dtype = DTypeName(model.base->compute());
   spec.run.adapter = settings.adapter;
   spec.run.optimizer = settings.optimizer;

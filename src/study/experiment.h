@@ -1,5 +1,5 @@
 // The experiments of "LoRA Without Regret" (Schulman and Thinking Machines Lab, 2025): each is a
-// plan of runs and an analysis of what they gave, in a file of its own (experiment_NAME.cc).
+// plan of runs and an analysis of their results, in a file of its own (experiment_NAME.cc).
 #pragma once
 #include <cstdint>
 #include <limits>
@@ -18,7 +18,7 @@ namespace lorikeet {
 struct PlanContext {
   const StudySettings& settings;
   std::vector<const StudyModel*> models;  // in order of settings.model
-  // Bytes that a run may hold.
+  // Bytes that a run may use.
   int64_t memory = std::numeric_limits<int64_t>::max();
 };
 
@@ -26,17 +26,17 @@ struct Experiment {
   const char* name;
   const char* summary;  // one line
   StudyPlan (*plan)(const PlanContext& context);
-  // A pure function of finished runs. Throws Error(kInvalidArgument) when they do not suffice.
+  // A pure function of the finished runs. Throws Error(kInvalidArgument) when they are too few.
   Report (*analyse)(const StudySettings& settings, std::span<const RunRecord> records);
-  bool alone = false;    // every run in a process of its own, so that its memory can be told
-  bool rewards = false;  // its runs learn from rewards: they ask problems (StudyModel::problems)
+  bool alone = false;    // each run in its own process, so that its memory can be measured
+  bool rewards = false;  // its runs learn from rewards (StudyModel::problems)
 };
 
 std::span<const Experiment> Experiments();
 // Throws Error(kInvalidArgument) naming the nearest.
 const Experiment& FindExperiment(std::string_view name);
 
-// What the plans are made of. A LoRA run with everything but rank, rate and seed.
+// Parts of plans. A LoRA run with all settings but rank, rate and seed.
 RunSpec BaseSpec(const StudySettings& settings, const StudyModel& model);
 SweptCondition LoraCondition(const StudySettings& settings, const StudyModel& model, int rank);
 SweptCondition FullCondition(const StudySettings& settings, const StudyModel& model);

@@ -1,5 +1,5 @@
-// What to train with: the article's rules for this model and data, then short runs that correct
-// them, then a recommendation and what it may cost beside the best.
+// Advice on rank, rate and batch: the article's rules for this model and data, then short runs that
+// correct them, then a recommendation and its expected regret against the best choice.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,39 +16,40 @@ namespace {
 
 constexpr double kBitsPerParameter = 2, kBitsPerToken = 1;
 constexpr int kLowestRank = 4, kHighestRank = 256;
-constexpr int64_t kMostProbeSteps = 60;
-constexpr int kMostEvaluations = 6;  // they cost as much as the steps between them
-// Little data: an epoch has at least so many steps, and a probe is at most so many epochs.
+constexpr int64_t kMaxProbeSteps = 60;
+constexpr int kMaxEvaluations = 6;  // one costs as much as the steps between two
+// For little data: minimum number of steps per epoch, maximum number of epochs per probe.
 constexpr int64_t kStepsPerEpoch = 16, kEpochs = 4;
 
-// The lowest power of two whose parameters are at least as many as the trained tokens.
+// The lowest power of two with at least as many parameters as trained tokens.
 int RankByCapacity(int64_t trained_tokens, int64_t parameters_per_rank) {
   int rank = kLowestRank;
   while (rank < kHighestRank && rank * parameters_per_rank < trained_tokens) rank *= 2;
   return rank;
 }
 
-// A short run's best rate times this is a long one's: the rule's multipliers for both lengths.
+// Factor from a short run's best rate to a long run's: ratio of the rule's multipliers for both
+// lengths.
 double LengthFactor(int rank, int64_t planned, int64_t probed) {
   return LoraMultiplier(rank, planned) / LoraMultiplier(rank, probed);
 }
 
-// Batch and length of the probes, so that few examples are not passed over in a step or two, nor
-// learned by heart.
+// Sets batch and length of the probes, so that few examples are neither passed in a step or two
+// nor memorised.
 void FitToData(int64_t examples, StudySettings* settings) {
   settings->batch_size = std::clamp<int64_t>(examples / kStepsPerEpoch, 1, settings->batch_size);
   const int64_t epoch = (examples + settings->batch_size - 1) / settings->batch_size;
-  settings->steps = std::min({settings->steps, kMostProbeSteps, kEpochs * epoch});
+  settings->steps = std::min({settings->steps, kMaxProbeSteps, kEpochs * epoch});
   settings->steps = std::max<int64_t>(settings->steps, 2);
-  settings->eval_points = std::min(settings->eval_points, kMostEvaluations);
+  settings->eval_points = std::min(settings->eval_points, kMaxEvaluations);
   settings->short_steps.clear();
   for (const int64_t part : {2, 1}) {
     settings->short_steps.push_back(std::to_string(std::max<int64_t>(1, settings->steps / part)));
   }
 }
 
-// A condition at the length at which its mean lowest loss is least: more steps than that learn the
-// examples by heart.
+// A condition at the number of steps at which its mean lowest loss is minimal: further steps
+// overfit.
 struct Probe {
   const Sweep* sweep = nullptr;
   int64_t step = 0;
@@ -56,7 +57,7 @@ struct Probe {
   bool at_end() const { return step == sweep->spec.steps(); }
 };
 
-// Loss at a rate between those of the grid, by straight lines in the logarithm of the rate.
+// Loss at a rate between those of the grid, interpolated linearly in the logarithm of the rate.
 double LossAtRate(const Sweep& sweep, uint64_t seed, int64_t step, double log_rate) {
   std::vector<std::pair<double, double>> points;
   for (const auto& [rate, by_seed] : sweep.runs) {
@@ -70,8 +71,8 @@ double LossAtRate(const Sweep& sweep, uint64_t seed, int64_t step, double log_ra
   return points.back().second;
 }
 
-// For every seed: what the rate that the other seeds recommend costs it, beside its own best, as a
-// share of what it learns.
+// For every seed, the regret of the rate that the other seeds recommend: its loss minus that at the
+// seed's own best rate, as a share of the seed's improvement.
 std::vector<double> Regrets(const Probe& probe) {
   const std::vector<uint64_t> seeds = probe.sweep->Seeds();
   const std::vector<double>& rates = probe.optimum.log_rates;
@@ -105,7 +106,7 @@ std::vector<Probe> Probes(const std::vector<Sweep>& sweeps) {
   return probes;
 }
 
-// The lowest rank on all modules that is not shown to be worse than the best.
+// The lowest rank on all modules that is not significantly worse than the best.
 const Probe* Choose(const std::vector<Probe>& probes) {
   const Probe* best = nullptr;
   for (const Probe& probe : probes) {
@@ -137,12 +138,12 @@ void ConcludeCapacity(const RunRecord& run, int64_t parameters, int rank, Report
             "in a long run"));
 }
 
-// What to train with.
+// The recommended settings.
 struct Advice {
   int rank = 0;
   int64_t batch = 0, steps = 0;
   Interval rate;
-  double length_factor = 1;  // of the rate, from the probes' length to `steps`
+  double length_factor = 1;  // factor of the rate, from the probes' length to `steps`
 };
 
 Advice AdviceOf(const StudySettings& settings, const Probe& chosen) {
@@ -153,7 +154,7 @@ Advice AdviceOf(const StudySettings& settings, const Probe& chosen) {
                    .steps = chosen.step,
                    .rate = chosen.optimum.rate};
   if (!chosen.at_end()) return advice;
-  // Held-out loss still fell: a longer run is worth its time, one pass at least.
+  // Held-out loss was still falling: advise a longer run, at least one epoch.
   const auto examples = run.facts.value("data_examples", int64_t{1});
   const int64_t pass = (examples + advice.batch - 1) / advice.batch;
   advice.steps = std::max({settings.steps, pass, chosen.step});
@@ -193,7 +194,7 @@ void Recommend(const Advice& advice, const Probe& chosen, Report* report) {
       RateText(rule.value), chosen.optimum.rate.value / rule.value, rule.reason));
 }
 
-// What the advice may cost: beside full fine-tuning at its own best, and beside the best rate.
+// Regret of the advice: against full fine-tuning at its own best rate, and against the best rate.
 void ConcludeRegret(const Probe& chosen, const Probe* full, Report* report) {
   if (full == nullptr) {
     report->conclusions.push_back(
@@ -202,7 +203,7 @@ void ConcludeRegret(const Probe& chosen, const Probe* full, Report* report) {
   } else {
     const Interval gap = MeanInterval(Paired(chosen.optimum.losses, full->optimum.losses));
     const std::vector<const Sweep*> pair = {chosen.sweep, full->sweep};
-    const double margin = NothingOf(*full->sweep, full->step);
+    const double margin = EquivalenceMargin(*full->sweep, full->step);
     report->conclusions.push_back(fmt::format(
         "Expected regret: {} ends {} nats above full fine-tuning, each at its own best rate and "
         "length: {} 0.",
@@ -257,7 +258,7 @@ StudyPlan Plan(const PlanContext& context) {
   for (const int r : {rank, std::max(1, rank / 4)}) {
     plan.swept.push_back(LoraCondition(settings, model, r));
   }
-  if (settings.batch_size > 1) {  // whether smaller batches learn more of the same data
+  if (settings.batch_size > 1) {  // tests whether smaller batches learn more from the same data
     SweptCondition half = plan.swept.front();
     half.spec.run.steps.batch_size = settings.batch_size / 2;
     half.spec.run.steps.max_steps = 2 * settings.steps;

@@ -1,5 +1,5 @@
-// Figure 3 of the article: what LoRA pays for large batches beside full fine-tuning, the learning
-// rate swept anew for every batch size, all runs over the same number of examples.
+// Figure 3 of the article: LoRA's penalty for large batches relative to full fine-tuning, the
+// learning rate swept separately for every batch size, all runs over the same number of examples.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,13 +30,13 @@ BatchData ArrangeBatch(std::span<const RunRecord> records) {
 
 Optimum Final(const Sweep& sweep) { return OptimumAt(sweep, sweep.spec.steps()); }
 
-// Of every seed, LoRA's loss less that of full at a batch size.
+// LoRA's loss minus that of full at a batch size, by seed.
 std::vector<double> Gaps(const Sweep& lora, const Sweep& full) {
   if (lora.Seeds() != full.Seeds()) return {};
   return Paired(Final(lora).losses, Final(full).losses);
 }
 
-// Of every seed, how the gap changes for every doubling of the batch.
+// Change of the gap per doubling of the batch, by seed.
 std::vector<double> GapSlopes(const std::map<int64_t, const Sweep*>& lora,
                               const std::map<int64_t, const Sweep*>& full) {
   std::vector<double> x;
@@ -152,7 +152,7 @@ void Conclude(const BatchData& data, Report* report) {
   }
   if (slopes.size() >= 2) {
     const Interval between = MeanInterval(Paired(slopes.back(), slopes.front()));
-    // Half of the growth itself: a wide interval about 0 shows nothing.
+    // Half of the growth itself: a wide interval about 0 is no evidence.
     const double margin =
         0.5 * std::max(std::abs(Mean(slopes.back())), std::abs(Mean(slopes.front())));
     report->conclusions.push_back(fmt::format(

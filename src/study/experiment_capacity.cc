@@ -1,5 +1,5 @@
-// How many bits a trained parameter can hold: labels drawn at random, which nothing but memory
-// predicts, learned by heart by adapters of several ranks and by all weights.
+// Capacity in bits per trained parameter: random labels, which can only be memorised, are learned
+// by adapters of several ranks and by full fine-tuning.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,8 +13,8 @@
 namespace lorikeet {
 namespace {
 
-// Unless chosen: four bits for every parameter of the largest adapter, but no more labels than a
-// run sees so many times. To learn by heart takes repetition.
+// The default number of labels: four bits for every parameter of the largest adapter, but few
+// enough that a run sees each this many times. Memorising takes repetition.
 constexpr double kBitsToTry = 4;
 constexpr int64_t kPasses = 50;
 
@@ -23,8 +23,8 @@ double BitsPerLabel(const RunRecord& record) {
   return std::log2(static_cast<double>(LabelChoices(vocab)));
 }
 
-// What a run knows of its labels, in bits; the loss is that on the labels themselves. One that is
-// worse than guessing knows nothing.
+// Bits of its labels that a run has memorised, from the loss on the labels themselves; 0 if it is
+// worse than guessing.
 double BitsOf(const RunRecord& record) {
   const double known = BitsPerLabel(record) - record.FinalLoss() / std::log(2.0);
   return std::max(0.0, known) * static_cast<double>(record.spec.random_labels);
@@ -33,8 +33,8 @@ double BitsOf(const RunRecord& record) {
 struct Stored {
   const Sweep* sweep = nullptr;
   int64_t trainable = 0;
-  double offered = 0;        // bits
-  std::vector<double> bits;  // of each seed, at its best rate
+  double offered = 0;        // bits of all labels
+  std::vector<double> bits;  // bits memorised by seed, at its best rate
   std::vector<double> per_param;
 };
 
@@ -62,14 +62,14 @@ std::vector<Stored> ArrangeCapacity(const std::vector<Sweep>& sweeps) {
   return result;
 }
 
-// A run has an end, so what is below the limit does not speak against it.
+// Bits below the limit are no evidence against it, since a longer run might memorise more.
 Agreement AgainstTheLimit(const Interval& bits_per_parameter) {
   const Agreement agreement = AgreesWith(bits_per_parameter, 1, 4);
   return agreement == Agreement::kNo && bits_per_parameter.high < 1 ? Agreement::kUndecided
                                                                     : agreement;
 }
 
-// Bits for every further parameter of an adapter, of each seed.
+// Bits per additional parameter of an adapter: slope by seed.
 Interval SlopeOf(const std::vector<Stored>& stored) {
   std::vector<double> slopes;
   for (size_t s = 0; s < stored.front().bits.size(); ++s) {
@@ -98,12 +98,12 @@ StudyPlan Plan(const PlanContext& context) {
   for (const int rank : settings.Ranks()) {
     SweptCondition condition = LoraCondition(settings, model, rank);
     condition.spec.random_labels = labels;
-    condition.spec.data_print = "random labels";
+    condition.spec.data_fingerprint = "random labels";
     plan.swept.push_back(std::move(condition));
   }
   SweptCondition full = FullCondition(settings, model);
   full.spec.random_labels = labels;
-  full.spec.data_print = "random labels";
+  full.spec.data_fingerprint = "random labels";
   plan.swept.push_back(std::move(full));
   return plan;
 }

@@ -1,4 +1,4 @@
-// The other experiments, on made-up runs of which the truth is known.
+// Tests of the other experiments' conclusions, on synthetic runs with known ground truth.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ std::vector<RunRecord> LayerRuns(double attention_lift) {
   StudySettings settings = DefaultSettings();
   const int top = settings.Ranks().back();
   RunSpec head = On("all-linear", top);
-  head.target_modules.emplace_back("lm_head");
+  head.run.adapter.target_modules.emplace_back("lm_head");
   return Swept(
       {MakeSpec(true, 32, 0, 0), On("mlp", top), On("attention", top), On("attention", 90),
        On("all-linear", top), head},
@@ -52,7 +52,7 @@ std::vector<RunRecord> BatchRuns(double penalty_per_doubling) {
   for (const int64_t batch : {8, 32, 128}) {
     for (const int rank : {0, 16, 64}) {
       conditions.push_back(MakeSpec(rank == 0, std::max(rank, 1), 0, 0, 4096 / batch));
-      conditions.back().batch_size = batch;
+      conditions.back().run.steps.batch_size = batch;
     }
   }
   return Swept(conditions, [=](const RunSpec& spec, int64_t step) {
@@ -73,7 +73,7 @@ TEST(ExperimentBatch, FindsThePenaltyOfLoraAndItsAbsence) {
   EXPECT_NE(none.findings[0].agrees, Agreement::kYes);
 }
 
-// Losses that follow from what the article's invariance says; `broken` changes every second run.
+// Losses that satisfy the article's invariance; `broken` changes every second run.
 TEST(ExperimentInvariance, ComparesEveryVariantWithItsBase) {
   StudySettings settings = DefaultSettings();
   settings.seeds = 2;
@@ -113,7 +113,7 @@ TEST(ExperimentCost, RatiosAreThoseOfTheRuns) {
       record.flops_per_token = rank == 0 ? 300 : 210;
       const double seconds = (rank == 0 ? 0.03 : 0.024) * (1 + 0.001 * static_cast<double>(seed));
       record.step_seconds.assign(10, seconds);
-      record.step_seconds.front() = 9;  // prepares kernels
+      record.step_seconds.front() = 9;  // includes the preparation of kernels
       record.peak_bytes = rank == 0 ? 400 << 20 : 100 << 20;
       records.push_back(std::move(record));
     }
@@ -126,7 +126,7 @@ TEST(ExperimentCost, RatiosAreThoseOfTheRuns) {
 }
 
 TEST(ExperimentCapacity, BitsPerParameterComeFromTheLoss) {
-  constexpr double kBits = 2, kLabels = 4000;  // what is put in: bits per parameter, labels
+  constexpr double kBits = 2, kLabels = 4000;  // ground truth: bits per parameter, number of labels
   std::vector<RunSpec> conditions = {MakeSpec(false, 1, 0, 0), MakeSpec(false, 4, 0, 0),
                                      MakeSpec(true, 1, 0, 0)};
   for (RunSpec& spec : conditions) spec.random_labels = kLabels;
@@ -144,7 +144,7 @@ TEST(ExperimentCapacity, BitsPerParameterComeFromTheLoss) {
   ASSERT_EQ(report.findings.size(), 3);
   for (int i : {0, 1}) EXPECT_NEAR(report.findings[i].here.value, kBits, 0.01);
   EXPECT_EQ(report.findings[0].agrees, Agreement::kYes);
-  // 32,000 bits in a million parameters: a lower bound says nothing against two bits in each.
+  // 32,000 bits in a million parameters: a lower bound does not contradict two bits per parameter.
   EXPECT_NEAR(report.findings[2].here.value, 0.032, 0.001);
   EXPECT_EQ(report.findings[2].agrees, Agreement::kUndecided);
   EXPECT_THAT(ConclusionsText(report), HasSubstr("so it could hold more"));
@@ -155,7 +155,7 @@ TEST(ExperimentLaw, PowersAndMultiplierAreRecovered) {
   std::vector<RunRecord> records;
   for (const int64_t width : {64, 128, 256}) {
     std::vector<RunSpec> conditions = {MakeSpec(true, 32, 0, 0), MakeSpec(false, 32, 0, 0)};
-    for (RunSpec& spec : conditions) spec.model_print = std::to_string(width);
+    for (RunSpec& spec : conditions) spec.model_fingerprint = std::to_string(width);
     auto of_model = Swept(conditions, [=](const RunSpec& spec, int64_t step) {
       const double base = 1e-4 * std::pow(2000.0 / static_cast<double>(width), 0.5);
       return Valley(spec, step, spec.full() ? base : 8 * base, 0);

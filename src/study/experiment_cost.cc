@@ -1,5 +1,4 @@
-// What a token costs, LoRA beside full fine-tuning: arithmetic as counted, time and memory as
-// measured.
+// Cost per token of LoRA and of full fine-tuning: FLOPs as counted, time and memory as measured.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,7 +11,7 @@
 namespace lorikeet {
 namespace {
 
-constexpr int64_t kMostSteps = 24;
+constexpr int64_t kMaxSteps = 24;
 
 struct Cost {
   std::string method;
@@ -20,11 +19,11 @@ struct Cost {
   int rank = 0, runs = 0;
   int64_t trainable = 0;
   double flops = 0;             // per token
-  std::vector<double> seconds;  // per token, of each seed
-  std::vector<double> bytes;    // peak, of each seed
+  std::vector<double> seconds;  // per token, by seed
+  std::vector<double> bytes;    // peak, by seed
 };
 
-// The median over steps, the first of which prepares kernels.
+// The median over steps, without the first, which includes the preparation of kernels.
 double SecondsPerToken(const RunRecord& record) {
   if (record.step_seconds.size() < 2 || record.tokens == 0) return kUnknown;
   std::vector<double> seconds(record.step_seconds.begin() + 1, record.step_seconds.end());
@@ -57,7 +56,7 @@ std::vector<Cost> CostsOf(std::span<const RunRecord> records) {
   return costs;
 }
 
-// Not paired: a run's time does not depend on its seed.
+// Not paired, since a run's time does not depend on its seed.
 Interval TimeRatio(const Cost& a, const Cost& b) {
   std::vector<double> logs;
   for (size_t i = 0; i < std::min(a.seconds.size(), b.seconds.size()); ++i) {
@@ -89,7 +88,7 @@ StudyPlan Plan(const PlanContext& context) {
   const StudyModel& model = *context.models.front();
   StudyPlan plan;
   const auto add = [&](SweptCondition condition) {
-    condition.spec.run.steps.max_steps = std::min(settings.steps, kMostSteps);
+    condition.spec.run.steps.max_steps = std::min(settings.steps, kMaxSteps);
     condition.spec.eval_at.clear();
     condition.spec.run.optimizer.learning_rate = condition.centre;
     for (const uint64_t seed : settings.Seeds()) {

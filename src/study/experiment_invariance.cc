@@ -1,6 +1,6 @@
-// What the article says of the parametrisation: training does not see alpha -> alpha / (p q),
-// init_A -> p init_A, LR_A -> p LR_A, LR_B -> q LR_B; and with the factor 1/r the beginning of a
-// run is the same for every rank (figure 9).
+// The invariances of the parametrisation in the article: alpha -> alpha / (p q), init_A -> p
+// init_A, LR_A -> p LR_A, LR_B -> q LR_B leaves training unchanged; and with the factor 1/r the
+// beginning of a run is the same for every rank (figure 9).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,16 +14,17 @@
 namespace lorikeet {
 namespace {
 
-// Large enough to be seen: at 1e-8 and 0 a transform that forgets them would look right.
+// Large enough to matter: with 1e-8 and 0 a transform that omits them would pass.
 constexpr double kEps = 1e-4, kWeightDecay = 0.1, kClip = 0.1;
-constexpr int64_t kMostSteps = 60;
+constexpr int64_t kMaxSteps = 60;
 
 int MiddleRank(const StudySettings& settings) {
   const std::vector<int> ranks = settings.Ranks();
   return ranks[ranks.size() / 2];
 }
 
-// Adam for A sees gradients 1/p as large when A is p times as large: eps and decay follow.
+// If A is p times as large, Adam gets gradients 1/p as large for it: eps and decay are scaled
+// likewise.
 RunSpec Transformed(RunSpec spec, double p, double q) {
   spec.run.adapter.lora_alpha /= p * q;
   spec.run.adapter.lora_init_a_scale *= p;
@@ -35,8 +36,8 @@ RunSpec Transformed(RunSpec spec, double p, double q) {
 struct Variant {
   std::string name;
   RunSpec base, other;
-  bool same;          // what the article, or the algebra, says
-  bool exact = true;  // powers of two: nothing is rounded otherwise
+  bool same;          // expected, by the article or by algebra
+  bool exact = true;  // factors are powers of two, which change no rounding
 };
 
 std::vector<Variant> Variants(const RunSpec& base) {
@@ -55,7 +56,7 @@ std::vector<Variant> Variants(const RunSpec& base) {
       {"with gradients cut by their global norm", clipped, Transformed(clipped, 8, 0.5), false}};
 }
 
-// Every rank with alpha/r, and with a scale that does not depend on r.
+// A run of this rank, with alpha/r or with a scale that does not depend on r.
 RunSpec OfRank(RunSpec base, const StudySettings& settings, int rank, bool divided) {
   base.run.adapter.lora_r = rank;
   if (!divided) {
@@ -65,7 +66,7 @@ RunSpec OfRank(RunSpec base, const StudySettings& settings, int rank, bool divid
   return base;
 }
 
-// From any spec of the study: the one that everything is held against.
+// The reference run that all variants are compared with, from any spec of the study.
 RunSpec BaseOf(const StudySettings& settings, RunSpec spec) {
   spec.run.adapter.method = "lora";
   spec.run.adapter.lora_r = MiddleRank(settings);
@@ -86,7 +87,7 @@ const RunRecord* Find(const RunsById& runs, RunSpec spec, uint64_t seed) {
   return found == runs.end() ? nullptr : found->second;
 }
 
-// Largest difference of the losses of any step.
+// Maximum over steps of the difference of losses.
 double LargestDifference(const RunRecord& a, const RunRecord& b) {
   if (a.losses.size() != b.losses.size()) return std::numeric_limits<double>::infinity();
   double largest = 0;
@@ -98,7 +99,7 @@ double LargestDifference(const RunRecord& a, const RunRecord& b) {
 
 struct Comparison {
   Variant variant;
-  std::vector<double> differences;  // of every seed
+  std::vector<double> differences;  // by seed
   double Largest() const {
     return differences.empty() ? kUnknown
                                : *std::max_element(differences.begin(), differences.end());
@@ -120,7 +121,7 @@ std::vector<Comparison> CompareAll(const StudySettings& settings, const RunSpec&
   return comparisons;
 }
 
-// In f32, what rounding alone does to a loss of a few nats over some tens of steps; with bf16
+// The tolerance: effect of f32 rounding on a loss of a few nats over some tens of steps; with bf16
 // operands rounding is coarser.
 double Rounding(const RunSpec& spec) {
   return spec.dtype == "F32" || spec.dtype == "f32" ? 1e-3 : 2e-2;
@@ -147,7 +148,7 @@ void ConcludeTransforms(const std::vector<Comparison>& comparisons, double round
   }
 }
 
-// How far apart ranks are at a step, as a share of what was learned by then, of one seed.
+// Spread of the ranks' losses at a step, as a share of the improvement by then, for one seed.
 double Spread(const StudySettings& settings, const RunSpec& base, const RunsById& runs,
               uint64_t seed, bool divided, int64_t step) {
   double low = std::numeric_limits<double>::infinity(), high = -low, before = kUnknown;
@@ -216,7 +217,7 @@ void ConcludeRanks(const StudySettings& settings, const RunSpec& base, const Run
 
 StudyPlan Plan(const PlanContext& context) {
   StudySettings settings = context.settings;
-  settings.steps = std::min(settings.steps, kMostSteps);
+  settings.steps = std::min(settings.steps, kMaxSteps);
   settings.short_steps = {"1"};
   const StudyModel& model = *context.models.front();
   RunSpec base = BaseOf(settings, BaseSpec(settings, model));

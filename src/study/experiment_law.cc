@@ -26,7 +26,7 @@ std::vector<OfModel> ArrangeLaw(const std::vector<Sweep>& sweeps) {
   std::map<std::string, OfModel> models;
   for (const Sweep& sweep : sweeps) {
     const RunRecord& run = *sweep.runs.begin()->second.begin()->second;
-    OfModel& model = models[sweep.spec.model_print];
+    OfModel& model = models[sweep.spec.model_fingerprint];
     model.name = sweep.spec.model;
     model.hidden_size = run.facts.value("hidden_size", 0.0);
     (sweep.spec.full() ? model.full : model.lora) = &sweep;
@@ -43,7 +43,7 @@ struct Law {
   int models = 0;
 };
 
-// Of every seed a line through the models; the law's numbers are means over seeds.
+// Fits a line through the models for every seed; the law's numbers are means over seeds.
 Law Fit(const std::vector<OfModel>& models) {
   std::vector<double> multipliers, lora_powers, model_powers, bases;
   std::vector<double> x;

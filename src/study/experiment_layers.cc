@@ -1,4 +1,4 @@
-// Figures 4 and 5 of the article: which modules are to be adapted, at equal rank and at equal
+// Figures 4 and 5 of the article: the choice of modules to adapt, at equal rank and at equal
 // numbers of parameters.
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 namespace lorikeet {
 namespace {
 
-// "All linear layers" leaves the head out, and the head is much of a small model.
+// "All linear layers" excludes the head, which is a large part of a small model.
 void ConcludeOnHead(const std::vector<Sweep>& sweeps, int rank, int64_t steps, Report* report) {
   const Sweep *all = FindOfRank(sweeps, OnAll(), rank),
               *head = FindOfRank(sweeps, OnAllAndHead(), rank);

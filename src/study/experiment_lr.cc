@@ -1,5 +1,5 @@
-// Figure 2 of the article and what it says of run length: where the best learning rate lies, for
-// every rank and for full fine-tuning.
+// Figure 2 of the article and its statements on run length: the best learning rate of every rank
+// and of full fine-tuning.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace lorikeet {
 namespace {
 
 struct LrData {
-  std::vector<Sweep> sweeps;  // at the first schedule
+  std::vector<Sweep> sweeps;  // sweeps of the first schedule
   std::vector<Sweep> other_schedules;
   const Sweep* full = nullptr;
   std::vector<const Sweep*> lora;  // by rank
@@ -160,7 +160,7 @@ std::string RatioSentence(const Interval& ratio, const Sweep& lora, int64_t step
       steps, lora.spec.MethodName(), ratio.Text(), AgainstValue(ratio, 10));
 }
 
-// How many times the ratio of a long run that of a short one is, seeds paired.
+// The rate ratio of a long run divided by that of a short one, seeds paired.
 Interval RatioBetweenLengths(const Sweep& lora, const Sweep& full, int64_t short_run,
                              int64_t long_run) {
   const auto ratios = [&](int64_t step) {
@@ -228,10 +228,10 @@ void ConcludeRanks(const LrData& data, Report* report) {
        CountRuns(pair)});
 }
 
-// That LoRA's lowest loss equals that of full fine-tuning.
+// Concludes whether LoRA's lowest loss equals that of full fine-tuning.
 Finding Equality(const std::string& claim, const Sweep& lora, const Sweep& full, int64_t steps) {
   const Interval gap = LossGap(lora, full, steps);
-  const double margin = NothingOf(full, steps);
+  const double margin = EquivalenceMargin(full, steps);
   const std::vector<const Sweep*> pair = {&lora, &full};
   return {claim, "equal for high ranks (0.0007 to 0.0026 nats)", gap,
           AgreesWith(gap, -margin, margin), CountRuns(pair)};
@@ -252,11 +252,11 @@ void ConcludeMinima(const LrData& data, Report* report) {
   report->findings.push_back(
       Equality(fmt::format("lowest loss of {} less that of full, nats (2 % of what is learned: "
                            "{:.3g})",
-                           top.spec.MethodName(), NothingOf(*data.full, data.steps)),
+                           top.spec.MethodName(), EquivalenceMargin(*data.full, data.steps)),
                top, *data.full, data.steps));
 }
 
-// Every condition that was swept at two schedules, each after the one it is compared with.
+// Conditions that were swept at two schedules, each after the one that it is compared with.
 std::vector<const Sweep*> AtTwoSchedules(const LrData& data) {
   std::vector<const Sweep*> pairs;
   for (const Sweep& other : data.other_schedules) {
@@ -269,7 +269,8 @@ std::vector<const Sweep*> AtTwoSchedules(const LrData& data) {
   return pairs;
 }
 
-// The highest rank beside full fine-tuning once more, both at the best rates of another schedule.
+// Compares the highest rank with full fine-tuning again, both at the best rates of another
+// schedule.
 void ConcludeAtSchedule(const Sweep& lora, const Sweep& full, int64_t steps, Report* report) {
   const std::vector<const Sweep*> pair = {&lora, &full};
   const std::string name = lora.spec.MethodName();
@@ -332,7 +333,7 @@ StudyPlan Plan(const PlanContext& context) {
   for (const int rank : settings.Ranks()) {
     plan.swept.push_back(LoraCondition(settings, model, rank));
   }
-  // Other schedules, about rates of their own, for the highest rank and for full.
+  // Other schedules, swept around their own default rates, for the highest rank and for full.
   for (size_t i = 1; i < settings.schedules.size(); ++i) {
     StudySettings other = settings;
     other.schedules = {settings.schedules[i]};

@@ -1,5 +1,5 @@
-// Figure 4 of the article, right: which modules of a mixture of experts are to be adapted; and what
-// rank each expert is to have.
+// Figure 4 of the article, right: the choice of modules to adapt in a mixture of experts, and of
+// the rank of each expert.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 namespace lorikeet {
 namespace {
 
-// Adapters of all modules, but for one thing as the article has them.
+// A variant of the article's adapters of all modules that differs in one setting.
 struct Rule {
   std::string name;
   int expert_rank = 0;  // 0: rank / active experts
@@ -33,7 +33,7 @@ int DividedBy(int rank, int64_t experts) {
   return std::max(1, rank / static_cast<int>(std::max<int64_t>(1, experts)));
 }
 
-// The article's rule first; those that come to the same rank as it are left out.
+// The variants, the article's rule first; those with the same expert rank as the rule are left out.
 std::vector<Rule> Rules(int rank, int64_t experts, int64_t active) {
   const std::string others = "no number; its rule is rank / active experts";
   std::vector<Rule> rules = {
@@ -52,8 +52,9 @@ struct MoeData {
   int64_t steps = 0;
   int rank = 0;
   int64_t experts = 1, active = 1;
-  double attention_parameters = 0, mlp_parameters = 0;  // of the model
-  const Sweep *attention = nullptr, *all = nullptr;     // of that rank, all by the article's rule
+  double attention_parameters = 0, mlp_parameters = 0;  // parameters of the model
+  // LoRA of `rank`; `all` by the article's rule for expert ranks.
+  const Sweep *attention = nullptr, *all = nullptr;
 };
 
 MoeData ArrangeMoe(const StudySettings& settings, std::span<const RunRecord> records) {
@@ -78,7 +79,8 @@ const Sweep* Find(const MoeData& data, const Rule& rule) {
   return nullptr;
 }
 
-// Adapter's parameters for one of the experts' over adapter's parameters for one of attention's.
+// Ratio of adapter parameters per parameter of the experts to adapter parameters per parameter of
+// attention.
 double ShareOverAttention(const MoeData& data, const Sweep& sweep) {
   const auto in_attention = static_cast<double>(TrainableOfSweep(*data.attention));
   const double in_experts = static_cast<double>(TrainableOfSweep(sweep)) - in_attention;
@@ -196,7 +198,7 @@ StudyPlan Plan(const PlanContext& context) {
   const int rank = settings.Ranks().back();
   StudyPlan plan;
   plan.swept.push_back(FullCondition(settings, model));
-  // Returns its trained parameters.
+  // Adds a condition and returns its number of trained parameters.
   const auto add = [&](const SweptCondition& condition) {
     AddOnce(condition, &plan);
     return TrainableOf(condition.spec, model);
@@ -207,8 +209,9 @@ StudyPlan Plan(const PlanContext& context) {
   };
   add(ConditionOn(settings, model, OnExperts(), rank));
   const int64_t in_attention = add(ConditionOn(settings, model, OnAttention(), rank));
-  // The experts come down to attention: the rank that has their parameters there may be beyond what
-  // its matrices have. Theirs goes in large steps, so the others are solved for what became of it.
+  // The experts' rank is solved for attention's parameters, not the reverse, because attention's
+  // matrices may be too small for a rank with the experts' parameters. Expert ranks come in large
+  // steps, so the other ranks are solved for the number that resulted.
   const int64_t equal = add_equal(OnExperts(), in_attention);
   add_equal(OnAttention(), equal);
   add_equal(OnAll(), equal);

@@ -1,5 +1,5 @@
-// Which modules of a mixture, and which rank of its experts: on made-up runs of which the truth is
-// known, and a few real ones.
+// Tests of the choice of modules and expert ranks in a mixture, on synthetic runs with known ground
+// truth and a few real ones.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ RunSpec On(std::vector<std::string> targets, int rank, int expert_rank = 0, bool
   return spec;
 }
 
-// Eight experts, two active, rank 64: a trained parameter costs nothing but in `lift`.
+// Eight experts, two active, rank 64; losses depend on the trained modules only by `lift`.
 std::vector<RunRecord> MadeUp(const std::function<double(const RunSpec&)>& lift) {
   std::vector<RunRecord> records = Swept(
       {MakeSpec(true, 32, 0, 0), On({"experts"}, 64), On({"attention"}, 64), On({"experts"}, 18),
@@ -127,7 +127,7 @@ class MoePlan : public ::testing::Test {
       example.weights.assign(6, 1.0F);
       (i < 6 ? model.train : model.heldout).push_back(std::move(example));
     }
-    model.model_print = model.data_print = "test";
+    model.model_fingerprint = model.data_fingerprint = "test";
     return model;
   }
 

@@ -1,5 +1,5 @@
-// Figure 1 of the article: curves of every rank, each the pointwise minimum over learning rates,
-// the step at which a rank leaves the common curve, and whether it then learns slower or not at
+// Figure 1 of the article: loss curves by rank, each the pointwise minimum over learning rates, the
+// step at which a rank departs from the common curve, and whether it then learns slower or not at
 // all.
 #include <fmt/format.h>
 
@@ -15,16 +15,16 @@ namespace {
 
 struct RankCurves {
   const Sweep* sweep = nullptr;
-  std::vector<std::vector<double>> of_seed;  // at steps()
+  std::vector<std::vector<double>> of_seed;  // loss at steps(), by seed
   Departure departure;
-  Interval slope;  // of the loss in ln(step) after the departure, over the seeds that departed
-  Interval common_slope;  // of the highest rank over the same steps
+  Interval slope;         // slope of the loss in ln(step) after the departure; seeds that departed
+  Interval common_slope;  // slope of the highest rank over the same steps
 };
 
 struct RankData {
   std::vector<Sweep> sweeps;
   std::vector<int64_t> steps;
-  std::vector<RankCurves> ranks;  // rising; the last is what the others are held against
+  std::vector<RankCurves> ranks;  // rising; the others are compared with the last
   std::vector<std::vector<double>> full;
   double threshold = 0;  // nats
 };
@@ -35,7 +35,7 @@ std::vector<std::vector<double>> CurvesOf(const Sweep& sweep) {
   return curves;
 }
 
-// The slope of a curve in ln(step) from a step on; not a number with fewer than three points.
+// The slope of a curve in ln(step) from a step onwards; not a number with fewer than three points.
 double SlopeFrom(const std::vector<int64_t>& steps, const std::vector<double>& curve, double from) {
   std::vector<double> x, y;
   for (size_t i = 0; i < steps.size(); ++i) {
@@ -87,7 +87,7 @@ RankData ArrangeRank(const StudySettings& settings, std::span<const RunRecord> r
   return data;
 }
 
-// Mean and interval of every step's values over seeds.
+// Mean and interval over seeds of the values at every step.
 Series CurveSeries(const std::string& label, const std::vector<int64_t>& steps,
                    const std::vector<std::vector<double>>& curves) {
   Series series = {.label = label};
@@ -130,7 +130,7 @@ Figure CurvesFigure(const RankData& data) {
   return figure;
 }
 
-// The same against the arithmetic of training, which is less for LoRA.
+// The same curves against the FLOPs of training, of which LoRA needs fewer.
 Figure FlopsFigure(const RankData& data, Figure curves) {
   curves.name = "rank_flops";
   curves.title = "The same by the arithmetic spent";
@@ -199,7 +199,7 @@ Figure DepartureFigure(const RankData& data) {
   return figure;
 }
 
-// The exponent e of departure ~ rank^e, of every seed in which two ranks or more departed.
+// The exponent e of departure ~ rank^e, for every seed in which two ranks or more departed.
 Interval GrowthOfDeparture(const RankData& data) {
   std::vector<double> exponents;
   for (size_t s = 0; s < data.ranks.back().of_seed.size(); ++s) {

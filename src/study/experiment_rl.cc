@@ -1,5 +1,5 @@
 // Figures 6 to 8 of the article: final reward against learning rate for every rank and for full
-// fine-tuning, the band of good rates, and how much a run's rewards can tell at all.
+// fine-tuning, the band of good rates, and an upper bound on the information in a run's rewards.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -20,14 +20,14 @@
 namespace lorikeet {
 namespace {
 
-// Lowest and highest rank, once each.
+// The lowest and the highest rank, once if they are the same.
 std::vector<const Sweep*> Outermost(const RewardData& data) {
   if (data.lora.empty()) return {};
   if (data.lora.size() == 1) return {data.lora.front()};
   return {data.lora.front(), data.lora.back()};
 }
 
-// Highest reward of `a` less that of `b`, seeds paired.
+// Highest reward of `a` minus that of `b`, seeds paired.
 Interval RewardGap(const Sweep& a, const Sweep& b, int64_t step) { return LossGap(b, a, step); }
 
 double UntrainedReward(const RewardData& data) {
@@ -56,7 +56,7 @@ void ConcludeLearning(const RewardData& data, Report* report) {
 void ConcludeReward(const RewardData& data, const Sweep& lora, Report* report) {
   const Interval gap = RewardGap(lora, *data.full, data.steps);
   const double learned = RewardOf(*data.full, data.steps).value - UntrainedReward(data);
-  // The article's ranks lie up to 4 % of what is learned below full fine-tuning.
+  // In the article ranks are below full fine-tuning by up to 4 % of the improvement.
   constexpr double kShare = 0.05;
   const double margin = kShare * std::max(0.0, learned);
   report->conclusions.push_back(fmt::format(
@@ -80,7 +80,7 @@ void ConcludeRatio(const RewardData& data, const Sweep& lora, Report* report) {
                     lora.spec.MethodName()));
     return;
   }
-  constexpr double kLowest = 3.5, kHighest = 12.5;  // of the article's figures
+  constexpr double kLowest = 3.5, kHighest = 12.5;  // range in the article's figures
   const Agreement agrees = AgreesWith(ratio, kLowest, kHighest);
   const std::string held = fmt::format(
       "{} the article's 10, {} the range of its own figures (3.5 to 12.5)", AgainstValue(ratio, 10),
@@ -127,7 +127,7 @@ void ConcludeBand(const RewardData& data, const Sweep& lora, Report* report) {
        agrees == Agreement::kNo && here.Open() ? Agreement::kUndecided : agrees, CountRuns(pair)});
 }
 
-// Bits that the rewards of a run can have told, at most: the entropy of its advantages.
+// Upper bound on the information in the rewards of a run, in bits: the entropy of its advantages.
 double BitsOf(const RunRecord& run) {
   const auto episodes =
       static_cast<double>(run.spec.run.steps.batch_size * run.spec.rewards()->group_size);
@@ -147,7 +147,7 @@ void ConcludeCapacity(const RewardData& data, Report* report) {
     bits.push_back(BitsOf(*run));
     per_parameter.push_back(bits.back() / trainable);
   }
-  constexpr double kBitsPerParameter = 2;  // what networks hold (Allen-Zhu and Li)
+  constexpr double kBitsPerParameter = 2;  // capacity of networks (Allen-Zhu and Li)
   const Interval density = MeanInterval(per_parameter);
   report->conclusions.push_back(fmt::format(
       "A run learns from {} episodes. If each told right or wrong, that were at most {} bits; the "
@@ -175,7 +175,7 @@ void ConcludeHeldOut(const RewardData& data, Report* report) {
   report->conclusions.push_back(text + ".");
 }
 
-// Of which rate on runs of a condition break; nothing where none does.
+// The rate from which runs of a condition break; nothing if none does.
 std::string Broken(const Sweep& sweep) {
   for (const auto& [rate, by_seed] : sweep.runs) {
     for (const auto& [seed, run] : by_seed) {
@@ -268,7 +268,8 @@ std::vector<std::string> Notes(const StudySettings& settings, std::span<const Ru
           settings.lr_per_decade)};
 }
 
-// The steps of evaluations: rewards are looked at over plain steps, not over their logarithm.
+// The steps of evaluations: evenly spaced, since rewards are plotted over steps, not over their
+// logarithm.
 std::vector<int64_t> EvenSteps(int64_t steps, int64_t points) {
   std::set<int64_t> at = {0, steps};
   for (int64_t i = 1; i < points; ++i) at.insert(steps * i / points);

@@ -1,4 +1,4 @@
-// Conclusions have to follow from the data: made-up runs with rewards of which the truth is known.
+// Tests that conclusions follow from the data: synthetic runs with rewards and known ground truth.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,8 +18,8 @@ using ::testing::HasSubstr;
 constexpr int64_t kSteps = 40;
 constexpr double kUntrained = 0.1;
 
-// The final reward by rate: a parabola about `rate` with its top at `top`, in decades `width` away
-// nothing is learned, and beyond it upwards the run breaks.
+// Final reward by rate: a parabola about `rate` with its top at `top`; `width` decades away nothing
+// is learned, and above that the run breaks.
 struct Method {
   double rate, top, width;
 };

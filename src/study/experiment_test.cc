@@ -1,4 +1,4 @@
-// Conclusions have to follow from the data: made-up runs of which the truth is known.
+// Tests that conclusions follow from the data: synthetic runs with known ground truth.
 #include "study/experiment.h"
 
 #include <gmock/gmock.h>
@@ -20,7 +20,7 @@ using ::testing::Not;
 
 std::string Words(const Report& report) { return ConclusionsText(report); }
 
-// Every method has a valley about a rate of its own and reaches a loss of its own.
+// Every method has a valley about its own best rate and reaches its own lowest loss.
 struct MadeUpMethod {
   double rate, lift;
 };
@@ -58,7 +58,7 @@ TEST(ExperimentLr, RatioOfTenIsFoundAndAgrees) {
 }
 
 TEST(ExperimentLr, ShortRunsHaveARatioOfTheirOwn) {
-  // LoRA's valley lies at twice its rate until half of the run is over; that of full does not move.
+  // LoRA's valley is at twice its rate in the first half of the run; that of full does not move.
   const StudySettings settings = [] {
     StudySettings short_and_long = DefaultSettings();
     short_and_long.short_steps = {"10"};
@@ -174,7 +174,8 @@ TEST(ExperimentLr, NoRunsIsAnError) {
   EXPECT_THROW(kLrExperiment.analyse(DefaultSettings(), {}), Error);
 }
 
-// Rank r follows 4 - 0.4 ln(1 + step) up to its capacity and then falls `later` as fast.
+// The loss of rank r follows 4 - 0.4 ln(1 + step) up to its capacity and then falls `later` times
+// as fast.
 std::vector<RunRecord> CapacityRuns(double steps_per_rank, double later) {
   std::vector<RunRecord> records;
   for (const int rank : {0, 1, 4, 64}) {
@@ -230,7 +231,7 @@ TEST(Experiment, UnknownNamesAreHelped) {
   }
 }
 
-// Without a folder to look for programs in, as where gnuplot is not installed.
+// With an empty PATH, as if gnuplot were not installed.
 class WithoutPrograms {
  public:
   WithoutPrograms() : path_(std::getenv("PATH")) { setenv("PATH", "", 1); }

@@ -57,7 +57,7 @@ std::string CsvText(const std::string& text) {
   return quoted + "\"";
 }
 
-// Within double quotes of a gnuplot script, where enhanced text is off.
+// Text in double quotes for a gnuplot script with enhanced text off.
 std::string Quoted(const std::string& text) {
   std::string quoted = "\"";
   for (const char c : text) {
@@ -67,7 +67,7 @@ std::string Quoted(const std::string& text) {
   return quoted + "\"";
 }
 
-// From dark blue by green to yellow, dark enough on white at every end.
+// A colour scale from dark blue over green to yellow, dark enough on white at both ends.
 std::string Shade(int shade) {
   struct Colour {
     double r, g, b;
@@ -89,7 +89,7 @@ std::string ColourOf(const Series& series, size_t index) {
   return series.shade >= 0 ? Shade(series.shade) : kColours[index % kColours.size()];
 }
 
-// A colour that comes again has dotted lines and triangles.
+// True if the series repeats a colour; it then has dotted lines and triangles.
 bool ColourComesAgain(const Series& series, size_t index) {
   return series.shade == -1 && index >= kColours.size();
 }
@@ -116,7 +116,8 @@ bool Drawable(const Series& series) {
   return false;
 }
 
-// Of the finite values of a figure that can stand on an axis.
+// The range of a figure's values on one axis; values that are not finite, or not positive on a
+// logarithmic axis, are ignored.
 class Range {
  public:
   explicit Range(bool log) : log_(log) {}
@@ -130,7 +131,7 @@ class Range {
   bool Has(double value) const { return value >= low() && value <= high(); }
   double low() const { return log_ ? std::exp(low_) : low_; }
   double high() const { return log_ ? std::exp(high_) : high_; }
-  // Takes in `other` as far as a share of what it spans itself.
+  // Extends to cover `other`, at each end by at most `share` of its own span.
   void Stretch(const Range& other, double share) {
     if (other.empty()) return;
     const double by = share * (high_ - low_);
@@ -150,7 +151,7 @@ class Range {
   double high_ = -std::numeric_limits<double>::infinity();
 };
 
-// The lines decide what is seen; long bars (few seeds) are cut off.
+// The y range is chosen by the lines; long error bars (few seeds) are cut off.
 Range YRange(const Figure& figure) {
   Range lines(figure.log_y), bands(figure.log_y);
   for (const Series& s : figure.series) {
@@ -163,7 +164,7 @@ Range YRange(const Figure& figure) {
   return lines;
 }
 
-// Bands that reach out of the figure are not cut off cleanly; bars are.
+// True if all bands lie within the figure. Bands beyond it are not clipped cleanly, error bars are.
 bool FitAsBands(const Figure& figure, const Range& range) {
   const auto outside = [&](double y) { return std::isfinite(y) && !range.Has(y); };
   return std::none_of(figure.series.begin(), figure.series.end(), [&](const Series& s) {
@@ -172,8 +173,8 @@ bool FitAsBands(const Figure& figure, const Range& range) {
   });
 }
 
-// " on MODULES" at the end of labels, where all that have it have the same: said once, as the
-// legend's title. "" where there is nothing to save.
+// The ending " on MODULES" of labels, if all labels with such an ending have the same one: it is
+// moved to the legend's title. "" if there is none to move.
 std::string SharedEnding(const Figure& figure) {
   std::string shared;
   int count = 0;
@@ -223,8 +224,8 @@ std::string PlotLines(const Figure& figure, const Range& range, const std::strin
   return text + "\n";
 }
 
-// Labels of a logarithmic axis of a few decades, which powers of ten alone would hardly label:
-// these digits of each; "" for a wider one.
+// Leading digits of the tics of a logarithmic axis of few decades, where powers of ten alone give
+// too few tics; "" for a wider axis.
 std::string TicsBetweenPowers(char axis, const Range& range, std::span<const int> digits) {
   constexpr double kFewDecades = 120;
   if (range.high() > kFewDecades * range.low()) return "";
@@ -254,13 +255,13 @@ std::string XAxis(const Figure& figure) {
   range.Widen(0.03);
   text += fmt::format("set xrange [{:.6g}:{:.6g}]\n", range.low(), range.high());
   constexpr std::array kDigits = {1, 2, 5};
-  // Steps and ranks read better as they are than as powers of ten.
+  // Steps and ranks are easier to read as plain numbers than as powers of ten.
   if (*values.begin() < 1 || *values.rbegin() >= 1e6) {
     return text + TicsBetweenPowers('x', range, kDigits);
   }
-  constexpr size_t kMostTics = 8;
+  constexpr size_t kMaxTics = 8;
   text += "set format x \"%g\"\n";
-  if (values.size() <= kMostTics) text += fmt::format("set xtics ({:g})\n", fmt::join(values, ","));
+  if (values.size() <= kMaxTics) text += fmt::format("set xtics ({:g})\n", fmt::join(values, ","));
   return text;
 }
 
@@ -324,7 +325,7 @@ std::string DrawFigure(const Figure& figure, const std::string& dir) {
   const std::string script = base + ".gp";
   WriteFileAtomically(script, Script(figure, base));
   if (!RunProgram(gnuplot, script)) {
-    Fail(ErrorCode::kIo, "gnuplot could not draw {}; `gnuplot {}` says why", figure.name, script);
+    Fail(ErrorCode::kIo, "gnuplot could not draw {}; `gnuplot {}` shows why", figure.name, script);
   }
   fs::remove(script);
   return ReadFile(base + ".svg");

@@ -1,4 +1,4 @@
-// Figures, drawn by gnuplot; the numbers behind each are written as CSV whether it is there or not.
+// Figures, drawn by gnuplot; their data are written as CSV in any case.
 #pragma once
 #include <limits>
 #include <string>
@@ -11,7 +11,7 @@ namespace lorikeet {
 struct Series {
   std::string label;
   std::vector<double> x, y;
-  std::vector<double> low, high;  // of y; empty: no band
+  std::vector<double> low, high;  // bounds of y; empty: no band
   bool line = true, points = true;
   bool dashed = false;
   int shade = -1;  // 0 to 100: colour by order (rank); -1: a colour of its own; -2: black
@@ -28,20 +28,20 @@ struct Series {
 };
 
 struct Figure {
-  std::string name;  // of the files: NAME.svg, NAME.png, NAME.csv
+  std::string name;  // stem of the files NAME.svg, NAME.png, NAME.csv
   std::string title, xlabel, ylabel;
   std::string caption;  // a sentence or two
   bool log_x = true, log_y = false;
-  double y_max = std::numeric_limits<double>::infinity();  // what lies above is cut off
+  double y_max = std::numeric_limits<double>::infinity();  // larger values are cut off
   std::vector<Series> series;
 };
 
-// series,x,y,low,high
+// CSV with the header series,x,y,low,high.
 std::string FigureCsv(const Figure& figure);
-// Whether the program gnuplot is there.
+// True if the program gnuplot is installed.
 bool HaveGnuplot();
-// dir/NAME.csv always; dir/NAME.svg and dir/NAME.png with gnuplot, if there is any point to draw.
-// Returns the SVG's text, "" where there is none. Throws Error(kIo).
+// Writes dir/NAME.csv, and with gnuplot dir/NAME.svg and dir/NAME.png if there is any point to
+// draw. Returns the SVG's text, "" if there is none. Throws Error(kIo).
 std::string DrawFigure(const Figure& figure, const std::string& dir);
 
 }  // namespace lorikeet

@@ -12,7 +12,7 @@ struct Point {
   double log_rate = 0, cost = 0;
 };
 
-// The points of a seed that are known, by rate.
+// The known points of a seed, by rate.
 std::vector<Point> PointsOf(const Sweep& sweep, uint64_t seed, int64_t step) {
   std::vector<Point> points;
   for (const auto& [rate, by_seed] : sweep.runs) {
@@ -22,7 +22,7 @@ std::vector<Point> PointsOf(const Sweep& sweep, uint64_t seed, int64_t step) {
   return points;
 }
 
-// Where the line from a good point to one that is not good meets the bound.
+// The intersection with the bound of the line from a good point to one that is not good.
 double Crossing(const Point& good, const Point& other, double bound) {
   return std::lerp(good.log_rate, other.log_rate, (bound - good.cost) / (other.cost - good.cost));
 }
@@ -32,7 +32,7 @@ struct Edge {
   bool open = false;
 };
 
-// From the best point outwards in steps of `by`.
+// Searches from the best point outwards in steps of `by`.
 Edge EdgeOf(const std::vector<Point>& points, int64_t best, int64_t by, double bound) {
   const auto at = [&](int64_t i) { return points[static_cast<size_t>(i)]; };
   int64_t i = best;

@@ -1,4 +1,4 @@
-// How far a learning rate may be off and still be good.
+// The band of good learning rates around the best one.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -7,13 +7,14 @@
 
 namespace lorikeet {
 
-// The rates about the best one whose result is still good (Measure::GoodCost); between two rates of
-// the grid, one good and one not, the line between their results says where that ends.
+// The rates around the best one whose result is still good (Measure::GoodCost); between a good rate
+// of the grid and one that is not, the edge is interpolated linearly.
 struct GoodBand {
   Interval low, high;              // rates
   Interval width;                  // high / low
-  std::vector<double> log_widths;  // log10, of each seed, in order of Sweep::Seeds
-  // A seed's band reaches the grid's edge there: it may be wider than it is said to be.
+  std::vector<double> log_widths;  // log10, by seed, in order of Sweep::Seeds
+  // True if a seed's band reaches the grid's edge on that side: the band may be wider than
+  // measured.
   bool open_low = false, open_high = false;
 
   bool Open() const { return open_low || open_high; }

@@ -9,7 +9,7 @@
 namespace lorikeet {
 namespace {
 
-// One step that gives this reward; so much is learned that nothing else counts.
+// A run of one step with this reward.
 RunRecord RewardRun(double rate, uint64_t seed, double reward) {
   RunRecord record =
       MakeRecord(MakeSpec(false, 1, rate, seed, 1), [](const RunSpec&, int64_t) { return 1.0; });

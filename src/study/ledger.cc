@@ -46,7 +46,7 @@ void TakeResult(const Json& json, RunRecord* record) {
   json.at("trained_tokens").get_to(record->trained_tokens);
   json.at("eval_tokens").get_to(record->eval_tokens);
   json.at("flops_per_token").get_to(record->flops_per_token);
-  record->sampling_flops = json.value("sampling_flops", 0.0);  // older files have none
+  record->sampling_flops = json.value("sampling_flops", 0.0);  // missing in older files
   json.at("eval_seconds").get_to(record->eval_seconds);
   json.at("peak_rss_bytes").get_to(record->peak_bytes);
   record->facts = json.at("facts");
@@ -68,7 +68,7 @@ RewardStep RewardStepOf(const Json& line) {
           .trained_tokens = std::llround(NumberOr(line, "training/tokens", 0))};
 }
 
-// A line of a step or of an evaluation, as train/sft and rl/rl_loop write them.
+// Parses the line of a step or of an evaluation, as train/sft and rl/rl_loop write them.
 void TakeLine(const Json& line, RunRecord* record) {
   if (line.contains("eval_loss")) {
     record->evals.push_back({.step = line.at("step").get<int64_t>(),
@@ -85,7 +85,7 @@ void TakeLine(const Json& line, RunRecord* record) {
     record->step_seconds.push_back(NumberOr(line, "sampling_seconds", 0) +
                                    NumberOr(line, "training_seconds", 0));
   } else {
-    // Of the whole run, whichever processes made it and however it ended.
+    // Totals of the whole run, over all of its processes and however it ended.
     record->tokens = line.value("num_tokens", record->tokens);
     record->trained_tokens = line.value("trained_tokens", record->trained_tokens);
     record->losses.push_back(NumberOr(line, "loss", kUnknown));
@@ -137,7 +137,7 @@ std::optional<RunRecord> Ledger::Read(const std::string& id) const {
     TakeResult(ParseJson(ReadFile(result), result), &record);
     ReadMetrics(id, &record);
   } catch (const Json::exception& e) {
-    Fail(ErrorCode::kCorruptFile, "{}: {}; remove the folder, and the run is made again", dir,
+    Fail(ErrorCode::kCorruptFile, "{}: {}; remove the folder to execute the run again", dir,
          e.what());
   }
   return record;

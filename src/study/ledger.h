@@ -1,6 +1,6 @@
-// The runs of a study on disk: DIR/runs/ID/ holds run.json (settings), metrics.jsonl (a line per
-// step and per evaluation) and, once the run is done, result.json. DIR/runs.jsonl has a line per
-// finished run.
+// A `Ledger` holds the runs of a study on disk: DIR/runs/ID/ has run.json (settings), metrics.jsonl
+// (a line per step and per evaluation) and, once the run is finished, result.json. DIR/runs.jsonl
+// has a line per finished run.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -15,52 +15,54 @@ namespace lorikeet {
 
 struct EvalPoint {
   int64_t step = 0;
-  double loss = 0;           // held out, nats per trained token
-  double solved = kUnknown;  // with rewards: share of the held-out problems, greedily
+  double loss = 0;           // held-out loss, nats per trained token
+  double solved = kUnknown;  // with rewards: share of held-out problems solved by greedy decoding
   // Means over an adapter's modules of the spectral norms of A, B and the scaled product.
   double norm_a = 0, norm_b = 0, norm_update = 0;
 };
 
-// A step of a run that learns from rewards: of its samples, before its update.
+// Figures of one step of a run that learns from rewards: of its samples, before its update.
 struct RewardStep {
-  double reward = 0;                      // mean of the completions
-  double advantage_entropy = 0;           // bits that one of them can tell the trainer, at most
-  double mean_length = 0, truncated = 0;  // tokens; share that max_tokens ended
-  double logp_difference = 0;             // largest between sampler and trainer, nats
+  double reward = 0;                      // mean over completions
+  double advantage_entropy = 0;           // upper bound on the information per completion, bits
+  double mean_length = 0, truncated = 0;  // tokens; share of completions cut off at max_tokens
+  double logp_difference = 0;             // maximum difference between sampler and trainer, nats
   bool runaway = false;                   // rl/rl_watch.h
-  int64_t sampled_tokens = 0, trained_tokens = 0;  // trained: prompts too, without idle groups
+  int64_t sampled_tokens = 0;
+  int64_t trained_tokens = 0;  // with prompts, without idle groups
 };
 
 struct RunRecord {
   RunSpec spec;
   std::string id;
-  // A diverged run is data: it says that its learning rate is too high.
+  // A diverged run is data: its learning rate is too high.
   bool diverged = false;
-  std::string why;  // it diverged
+  std::string why;  // reason of the divergence
   int64_t steps = 0;
-  std::vector<EvalPoint> evals;          // by step; the first is that of the untrained model
-  std::vector<double> losses;            // of every step, before it
-  std::vector<RewardStep> reward_steps;  // of every step; empty for runs on examples
+  std::vector<EvalPoint> evals;          // by step; the first is the untrained model's
+  std::vector<double> losses;            // training loss of every step, before its update
+  std::vector<RewardStep> reward_steps;  // one per step; empty for runs on examples
   std::vector<double> step_seconds;
-  // With rewards `trained_tokens` are those of the completions.
+  // With rewards `trained_tokens` counts the tokens of the completions.
   int64_t trainable = 0, tokens = 0, trained_tokens = 0, eval_tokens = 0;
-  double flops_per_token = 0;  // of a training step
-  double sampling_flops = 0;   // of all steps, with rewards
+  double flops_per_token = 0;  // FLOPs per token of a training step
+  double sampling_flops = 0;   // total over all steps, with rewards
   double eval_seconds = 0;
-  int64_t peak_bytes = 0;  // resident, of the process that made it
-  Json facts;              // of the model: hidden_size, parameters, model_type; more of the run
+  int64_t peak_bytes = 0;  // peak resident memory of the run's process
+  Json facts;  // facts of the model (hidden_size, parameters, model_type) and of the run
 
-  double TrainSeconds() const;  // sampling included
+  double TrainSeconds() const;  // includes sampling
   double TrainFlops() const {
     return flops_per_token * static_cast<double>(tokens) + sampling_flops;
   }
-  // What a sweep minimises. Held-out loss at a step that was evaluated; not a number otherwise. A
-  // diverged run that did not come so far counts with its last loss or the untrained model's,
-  // whichever is higher. With rewards: 1 - RewardAt(step).
+  // The cost that a sweep minimises: held-out loss at an evaluated step; not a number at others. A
+  // run that diverged before `step` counts with its last loss or the untrained model's, whichever
+  // is higher. With rewards: 1 - RewardAt(step).
   double LossAt(int64_t step) const;
-  // Mean reward of the spec's final_steps up to this one, of fewer at the beginning; at 0 that of
-  // the first step, whose samples are the untrained model's. Steps that a diverged run did not come
-  // to count 0: its policy answers nothing. Not a number beyond the steps of other runs.
+  // Mean reward over the spec's final_steps up to this one, over fewer at the beginning; at 0 that
+  // of the first step, whose samples are the untrained model's. Steps that a diverged run did not
+  // reach count 0: its policy gives no completions. Not a number beyond the last step of other
+  // runs.
   double RewardAt(int64_t step) const;
   double FinalLoss() const { return LossAt(spec.steps()); }
 };
@@ -71,24 +73,24 @@ class Ledger {
   const std::string& dir() const { return dir_; }
   std::string RunDir(const std::string& id) const { return dir_ + "/runs/" + id; }
 
-  bool Has(const std::string& id) const;  // finished
-  // Nothing when it is not finished. Throws Error naming a file that does not hold what it should.
+  bool Has(const std::string& id) const;  // true if the run is finished
+  // Nothing if the run is not finished. Throws Error that names a file with invalid content.
   std::optional<RunRecord> Read(const std::string& id) const;
   std::vector<RunRecord> ReadAll() const;
-  // Adds what the run's metrics.jsonl tells, finished or not.
+  // Adds the content of the run's metrics.jsonl, finished or not.
   void ReadMetrics(const std::string& id, RunRecord* record) const;
-  // Settings of a run that begins.
+  // Writes run.json, the settings of a run that begins.
   void Begin(const RunSpec& spec) const;
-  // The run is finished with this; whole or not at all. evals and losses are in metrics.jsonl.
+  // Writes result.json atomically, which finishes the run. evals and losses are in metrics.jsonl.
   void Finish(const RunRecord& record) const;
-  // runs.jsonl, a line per finished run in order of their IDs.
+  // Writes runs.jsonl, a line per finished run in order of their IDs.
   void WriteIndex() const;
 
  private:
   std::string dir_;
 };
 
-// A run in the hands of one process at a time; let go when the process ends, however it ends.
+// A lock on a run for one process at a time; released when the process ends, however it ends.
 class RunLock {
  public:
   RunLock(const Ledger& ledger, const std::string& id);

@@ -28,21 +28,21 @@ TEST(Ledger, ARunIsItsSettings) {
   EXPECT_NE(ConditionKey(MakeSpec(false, 8, 1e-3, 1)), ConditionKey(spec));
   const RunSpec read = RunSpecFromJson(ToJson(other), "test");
   EXPECT_EQ(RunId(read), RunId(other));
-  EXPECT_EQ(read.optim.b.eps, 2);
+  EXPECT_EQ(read.run.adapter.b.eps, 2);
 }
 
-// Runs that were made before there were mixtures are still found: nothing is hashed of what a run
-// does not have.
+// Runs from before mixtures were supported are still found: settings that a run does not have are
+// not hashed.
 TEST(Ledger, OptionsOfExpertsChangeNoOtherId) {
   const RunSpec spec = MakeSpec(false, 4, 1e-3, 1);
   EXPECT_EQ(RunId(spec), "9bb289cdb50a8c97");
   RunSpec ranked = spec, shared = spec;
-  ranked.expert_rank = 2;
-  shared.shared_outer = true;
+  ranked.run.adapter.lora_expert_rank = 2;
+  shared.run.adapter.lora_shared_outer = true;
   EXPECT_NE(ConditionKey(ranked), ConditionKey(spec));
   EXPECT_NE(ConditionKey(shared), ConditionKey(spec));
-  EXPECT_EQ(RunSpecFromJson(ToJson(ranked), "test").expert_rank, 2);
-  EXPECT_TRUE(RunSpecFromJson(ToJson(shared), "test").shared_outer);
+  EXPECT_EQ(RunSpecFromJson(ToJson(ranked), "test").run.adapter.lora_expert_rank, 2);
+  EXPECT_TRUE(RunSpecFromJson(ToJson(shared), "test").run.adapter.lora_shared_outer);
 }
 
 TEST(Ledger, FinishedRunsComeBack) {
@@ -51,7 +51,7 @@ TEST(Ledger, FinishedRunsComeBack) {
   const RunRecord record = MakeRecord(MakeSpec(false, 4, 1e-3, 1), Falling);
   EXPECT_FALSE(ledger.Has(record.id));
   ledger.Begin(record.spec);
-  EXPECT_FALSE(ledger.Read(record.id).has_value());  // begun is not finished
+  EXPECT_FALSE(ledger.Read(record.id).has_value());  // a begun run is not finished
   WriteRecord(ledger, record);
   const auto read = ledger.Read(record.id);
   ASSERT_TRUE(read.has_value());
@@ -70,7 +70,7 @@ TEST(Ledger, DivergedRunsCountWithTheUntrainedLoss) {
   });
   EXPECT_TRUE(record.diverged);
   EXPECT_EQ(record.FinalLoss(), 3.0);
-  EXPECT_LT(record.LossAt(1), 3.0);  // what came before is what it was
+  EXPECT_LT(record.LossAt(1), 3.0);  // earlier losses are unchanged
 }
 
 TEST(Ledger, ABrokenFileIsNamed) {

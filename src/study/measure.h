@@ -1,5 +1,5 @@
-// What the runs of a study are held against each other by. Sweeps look for the lowest cost; people
-// are shown values.
+// The metric by which the runs of a study are compared. Sweeps minimise its cost; reports show its
+// values.
 #pragma once
 #include <string>
 
@@ -12,15 +12,15 @@ struct Measure {
   const char* title;              // "Held-out loss"
   const char* axis;               // with its unit
   const char* best;               // "lowest held-out loss"
-  bool higher_is_better = false;  // then a cost is 1 - value
+  bool higher_is_better = false;  // true: cost = 1 - value
 
   double Value(double cost) const { return higher_is_better ? 1 - cost : cost; }
   Interval Value(const Interval& cost) const;
-  // The highest cost that is still called good, from the best one and the untrained model's.
+  // The highest cost that still counts as good, from the best cost and the untrained model's.
   double GoodCost(double best_cost, double untrained_cost) const;
 };
 
-// Held-out loss, or the reward of a run that learns from rewards.
+// Held-out loss, or for runs that learn from rewards the reward.
 const Measure& MeasureOf(const RunSpec& spec);
 
 }  // namespace lorikeet

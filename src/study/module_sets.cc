@@ -150,7 +150,7 @@ void CompareSets(const ModuleSweeps& equal_parameters, const ModuleSweeps& equal
                  int64_t steps, Report* report) {
   if (equal_rank.mlp == nullptr) return;
   const double infinity = std::numeric_limits<double>::infinity();
-  const double margin = NothingOf(*equal_rank.mlp, steps);
+  const double margin = EquivalenceMargin(*equal_rank.mlp, steps);
   CompareModules(equal_parameters.attention, equal_parameters.mlp, steps, "equal parameters",
                  {"above 0: attention alone is worse (0.013 nats)", 0, infinity}, report);
   CompareModules(equal_rank.attention, equal_rank.mlp, steps, "equal rank",

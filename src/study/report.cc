@@ -42,7 +42,7 @@ std::string TableCsv(const Table& table) {
   return csv;
 }
 
-// A link whose target is the text itself: the page needs no other file.
+// A link with the file's content as a data URL, so that the page needs no other file.
 std::string DataLink(const std::string& name, const std::string& text) {
   std::string encoded;
   for (const char c : text) {
@@ -126,7 +126,7 @@ const char* AgreementName(Agreement agreement) {
 }
 
 Json FindingsJson(const Report& report) {
-  // To six digits: the last ones depend on the C library of the machine that reckons.
+  // Rounded to six digits: the last ones depend on the machine's C library.
   const auto number = [](double x) {
     return std::isfinite(x) ? Json(std::stod(fmt::format("{:.6g}", x))) : Json();
   };

@@ -19,7 +19,7 @@ std::vector<const Sweep*> All(const RewardData& data) {
   return all;
 }
 
-// Share of the held-out problems that a run solves. A diverged one answers nothing.
+// Share of the held-out problems that a run solves; 0 if it diverged.
 double SolvedAt(const RunRecord& run, int64_t step) {
   for (const EvalPoint& point : run.evals) {
     if (point.step == step) return point.solved;
@@ -27,7 +27,7 @@ double SolvedAt(const RunRecord& run, int64_t step) {
   return run.diverged && step > run.steps ? 0 : kUnknown;
 }
 
-// Mean over runs of a series, with one standard deviation where there are several.
+// Mean of a series over runs, with one standard deviation if there are several.
 void AddMean(double x, const std::vector<double>& values, Series* series) {
   const double mean = Mean(values);
   if (!std::isfinite(mean)) return;
@@ -40,7 +40,7 @@ std::string AtBestLabel(const Sweep& sweep, std::span<const RunRecord* const> ru
                      RateText(runs.front()->spec.learning_rate()));
 }
 
-// One line a condition, at its best rate: the mean over its runs of what `of` says at each step.
+// One line per condition, at its best rate: the mean over its runs of `of` at each step.
 Figure AtBestFigure(Figure figure, const RewardData& data,
                     const std::function<double(const RunRecord&, int64_t step)>& of,
                     const std::vector<int64_t>& steps) {
@@ -61,7 +61,7 @@ Figure AtBestFigure(Figure figure, const RewardData& data,
   return figure;
 }
 
-// Means of a step's figures over windows, so that curves can be told apart.
+// Means over windows of steps, so that curves can be distinguished.
 constexpr int64_t kWindows = 24;
 
 Figure WindowedFigure(Figure figure, const RewardData& data, double RewardStep::*member) {

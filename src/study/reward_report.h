@@ -1,4 +1,4 @@
-// What the report of `study rl` shows, and the figures of runs that it speaks of.
+// Tables and figures in the report of `study rl`, and the statistics that they show.
 #pragma once
 #include <span>
 #include <string>
@@ -17,14 +17,14 @@ struct RewardData {
   int64_t steps = 0;
 };
 
-// The records must outlive it.
+// The records must outlive the result.
 RewardData ArrangeRewards(std::span<const RunRecord> records);
 
-// The highest that was measured, over seeds.
+// The highest measured reward: mean and interval over seeds.
 Interval RewardOf(const Sweep& sweep, int64_t step);
-// Shares of the held-out problems that runs solve greedily. A diverged one answers nothing.
+// Shares of the held-out problems that the runs solve with greedy decoding; 0 for a diverged run.
 std::vector<double> SolvedBy(std::span<const RunRecord* const> runs, int64_t step);
-// It ended so (rl/rl_watch.h).
+// True if completion lengths had exploded at the end of the run (rl/rl_watch.h).
 bool RanAway(const RunRecord& run);
 
 std::string ShareText(std::span<const double> shares);  // "88.3 % (85.1 to 91.5)"

@@ -1,4 +1,4 @@
-// A run of a study that learns from rewards: what it asks, and how it is made.
+// Runs of a study that learn from rewards: their problems and their execution.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -10,7 +10,7 @@
 
 namespace lorikeet {
 
-// What the runs of a model ask, and how it is put to the model.
+// The problems of a model's runs, and how they are formatted as prompts.
 struct StudyProblems {
   ProblemSource source;
   TokenizerBundle text;
@@ -24,23 +24,23 @@ struct StudyProblems {
   }
 };
 
-// Differs where prompts, answers or what ends a completion do: of all rows and held-out problems,
-// and of some generated ones.
+// A fingerprint of prompts, reference answers and stop strings: of all rows and held-out problems,
+// and of some generated problems.
 std::string FingerprintOf(const StudyProblems& problems, std::span<const Problem> heldout);
 
-// Tokens of a prompt, the mean over some problems.
+// Mean tokens per prompt over some problems.
 double MeanPrompt(const StudyProblems& problems, std::span<const Problem> some);
 
-// Tokens of the longest sequence of a run, its held-out problems included.
+// Tokens of a run's longest sequence, held-out problems included.
 int64_t LongestSequence(const RunSpec& spec, const StudyProblems& problems,
                         std::span<const Problem> heldout);
 
-// What samples it, for sequences of at most `longest` tokens.
+// Limits of the generator that samples for the run, for sequences of at most `longest` tokens.
 GeneratorLimits SamplingLimits(const RunSpec& spec, int64_t longest);
 
-// Trains from the last checkpoint in `dir`, if there is one, and leaves metrics.jsonl there, and
-// the transcript of the last step. Returns false when `stop` (may be empty) said so. save_steps: 0:
-// a checkpoint only when stopped. Throws Error(kDiverged) as TrainRl does.
+// Trains from the last checkpoint in `dir`, if there is one, and writes metrics.jsonl and the
+// transcript of the last step there. Returns false if `stop` (may be empty) returned true.
+// save_steps: 0: a checkpoint only when stopped. Throws Error(kDiverged) as TrainRl does.
 bool TrainOnRewards(const RunSpec& spec, const StudyProblems& problems,
                     const std::vector<Problem>& heldout, TrainingRun& run, const std::string& dir,
                     int64_t save_steps, const std::function<bool()>& stop);

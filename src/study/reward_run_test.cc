@@ -1,4 +1,4 @@
-// Runs of a study that learn from rewards, on a tiny chat model.
+// Tests of study runs that learn from rewards, on a tiny chat model.
 #include "study/reward_run.h"
 
 #include <gmock/gmock.h>
@@ -19,7 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-// Right is what has two printable ASCII characters in a row: some random answers do, some do not.
+// A completion is correct if it has two printable ASCII characters in a row: some random ones do,
+// some do not.
 Problem LetterProblem(int64_t index) {
   Problem problem = TinyProblem(index);
   problem.grader = "regex";
@@ -41,8 +42,8 @@ class RewardRun : public ::testing::Test {
     ChatTemplate chat_template(text.chat_template, "tiny bundle", text.bos_token, text.eos_token);
     model.problems = std::make_shared<StudyProblems>(StudyProblems{
         ProblemSource::Rows(std::move(rows)), std::move(text), std::move(chat_template), {}});
-    model.model_print = "tiny";
-    model.data_print = FingerprintOf(*model.problems, model.heldout_problems);
+    model.model_fingerprint = "tiny";
+    model.data_fingerprint = FingerprintOf(*model.problems, model.heldout_problems);
     model.prompt_tokens = MeanPrompt(*model.problems, model.heldout_problems);
     return model;
   }
@@ -61,7 +62,7 @@ class RewardRun : public ::testing::Test {
     spec.final_steps = 2;
     return spec;
   }
-  // Everything that a run leaves but for the time that it took.
+  // All output of a run except its times.
   std::string Timeless(const std::string& id) const {
     std::string text;
     std::istringstream lines(ReadFile(ledger_.RunDir(id) + "/metrics.jsonl"));
@@ -80,7 +81,7 @@ class RewardRun : public ::testing::Test {
   RandomModel model_{kTinyChat, "reward_run"};
   Ledger ledger_{folder_.path()};
   Executor executor_{ledger_, Load};
-  ThreadsScope one_thread_{1};  // a team would only wait in a model this small
+  ThreadsScope one_thread_{1};  // more threads would only wait in a model this small
 };
 
 TEST_F(RewardRun, LeavesRewardsAndEvaluationsAndNoWeights) {
@@ -116,7 +117,7 @@ TEST_F(RewardRun, LeavesRewardsAndEvaluationsAndNoWeights) {
     }
     EXPECT_TRUE(fs::exists(dir + "/transcripts/step-000020.txt"));
     EXPECT_FALSE(fs::exists(dir + "/transcripts/step-000019.txt"));
-    // What was planned counts every completion at its longest.
+    // The plan counts every completion with its maximum length.
     EXPECT_GE(FlopsOf(spec, executor_.ModelAt(spec.model)).sampling, record->sampling_flops);
   }
 }
@@ -129,7 +130,7 @@ TEST_F(RewardRun, StoppedOrKilledItGoesOnBitForBit) {
     Runner stopped(ledger_, executor_, {.quiet = true, .stop = [&asked] { return ++asked > 4; }});
     EXPECT_FALSE(stopped.RunAll({spec}));
     EXPECT_FALSE(ledger_.Has(id));
-    // As a kill after the checkpoint leaves it.
+    // The state that a kill after the checkpoint leaves.
     WriteFileAtomically(ledger_.RunDir(id) + "/metrics.jsonl",
                         ReadFile(ledger_.RunDir(id) + "/metrics.jsonl") +
                             "{\"step\":4,\"reward\":9}\n{\"step\":5,\"rew");
@@ -141,7 +142,7 @@ TEST_F(RewardRun, StoppedOrKilledItGoesOnBitForBit) {
     ASSERT_TRUE(again.RunAll({spec}));
     EXPECT_EQ(resumed, Timeless(id));
     const auto whole = ledger_.Read(id);
-    EXPECT_EQ(record->tokens, whole->tokens);  // of both processes
+    EXPECT_EQ(record->tokens, whole->tokens);  // tokens of both processes
     EXPECT_EQ(record->sampling_flops, whole->sampling_flops);
   }
 }
@@ -179,7 +180,7 @@ TEST_F(RewardRun, WhereNoRewardEverComesTheGridStaysAsItIs) {
   };
   finish(0);
   EXPECT_TRUE(ExtensionRuns(condition, {}, ledger_, settings).empty());
-  finish(0.5);  // all alike: the lowest counts as best, and lower ones are tried
+  finish(0.5);  // all equal: the lowest counts as best, and lower ones are tried
   EXPECT_EQ(ExtensionRuns(condition, {}, ledger_, settings).size(), 2);
 }
 
@@ -187,15 +188,15 @@ TEST_F(RewardRun, TheFingerprintKnowsWhatIsAskedAndHow) {
   const StudyModel model = Load(model_.path());
   std::vector<Problem> others = model.heldout_problems;
   others.back().answer = "x";
-  EXPECT_EQ(FingerprintOf(*model.problems, model.heldout_problems), model.data_print);
-  EXPECT_NE(FingerprintOf(*model.problems, others), model.data_print);
+  EXPECT_EQ(FingerprintOf(*model.problems, model.heldout_problems), model.data_fingerprint);
+  EXPECT_NE(FingerprintOf(*model.problems, others), model.data_fingerprint);
   StudyProblems stopping{model.problems->source,
                          MakeTinyBundle({.chat_template = kChatMl}),
                          ChatTemplate(kChatMl, "tiny bundle", "<s>", "<|im_end|>"),
                          {}};
-  EXPECT_EQ(FingerprintOf(stopping, model.heldout_problems), model.data_print);
+  EXPECT_EQ(FingerprintOf(stopping, model.heldout_problems), model.data_fingerprint);
   stopping.stop_strings = {"\n"};
-  EXPECT_NE(FingerprintOf(stopping, model.heldout_problems), model.data_print);
+  EXPECT_NE(FingerprintOf(stopping, model.heldout_problems), model.data_fingerprint);
 }
 
 TEST_F(RewardRun, AStudyIsPlannedPricedMadeAndReported) {
@@ -212,10 +213,10 @@ TEST_F(RewardRun, AStudyIsPlannedPricedMadeAndReported) {
   const Experiment& rl = FindExperiment("rl");
   const StudyPlan plan = rl.plan({settings, {&executor_.ModelAt(model_.path())}});
   ASSERT_EQ(plan.swept.size(), 2);
-  // The rule for rewards, whose multiplier is the same at every rank.
+  // The default rate for rewards has the same multiplier at every rank.
   EXPECT_LT(plan.swept[0].centre, plan.swept[1].centre);
   SweepSettings sweep = SweepOf(settings);
-  sweep.most_points = 5;  // little is learned in four steps, so the best rate may be anywhere
+  sweep.max_points = 5;  // four steps learn little, so the best rate may be anywhere
   const PlannedCost cost = CostOf(plan, sweep, ledger_, executor_);
   EXPECT_EQ(cost.runs, 6);
   EXPECT_GT(cost.flops_per_second, 0);

@@ -115,8 +115,8 @@ Json ToJson(const RunSpec& spec) {
   const Optimizer& optimizer = spec.run.optimizer;
   const Steps& steps = spec.run.steps;
   Json json = {{"model", spec.model},
-               {"model_print", spec.model_print},
-               {"data_print", spec.data_print},
+               {"model_print", spec.model_fingerprint},
+               {"data_print", spec.data_fingerprint},
                {"dtype", spec.dtype},
                {"random_labels", spec.random_labels},
                {"method", adapter.method},
@@ -153,8 +153,8 @@ RunSpec RunSpecFromJson(const Json& json, const std::string& where) {
   Steps& steps = spec.run.steps;
   try {
     json.at("model").get_to(spec.model);
-    json.at("model_print").get_to(spec.model_print);
-    json.at("data_print").get_to(spec.data_print);
+    json.at("model_print").get_to(spec.model_fingerprint);
+    json.at("data_print").get_to(spec.data_fingerprint);
     json.at("dtype").get_to(spec.dtype);
     json.at("random_labels").get_to(spec.random_labels);
     spec.run.adapter.method = json.at("method") == "full" ? "full" : "lora";

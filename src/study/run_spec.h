@@ -14,12 +14,12 @@ namespace lorikeet {
 
 struct RunSpec {
   // What is trained on what. The fingerprints count, the path does not.
-  std::string model;                    // path
-  std::string model_print, data_print;  // train/run_settings.h
-  std::string dtype = "f32";            // of products
-  int64_t random_labels = 0;            // > 0: learn so many random tokens instead of the data
+  std::string model;                                // path
+  std::string model_fingerprint, data_fingerprint;  // train/run_settings.h
+  std::string dtype = "f32";                        // of products
+  int64_t random_labels = 0;  // > 0: learn so many random tokens instead of the data
   // Its objective is Sft or, to learn from rewards, Rl; then the problems, how they are put to the
-  // model and the held-out ones are told by data_print. steps.max_steps is always set.
+  // model and the held-out ones are told by data_fingerprint. steps.max_steps is always set.
   Run run = StudyRun();
   std::vector<int64_t> eval_at;  // besides the first and the last step
   // Steps whose mean reward a run with rewards is judged by. It decides no number of the run, so it

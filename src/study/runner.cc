@@ -35,7 +35,7 @@ pid_t Spawn(std::vector<std::string> arguments) {
   return child;
 }
 
-// Waits without holding up anything else. Returns false while it runs.
+// Polls a process without blocking. Returns false while it runs.
 bool HasEnded(pid_t child, int* status) {
   const pid_t ended = waitpid(child, status, WNOHANG);
   return ended == child || (ended < 0 && errno != EINTR);
@@ -51,7 +51,7 @@ std::vector<RunSpec> Unfinished(const std::vector<RunSpec>& specs, const Ledger&
   return pending;
 }
 
-// The line that tells how many of the pending runs are done, and the best of them.
+// Progress line: number of pending runs that are finished, and the best of them.
 class RunProgress {
  public:
   RunProgress(bool quiet, const std::vector<RunSpec>& pending)
@@ -82,19 +82,19 @@ RunSpec With(RunSpec spec, double learning_rate, uint64_t seed) {
   return spec;
 }
 
-// Grid indices of a condition with all seeds finished, with the losses at a step.
+// Losses at a step by grid index, for the rates of a condition with all seeds finished.
 std::map<int, std::vector<double>> FinishedLosses(const SweptCondition& condition, int64_t step,
                                                   const Ledger& ledger,
                                                   const SweepSettings& settings) {
   std::map<int, std::vector<double>> losses;
   const int centre = GridIndex(condition.centre, settings.per_decade);
-  for (int k = centre - settings.most_points; k <= centre + settings.most_points; ++k) {
+  for (int k = centre - settings.max_points; k <= centre + settings.max_points; ++k) {
     std::vector<double> of_seeds;
     for (const uint64_t seed : settings.seeds) {
       const RunSpec spec = With(condition.spec, GridRate(k, settings.per_decade), seed);
       auto record = ledger.Read(RunId(spec));
       if (!record) continue;
-      record->spec = spec;  // what an ID leaves out is as it is asked for now
+      record->spec = spec;  // settings that the ID does not cover are the current ones
       of_seeds.push_back(record->LossAt(step));
     }
     if (of_seeds.size() == settings.seeds.size()) losses[k] = of_seeds;
@@ -102,7 +102,8 @@ std::map<int, std::vector<double>> FinishedLosses(const SweptCondition& conditio
   return losses;
 }
 
-// Where no sample was ever right, not even at first, no rate is best and none is worth a look.
+// True if no sample was ever correct, not even at the first step: then no rate is best, and further
+// rates are not tried.
 bool NoRewardCame(const SweptCondition& condition, const Ledger& ledger,
                   const SweepSettings& settings) {
   if (!condition.spec.rewards()) return false;
@@ -140,7 +141,7 @@ std::vector<RunSpec> ExtensionRuns(const SweptCondition& condition,
   std::set<int> more;
   for (const int64_t step : steps) {
     const auto losses = FinishedLosses(condition, step, ledger, settings);
-    if (static_cast<int>(losses.size()) >= settings.most_points) return {};
+    if (static_cast<int>(losses.size()) >= settings.max_points) return {};
     for (const int k : ExtendGrid(losses)) more.insert(k);
   }
   std::vector<RunSpec> runs;
@@ -176,7 +177,7 @@ bool Runner::RunAll(const std::vector<RunSpec>& specs) {
     if (!RunOnce(pending)) return false;
     const size_t before = pending.size();
     pending = Unfinished(specs, ledger_);
-    // What is left is in the hands of other processes.
+    // The remaining runs are locked by other processes.
     if (pending.size() == before) std::this_thread::sleep_for(std::chrono::milliseconds(500));
   }
   return true;
@@ -216,7 +217,7 @@ bool Runner::RunHere(const std::vector<RunSpec>& pending) {
     const std::string id = RunId(spec);
     ++done;
     const RunLock lock(ledger_, id);
-    if (!lock.held() || ledger_.Has(id)) continue;  // another process has it
+    if (!lock.held() || ledger_.Has(id)) continue;  // locked by another process, or finished
     if (!executor_.Run(spec, settings_.save_steps, settings_.stop)) return false;
     progress.Finished(*ledger_.Read(id));
     progress.Show(done);
@@ -270,8 +271,8 @@ bool Runner::RunInProcesses(const std::vector<RunSpec>& pending, int jobs) {
   if (told) return false;
   if (failed > 0) {
     Fail(ErrorCode::kIo,
-         "{} of {} processes of the study failed; what they said stands above, and the same "
-         "command goes on with the runs that are left",
+         "{} of {} processes of the study failed; their messages are above, and the same "
+         "command continues with the remaining runs",
          failed, jobs);
   }
   return true;

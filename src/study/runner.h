@@ -1,4 +1,4 @@
-// Makes the runs of a study: those that are not finished yet, in this process or in several.
+// A `Runner` executes the unfinished runs of a study, in this process or in several.
 #pragma once
 #include <functional>
 #include <string>
@@ -12,29 +12,29 @@ namespace lorikeet {
 // A condition whose learning rate is swept.
 struct SweptCondition {
   RunSpec spec;       // without learning_rate and seed
-  double centre = 0;  // rate to begin about
+  double centre = 0;  // centre of the first grid of rates
 };
 
 struct StudyPlan {
   std::vector<SweptCondition> swept;
-  std::vector<RunSpec> fixed;          // runs beside the sweeps, complete
-  std::vector<int64_t> bracket_steps;  // where the optimum has to be inside, besides the last step
+  std::vector<RunSpec> fixed;          // further runs, completely specified
+  std::vector<int64_t> bracket_steps;  // at them, too, the optimum must be inside the grid
 };
 
 struct SweepSettings {
-  int points = 5;      // of a grid before it is extended
-  int per_decade = 3;  // rates
-  int most_points = 25;
+  int points = 5;      // size of a grid before it is extended
+  int per_decade = 3;  // rates per factor of ten
+  int max_points = 25;
   std::vector<uint64_t> seeds;
 };
 // The runs of the first round.
 std::vector<RunSpec> FirstRuns(const StudyPlan& plan, const SweepSettings& settings);
-// The runs that bring the optimum of a condition inside its grid, seen from the finished ones.
-// Empty once it is, when the grid has most_points, and where no reward ever came.
+// The runs that extend a condition's grid so that its optimum is inside, given the finished runs.
+// Empty once it is inside, when the grid has max_points, and if there was never a reward.
 std::vector<RunSpec> ExtensionRuns(const SweptCondition& condition,
                                    const std::vector<int64_t>& bracket_steps, const Ledger& ledger,
                                    const SweepSettings& settings);
-// Every run of the plan that is finished, extensions too.
+// IDs of the plan's finished runs, extensions included.
 std::vector<std::string> FinishedRuns(const StudyPlan& plan, const Ledger& ledger,
                                       const SweepSettings& settings);
 
@@ -44,23 +44,23 @@ class Runner {
     int jobs = 1;
     int64_t save_steps = 0;
     bool quiet = false;
-    bool alone = false;  // every run in a process of its own, one after the other
-    // The command line of a process that makes the runs of a file; needed for more than one job.
+    bool alone = false;  // each run in its own process, one after the other
+    // The command line of a process that executes the runs of a file; needed for more than one job.
     std::function<std::vector<std::string>(const std::string& pending, int jobs)> worker;
     std::function<bool()> stop;
   };
   Runner(const Ledger& ledger, Executor& executor, Settings settings)
       : ledger_(ledger), executor_(executor), settings_(std::move(settings)) {}
 
-  // Returns false when stopped. Throws Error for a run or a process that failed.
+  // Returns false if stopped. Throws Error if a run or a process failed.
   bool RunAll(const std::vector<RunSpec>& specs);
-  // The plan with the extensions of its sweeps.
+  // Executes the plan with the extensions of its sweeps.
   bool RunPlan(const StudyPlan& plan, const SweepSettings& sweep);
-  // For a process started by another Runner.
+  // Executes the runs of a file, in a process started by another Runner.
   bool RunPendingFile(const std::string& path);
 
  private:
-  // Tries each once; leaves out those that other processes have.
+  // Tries each run once; skips those that other processes have locked.
   bool RunOnce(const std::vector<RunSpec>& pending);
   bool RunHere(const std::vector<RunSpec>& pending);
   bool RunInProcesses(const std::vector<RunSpec>& pending, int jobs);

@@ -13,7 +13,7 @@
 namespace lorikeet {
 namespace {
 
-// Finishes the runs that are asked for with made-up losses, as a runner would.
+// Finishes the given runs with synthetic losses, as a runner would.
 int FinishAll(const std::vector<RunSpec>& specs, const Ledger& ledger, const MadeUpLoss& loss) {
   for (const RunSpec& spec : specs) WriteRecord(ledger, MakeRecord(spec, loss));
   return static_cast<int>(specs.size());
@@ -43,7 +43,7 @@ TEST(Runner, AGridIsExtendedUntilTheOptimumIsInside) {
   EXPECT_TRUE(OptimumAt(sweeps[0], 100).bracketed);
   EXPECT_NEAR(OptimumAt(sweeps[0], 100).rate.value, 1e-2, 1e-4);
   EXPECT_EQ(FinishedRuns(plan, ledger, settings).size(), 9);
-  // A wider grid takes the finished runs as its own.
+  // A wider grid reuses the finished runs.
   SweepSettings wider = settings;
   wider.points = 7;
   int missing = 0;
@@ -56,7 +56,7 @@ TEST(Runner, AGridWithoutAnOptimumEnds) {
   const Ledger ledger(folder.path());
   StudyPlan plan;
   plan.swept.push_back({MakeSpec(false, 4, 0, 0), 1e-4});
-  const SweepSettings settings = {.points = 3, .per_decade = 2, .most_points = 9, .seeds = {1}};
+  const SweepSettings settings = {.points = 3, .per_decade = 2, .max_points = 9, .seeds = {1}};
   const MadeUpLoss ever_lower = [](const RunSpec& spec, int64_t) {
     return 3 - std::log10(spec.learning_rate());
   };
@@ -89,7 +89,7 @@ class RunnerTraining : public ::testing::Test {
       example.weights.assign(8, 1.0F);
       (i < 20 ? model.train : model.heldout).push_back(std::move(example));
     }
-    model.model_print = model.data_print = "test";
+    model.model_fingerprint = model.data_fingerprint = "test";
     return model;
   }
 
@@ -117,7 +117,7 @@ TEST_F(RunnerTraining, AnotherScheduleIsSweptAboutARateOfItsOwn) {
   for (const auto& [other, first] : {std::pair(&swept[3], &swept[0]), {&swept[4], &swept[2]}}) {
     EXPECT_EQ(other->spec.run.optimizer.lr_scheduler_type, "linear");
     EXPECT_EQ(other->spec.MethodName(), first->spec.MethodName());
-    EXPECT_NEAR(other->centre / first->centre, 2, 0.02);  // three digits
+    EXPECT_NEAR(other->centre / first->centre, 2, 0.02);  // rates have three digits
   }
   settings.learning_rate = settings.full_learning_rate = 1e-3;
   for (const SweptCondition& each : kLrExperiment.plan({settings, {&model}}).swept) {
@@ -136,7 +136,7 @@ TEST_F(RunnerTraining, RunsAreMadeOnceAndFullRunsBeginAnew) {
   EXPECT_LT(first->FinalLoss(), first->evals.front().loss);
   EXPECT_EQ(first->losses.size(), 6);
   EXPECT_FALSE(std::filesystem::exists(ledger_.RunDir(first->id) + "/model.safetensors"));
-  // Again: nothing is made, so nothing is written.
+  // Again: no run is executed, so nothing is written.
   const auto before = std::filesystem::last_write_time(ledger_.RunDir(first->id) + "/result.json");
   ASSERT_TRUE(runner.RunAll(specs));
   EXPECT_EQ(std::filesystem::last_write_time(ledger_.RunDir(first->id) + "/result.json"), before);

@@ -8,7 +8,7 @@
 namespace lorikeet {
 namespace {
 
-// Positive whole numbers, rising, each once.
+// Parses positive integers; they are sorted and duplicates removed.
 std::vector<int64_t> Numbers(const std::vector<std::string>& texts, const char* option) {
   std::vector<int64_t> numbers;
   for (const std::string& text : texts) {

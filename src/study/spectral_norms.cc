@@ -36,8 +36,8 @@ std::vector<double> Times(const Square& m, const std::vector<double>& v) {
   return result;
 }
 
-// The largest eigenvalue of first . second, both positive semidefinite (second may be empty: of
-// first alone); the eigenvalues of such a product are real and not negative.
+// The largest eigenvalue of first . second, both positive semidefinite (of first alone if second is
+// empty); the eigenvalues of such a product are real and not negative.
 double LargestEigenvalue(const Square& first, const Square& second, size_t R) {
   constexpr int kIterations = 60;
   std::vector<double> v(R);

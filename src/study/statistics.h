@@ -1,4 +1,4 @@
-// Means with intervals, over the seeds of a study.
+// Means with confidence intervals over the seeds of a study.
 #pragma once
 #include <limits>
 #include <span>
@@ -11,7 +11,7 @@ inline constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 // A value and its 95 % interval. Without an interval (one seed) low and high are not finite.
 struct Interval {
   double value = kUnknown, low = kUnknown, high = kUnknown;
-  int count = 0;  // of what it was taken over
+  int count = 0;  // number of values
 
   bool Known() const;  // has an interval
   bool Contains(double x) const { return low <= x && x <= high; }
@@ -23,12 +23,12 @@ double Mean(std::span<const double> values);
 // Sample standard deviation (n - 1); not a number for fewer than two.
 double StandardDeviation(std::span<const double> values);
 
-// Student's t: the quantile 0.975 for so many degrees of freedom (1: 12.706).
+// Student's t: the 0.975 quantile for `degrees` degrees of freedom (1: 12.706).
 double TQuantile(int degrees);
 
-// Mean and t interval. Values that are not finite are left out.
+// Mean and t interval. Values that are not finite are ignored.
 Interval MeanInterval(std::span<const double> values);
-// 10 to the mean of logarithms and to its bounds: for rates and ratios.
+// 10^x of the value and the bounds of an interval of logarithms: for rates and ratios.
 Interval FromLog10(const Interval& logarithm);
 
 struct Line {

@@ -19,8 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// FLOP/s of what was trained already, evaluation left out. Sampling is slower than training, so
-// runs that learn from rewards have a rate of their own.
+// FLOP/s of the finished runs, without evaluation. Sampling is slower than training, so runs that
+// learn from rewards have a rate of their own.
 double RateOfFinished(const Ledger& ledger, bool rewards) {
   double flops = 0, seconds = 0;
   for (const RunRecord& record : ledger.ReadAll()) {
@@ -32,7 +32,7 @@ double RateOfFinished(const Ledger& ledger, bool rewards) {
   return seconds > kEnough ? flops / seconds : 0;
 }
 
-// The model's own data but for what is held out, of which there is one.
+// The model's own data, but one held-out item only.
 StudyModel ForProbe(const StudyModel& model) {
   StudyModel copy;
   copy.path = model.path;
@@ -47,7 +47,7 @@ StudyModel ForProbe(const StudyModel& model) {
   return copy;
 }
 
-// Of each step of a run, sampling included.
+// FLOPs of each step of a run, sampling included.
 std::vector<double> StepFlops(const RunRecord& record) {
   if (!record.spec.rewards()) {
     return std::vector<double>(record.step_seconds.size(),
@@ -67,7 +67,8 @@ std::vector<double> StepFlops(const RunRecord& record) {
   return sampled;
 }
 
-// Of the fastest step: the first one also prepares kernels, and others may have been held up.
+// FLOP/s of the fastest step: the first one includes the preparation of kernels, and others may
+// have been delayed.
 double RateOf(const RunRecord& record) {
   double rate = 0;
   const std::vector<double> flops = StepFlops(record);
@@ -77,7 +78,7 @@ double RateOf(const RunRecord& record) {
   return rate;
 }
 
-// A run of a few steps in a ledger of its own.
+// Executes a run of a few steps in a temporary ledger.
 double ProbeRate(RunSpec spec, const std::string& dir, Executor& executor) {
   constexpr int64_t kSteps = 4, kRewardSteps = 3;
   spec.run.steps.max_steps = spec.rewards() ? kRewardSteps : kSteps;
@@ -107,7 +108,7 @@ std::vector<RunRecord> RunsIn(const Ledger& ledger, const Experiment& experiment
   return records;
 }
 
-// The page is put together from the sections that the folder holds.
+// Writes the page from the sections in the folder.
 void WritePage(const std::string& dir) {
   std::vector<std::string> sections;
   for (const Experiment* experiment : ExperimentsIn(dir)) {
@@ -129,7 +130,7 @@ SweepSettings SweepOf(const StudySettings& settings) {
 int64_t MemoryOf(const StudyPlan& plan, const SweepSettings& sweep, const Ledger& ledger,
                  Executor& executor) {
   int64_t most = 0;
-  std::set<std::string> seen;  // conditions: rate and seed take no memory
+  std::set<std::string> seen;  // conditions: rate and seed do not change the memory
   for (const RunSpec& spec : FirstRuns(plan, sweep)) {
     if (!ledger.Has(RunId(spec)) && seen.insert(spec.model + ConditionKey(spec)).second) {
       most = std::max(most, MemoryOf(spec, executor.ModelAt(spec.model)));
@@ -213,8 +214,8 @@ std::vector<const Experiment*> ExperimentsIn(const std::string& dir) {
     }
   }
   if (found.empty()) {
-    Fail(ErrorCode::kNotFound, "{}: holds no study; give the output_dir of `lorikeet study NAME`",
-         dir);
+    Fail(ErrorCode::kNotFound,
+         "{}: contains no study; give the output_dir of `lorikeet study NAME`", dir);
   }
   return found;
 }

@@ -1,4 +1,4 @@
-// A study from its plan to its report.
+// A study: cost of its plan, files of its folder, report of its runs.
 //
 //   DIR/runs/ID/            the runs, shared by all experiments in DIR (study/ledger.h)
 //   DIR/runs.jsonl          a line per finished run
@@ -18,37 +18,37 @@ namespace lorikeet {
 
 struct PlannedCost {
   int runs = 0, finished = 0, conditions = 0;
-  double flops = 0;             // of the runs that are left, evaluation included
-  double flops_per_second = 0;  // of one process
-  std::string measured;         // where that was taken from
-  bool at_most = false;         // completions are taken at max_tokens
+  double flops = 0;             // FLOPs of the unfinished runs, evaluation included
+  double flops_per_second = 0;  // speed of one process
+  std::string measured;         // source of that speed
+  bool at_most = false;         // true: an upper bound, with max_tokens per completion
   double Seconds(int jobs) const { return flops / flops_per_second / jobs; }
 };
 
-// Bytes that the process of the most demanding unfinished run will hold.
+// Bytes that the process of the most demanding unfinished run will use.
 int64_t MemoryOf(const StudyPlan& plan, const SweepSettings& sweep, const Ledger& ledger,
                  Executor& executor);
-// Of the first round of a plan; extensions come on top. The rate is taken from finished runs of the
-// ledger, else from a few steps made for it. Those take threads as a run does.
+// The cost of the first round of a plan; extensions come on top. The speed is measured on finished
+// runs of the ledger, else on a few steps, which use as many threads as a run does.
 PlannedCost CostOf(const StudyPlan& plan, const SweepSettings& sweep, const Ledger& ledger,
                    Executor& executor);
 std::string CostText(const PlannedCost& cost, int jobs);
 
 SweepSettings SweepOf(const StudySettings& settings);
 
-// Writes DIR/NAME/ and DIR/report.html anew from the finished runs in DIR/NAME/runs.txt.
+// Writes DIR/NAME/ and DIR/report.html again from the finished runs in DIR/NAME/runs.txt.
 Report ReportFromRuns(const Experiment& experiment, const StudySettings& settings,
                       const Ledger& ledger);
-// Names the runs of an experiment and keeps its settings.
+// Writes DIR/NAME/runs.txt and DIR/NAME/config.yaml.
 void KeepPlan(const Experiment& experiment, const StudySettings& settings,
               const std::vector<std::string>& run_ids, const Ledger& ledger);
-// The experiments that DIR holds. Throws Error(kNotFound) if there is none.
+// The experiments in DIR. Throws Error(kNotFound) if there is none.
 std::vector<const Experiment*> ExperimentsIn(const std::string& dir);
-// As they were kept in DIR/NAME/config.yaml.
+// The settings in DIR/NAME/config.yaml.
 StudySettings SettingsIn(const std::string& dir, const Experiment& experiment);
 
-// The findings of every experiment in these folders, from their runs: [{claim, article, here, low,
-// high, agrees, runs, experiment, study}].
+// The findings of every experiment in these folders, computed from their runs: [{claim, article,
+// here, low, high, agrees, runs, experiment, study}].
 Json ClaimsOf(const std::vector<std::string>& dirs);
 std::string ConclusionsText(const Report& report);
 

@@ -1,4 +1,4 @@
-// For tests: finished runs with made-up losses.
+// Test helpers: finished runs with synthetic losses.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@
 
 namespace lorikeet {
 
-// loss(rate, step, seed); not finite: the run had diverged before.
+// loss(rate, step, seed); not finite: the run has diverged before `step`.
 using MadeUpLoss = std::function<double(const RunSpec& spec, int64_t step)>;
 
 inline RunRecord MakeRecord(const RunSpec& spec, const MadeUpLoss& loss) {
@@ -51,7 +51,7 @@ inline RunRecord MakeRecord(const RunSpec& spec, const MadeUpLoss& loss) {
 inline RunSpec MakeSpec(bool full, int rank, double rate, uint64_t seed, int64_t steps = 100) {
   RunSpec spec;
   spec.model = "model";
-  spec.model_print = spec.data_print = "0";
+  spec.model_fingerprint = spec.data_fingerprint = "0";
   spec.run.adapter.method = full ? "full" : "lora";
   spec.run.adapter.lora_r = rank;
   spec.run.optimizer.learning_rate = rate;
@@ -61,7 +61,7 @@ inline RunSpec MakeSpec(bool full, int rank, double rate, uint64_t seed, int64_t
   return spec;
 }
 
-// As the runner leaves it on disk.
+// Writes the record to disk as the runner does.
 inline void WriteRecord(const Ledger& ledger, const RunRecord& record) {
   ledger.Begin(record.spec);
   std::string lines;
@@ -78,7 +78,7 @@ inline void WriteRecord(const Ledger& ledger, const RunRecord& record) {
 
 inline constexpr double kBest = 1e-3;
 
-// A valley about `best`, `lift` above the common curve; seeds differ a little.
+// Loss in a valley about the rate `best`, `lift` above the common curve; seeds differ a little.
 inline double Valley(const RunSpec& spec, int64_t step, double best, double lift) {
   const double jitter = 0.01 * (static_cast<double>(spec.seed()) - 2);
   const double off = std::log10(spec.learning_rate() / best) + jitter;
@@ -86,7 +86,7 @@ inline double Valley(const RunSpec& spec, int64_t step, double best, double lift
   return 4 + 0.1 * jitter - gain + (step > 0 ? lift : 0);
 }
 
-// Each condition at every rate of a grid about kBest, three seeds.
+// Records of each condition at every rate of a grid about kBest, three seeds.
 inline std::vector<RunRecord> Swept(const std::vector<RunSpec>& conditions,
                                     const MadeUpLoss& loss) {
   std::vector<RunRecord> records;

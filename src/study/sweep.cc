@@ -10,7 +10,8 @@
 namespace lorikeet {
 namespace {
 
-// An untrained or diverged run must not win a comparison by being unknown.
+// An unknown loss (untrained or diverged run) counts as the worst, so that it never wins a
+// comparison.
 double OrWorst(double loss) {
   return std::isfinite(loss) ? loss : std::numeric_limits<double>::max();
 }
@@ -164,7 +165,8 @@ double GridRate(int k, int per_decade) {
   const double exact = std::pow(10.0, static_cast<double>(k) / per_decade);
   const double unit = std::pow(10.0, std::floor(std::log10(exact) + 1e-9) - 2);
   const double rounded = std::round(exact / unit);
-  // The decimal number that a person would type has the same bits.
+  // A division of whole numbers is rounded once, so the rate has the bits of the decimal number
+  // that the user would type.
   return unit < 1 ? rounded / std::round(1 / unit) : rounded * unit;
 }
 

@@ -13,7 +13,7 @@ namespace {
 using ::testing::ElementsAre;
 
 TEST(Sweep, ParabolaFindsAKnownOptimum) {
-  // Unequal distances.
+  // Points at unequal distances.
   const std::vector<double> x = {-5, -4, -3.3, -3, -2};
   std::vector<double> y;
   for (const double at : x) y.push_back(1 + 0.5 * (at + 3.4) * (at + 3.4));
@@ -51,9 +51,9 @@ TEST(Sweep, GridGrowsBeyondTheEdgeThatHoldsAnOptimum) {
   EXPECT_TRUE(ExtendGrid({{0, {3}}, {1, {2}}, {2, {3}}}).empty());
   EXPECT_THAT(ExtendGrid({{0, {1}}, {1, {2}}, {2, {3}}}), ElementsAre(-2, -1));
   EXPECT_THAT(ExtendGrid({{0, {3}}, {1, {2}}, {2, {1}}}), ElementsAre(3, 4));
-  // One seed of three is enough, and seeds may disagree.
+  // One seed at an edge is enough, and seeds may be at different edges.
   EXPECT_THAT(ExtendGrid({{0, {3, 1}}, {1, {2, 2}}, {2, {1, 3}}}), ElementsAre(-2, -1, 3, 4));
-  // All diverged: lower.
+  // All diverged: try lower rates.
   EXPECT_THAT(ExtendGrid({{0, {9}}, {1, {9}}, {2, {9}}}), ElementsAre(-2, -1));
 }
 
@@ -82,7 +82,7 @@ TEST(Sweep, OptimumHasTheIntervalOfItsSeeds) {
   EXPECT_NEAR(optimum.rate.value, 2e-3, 1e-6);
   const double half = TQuantile(2) * 0.1 / std::sqrt(3.0);
   EXPECT_NEAR(std::log10(optimum.rate.high / optimum.rate.value), half, 1e-6);
-  EXPECT_EQ(optimum.low_rate, 2.15e-3);  // the nearest of the grid
+  EXPECT_EQ(optimum.low_rate, 2.15e-3);  // the nearest rate of the grid
 }
 
 TEST(Sweep, DivergedRunsAreDataAndNeverWin) {
@@ -90,7 +90,7 @@ TEST(Sweep, DivergedRunsAreDataAndNeverWin) {
   for (RunRecord& record : records) {
     if (record.spec.learning_rate() > 9e-3) {
       record = MakeRecord(record.spec, [](const RunSpec&, int64_t step) {
-        return step < 3 ? 0.1 : kUnknown;  // low, and then gone
+        return step < 3 ? 0.1 : kUnknown;  // low, then diverged
       });
       record.evals.front().loss = 3;
     }

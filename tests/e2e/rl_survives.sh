@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What must hold when a run of reinforcement learning is stopped: Ctrl-C and SIGTERM leave a checkpoint and exit 130
-# and 143, kill -9 loses at most the steps since the last one, and a resumed run ends with the same bytes as one that
-# was never stopped.
+# Tests that a stopped run of reinforcement learning survives: Ctrl-C and SIGTERM leave a checkpoint and exit 130 and
+# 143, kill -9 loses at most the steps since the last one, and a resumed run ends with the same bytes as one that was
+# never stopped.
 #   rl_survives.sh LORIKEET GOLDEN_MODEL_DIR
 set -euo pipefail
 lorikeet=$1 golden=$2
@@ -14,7 +14,8 @@ export OMP_NUM_THREADS=2
 tiny_chat_model "$golden" "$work/model"
 tiny_problems "$work/problems.jsonl"
 
-# run OUT ARG...: enough steps that a signal finds it training. Updates lag and groups without signal are replaced.
+# run OUT ARG...: a run long enough that a signal arrives during training, with lagging updates and with replacement of
+# groups without signal.
 run() {
   local out=$1
   shift
@@ -24,7 +25,7 @@ run() {
     --learning-rate 1e-2 --report-to none --quiet "$@"
 }
 
-# All figures but the time that they took.
+# All figures except times.
 figures() { sed -E 's/"[a-z_/]*_(seconds|per_second)":[^,}]*,?//g' "$1/metrics.jsonl"; }
 
 same_result() {
@@ -51,7 +52,7 @@ for case in "INT 130" "TERM 143" "KILL 137"; do
   stop "$signal" "$expected" $pid
   ls -d "$out"/checkpoint-*/ >/dev/null || fail "SIG$signal left no checkpoint"
   [ -f "$out/adapter_model.safetensors" ] && fail "SIG$signal left a result although the run was not done"
-  [ "$signal" = KILL ] || grep -q -- '--resume' "$work/$signal.summary" || fail "SIG$signal: it is not said how to go on"
+  [ "$signal" = KILL ] || grep -q -- '--resume' "$work/$signal.summary" || fail "SIG$signal: the message on resuming is missing"
   run "$out" --resume >"$work/$signal.summary"
   same_result "$out"
   # The solved problems before the first step, not those before the resumed one.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What must hold when a run is stopped: Ctrl-C and SIGTERM leave a checkpoint and exit 130 and 143, kill -9 loses
-# at most the steps since the last one, and a resumed run ends with the same bytes as one that was never stopped.
+# Tests that a stopped run survives: Ctrl-C and SIGTERM leave a checkpoint and exit 130 and 143, kill -9 loses at most
+# the steps since the last one, and a resumed run ends with the same bytes as one that was never stopped.
 #   sft_survives.sh LORIKEET GOLDEN_MODEL_DIR
 set -euo pipefail
 lorikeet=$1 model=$2
@@ -13,7 +13,7 @@ export OMP_NUM_THREADS=2
 awk 'BEGIN { srand(1); for (i = 0; i < 40; ++i) { printf "{\"tokens\":["; n = 8 + int(rand() * 60)
   for (j = 0; j < n; ++j) printf "%s%d", j ? "," : "", int(rand() * 90); print "]}" } }' >"$work/data.jsonl"
 
-# run OUT ARG...: enough steps that a signal finds it training.
+# run OUT ARG...: a run long enough that a signal arrives during training.
 run() {
   local out=$1
   shift

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The claims of docs/study/ follow from the raw runs kept there, and from nothing else.
+# Tests that the claims of docs/study/ follow from the raw runs there and from nothing else.
 #   study_claims.sh LORIKEET
 set -euo pipefail
 lorikeet=$(realpath "$1")
@@ -9,5 +9,5 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 for archive in "$docs"/runs/*.tar.gz; do tar -xzf "$archive"; done
 "$lorikeet" study claims * >claims.json
-diff "$docs/claims.json" claims.json >&2 || { echo "docs/study/claims.json is not what its runs say" >&2; exit 1; }
+diff "$docs/claims.json" claims.json >&2 || { echo "docs/study/claims.json does not match its runs" >&2; exit 1; }
 grep -q '"agrees": "' claims.json || { echo "no claims" >&2; exit 1; }

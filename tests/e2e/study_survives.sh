@@ -1,23 +1,24 @@
 #!/usr/bin/env bash
-# What must hold of a study: stopped or killed, with several processes or one, the same command goes on and ends with
-# the same runs to the last bit and the same findings; finished runs are not made again; reports come from runs alone.
+# Tests that a stopped or killed study survives, with several processes or one: the same command resumes and ends with
+# the same runs to the last bit and the same findings; finished runs are not executed again; reports depend on runs
+# alone.
 #   study_survives.sh LORIKEET GOLDEN_MODEL_DIR
 set -euo pipefail
 lorikeet=$1 model=$2
 work=$(mktemp -d)
-trap 'status=$?; [ $status = 0 ] || cat "$work"/*.log >&2; rm -rf "$work"' EXIT  # what the studies said
+trap 'status=$?; [ $status = 0 ] || cat "$work"/*.log >&2; rm -rf "$work"' EXIT  # output of the studies
 export OMP_NUM_THREADS=1  # processes share the machine with other tests
 
 . "$(dirname "$0")/survive.sh"
 
-# Sequences that can be learned: counting on from a start, by a step.
+# Sequences that can be learned: arithmetic progressions.
 awk 'BEGIN { srand(1); for (i = 0; i < 60; ++i) { printf "{\"tokens\":["; a = int(rand() * 90); n = 8 + int(rand() * 24)
   for (j = 0; j < n; ++j) printf "%s%d", j ? "," : "", (a + 3 * j) % 90; print "]}" } }' >"$work/data.jsonl"
 
 tiny_chat_model "$model" "$work/model"
 tiny_problems "$work/problems.jsonl"
 
-# run OUT ARG...: a study of what $experiment says.
+# run OUT ARG...: a study of the experiment $experiment.
 run() {
   local out=$1
   shift
@@ -41,7 +42,7 @@ run_rl() {
 
 finished() { find "$1/runs" -name result.json 2>/dev/null | wc -l; }
 
-# What decides numbers: losses of every step and evaluation.
+# All results: losses of every step and evaluation.
 numbers() {
   (cd "$1/runs" && grep -o '"\(step\|loss\|eval_loss\|reward\|eval_accuracy\|grad_norm\)":[^,}]*' -r . --include metrics.jsonl | sort)
 }
@@ -53,7 +54,7 @@ same_study() {
     fail "$1: findings differ"
 }
 
-# survives EXPERIMENT CASE...: each case a signal, the status that it ends with, and the number of processes.
+# survives EXPERIMENT CASE...: a case is a signal, the expected exit status, and the number of processes.
 survives() {
   experiment=$1 whole=$work/$1-whole
   shift
@@ -70,7 +71,7 @@ survives() {
     wait_for 3 "finished runs of $out" finished "$out"
     stop "$signal" "$expected" $pid
     [ -e "$out/report.html" ] && fail "SIG$signal left a report although the study was not done"
-    run "$out" --jobs "$jobs" || fail "SIG$signal: it did not go on"
+    run "$out" --jobs "$jobs" || fail "SIG$signal: it did not resume"
     same_study "$out"
   done
 }
@@ -79,13 +80,13 @@ survives rl "TERM 143 2" "KILL 137 1"
 survives lr "TERM 143 1" "TERM 143 2" "KILL 137 2"
 [ -s "$whole/lr/lr_loss.csv" ] || fail "lr_loss.csv is missing"
 
-# Again: nothing is made. Reports are made from the runs.
+# Again: no run is executed. Reports are written from the runs.
 touch "$work/before"
 run "$whole"
-[ -z "$(find "$whole/runs" -newer "$work/before" -name '*.json*')" ] || fail "finished runs were made again"
+[ -z "$(find "$whole/runs" -newer "$work/before" -name '*.json*')" ] || fail "finished runs were executed again"
 mv "$whole/report.html" "$work/report.html"
 cp "$whole/claims.json" "$work/claims.json"
 "$lorikeet" study report "$whole" >/dev/null
-cmp "$work/report.html" "$whole/report.html" || fail "the report made anew differs"
+cmp "$work/report.html" "$whole/report.html" || fail "the report written again differs"
 "$lorikeet" study claims "$whole" | cmp - "$work/claims.json" || fail "claims differ from those of the study"
 echo "a study survived SIGTERM and SIGKILL with the same runs and findings"

@@ -1,11 +1,11 @@
-# Sourced by the tests of what survives when a command is stopped.
+# Sourced by the tests of stopped commands.
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
-# steps_of OUT KEY: lines of its metrics that have the key.
+# steps_of OUT KEY: number of lines with the key in its metrics.
 steps_of() { cat "$1/metrics.jsonl" 2>/dev/null | grep -c "\"$2\"" || true; }
 
-# wait_for COUNT WHAT COMMAND...: until the command prints COUNT or more; what it counts must still be going on.
+# wait_for COUNT WHAT COMMAND...: waits until the command prints COUNT or more, while the counted process still runs.
 wait_for() {
   local count=$1 what=$2
   shift 2
@@ -25,7 +25,8 @@ stop() {
 }
 
 # tiny_chat_model GOLDEN DIR
-# The tiny model as a chat model: a token each for letters, digits, the space (U+0120) and the line break (U+010A).
+# The tiny model as a chat model, with a token per letter and digit and for the space (U+0120) and the line break
+# (U+010A).
 tiny_chat_model() {
   local golden=$1 model=$2 letters id vocab
   mkdir "$model"
@@ -48,7 +49,7 @@ END
 END
 }
 
-# tiny_problems FILE: for --grader regex. Some prompts are too long and passed over.
+# tiny_problems FILE: problems for --grader regex. Some prompts are too long and are skipped.
 tiny_problems() {
   awk 'BEGIN { for (i = 0; i < 30; ++i) {
     printf "{\"prompt\":\"say %d%s\",\"answer\":\"[a-h]\"}\n", i, i % 7 == 3 ? " or else something" : "" } }' \

@@ -63,7 +63,8 @@ Round RunRound(Generator& generator, const DecodeBenchQuery& query,
   return round;
 }
 
-// Matrices that every step reads whole; the embedding's rows are few unless the head shares them.
+// Bytes of the matrices that every step reads completely; an embedding that is not also the head is
+// left out, since a step reads few of its rows.
 int64_t WeightBytes(const Model& model) {
   const Tensor& embedding = model.weights().embed_tokens;
   const bool tied = embedding.data == model.weights().lm_head.weight.data;

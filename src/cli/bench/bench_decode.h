@@ -1,4 +1,4 @@
-// The speed of reading prompts and of continuing them: `lorikeet bench decode`.
+// `lorikeet bench decode`: the speed of prefilling prompts and of decoding.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -14,7 +14,7 @@
 namespace lorikeet {
 
 struct DecodeBenchQuery {
-  int64_t batch = 1;  // sequences at once
+  int64_t batch = 1;  // number of sequences at once
   int64_t prompt_tokens = 128, new_tokens = 64;
   int64_t rounds = 3;
   bool profile = false;
@@ -27,8 +27,8 @@ struct DecodeBenchResult {
   DecodeBenchQuery query;
   DType compute = DType::kF32;
   int64_t parameters = 0;
-  int64_t weight_bytes = 0;         // read for every step of decoding
-  Spread prompt_tokens_per_second;  // of all sequences together
+  int64_t weight_bytes = 0;         // bytes of weights read per decoding step
+  Spread prompt_tokens_per_second;  // prefill, all sequences together
   Spread tokens_per_second;
   Spread step_seconds;        // one token for every sequence
   Spread read_bandwidth_gbs;  // measured after each round
@@ -40,7 +40,7 @@ struct DecodeBenchResult {
   int64_t decode_steps = 0;
   int64_t peak_rss_bytes = 0;
 
-  // Share of the memory bandwidth that reading the weights once per step takes: what bounds
+  // Share of the memory bandwidth used by reading the weights once per step, which bounds the
   // decoding of few sequences.
   double BandwidthUtilization() const;
   // Step time with one adapter / (that + the time to read the others' bytes): the least slowdown

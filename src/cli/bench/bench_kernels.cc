@@ -31,7 +31,7 @@ std::vector<KernelCase> Chosen(const KernelBenchQuery& query) {
   return cases;
 }
 
-// "gate, up y": the table has no room for more.
+// "gate, up y": shortened to fit the table.
 std::string ShortName(const StepCall& step) {
   std::string name = step.Name();
   for (const std::string_view suffix : {"_proj", "_layernorm"}) {

@@ -1,5 +1,5 @@
-// The kernels of a training step, one by one, against the matmul peak and the read bandwidth:
-// `lorikeet bench kernels`.
+// `lorikeet bench kernels`: the kernels of a training step, one by one, against the matmul peak and
+// the read bandwidth.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -12,31 +12,32 @@
 namespace lorikeet {
 
 struct KernelBenchQuery {
-  std::string model;  // whose shapes they are, for the report
+  std::string model;  // name of the model, for the report
   ModelConfig config;
   TrainingShape shape;       // tokens_per_microbatch and sequence_length are set from the two below
-  int64_t tokens = 2048;     // of a step, computed at once
-  int64_t max_length = 512;  // of the sequences that they are cut into
-  std::vector<std::string> only;  // words of which a case must have one in its part, name or kernel
+  int64_t tokens = 2048;     // tokens per step, computed at once
+  int64_t max_length = 512;  // tokens per sequence
+  std::vector<std::string>
+      only;  // selected cases: one of these words is in the case's part, name or kernel
   int rounds = 5;
 };
 
 struct KernelBenchResult {
   struct Row {
     KernelCase kernel;
-    Spread seconds;  // of one call
+    Spread seconds;  // seconds per call
     RooflinePoint point;
   };
   KernelBenchQuery query;
   Spread peak_gflops, read_gbs;
   std::vector<Row> rows;
 
-  // What all calls of a step take, and would take at the ceilings; 0 unless every case was timed.
+  // Seconds of all calls of a step, measured and at the ceilings; 0 unless every case was timed.
   double StepSeconds(Method method) const;
   double IdealStepSeconds(Method method) const;
 };
 
-// Throws Error(kInvalidArgument) when no case is left.
+// Throws Error(kInvalidArgument) if no case is selected.
 KernelBenchResult BenchKernels(const KernelBenchQuery& asked);
 
 std::string KernelBenchText(const KernelBenchResult& result);

@@ -1,5 +1,5 @@
-// Where the time of a training step goes, part by part under the roofline: `lorikeet bench train
-// --profile`.
+// `lorikeet bench train --profile`: the time of a training step by part, compared with the
+// roofline.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -11,22 +11,22 @@
 
 namespace lorikeet {
 
-// Of one step, the mean of those that were measured.
+// The profile of one step: means over the measured steps.
 struct StepProfile {
   struct Part {
-    PartCost cost;  // what StepCost counts; `calls` as they were made
+    PartCost cost;  // as StepCost counts it; `calls` as measured
     double seconds = 0;
     RooflinePoint point;
   };
   Ceilings ceilings;
-  std::vector<Part> parts;  // most time first
+  std::vector<Part> parts;  // in descending order of time
   double step_seconds = 0;
 
-  double RestSeconds() const;   // that no part times
-  double IdealSeconds() const;  // of all parts, each at the ceiling that binds it
+  double RestSeconds() const;   // time in no part
+  double IdealSeconds() const;  // sum over parts, each at its own ceiling
 };
 
-// measured: over `steps` steps. Parts that `costs` does not know cost nothing.
+// measured: totals over `steps` steps. Parts that are not in `costs` have cost 0.
 StepProfile MakeStepProfile(const std::vector<Profile::Part>& measured,
                             const std::vector<PartCost>& costs, int64_t steps, double step_seconds,
                             const Ceilings& ceilings);

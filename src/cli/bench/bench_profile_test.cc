@@ -34,7 +34,7 @@ TEST(StepProfile, AReportHasARowForEveryPartTheRestAndTheStep) {
   EXPECT_THAT(text, HasSubstr("  step                    1000.0   100.0 %"));
   const OrderedJson json = StepProfileJson(TwoSteps());
   EXPECT_EQ(json["parts"]["norms"]["ceiling"], "memory");
-  // What nobody has counted has a time and no rate.
+  // A part without counted cost has a time but no rate.
   EXPECT_DOUBLE_EQ(json["parts"]["novelty"]["share"].get<double>(), 0.05);
   EXPECT_EQ(json["parts"]["novelty"]["gb_per_second"], 0);
 }

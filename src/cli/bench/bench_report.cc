@@ -16,12 +16,12 @@ Spread SpreadOf(std::vector<double> values) {
 }
 
 OrderedJson SpreadJson(const Spread& spread) {
-  return {{"min", spread.least}, {"median", spread.median}, {"max", spread.most}};
+  return {{"min", spread.min}, {"median", spread.median}, {"max", spread.max}};
 }
 
 std::string SpreadText(const Spread& s, double factor, const char* unit) {
-  return fmt::format("{:.4g} {} (least {:.4g}, most {:.4g})", s.median * factor, unit,
-                     s.least * factor, s.most * factor);
+  return fmt::format("{:.4g} {} (min {:.4g}, max {:.4g})", s.median * factor, unit, s.min * factor,
+                     s.max * factor);
 }
 
 std::string ReportLine(const char* name, const std::string& value) {

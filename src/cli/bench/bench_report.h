@@ -1,4 +1,4 @@
-// What the reports of `lorikeet bench` share.
+// Common parts of the reports of `lorikeet bench`.
 #pragma once
 #include <string>
 #include <vector>
@@ -7,13 +7,13 @@
 
 namespace lorikeet {
 
-// Of several measurements.
+// Minimum, median and maximum of several measurements.
 struct Spread {
-  double least = 0, median = 0, most = 0;
+  double min = 0, median = 0, max = 0;
 };
 Spread SpreadOf(std::vector<double> values);
 OrderedJson SpreadJson(const Spread& spread);
-// "12.3 ms (least 11.9, most 14.0)": the values times factor, in units of `unit`.
+// "12.3 ms (min 11.9, max 14.0)": the values times factor, in units of `unit`.
 std::string SpreadText(const Spread& spread, double factor, const char* unit);
 
 std::string ReportLine(const char* name, const std::string& value);

@@ -21,12 +21,12 @@
 namespace lorikeet {
 namespace {
 
-constexpr int kPeakRepetitions = 3;  // best of, as a step has the caches to itself too
-// Small enough that random tokens do not drive the loss anywhere.
+constexpr int kPeakRepetitions = 3;  // the best counts, since a step has the caches to itself too
+// Small enough that training on random tokens leaves the loss near its first value.
 constexpr double kLearningRate = 1e-5;
 
-// A step's tokens in sequences of max_length, the last one shorter; every row behind a shared
-// prompt is trained.
+// A step's tokens in sequences of max_length, the last one shorter; all rows after a shared prompt
+// are trained.
 std::vector<Example> RandomExamples(const TrainBenchQuery& query, int64_t vocab_size) {
   const RandomStream random(1, "bench train");
   std::vector<Example> examples;
@@ -53,7 +53,7 @@ std::vector<Example> RandomExamples(const TrainBenchQuery& query, int64_t vocab_
   return examples;
 }
 
-// Of the full sequences' rows.
+// Share of trained rows in sequences of full length.
 double TrainedFraction(const TrainBenchQuery& query) {
   return 1 - static_cast<double>(query.shared_prompt) / static_cast<double>(query.max_length);
 }
@@ -62,7 +62,7 @@ double TrainedFraction(const TrainBenchQuery& query) {
 std::string SettleMemory(const Model& model, TrainBenchQuery& query) {
   TrainingShape& shape = query.shape;
   const DType stored = MatrixDtype(model.source());
-  // What is mapped counts as available already: it lies in the page cache.
+  // Mapped files count as available memory: they are in the page cache.
   const MemoryAtHand memory = {.resident = static_cast<int64_t>(model.OwnedBytes()),
                                .available = ReadMemory().available};
   const RecomputeChoice choice = ChooseRecompute(model.config(), shape, stored,
@@ -76,7 +76,7 @@ std::string SettleMemory(const Model& model, TrainBenchQuery& query) {
        HumanBytes(static_cast<int64_t>(TotalBytes(parts))), HumanBytes(memory.All()));
 }
 
-// Steps, and between them the ceilings.
+// Runs the steps, and measures the ceilings between them.
 void MeasureSteps(TrainingRun& run, const std::vector<Example>& examples, DType compute,
                   TrainBenchResult* result) {
   const TrainBenchQuery& query = result->query;
@@ -97,7 +97,7 @@ void MeasureSteps(TrainingRun& run, const std::vector<Example>& examples, DType 
     result->last_loss = output.MeanLoss();
     if (i < query.warmup) continue;
     seconds.push_back(taken.count());
-    // Before the first measurement of the peak, whose matrices are none of the training's.
+    // Before the first measurement of the peak, whose matrices are not part of training.
     if (peaks.empty()) result->peak_rss_bytes = PeakResidentBytes();
     peaks.push_back(MeasureMatMulPeak(compute, kPeakRepetitions));
     if (query.profile) bandwidths.push_back(MeasureReadBandwidth());

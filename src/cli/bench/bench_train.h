@@ -1,5 +1,5 @@
-// The speed of training steps on this machine, against its matmul peak measured between them:
-// `lorikeet bench train`.
+// `lorikeet bench train`: the speed of training steps, against the machine's matmul peak measured
+// between them.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -21,11 +21,11 @@ struct TrainBenchQuery {
   int64_t tokens = 2048;     // of a step
   int64_t max_length = 512;  // of the sequences that they are cut into
   int64_t micro_batch = 0;   // tokens computed at once; 0: the whole step
-  // As in reinforcement learning: each group_size sequences begin with the same shared_prompt
+  // As in reinforcement learning: groups of group_size sequences begin with the same shared_prompt
   // tokens, which are not trained.
   int64_t shared_prompt = 0, group_size = 1;
   int64_t warmup = 2, steps = 10;
-  bool profile = false;  // also: where a step's time goes
+  bool profile = false;  // true: also the time of a step by part
 };
 
 struct TrainBenchResult {
@@ -34,8 +34,8 @@ struct TrainBenchResult {
   int64_t parameters = 0, trainable = 0;
   Spread step_seconds, peak_gflops;
   double mean_step_seconds = 0;
-  Spread read_gbs;                     // with a profile
-  std::optional<StepProfile> profile;  // where a step's time goes, if asked for
+  Spread read_gbs;                     // only with query.profile
+  std::optional<StepProfile> profile;  // only with query.profile
   FlopsPerToken flops;
   int64_t arena_bytes = 0, peak_rss_bytes = 0;
   double first_loss = 0, last_loss = 0;  // nats per trained token, of random tokens
@@ -44,8 +44,8 @@ struct TrainBenchResult {
   double Utilization() const;
 };
 
-// Steps of forward, backward and AdamW over random tokens; between two steps the peak is measured,
-// so that both see the same machine. Median step against median peak. Throws Error.
+// Runs forward, backward and AdamW over random tokens; the peak is measured between the steps,
+// under the same load. Median step against median peak. Throws Error.
 TrainBenchResult BenchTrain(Model& model, const TrainBenchQuery& asked);
 
 std::string TrainBenchText(const TrainBenchResult& result);

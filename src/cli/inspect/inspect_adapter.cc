@@ -17,7 +17,7 @@
 namespace lorikeet {
 namespace {
 
-constexpr int kMostRank = 8192;  // of two matrices (R, R) in double per thread
+constexpr int kMaxRank = 8192;  // bounds two matrices (R, R) in double per thread
 
 // Values of a stored factor, transposed on request so that rows are ranks.
 std::vector<float> Values(const Tensor& t, bool transposed) {
@@ -38,7 +38,7 @@ std::vector<float> Values(const Tensor& t, bool transposed) {
   return values;
 }
 
-// x x^T of x (r, n), in double.
+// The Gram matrix x x^T of x (r, n), in double.
 std::vector<double> Gram(const std::vector<float>& x, int64_t r) {
   const int64_t n = static_cast<int64_t>(x.size()) / r;
   std::vector<double> gram(static_cast<size_t>(r * r));
@@ -63,8 +63,8 @@ void Multiply(const std::vector<double>& m, const std::vector<double>& x, std::v
   }
 }
 
-// Largest eigenvalue of p q, both positive semidefinite (r, r); q empty: of p. Power iteration
-// from a vector of all ones with a slope, so that no symmetry leaves it on a smaller one.
+// Largest eigenvalue of p q, both positive semidefinite (r, r); q empty: of p. Power iteration from
+// a vector of ones with a slope, so that symmetry cannot keep it at a smaller eigenvalue.
 double LargestEigenvalue(const std::vector<double>& p, const std::vector<double>& q, int64_t r) {
   std::vector<double> x(static_cast<size_t>(r)), y(x.size());
   for (size_t i = 0; i < x.size(); ++i) x[i] = 1 + 0.37 * static_cast<double>(i % 7);
@@ -116,7 +116,7 @@ AdapterFacts::Module ModuleFacts(const AdapterFile::Pair& pair, const LoraConfig
   return m;
 }
 
-// The weight that a module's product reads.
+// The weight of a module.
 const ModelSource::Entry* WeightOf(const std::string& module, const ModelSource& base) {
   const ModelSource::Entry* entry = base.Find(module + ".weight");
   if (entry == nullptr && module == "lm_head") entry = base.Find("model.embed_tokens.weight");
@@ -206,12 +206,12 @@ std::string FitText(const AdapterFacts& facts) {
                                         facts.base, facts.delta_of_base));
   }
   std::string text = TableRow("does not fit", facts.base);
-  constexpr size_t kMost = 10;
-  for (size_t i = 0; i < std::min(kMost, facts.misfits.size()); ++i) {
+  constexpr size_t kMaxShown = 10;
+  for (size_t i = 0; i < std::min(kMaxShown, facts.misfits.size()); ++i) {
     text += "  " + facts.misfits[i] + "\n";
   }
-  if (facts.misfits.size() > kMost) {
-    text += fmt::format("  and {} more\n", facts.misfits.size() - kMost);
+  if (facts.misfits.size() > kMaxShown) {
+    text += fmt::format("  and {} more\n", facts.misfits.size() - kMaxShown);
   }
   return text;
 }
@@ -225,9 +225,9 @@ AdapterFacts InspectAdapter(const std::string& dir, bool spectral, const ModelSo
   facts.format = AdapterFormatName(AdapterFormatOf(dir).value());
   facts.config = file.config;
   for (const AdapterFile::Pair& pair : file.pairs) {
-    if (pair.r <= kMostRank) continue;
+    if (pair.r <= kMaxRank) continue;
     Fail(ErrorCode::kUnsupported, "{}: {} has rank {}; norms are computed up to rank {}", dir,
-         pair.module, pair.r, kMostRank);
+         pair.module, pair.r, kMaxRank);
   }
   facts.modules.resize(file.pairs.size());
   ParallelDynamic(std::ssize(file.pairs), [&](int64_t i) {

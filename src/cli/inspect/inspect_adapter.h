@@ -1,4 +1,4 @@
-// What an adapter on disk is and whether it does anything: `lorikeet inspect adapter`.
+// `lorikeet inspect adapter`: facts of an adapter on disk, and whether it has an effect.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -20,7 +20,7 @@ struct AdapterFacts {
     int r = 0;
     double scale = 0;  // s
     double ba = 0;     // ||B A||_F
-    // Largest singular values; 0 unless asked for.
+    // Largest singular values; 0 unless `spectral`.
     double spectral_a = 0, spectral_b = 0, spectral_ba = 0;
     bool zero_b = false;
     bool finite = true;
@@ -28,7 +28,7 @@ struct AdapterFacts {
   std::vector<Module> modules;
   int64_t parameters = 0, bytes = 0;
   int64_t zero_b = 0, not_finite = 0;
-  // What keeps it from being used with the base that was given; empty: it fits.
+  // Reasons why it does not fit the given base; empty: it fits.
   bool base_given = false;
   std::string base;
   std::vector<std::string> misfits;

@@ -1,4 +1,4 @@
-// What a model on disk is: `lorikeet inspect model`. Weights are not loaded.
+// `lorikeet inspect model`: facts of a model on disk. Weights are not loaded.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -14,8 +14,8 @@ namespace lorikeet {
 struct ModelFacts {
   std::string path;
   std::string model_type;
-  std::optional<ModelConfig> config;  // nothing when this program does not compute the model
-  std::string why_unsupported;        // then
+  std::optional<ModelConfig> config;  // nothing if the model is not supported
+  std::string why_unsupported;        // reason, if `config` is nothing
   struct Part {
     std::string name;  // "attention", or a dtype
     int64_t tensors = 0, parameters = 0, bytes = 0;
@@ -27,10 +27,10 @@ struct ModelFacts {
     std::string bos_token, eos_token, pad_token;
     std::vector<int32_t> eos_ids;
     bool add_bos = false;
-    int64_t chat_template_bytes = 0;  // 0: it has none
+    int64_t chat_template_bytes = 0;  // 0: no chat template
   };
   std::optional<TokenizerFacts> tokenizer;
-  std::string why_no_tokenizer;  // an error of its files; "" when there simply is none
+  std::string why_no_tokenizer;  // error in its files; "" if there are none
 };
 
 ModelFacts InspectModel(const ModelSource& source);

@@ -13,10 +13,10 @@
 namespace lorikeet {
 namespace {
 
-constexpr size_t kMostShown = 10;  // of each kind of difference
+constexpr size_t kMaxShown = 10;  // per kind of difference
 
-// Texts in which tokenizers of different make differ: digits, spaces, line ends, contractions,
-// scripts, joined characters, code, and what looks like special tokens.
+// Texts that different tokenizers encode differently: digits, spaces, line ends, contractions,
+// scripts, joined characters, code, and text that looks like special tokens.
 constexpr std::array<std::string_view, 17> kProbes = {
     "Hello, world!",
     "this is what everybody says when they say hello again",
@@ -73,7 +73,7 @@ std::vector<TokenizerFacts::Added> AddedOf(const OrderedJson& json, const Tokeni
   std::vector<TokenizerFacts::Added> added;
   for (const OrderedJson& token : At(json, "added_tokens")) {
     const OrderedJson& content = At(token, "content");
-    if (!content.is_string()) continue;  // LoadTokenizerBundle has refused it
+    if (!content.is_string()) continue;  // refused by LoadTokenizerBundle
     TokenizerFacts::Added entry = {-1, content.get<std::string>(), ""};
     entry.id = tokenizer.TokenToId(entry.content).value_or(-1);
     for (const char* flag : {"special", "lstrip", "rstrip", "normalized", "single_word"}) {
@@ -117,7 +117,7 @@ std::vector<std::pair<const char*, std::string>> Specials(const TokenizerFacts& 
           {"BOS rule", BosRule(b)}};
 }
 
-// Collects differences of one kind: the first in full, the others counted.
+// Collects differences of one kind: the first ones in full, a count of the others.
 class Differences {
  public:
   explicit Differences(TokenizerDifferences* all) : all_(all) {}
@@ -127,13 +127,13 @@ class Differences {
     all_->json[kind] = OrderedJson::array();
   }
   void Add(const std::string& what, const std::string& a, const std::string& b) {
-    if (++count_ > kMostShown) return;
+    if (++count_ > kMaxShown) return;
     all_->lines.push_back(fmt::format("{}: {}: {} against {}", kind_, what, a, b));
     all_->json[kind_].push_back({{"what", what}, {"this", a}, {"against", b}});
   }
   void End() {
-    if (count_ > kMostShown) {
-      all_->lines.push_back(fmt::format("{}: and {} more", kind_, count_ - kMostShown));
+    if (count_ > kMaxShown) {
+      all_->lines.push_back(fmt::format("{}: and {} more", kind_, count_ - kMaxShown));
     }
     all_->json[fmt::format("{}_count", kind_)] = count_;
   }
@@ -198,12 +198,12 @@ void CompareTemplates(const TokenizerFacts& a, const TokenizerFacts& b, Differen
   out->Begin("chat_template");
   for (size_t i = 0; i < std::max(x.size(), y.size()); ++i) {
     const auto line = [&](const std::vector<std::string>& lines) {
-      constexpr size_t kMostBytes = 200;
-      return i < lines.size() ? JsonQuoted(lines[i].substr(0, kMostBytes)) : "no such line";
+      constexpr size_t kMaxBytes = 200;
+      return i < lines.size() ? JsonQuoted(lines[i].substr(0, kMaxBytes)) : "no such line";
     };
     if (i < x.size() && i < y.size() && x[i] == y[i]) continue;
     out->Add(fmt::format("line {}", i + 1), line(x), line(y));
-    break;  // what follows is mostly the same lines, moved
+    break;  // the rest is mostly the same lines, moved
   }
   out->End();
 }

@@ -1,5 +1,5 @@
-// What a tokenizer is, and in what it differs from another: `lorikeet inspect tokenizer`. A
-// tokenizer that has drifted from its model's gives plausible text and wrong ids.
+// `lorikeet inspect tokenizer`: facts of a tokenizer and its differences from another. A tokenizer
+// that differs from its model's gives plausible text and wrong ids.
 #pragma once
 #include <string>
 #include <vector>
@@ -16,7 +16,7 @@ struct TokenizerFacts {
   struct Added {
     int32_t id;
     std::string content;
-    std::string flags;  // "special lstrip rstrip normalized single_word", those that are set
+    std::string flags;  // flags that are set, of "special lstrip rstrip normalized single_word"
   };
   std::vector<Added> added;   // by id
   std::string template_hash;  // FNV-1a of its bytes, 16 hexadecimal digits; "" without a template
@@ -29,7 +29,7 @@ std::string TokenizerFactsText(const TokenizerFacts& facts);
 OrderedJson TokenizerFactsJson(const TokenizerFacts& facts);
 
 struct TokenizerDifferences {
-  std::vector<std::string> lines;  // for people; empty: none
+  std::vector<std::string> lines;  // human-readable; empty: no differences
   OrderedJson json = OrderedJson::object();
 };
 TokenizerDifferences CompareTokenizers(const TokenizerFacts& a, const TokenizerFacts& b);
