@@ -79,7 +79,7 @@ TEST_F(FactorsOfSft, ScalesThatCancelLeaveTheLossesAsTheyAre) {
                         "--weight_decay_a_scale", "0.125", "--weight_decay_b_scale", "2"};
   ASSERT_EQ(base.size(), 6);
   EXPECT_EQ(Losses("scaled", scaled), base);
-  // What the run left says how it went, and a resumed run may not go otherwise.
+  // config.yaml records the scales, and a resumed run with other scales is refused.
   const std::string config = (folder_ / "scaled") + "/config.yaml";
   EXPECT_THAT(ReadFile(config), HasSubstr("loraplus_lr_ratio: 0.0625"));
   const auto resumed = [&](const Words& more) {
@@ -263,7 +263,7 @@ TEST_F(SftCommand, RegularExpressionsAreTargetsInEveryCommand) {
             of(RunBench, bench, names)["trainable_parameters"]);
   EXPECT_EQ(of(RunEstimate, estimate, regex)["lora"]["memory_bytes"],
             of(RunEstimate, estimate, names)["lora"]["memory_bytes"]);
-  // Of a layer that is not the first; with names beside it. The plan counts what is adapted.
+  // An expression for all layers beside a name; then one for a single layer, which costs less.
   EXPECT_EQ(of(RunEstimate, estimate, ".*[.][01][.].*q_proj,v_proj")["lora"]["memory_bytes"],
             of(RunEstimate, estimate, names)["lora"]["memory_bytes"]);
   EXPECT_LT(of(RunEstimate, estimate, ".*[.]1[.].*q_proj,v_proj")["lora"]["memory_bytes"],

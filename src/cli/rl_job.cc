@@ -72,7 +72,7 @@ RlConfig ConfigOf(const RlOptions& options) {
   return config;
 }
 
-// What decides the numbers: the options, and what they only name.
+// Settings that checkpoints record: the options, and fingerprints of the model and files they name.
 Json SettingsOf(const RlOptions& options, const RlJob& job) {
   std::vector<std::string> files;
   for (const std::string& path : options.data) files.push_back(ReadFile(path));
@@ -99,7 +99,7 @@ void TakeTextOf(const std::string& adapter, LoadedModel* loaded) {
   loaded->text_files = TextFilesIn(adapter);
 }
 
-// How problems become prompts, and what ends completions.
+// Sets the chat template and its variables, and the strings and tokens that end a completion.
 void ChooseText(RlOptions& options, RlJob* job) {
   const TokenizerBundle& text = job->loaded.Text();
   Rl& rl = options.rl();

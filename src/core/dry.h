@@ -5,7 +5,7 @@
 
 namespace lorikeet {
 
-// What this thread's kernels do besides their work; 0 in ordinary runs.
+// Bits of trace_flags: how kernels on this thread run. All are 0 in ordinary runs.
 enum TraceFlag : uint8_t { kTraceDry = 1, kTraceRecord = 2, kTraceTime = 4, kTraceInside = 8 };
 inline constinit thread_local uint8_t trace_flags = 0;
 

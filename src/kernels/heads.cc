@@ -189,7 +189,7 @@ void CheckJob(const HeadsJob& job, DType compute) {
 HeadNorm ValueOf(const HeadNorm* norm) { return norm == nullptr ? HeadNorm() : *norm; }
 HeadRope ValueOf(const HeadRope* rope) { return rope == nullptr ? HeadRope() : *rope; }
 
-// Of the forward and of the backward; dw: empty in the forward.
+// The call of SplitHeadsForward or SplitHeadsBackward. dw is empty in the forward.
 KernelCall CallOf(const char* kernel, const HeadNorm* norm, const HeadRope* rope,
                   const Tensor& token_major, const HeadRows& rows, const Tensor& dw) {
   static constexpr const char* kNotes[2][2] = {{"", ", rope"}, {", norm", ", norm, rope"}};

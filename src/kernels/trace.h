@@ -3,10 +3,10 @@
 // `Recorder`, and says whether the run is dry (core/dry.h). Kernels that a kernel calls count as
 // its own work. When nobody asks, it costs one test.
 //
-// FLOPs: of products two per multiply-add, over attention's causal half, and nothing beside them;
-// of the other kernels one per addition, multiplication, division, root, exponential and comparison
-// of an element. Bytes: operands read once, results written once, each in its dtype; what is added
-// to is read and written. Scratch, and what a kernel reads again, is not counted.
+// FLOPs of a product: two per multiply-add, over the causal half in attention, and nothing else.
+// FLOPs of other kernels: one for each addition, multiplication, division, root, exponential and
+// comparison per element. Bytes: operands are read once and results written once, each in its
+// dtype; a tensor that is added to is read and written. Scratch and repeated reads are not counted.
 #pragma once
 #include <array>
 #include <chrono>

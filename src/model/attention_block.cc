@@ -12,7 +12,7 @@ AttentionShape ShapeOf(const AttentionSpec& s) {
   return {s.kv_heads, s.group(), s.head_dim, s.score_scale};
 }
 
-// Where each sequence's keys and values lie: in the batch, or in its pages of the cache.
+// The sequences of the batch, with their keys and values in the batch or in pages of the cache.
 std::vector<AttentionSequence> Sequences(const Pass& pass, const AttentionSpec& spec,
                                          const Tensor& k, const Tensor& v) {
   const int64_t Dh = spec.head_dim;

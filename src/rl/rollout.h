@@ -28,7 +28,7 @@ struct Group {
   std::vector<Rollout> rollouts;
 };
 
-// How problems become prompts and tokens become text.
+// A `PromptWriter` turns problems into prompts and sampled tokens into text.
 struct PromptWriter {
   const TokenizerBundle& text;
   const ChatTemplate& chat_template;

@@ -65,7 +65,7 @@ void RewardsFrom(const Json& json, RunSpec* spec) {
   json.at("final_steps").get_to(spec->final_steps);
 }
 
-// What decides the numbers of a run.
+// The settings that determine the numbers of a run.
 Json Deciding(const RunSpec& spec) {
   Json json = ToJson(spec);
   json.erase("model");
