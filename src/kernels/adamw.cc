@@ -104,14 +104,19 @@ AdamWFactors FactorsOf(const AdamWParams& params) {
 void AdamWUpdate(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v,
                  const AdamWParams& params, const Tensor& param_bf16) {
   const int64_t size = param.size();
-  const Kernel here({param_bf16 ? "AdamWUpdate and bf16" : "AdamWUpdate",
-                     "optimizer",
-                     {"{}", {size}},
-                     15 * size,
-                     BytesOf(param, param, grad, m, m, v, v, param_bf16)},
-                    [=](const Relocate& at) {
-                      AdamWUpdate(at(param), at(grad), at(m), at(v), params, at(param_bf16));
-                    });
+  const Kernel here(
+      [&] {
+        return KernelCall{param_bf16 ? "AdamWUpdate and bf16" : "AdamWUpdate",
+                          "optimizer",
+                          {"{}", {size}},
+                          15 * size,
+                          BytesOf(param, param, grad, m, m, v, v, param_bf16)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          AdamWUpdate(at(param), at(grad), at(m), at(v), params, at(param_bf16));
+        });
+      });
   CHECK(grad.size() == size && m.size() == size && v.size() == size && params.step >= 1);
   CHECK(!param_bf16 || param_bf16.size() == size);
   if (here.dry()) return;
@@ -128,8 +133,12 @@ void AdamWUpdate(const Tensor& param, const Tensor& grad, const Tensor& m, const
 }
 
 double SumOfSquares(const Tensor& x) {
-  const Kernel here({"SumOfSquares", "optimizer", {"{}", {x.size()}}, 2 * x.size(), BytesOf(x)},
-                    [=](const Relocate& at) { SumOfSquares(at(x)); });
+  const Kernel here(
+      [&] {
+        return KernelCall{
+            "SumOfSquares", "optimizer", {"{}", {x.size()}}, 2 * x.size(), BytesOf(x)};
+      },
+      [&] { return Replay([=](const Relocate& at) { SumOfSquares(at(x)); }); });
   if (here.dry()) return 0;
   constexpr int64_t kPiece = 8192;
   const int64_t size = x.size(), pieces = (size + kPiece - 1) / kPiece;
@@ -147,8 +156,11 @@ double SumOfSquares(const Tensor& x) {
 }
 
 bool AllFinite(const Tensor& x) {
-  const Kernel here({"AllFinite", "", {"{}", {x.size()}}, x.size(), BytesOf(x)},
-                    [=](const Relocate& at) { AllFinite(at(x)); });
+  const Kernel here(
+      [&] {
+        return KernelCall{"AllFinite", "", {"{}", {x.size()}}, x.size(), BytesOf(x)};
+      },
+      [&] { return Replay([=](const Relocate& at) { AllFinite(at(x)); }); });
   if (here.dry()) return true;
   const float* data = x.as<float>();
   std::atomic<bool> finite = true;

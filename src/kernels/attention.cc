@@ -71,19 +71,21 @@ int64_t ForwardBlockBytes(DType dtype, int64_t rows, int64_t keys, int64_t head_
 void AttentionForward(const AttentionShape& shape, const Tensor& q,
                       std::span<const AttentionSequence> sequences, const Tensor& out,
                       const Tensor& lse) {
-  const Kernel here(AttentionCall("AttentionForward", "attention forward", shape, sequences,
-                                  q.dtype, /*products=*/2, BytesOf(q, out, lse)),
-                    [&]() -> Replay {
-                      for (const AttentionSequence& s : sequences) {
-                        if (!s.pages.empty()) return {};  // of a cache
-                      }
-                      const std::vector<AttentionSequence> all(sequences.begin(), sequences.end());
-                      return [=](const Relocate& at) {
-                        AttentionForward(shape, at(q),
-                                         at(all, q.dtype, shape.kv_heads, shape.head_dim), at(out),
-                                         at(lse));
-                      };
-                    });
+  const Kernel here(
+      [&] {
+        return AttentionCall("AttentionForward", "attention forward", shape, sequences, q.dtype,
+                             /*products=*/2, BytesOf(q, out, lse));
+      },
+      [&]() -> Replay {
+        for (const AttentionSequence& s : sequences) {
+          if (!s.pages.empty()) return {};  // of a cache
+        }
+        const std::vector<AttentionSequence> all(sequences.begin(), sequences.end());
+        return [=](const Relocate& at) {
+          AttentionForward(shape, at(q), at(all, q.dtype, shape.kv_heads, shape.head_dim), at(out),
+                           at(lse));
+        };
+      });
   CHECK(q.rank == 4 && q.shape[0] == shape.kv_heads && q.shape[2] == shape.group &&
         q.shape[3] == shape.head_dim && out.dtype == q.dtype && out.rows() == q.shape[1]);
   if (here.dry()) return;

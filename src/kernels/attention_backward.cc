@@ -117,7 +117,7 @@ void BackwardBlock(const BackwardCall& call, const BackwardShare& share, const Q
     AddDelta(rows, count, scores.as<float>(), dprobs.as<float>(), delta);
   }
   for (const KeySegment& keys : segments) {
-    // The rounded probabilities are used up.
+    // The rounded probabilities are not read again: their memory takes the scores' gradients.
     const Tensor dscores = scratch.probs.Rows(keys.first, keys.end);
     TransposedScoreGradient(
         row_block, keys.end - keys.first, scratch.scores.Rows(keys.first, keys.end).as<float>(),
@@ -264,16 +264,19 @@ void AttentionBackward(const AttentionShape& shape, const Tensor& dout, const Te
                        std::span<const AttentionSequence> sequences, const Tensor& lse,
                        const Tensor& dq, const Tensor& dk, const Tensor& dv) {
   // The scores that are computed again do not count as products.
-  const Kernel here(AttentionCall("AttentionBackward", "attention backward", shape, sequences,
-                                  q.dtype, /*products=*/4, BytesOf(q, dout, lse, dq, dk, dv)),
-                    [&]() -> Replay {
-                      const std::vector<AttentionSequence> all(sequences.begin(), sequences.end());
-                      return [=](const Relocate& at) {
-                        AttentionBackward(shape, at(dout), at(q),
-                                          at(all, q.dtype, shape.kv_heads, shape.head_dim), at(lse),
-                                          at(dq), at(dk), at(dv));
-                      };
-                    });
+  const Kernel here(
+      [&] {
+        return AttentionCall("AttentionBackward", "attention backward", shape, sequences, q.dtype,
+                             /*products=*/4, BytesOf(q, dout, lse, dq, dk, dv));
+      },
+      [&]() -> Replay {
+        const std::vector<AttentionSequence> all(sequences.begin(), sequences.end());
+        return [=](const Relocate& at) {
+          AttentionBackward(shape, at(dout), at(q),
+                            at(all, q.dtype, shape.kv_heads, shape.head_dim), at(lse), at(dq),
+                            at(dk), at(dv));
+        };
+      });
   if (here.dry()) return;
   const std::vector<Members> members = MembersOf(sequences);
   std::vector<BackwardShare> shares = MakeShares(sequences, members, shape.kv_heads);

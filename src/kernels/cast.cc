@@ -222,16 +222,22 @@ void OverBlocks(int64_t rows, int64_t cols, const Fn& fn) {
 }  // namespace
 
 void Zero(const Tensor& x) {
-  const Kernel here({"Zero", "", {"{}", {x.size()}}, 0, BytesOf(x)},
-                    [=](const Relocate& at) { Zero(at(x)); });
+  const Kernel here(
+      [&] {
+        return KernelCall{"Zero", "", {"{}", {x.size()}}, 0, BytesOf(x)};
+      },
+      [&] { return Replay([=](const Relocate& at) { Zero(at(x)); }); });
   if (here.dry()) return;
   if (x.size() > 0) std::memset(x.data, 0, static_cast<size_t>(x.bytes()));
 }
 
 void Convert(const Tensor& from, const Tensor& to) {
   const Kernel here(
-      {"Convert", "casts", {"{} x {}", {from.rows(), from.cols()}}, 0, BytesOf(from, to)},
-      [=](const Relocate& at) { Convert(at(from), at(to)); });
+      [&] {
+        return KernelCall{
+            "Convert", "casts", {"{} x {}", {from.rows(), from.cols()}}, 0, BytesOf(from, to)};
+      },
+      [&] { return Replay([=](const Relocate& at) { Convert(at(from), at(to)); }); });
   CHECK(from.size() == to.size());
   CHECK(IsCompute(from) || from.dtype == DType::kF16);
   CHECK(IsCompute(to) || to.dtype == DType::kF16);
@@ -246,8 +252,12 @@ void Convert(const Tensor& from, const Tensor& to) {
 }
 
 void Transpose(const Tensor& in, const Tensor& out) {
-  const Kernel here({"Transpose", "", {"{} x {}", {in.rows(), in.cols()}}, 0, BytesOf(in, out)},
-                    [=](const Relocate& at) { Transpose(at(in), at(out)); });
+  const Kernel here(
+      [&] {
+        return KernelCall{
+            "Transpose", "", {"{} x {}", {in.rows(), in.cols()}}, 0, BytesOf(in, out)};
+      },
+      [&] { return Replay([=](const Relocate& at) { Transpose(at(in), at(out)); }); });
   CHECK(in.rank == 2 && out.rank == 2 && in.rows() == out.cols() && in.cols() == out.rows());
   CHECK(IsCompute(in) && in.dtype == out.dtype);
   if (here.dry()) return;
@@ -258,12 +268,17 @@ void Transpose(const Tensor& in, const Tensor& out) {
 
 void ScaleCastTranspose(const Tensor& in, float scale, const Tensor& out, const Tensor& out_t) {
   const Kernel here(
-      {"ScaleCastTranspose",
-       "low-rank casts",
-       {"{} x {}", {in.rows(), in.cols()}},
-       in.size(),
-       BytesOf(in, out, out_t)},
-      [=](const Relocate& at) { ScaleCastTranspose(at(in), scale, at(out), at(out_t)); });
+      [&] {
+        return KernelCall{"ScaleCastTranspose",
+                          "low-rank casts",
+                          {"{} x {}", {in.rows(), in.cols()}},
+                          in.size(),
+                          BytesOf(in, out, out_t)};
+      },
+      [&] {
+        return Replay(
+            [=](const Relocate& at) { ScaleCastTranspose(at(in), scale, at(out), at(out_t)); });
+      });
   CHECK(in.rank == 2 && in.dtype == DType::kF32);
   CHECK(!out || (SameShape(in, out) && IsCompute(out)));
   CHECK(!out_t || (out_t.rank == 2 && out_t.rows() == in.cols() && out_t.cols() == in.rows()));
@@ -276,8 +291,11 @@ void ScaleCastTranspose(const Tensor& in, float scale, const Tensor& out, const 
 
 void AddBias(const Tensor& y, const Tensor& bias) {
   const Kernel here(
-      {"AddBias", "", {"{} x {}", {y.rows(), y.cols()}}, y.size(), BytesOf(y, y, bias)},
-      [=](const Relocate& at) { AddBias(at(y), at(bias)); });
+      [&] {
+        return KernelCall{
+            "AddBias", "", {"{} x {}", {y.rows(), y.cols()}}, y.size(), BytesOf(y, y, bias)};
+      },
+      [&] { return Replay([=](const Relocate& at) { AddBias(at(y), at(bias)); }); });
   CHECK(y.rank == 2 && bias.size() == y.cols());
   if (here.dry()) return;
   float* rows = y.as<float>();
@@ -289,8 +307,11 @@ void AddBias(const Tensor& y, const Tensor& bias) {
 }
 
 void AddInto(const Tensor& dst, const Tensor& src) {
-  const Kernel here({"AddInto", "", {"{}", {dst.size()}}, dst.size(), BytesOf(dst, dst, src)},
-                    [=](const Relocate& at) { AddInto(at(dst), at(src)); });
+  const Kernel here(
+      [&] {
+        return KernelCall{"AddInto", "", {"{}", {dst.size()}}, dst.size(), BytesOf(dst, dst, src)};
+      },
+      [&] { return Replay([=](const Relocate& at) { AddInto(at(dst), at(src)); }); });
   CHECK(dst.size() == src.size());
   if (here.dry()) return;
   float* to = dst.as<float>();
@@ -301,8 +322,11 @@ void AddInto(const Tensor& dst, const Tensor& src) {
 }
 
 void Scale(const Tensor& x, float factor) {
-  const Kernel here({"Scale", "", {"{}", {x.size()}}, x.size(), BytesOf(x, x)},
-                    [=](const Relocate& at) { Scale(at(x), factor); });
+  const Kernel here(
+      [&] {
+        return KernelCall{"Scale", "", {"{}", {x.size()}}, x.size(), BytesOf(x, x)};
+      },
+      [&] { return Replay([=](const Relocate& at) { Scale(at(x), factor); }); });
   if (here.dry()) return;
   float* data = x.as<float>();
   ParallelElements(x.size(), [&](int64_t begin, int64_t n) {
@@ -312,8 +336,11 @@ void Scale(const Tensor& x, float factor) {
 
 void ColumnSums(const Tensor& x, const Tensor& sums) {
   const Kernel here(
-      {"ColumnSums", "", {"{} x {}", {x.rows(), x.cols()}}, x.size(), BytesOf(x, sums, sums)},
-      [=](const Relocate& at) { ColumnSums(at(x), at(sums)); });
+      [&] {
+        return KernelCall{
+            "ColumnSums", "", {"{} x {}", {x.rows(), x.cols()}}, x.size(), BytesOf(x, sums, sums)};
+      },
+      [&] { return Replay([=](const Relocate& at) { ColumnSums(at(x), at(sums)); }); });
   CHECK(x.rank == 2 && sums.size() == x.cols() && IsCompute(x));
   if (here.dry()) return;
   float* to = sums.as<float>();

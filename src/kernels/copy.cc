@@ -24,8 +24,10 @@ size_t RowBytes(const Tensor& x) { return static_cast<size_t>(DTypeBytes(x.dtype
 }  // namespace
 
 void CopyRows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to) {
-  const Kernel here(
-      {"CopyRows", "", {"{} x {} of {}", {to.rows(), to.cols(), from.rows()}}, 0, BytesOf(to, to)});
+  const Kernel here([&] {
+    return KernelCall{
+        "CopyRows", "", {"{} x {} of {}", {to.rows(), to.cols(), from.rows()}}, 0, BytesOf(to, to)};
+  });
   CheckRows(to, rows, from);
   if (here.dry()) return;
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -34,11 +36,13 @@ void CopyRows(const Tensor& from, std::span<const int64_t> rows, const Tensor& t
 }
 
 void PutRows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to) {
-  const Kernel here({"PutRows",
-                     "",
-                     {"{} x {} of {}", {from.rows(), from.cols(), to.rows()}},
-                     0,
-                     BytesOf(from, from)});
+  const Kernel here([&] {
+    return KernelCall{"PutRows",
+                      "",
+                      {"{} x {} of {}", {from.rows(), from.cols(), to.rows()}},
+                      0,
+                      BytesOf(from, from)};
+  });
   CheckRows(from, rows, to);
   if (here.dry()) return;
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -47,7 +51,9 @@ void PutRows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to
 }
 
 void CopyToHost(const Tensor& from, std::span<float> to) {
-  const Kernel here({"CopyToHost", "", {"{}", {from.size()}}, 0, BytesOf(from, from)});
+  const Kernel here([&] {
+    return KernelCall{"CopyToHost", "", {"{}", {from.size()}}, 0, BytesOf(from, from)};
+  });
   CHECK(from.size() == static_cast<int64_t>(to.size()));
   if (here.dry()) {
     std::fill(to.begin(), to.end(), 0.0F);
@@ -57,7 +63,9 @@ void CopyToHost(const Tensor& from, std::span<float> to) {
 }
 
 void CopyFromHost(std::span<const float> from, const Tensor& to) {
-  const Kernel here({"CopyFromHost", "", {"{}", {to.size()}}, 0, BytesOf(to, to)});
+  const Kernel here([&] {
+    return KernelCall{"CopyFromHost", "", {"{}", {to.size()}}, 0, BytesOf(to, to)};
+  });
   CHECK(to.size() == static_cast<int64_t>(from.size()));
   if (here.dry()) return;
   std::memcpy(to.as<float>(), from.data(), from.size_bytes());

@@ -176,15 +176,19 @@ void CheckTargets(const Tensor& logits, std::span<const int32_t> targets) {
 
 void TargetLogprobs(const Tensor& logits, std::span<const int32_t> targets, const Tensor& logprob,
                     const Tensor& lse) {
-  const Kernel here({"TargetLogprobs",
-                     "cross-entropy",
-                     {"{} x {}", {logits.rows(), logits.cols()}},
-                     4 * logits.size(),
-                     BytesOf(logits, logprob, lse) + kIndex * logits.rows()},
-                    [=](const Relocate& at) {
-                      TargetLogprobs(at(logits), at.Tokens(targets, logits.cols()), at(logprob),
-                                     at(lse));
-                    });
+  const Kernel here(
+      [&] {
+        return KernelCall{"TargetLogprobs",
+                          "cross-entropy",
+                          {"{} x {}", {logits.rows(), logits.cols()}},
+                          4 * logits.size(),
+                          BytesOf(logits, logprob, lse) + kIndex * logits.rows()};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          TargetLogprobs(at(logits), at.Tokens(targets, logits.cols()), at(logprob), at(lse));
+        });
+      });
   CheckTargets(logits, targets);
   CHECK(logprob.size() == logits.rows() && lse.size() == logits.rows());
   if (here.dry()) return;
@@ -196,15 +200,20 @@ void TargetLogprobs(const Tensor& logits, std::span<const int32_t> targets, cons
 
 void LogprobBackward(const Tensor& logits, std::span<const int32_t> targets, const Tensor& lse,
                      const Tensor& g, const Tensor& dlogits) {
-  const Kernel here({"LogprobBackward",
-                     "cross-entropy",
-                     {"{} x {}", {logits.rows(), logits.cols()}},
-                     3 * logits.size(),
-                     BytesOf(logits, lse, g, dlogits) + kIndex * logits.rows()},
-                    [=](const Relocate& at) {
-                      LogprobBackward(at(logits), at.Tokens(targets, logits.cols()), at(lse), at(g),
-                                      at(dlogits));
-                    });
+  const Kernel here(
+      [&] {
+        return KernelCall{"LogprobBackward",
+                          "cross-entropy",
+                          {"{} x {}", {logits.rows(), logits.cols()}},
+                          3 * logits.size(),
+                          BytesOf(logits, lse, g, dlogits) + kIndex * logits.rows()};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          LogprobBackward(at(logits), at.Tokens(targets, logits.cols()), at(lse), at(g),
+                          at(dlogits));
+        });
+      });
   CheckTargets(logits, targets);
   CHECK(lse.size() == logits.rows() && g.size() == logits.rows());
   CHECK(SameShape(logits, dlogits) && IsCompute(dlogits));
@@ -216,12 +225,17 @@ void LogprobBackward(const Tensor& logits, std::span<const int32_t> targets, con
 }
 
 void RowEntropy(const Tensor& logits, const Tensor& lse, const Tensor& entropy) {
-  const Kernel here({"RowEntropy",
-                     "",
-                     {"{} x {}", {logits.rows(), logits.cols()}},
-                     4 * logits.size(),
-                     BytesOf(logits, lse, entropy)},
-                    [=](const Relocate& at) { RowEntropy(at(logits), at(lse), at(entropy)); });
+  const Kernel here(
+      [&] {
+        return KernelCall{"RowEntropy",
+                          "",
+                          {"{} x {}", {logits.rows(), logits.cols()}},
+                          4 * logits.size(),
+                          BytesOf(logits, lse, entropy)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) { RowEntropy(at(logits), at(lse), at(entropy)); });
+      });
   CHECK(logits.rank == 2 && lse.size() == logits.rows() && entropy.size() == logits.rows());
   if (here.dry()) return;
   const float* x = logits.as<float>();
@@ -231,12 +245,15 @@ void RowEntropy(const Tensor& logits, const Tensor& lse, const Tensor& entropy) 
 }
 
 void ScaleLogits(const Tensor& logits, float factor) {
-  const Kernel here({"ScaleLogits",
-                     "",
-                     {"{} x {}", {logits.rows(), logits.cols()}},
-                     logits.size(),
-                     BytesOf(logits, logits)},
-                    [=](const Relocate& at) { ScaleLogits(at(logits), factor); });
+  const Kernel here(
+      [&] {
+        return KernelCall{"ScaleLogits",
+                          "",
+                          {"{} x {}", {logits.rows(), logits.cols()}},
+                          logits.size(),
+                          BytesOf(logits, logits)};
+      },
+      [&] { return Replay([=](const Relocate& at) { ScaleLogits(at(logits), factor); }); });
   if (here.dry()) return;
   float* x = logits.as<float>();
   OverRows(logits, [&, V = logits.cols()](int64_t a, int64_t b) {
@@ -245,15 +262,20 @@ void ScaleLogits(const Tensor& logits, float factor) {
 }
 
 void RowArgmax(const Tensor& logits, std::span<int32_t> index) {
-  const Kernel here({"RowArgmax",
-                     "",
-                     {"{} x {}", {logits.rows(), logits.cols()}},
-                     logits.size(),
-                     BytesOf(logits) + kIndex * logits.rows()},
-                    [=](const Relocate& at) {
-                      std::vector<int32_t> found(static_cast<size_t>(logits.rows()));
-                      RowArgmax(at(logits), found);
-                    });
+  const Kernel here(
+      [&] {
+        return KernelCall{"RowArgmax",
+                          "",
+                          {"{} x {}", {logits.rows(), logits.cols()}},
+                          logits.size(),
+                          BytesOf(logits) + kIndex * logits.rows()};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          std::vector<int32_t> found(static_cast<size_t>(logits.rows()));
+          RowArgmax(at(logits), found);
+        });
+      });
   CHECK(logits.rank == 2 && logits.rows() == static_cast<int64_t>(index.size()));
   CHECK(logits.cols() > 0 || logits.rows() == 0);
   if (here.dry()) {

@@ -65,14 +65,19 @@ void CheckTokens(std::span<const int32_t> tokens, const Tensor& table, const Ten
 void EmbeddingForward(std::span<const int32_t> tokens, const Tensor& table,
                       const Tensor& residual) {
   const int64_t T = residual.rows(), D = residual.cols();
-  const Kernel here({"EmbeddingForward",
-                     "embedding",
-                     {"{} x {} of {}", {T, D, table.rows()}},
-                     0,
-                     kIndex * T + BytesOf(residual) + DTypeBytes(table.dtype, T * D)},
-                    [=](const Relocate& at) {
-                      EmbeddingForward(at.Tokens(tokens, table.rows()), at(table), at(residual));
-                    });
+  const Kernel here(
+      [&] {
+        return KernelCall{"EmbeddingForward",
+                          "embedding",
+                          {"{} x {} of {}", {T, D, table.rows()}},
+                          0,
+                          kIndex * T + BytesOf(residual) + DTypeBytes(table.dtype, T * D)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          EmbeddingForward(at.Tokens(tokens, table.rows()), at(table), at(residual));
+        });
+      });
   CheckTokens(tokens, table, residual);
   CHECK(IsCompute(table) || table.dtype == DType::kF16);
   if (here.dry()) return;
@@ -84,15 +89,19 @@ void EmbeddingForward(std::span<const int32_t> tokens, const Tensor& table,
 void EmbeddingBackward(std::span<const int32_t> tokens, const Tensor& dresidual,
                        const Tensor& dtable) {
   const int64_t T = dresidual.rows(), D = dtable.cols();
-  const Kernel here({"EmbeddingBackward",
-                     "embedding",
-                     {"{} x {} of {}", {T, D, dtable.rows()}},
-                     T * D,
-                     kIndex * T + 3 * BytesOf(dresidual)},
-                    [=](const Relocate& at) {
-                      EmbeddingBackward(at.Tokens(tokens, dtable.rows()), at(dresidual),
-                                        at(dtable));
-                    });
+  const Kernel here(
+      [&] {
+        return KernelCall{"EmbeddingBackward",
+                          "embedding",
+                          {"{} x {} of {}", {T, D, dtable.rows()}},
+                          T * D,
+                          kIndex * T + 3 * BytesOf(dresidual)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          EmbeddingBackward(at.Tokens(tokens, dtable.rows()), at(dresidual), at(dtable));
+        });
+      });
   CheckTokens(tokens, dtable, dresidual);
   if (here.dry()) return;
   const float* d = dresidual.as<float>();

@@ -162,13 +162,19 @@ std::span<const int32_t> Routing::TokensOf(int64_t expert) const {
 
 void RouteForward(const Tensor& logits, bool normalise, const Routing& routing) {
   const int64_t T = logits.rows(), k = routing.experts.cols(), E = logits.cols();
-  const Kernel here({"RouteForward",
-                     kPart,
-                     {"{} to {} of {}", {T, k, E}},
-                     (4 + k) * T * E,
-                     BytesOf(logits, routing.probs, routing.experts, routing.weights,
-                             routing.tokens, routing.rows, routing.begins)},
-                    [=](const Relocate& at) { RouteForward(at(logits), normalise, at(routing)); });
+  const Kernel here(
+      [&] {
+        return KernelCall{"RouteForward",
+                          kPart,
+                          {"{} to {} of {}", {T, k, E}},
+                          (4 + k) * T * E,
+                          BytesOf(logits, routing.probs, routing.experts, routing.weights,
+                                  routing.tokens, routing.rows, routing.begins)};
+      },
+      [&] {
+        return Replay(
+            [=](const Relocate& at) { RouteForward(at(logits), normalise, at(routing)); });
+      });
   CheckRouting(routing, logits);
   if (here.dry()) return;
   const int64_t grain = RowGrain(E * (k + 4));
@@ -186,13 +192,18 @@ void RouteBackward(const Routing& routing, const Tensor& dweights, bool normalis
                    const Tensor& dlogits) {
   const int64_t T = dlogits.rows(), k = routing.experts.cols(), E = dlogits.cols();
   const Kernel here(
-      {"RouteBackward",
-       kPart,
-       {"{} to {} of {}", {T, k, E}},
-       T * E + 4 * T * k,
-       BytesOf(routing.probs, routing.experts, routing.weights, routing.rows, dweights, dlogits)},
-      [=](const Relocate& at) {
-        RouteBackward(at(routing), at(dweights), normalise, at(dlogits));
+      [&] {
+        return KernelCall{"RouteBackward",
+                          kPart,
+                          {"{} to {} of {}", {T, k, E}},
+                          T * E + 4 * T * k,
+                          BytesOf(routing.probs, routing.experts, routing.weights, routing.rows,
+                                  dweights, dlogits)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          RouteBackward(at(routing), at(dweights), normalise, at(dlogits));
+        });
       });
   CheckRouting(routing, dlogits);
   CHECK(IsCompute(dlogits) && dweights.size() == routing.weights.size());
@@ -212,12 +223,17 @@ void RouteBackward(const Routing& routing, const Tensor& dweights, bool normalis
 void GatherRows(const Tensor& x, std::span<const int32_t> tokens, const Tensor& out) {
   const int64_t n = out.rows(), D = out.cols();
   const Kernel here(
-      {x.dtype == out.dtype ? "GatherRows" : "GatherRows to bf16",
-       kPart,
-       {"{} x {} of {}", {n, D, x.rows()}},
-       0,
-       kIndex * n + DTypeBytes(x.dtype, n * D) + BytesOf(out)},
-      [=](const Relocate& at) { GatherRows(at(x), at.Rows(tokens, x.rows()), at(out)); });
+      [&] {
+        return KernelCall{x.dtype == out.dtype ? "GatherRows" : "GatherRows to bf16",
+                          kPart,
+                          {"{} x {} of {}", {n, D, x.rows()}},
+                          0,
+                          kIndex * n + DTypeBytes(x.dtype, n * D) + BytesOf(out)};
+      },
+      [&] {
+        return Replay(
+            [=](const Relocate& at) { GatherRows(at(x), at.Rows(tokens, x.rows()), at(out)); });
+      });
   CHECK(x.rank == 2 && out.rank == 2 && x.cols() == out.cols());
   CHECK(IsCompute(out) && (x.dtype == DType::kF32 || x.dtype == out.dtype));
   CHECK(n == static_cast<int64_t>(tokens.size()));
@@ -230,12 +246,18 @@ void GatherRows(const Tensor& x, std::span<const int32_t> tokens, const Tensor& 
 void AddToRows(const Tensor& rows, std::span<const int32_t> tokens, const Tensor& sums) {
   const int64_t n = rows.rows(), D = rows.cols();
   const Kernel here(
-      {"AddToRows",
-       kPart,
-       {"{} x {} of {}", {n, D, sums.rows()}},
-       n * D,
-       kIndex * n + 3 * BytesOf(rows)},
-      [=](const Relocate& at) { AddToRows(at(rows), at.Rows(tokens, sums.rows()), at(sums)); });
+      [&] {
+        return KernelCall{"AddToRows",
+                          kPart,
+                          {"{} x {} of {}", {n, D, sums.rows()}},
+                          n * D,
+                          kIndex * n + 3 * BytesOf(rows)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          AddToRows(at(rows), at.Rows(tokens, sums.rows()), at(sums));
+        });
+      });
   CHECK(rows.rank == 2 && sums.rank == 2 && rows.cols() == sums.cols());
   CHECK(n == static_cast<int64_t>(tokens.size()));
   if (here.dry()) return;

@@ -189,18 +189,20 @@ void CheckJob(const HeadsJob& job, DType compute) {
 HeadNorm ValueOf(const HeadNorm* norm) { return norm == nullptr ? HeadNorm() : *norm; }
 HeadRope ValueOf(const HeadRope* rope) { return rope == nullptr ? HeadRope() : *rope; }
 
-// The call of SplitHeadsForward or SplitHeadsBackward. dw is empty in the forward.
-KernelCall CallOf(const char* kernel, const HeadNorm* norm, const HeadRope* rope,
+enum class Direction { kForward, kBackward };
+
+// dw is empty in the forward.
+KernelCall CallOf(Direction direction, const HeadNorm* norm, const HeadRope* rope,
                   const Tensor& token_major, const HeadRows& rows, const Tensor& dw) {
   static constexpr const char* kNotes[2][2] = {{"", ", rope"}, {", norm", ", norm, rope"}};
-  const bool backward = dw || kernel[11] == 'B';
+  const bool backward = direction == Direction::kBackward;
   const char* note = kNotes[norm != nullptr ? 1 : 0][rope != nullptr ? 1 : 0];
   if (dw) note = rope != nullptr ? ", norm, rope, dw" : ", norm, dw";
   const int64_t all = token_major.size(), T = rows.num_tokens;
   const int64_t norm_flops = norm == nullptr ? 0 : !backward ? 4 : dw ? 9 : 7;
   const int64_t norm_bytes = norm == nullptr ? 0 : BytesOf(norm->w, norm->xhat, norm->rstd, dw, dw);
   const int64_t rope_bytes = rope == nullptr ? 0 : BytesOf(rope->cos, rope->sin);
-  return {kernel,
+  return {backward ? "SplitHeadsBackward" : "SplitHeadsForward",
           "heads and rope",
           {"{} x {} x {} x {}", {rows.num_groups, T, rows.group_size, rows.head_dim}, note},
           all * ((rope != nullptr ? 3 : 0) + norm_flops),
@@ -231,15 +233,16 @@ HeadRows::HeadRows(const Tensor& space, std::span<const int64_t> rows) : HeadRow
 
 void SplitHeadsForward(const Tensor& in, const HeadNorm* norm, const HeadRope* rope,
                        const HeadRows& out) {
-  const Kernel here(CallOf("SplitHeadsForward", norm, rope, in, out, Tensor()), [&]() -> Replay {
-    if (out.row != nullptr) return {};  // rows of a cache
-    return [=, n = ValueOf(norm), r = ValueOf(rope)](const Relocate& at) {
-      const HeadNorm moved_norm = at(n);
-      const HeadRope moved_rope = at(r);
-      SplitHeadsForward(at(in), norm == nullptr ? nullptr : &moved_norm,
-                        rope == nullptr ? nullptr : &moved_rope, at(out));
-    };
-  });
+  const Kernel here([&] { return CallOf(Direction::kForward, norm, rope, in, out, Tensor()); },
+                    [&]() -> Replay {
+                      if (out.row != nullptr) return {};  // rows of a cache
+                      return [=, n = ValueOf(norm), r = ValueOf(rope)](const Relocate& at) {
+                        const HeadNorm moved_norm = at(n);
+                        const HeadRope moved_rope = at(r);
+                        SplitHeadsForward(at(in), norm == nullptr ? nullptr : &moved_norm,
+                                          rope == nullptr ? nullptr : &moved_rope, at(out));
+                      };
+                    });
   const HeadsJob job{&in, norm, rope, &out};
   CheckJob(job, out.dtype);
   if (here.dry()) return;
@@ -251,14 +254,16 @@ void SplitHeadsForward(const Tensor& in, const HeadNorm* norm, const HeadRope* r
 void SplitHeadsBackward(const Tensor& dout, const HeadNorm* norm, const HeadRope* rope,
                         const Tensor& din, const Tensor& dw) {
   const HeadRows rows(dout);
-  const Kernel here(CallOf("SplitHeadsBackward", norm, rope, din, rows, dw), [&]() -> Replay {
-    return [=, n = ValueOf(norm), r = ValueOf(rope)](const Relocate& at) {
-      const HeadNorm moved_norm = at(n);
-      const HeadRope moved_rope = at(r);
-      SplitHeadsBackward(at(dout), norm == nullptr ? nullptr : &moved_norm,
-                         rope == nullptr ? nullptr : &moved_rope, at(din), at(dw));
-    };
-  });
+  const Kernel here([&] { return CallOf(Direction::kBackward, norm, rope, din, rows, dw); },
+                    [&]() -> Replay {
+                      return [=, n = ValueOf(norm), r = ValueOf(rope)](const Relocate& at) {
+                        const HeadNorm moved_norm = at(n);
+                        const HeadRope moved_rope = at(r);
+                        SplitHeadsBackward(at(dout), norm == nullptr ? nullptr : &moved_norm,
+                                           rope == nullptr ? nullptr : &moved_rope, at(din),
+                                           at(dw));
+                      };
+                    });
   const HeadsJob job{&din, norm, rope, &rows};
   CheckJob(job, din.dtype);
   CHECK(dout.dtype == DType::kF32 && (norm == nullptr || (norm->xhat && norm->rstd)));
@@ -272,8 +277,14 @@ void SplitHeadsBackward(const Tensor& dout, const HeadNorm* norm, const HeadRope
 
 void MergeHeads(const Tensor& in, const Tensor& out) {
   const Kernel here(
-      {"MergeHeads", "heads and rope", {"{} x {}", {out.rows(), out.cols()}}, 0, BytesOf(in, out)},
-      [=](const Relocate& at) { MergeHeads(at(in), at(out)); });
+      [&] {
+        return KernelCall{"MergeHeads",
+                          "heads and rope",
+                          {"{} x {}", {out.rows(), out.cols()}},
+                          0,
+                          BytesOf(in, out)};
+      },
+      [&] { return Replay([=](const Relocate& at) { MergeHeads(at(in), at(out)); }); });
   CHECK(in.rank == 4 && out.rank == 2 && out.rows() == in.shape[1] && in.size() == out.size());
   CHECK(IsCompute(out) && (in.dtype == DType::kF32 || in.dtype == out.dtype));
   if (here.dry()) return;

@@ -114,12 +114,18 @@ HWY_EXPORT(Backward);
 void RmsNormForward(const Tensor& x, const Tensor& w, float eps, const Tensor& xhat,
                     const Tensor& y, const Tensor& rstd) {
   const Kernel here(
-      {"RmsNormForward",
-       "norms",
-       {"{} x {}", {x.rows(), x.cols()}},
-       4 * x.size(),
-       BytesOf(x, w, xhat, y, rstd)},
-      [=](const Relocate& at) { RmsNormForward(at(x), at(w), eps, at(xhat), at(y), at(rstd)); });
+      [&] {
+        return KernelCall{"RmsNormForward",
+                          "norms",
+                          {"{} x {}", {x.rows(), x.cols()}},
+                          4 * x.size(),
+                          BytesOf(x, w, xhat, y, rstd)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          RmsNormForward(at(x), at(w), eps, at(xhat), at(y), at(rstd));
+        });
+      });
   CHECK(SameShape(x, xhat) && SameShape(x, y) && w.size() == x.cols() && rstd.size() == x.rows());
   CHECK(IsCompute(y) && xhat.dtype == y.dtype);
   if (here.dry()) return;
@@ -130,8 +136,14 @@ void RmsNormForward(const Tensor& x, const Tensor& w, float eps, const Tensor& x
 
 void RmsNormScale(const Tensor& xhat, const Tensor& w, const Tensor& y) {
   const Kernel here(
-      {"RmsNormScale", "norms", {"{} x {}", {y.rows(), y.cols()}}, y.size(), BytesOf(xhat, w, y)},
-      [=](const Relocate& at) { RmsNormScale(at(xhat), at(w), at(y)); });
+      [&] {
+        return KernelCall{"RmsNormScale",
+                          "norms",
+                          {"{} x {}", {y.rows(), y.cols()}},
+                          y.size(),
+                          BytesOf(xhat, w, y)};
+      },
+      [&] { return Replay([=](const Relocate& at) { RmsNormScale(at(xhat), at(w), at(y)); }); });
   CHECK(SameShape(xhat, y) && w.size() == y.cols() && IsCompute(y) && xhat.dtype == y.dtype);
   if (here.dry()) return;
   ParallelRanges(y.rows(), RowGrain(y.cols()), [&](int64_t begin, int64_t end) {
@@ -141,14 +153,19 @@ void RmsNormScale(const Tensor& xhat, const Tensor& w, const Tensor& y) {
 
 void RmsNormBackward(const Tensor& dy, const Tensor& xhat, const Tensor& w, const Tensor& rstd,
                      const Tensor& dx, const Tensor& dw) {
-  const Kernel here({"RmsNormBackward",
-                     "norms",
-                     {"{} x {}", {dy.rows(), dy.cols()}, dw ? ", dw" : ""},
-                     (dw ? 9 : 7) * dy.size(),
-                     BytesOf(dy, xhat, w, rstd, dx, dx, dw, dw)},
-                    [=](const Relocate& at) {
-                      RmsNormBackward(at(dy), at(xhat), at(w), at(rstd), at(dx), at(dw));
-                    });
+  const Kernel here(
+      [&] {
+        return KernelCall{"RmsNormBackward",
+                          "norms",
+                          {"{} x {}", {dy.rows(), dy.cols()}, dw ? ", dw" : ""},
+                          (dw ? 9 : 7) * dy.size(),
+                          BytesOf(dy, xhat, w, rstd, dx, dx, dw, dw)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          RmsNormBackward(at(dy), at(xhat), at(w), at(rstd), at(dx), at(dw));
+        });
+      });
   CHECK(SameShape(dy, xhat) && SameShape(dy, dx) && IsCompute(xhat));
   CHECK(w.size() == dy.cols() && rstd.size() == dy.rows() && (!dw || dw.size() == dy.cols()));
   if (here.dry()) return;

@@ -135,7 +135,10 @@ void RopeTable::FillCosSin(std::span<const int32_t> positions, const Tensor& cos
                            const Tensor& sin) const {
   const auto half = static_cast<int64_t>(inv_freq_.size());
   const Kernel here(
-      {"FillCosSin", "", {"{} x {}", {cos.rows(), half}}, 0, BytesOf(cos, sin)}, [&]() -> Replay {
+      [&] {
+        return KernelCall{"FillCosSin", "", {"{} x {}", {cos.rows(), half}}, 0, BytesOf(cos, sin)};
+      },
+      [&]() -> Replay {
         const std::vector<int32_t> own(positions.begin(), positions.end());
         return [=, table = *this](const Relocate& at) { table.FillCosSin(own, at(cos), at(sin)); };
       });

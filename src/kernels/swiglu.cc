@@ -177,12 +177,18 @@ void OverRows(const Tensor& x, const Fn& fn) {
 void SwigluForward(const Tensor& gate, const Tensor& up, const Tensor& gate_c, const Tensor& up_c,
                    const Tensor& h) {
   const Kernel here(
-      {"SwigluForward",
-       "swiglu",
-       {"{} x {}", {h.rows(), h.cols()}},
-       4 * h.size(),
-       BytesOf(gate, up, gate_c, up_c, h)},
-      [=](const Relocate& at) { SwigluForward(at(gate), at(up), at(gate_c), at(up_c), at(h)); });
+      [&] {
+        return KernelCall{"SwigluForward",
+                          "swiglu",
+                          {"{} x {}", {h.rows(), h.cols()}},
+                          4 * h.size(),
+                          BytesOf(gate, up, gate_c, up_c, h)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          SwigluForward(at(gate), at(up), at(gate_c), at(up_c), at(h));
+        });
+      });
   CHECK(SameShape(gate, up) && SameShape(gate, gate_c) && SameShape(gate, up_c));
   CHECK(SameShape(gate, h) && IsCompute(h));
   if (here.dry()) return;
@@ -192,12 +198,17 @@ void SwigluForward(const Tensor& gate, const Tensor& up, const Tensor& gate_c, c
 }
 
 void SwigluRecompute(const Tensor& gate_c, const Tensor& up_c, const Tensor& h) {
-  const Kernel here({"SwigluRecompute",
-                     "swiglu",
-                     {"{} x {}", {h.rows(), h.cols()}},
-                     4 * h.size(),
-                     BytesOf(gate_c, up_c, h)},
-                    [=](const Relocate& at) { SwigluRecompute(at(gate_c), at(up_c), at(h)); });
+  const Kernel here(
+      [&] {
+        return KernelCall{"SwigluRecompute",
+                          "swiglu",
+                          {"{} x {}", {h.rows(), h.cols()}},
+                          4 * h.size(),
+                          BytesOf(gate_c, up_c, h)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) { SwigluRecompute(at(gate_c), at(up_c), at(h)); });
+      });
   CHECK(SameShape(gate_c, up_c) && SameShape(gate_c, h) && IsCompute(h));
   if (here.dry()) return;
   OverRows(h, [&](int64_t begin, int64_t n) {
@@ -207,14 +218,19 @@ void SwigluRecompute(const Tensor& gate_c, const Tensor& up_c, const Tensor& h) 
 
 void SwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c, const Tensor& dgate,
                     const Tensor& dup, const Tensor& h) {
-  const Kernel here({"SwigluBackward",
-                     "swiglu",
-                     {"{} x {}", {dh.rows(), dh.cols()}},
-                     11 * dh.size(),
-                     BytesOf(dh, gate_c, up_c, dgate, dup, h)},
-                    [=](const Relocate& at) {
-                      SwigluBackward(at(dh), at(gate_c), at(up_c), at(dgate), at(dup), at(h));
-                    });
+  const Kernel here(
+      [&] {
+        return KernelCall{"SwigluBackward",
+                          "swiglu",
+                          {"{} x {}", {dh.rows(), dh.cols()}},
+                          11 * dh.size(),
+                          BytesOf(dh, gate_c, up_c, dgate, dup, h)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          SwigluBackward(at(dh), at(gate_c), at(up_c), at(dgate), at(dup), at(h));
+        });
+      });
   CHECK(SameShape(dh, gate_c) && SameShape(dh, up_c) && SameShape(dh, dgate));
   CHECK(SameShape(dh, dup) && (!h || SameShape(dh, h)) && IsCompute(gate_c));
   if (here.dry()) return;
@@ -226,12 +242,18 @@ void SwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c, 
 void WeightedSwigluForward(const Tensor& gate_c, const Tensor& up_c, const Tensor& weights,
                            const Tensor& h) {
   const Kernel here(
-      {"WeightedSwigluForward",
-       "swiglu",
-       {"{} x {}", {h.rows(), h.cols()}},
-       5 * h.size(),
-       BytesOf(gate_c, up_c, weights, h)},
-      [=](const Relocate& at) { WeightedSwigluForward(at(gate_c), at(up_c), at(weights), at(h)); });
+      [&] {
+        return KernelCall{"WeightedSwigluForward",
+                          "swiglu",
+                          {"{} x {}", {h.rows(), h.cols()}},
+                          5 * h.size(),
+                          BytesOf(gate_c, up_c, weights, h)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          WeightedSwigluForward(at(gate_c), at(up_c), at(weights), at(h));
+        });
+      });
   CHECK(SameShape(gate_c, up_c) && SameShape(gate_c, h) && IsCompute(h));
   CHECK(weights.size() == h.rows());
   if (here.dry()) return;
@@ -243,15 +265,20 @@ void WeightedSwigluForward(const Tensor& gate_c, const Tensor& up_c, const Tenso
 void WeightedSwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c,
                             const Tensor& weights, const Tensor& dgate, const Tensor& dup,
                             const Tensor& h, const Tensor& dweights) {
-  const Kernel here({"WeightedSwigluBackward",
-                     "swiglu",
-                     {"{} x {}", {h.rows(), h.cols()}},
-                     15 * h.size(),
-                     BytesOf(dh, gate_c, up_c, weights, dgate, dup, h, dweights)},
-                    [=](const Relocate& at) {
-                      WeightedSwigluBackward(at(dh), at(gate_c), at(up_c), at(weights), at(dgate),
-                                             at(dup), at(h), at(dweights));
-                    });
+  const Kernel here(
+      [&] {
+        return KernelCall{"WeightedSwigluBackward",
+                          "swiglu",
+                          {"{} x {}", {h.rows(), h.cols()}},
+                          15 * h.size(),
+                          BytesOf(dh, gate_c, up_c, weights, dgate, dup, h, dweights)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          WeightedSwigluBackward(at(dh), at(gate_c), at(up_c), at(weights), at(dgate), at(dup),
+                                 at(h), at(dweights));
+        });
+      });
   CHECK(SameShape(dh, gate_c) && SameShape(dh, up_c) && SameShape(dh, dgate));
   CHECK(SameShape(dh, dup) && SameShape(dh, h) && IsCompute(h));
   CHECK(weights.size() == h.rows() && dweights.size() == h.rows());

@@ -15,7 +15,6 @@
 #include <functional>
 #include <span>
 #include <string>
-#include <type_traits>
 #include <unordered_map>
 #include <vector>
 
@@ -59,23 +58,19 @@ using Replay = std::function<void(const Relocate&)>;
 
 class Kernel {
  public:
-  explicit Kernel(const KernelCall& call) {
+  // make_call() returns the KernelCall, make_replay() a Replay that owns what it needs, or an empty
+  // one. Both are called only if somebody asks.
+  template <class MakeCall>
+  explicit Kernel(const MakeCall& make_call) {
     if (trace_flags != 0) [[unlikely]]
-      Begin(call);
+      Begin(make_call());
   }
-  // replay: a Replay that owns what it needs; called later, or never. Or a function without
-  // arguments that makes one, where that takes copies.
-  template <class MakeReplay>
-  Kernel(const KernelCall& call, const MakeReplay& replay) {
+  template <class MakeCall, class MakeReplay>
+  Kernel(const MakeCall& make_call, const MakeReplay& make_replay) {
     if (trace_flags == 0) [[likely]]
       return;
-    Replay* wanted = Begin(call);
-    if (wanted == nullptr) return;
-    if constexpr (std::is_invocable_v<MakeReplay>) {
-      *wanted = replay();
-    } else {
-      *wanted = replay;
-    }
+    Replay* wanted = Begin(make_call());
+    if (wanted != nullptr) *wanted = make_replay();
   }
   ~Kernel() {
     if (entered_) [[unlikely]]

@@ -22,21 +22,23 @@ const char* PartOf(const Linear& linear) {
   return linear.name == "lm_head" ? "head products" : "base products";
 }
 
+KernelCall LowRankCall(std::span<const LoraRows> ranges, const Tensor& x, const Tensor& y) {
+  KernelCall call{"AddLowRank",
+                  kLowRank,
+                  {"{} x {} x {} in {}", {x.rows(), x.cols(), y.cols(), std::ssize(ranges)}}};
+  for (const LoraRows& range : ranges) {
+    const int64_t n = range.end - range.begin, r = range.lora->r;
+    call.flops += 2 * n * r * (x.cols() + y.cols());
+    call.bytes += BytesOf(range.lora->a, range.lora->bt, x.Rows(range.begin, range.end)) +
+                  2 * y.Rows(range.begin, range.end).bytes();
+  }
+  return call;
+}
+
 // y += s (x A^T) B^T of every range. product and low_rank: scratch with the rows of x.
 void AddLowRank(std::span<const LoraRows> ranges, const Tensor& x, const Tensor& product,
                 const Tensor& low_rank, const Tensor& y) {
-  int64_t flops = 0, bytes = 0;
-  for (const LoraRows& range : ranges) {
-    const int64_t n = range.end - range.begin, r = range.lora->r;
-    flops += 2 * n * r * (x.cols() + y.cols());
-    bytes += BytesOf(range.lora->a, range.lora->bt, x.Rows(range.begin, range.end)) +
-             2 * y.Rows(range.begin, range.end).bytes();
-  }
-  const Kernel here({"AddLowRank",
-                     kLowRank,
-                     {"{} x {} x {} in {}", {x.rows(), x.cols(), y.cols(), std::ssize(ranges)}},
-                     flops,
-                     bytes});
+  const Kernel here([&] { return LowRankCall(ranges, x, y); });
   if (here.dry()) return;
   ParallelDynamic(std::ssize(ranges), [&](int64_t i) {
     const LoraRows& range = ranges[static_cast<size_t>(i)];

@@ -30,12 +30,17 @@ int64_t RowSize(const MatMulTerm& term) {  // K
 
 void MatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind, bool accumulate) {
   const int64_t m = c.rows(), n = c.cols(), k = RowSize({a, b, kind});
-  const Kernel here({NameOf(false, kind, c.dtype, accumulate),
-                     nullptr,
-                     {"{} x {} x {}", {m, n, k}},
-                     2 * m * n * k,
-                     BytesOf(a, b, c) + (accumulate ? c.bytes() : 0)},
-                    [=](const Relocate& at) { MatMul(at(a), at(b), at(c), kind, accumulate); });
+  const Kernel here(
+      [&] {
+        return KernelCall{NameOf(false, kind, c.dtype, accumulate),
+                          nullptr,
+                          {"{} x {} x {}", {m, n, k}},
+                          2 * m * n * k,
+                          BytesOf(a, b, c) + (accumulate ? c.bytes() : 0)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) { MatMul(at(a), at(b), at(c), kind, accumulate); });
+      });
   if (here.dry()) return;
   if (a.dtype == DType::kBF16 && IsaHas(Isa::kAmx)) {
     AmxMatMul(a, b, c, kind, accumulate);
@@ -48,14 +53,19 @@ void MatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& 
                bool accumulate) {
   const int64_t m = c.rows(), n = c.cols(), r = RowSize(second), k = RowSize(first);
   const Kernel here(
-      {NameOf(true, first.kind, c.dtype, accumulate),
-       nullptr,
-       {"{} x {} x ({} + {})", {m, n, k, r}},
-       2 * m * n * (k + r),
-       BytesOf(first.a, first.b, second.a, second.b, c) + (accumulate ? c.bytes() : 0)},
-      [=](const Relocate& at) {
-        MatMulSum({at(first.a), at(first.b), first.kind}, {at(second.a), at(second.b), second.kind},
-                  at(c), accumulate);
+      [&] {
+        return KernelCall{
+            NameOf(true, first.kind, c.dtype, accumulate),
+            nullptr,
+            {"{} x {} x ({} + {})", {m, n, k, r}},
+            2 * m * n * (k + r),
+            BytesOf(first.a, first.b, second.a, second.b, c) + (accumulate ? c.bytes() : 0)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          MatMulSum({at(first.a), at(first.b), first.kind},
+                    {at(second.a), at(second.b), second.kind}, at(c), accumulate);
+        });
       });
   if (here.dry()) return;
   if (first.a.dtype == DType::kBF16 && IsaHas(Isa::kAmx)) {
