@@ -18,9 +18,9 @@ struct ForwardScratch {
   Tensor scores, probs, values, inverse_sum, gathered;
 
   static int64_t Bytes(DType dtype, int64_t rows, int64_t keys, int64_t head_dim, bool gathers) {
-    return Carver::RoundUp(rows * keys * 4) + Carver::RoundUp(DTypeBytes(dtype, rows * keys)) +
-           Carver::RoundUp(rows * head_dim * 4) + Carver::RoundUp(rows * 4) +
-           Carver::RoundUp(DTypeBytes(dtype, Gathered(keys, gathers) * head_dim));
+    return Carver::Taken(rows * keys * 4) + Carver::Taken(DTypeBytes(dtype, rows * keys)) +
+           Carver::Taken(rows * head_dim * 4) + Carver::Taken(rows * 4) +
+           Carver::Taken(DTypeBytes(dtype, Gathered(keys, gathers) * head_dim));
   }
   ForwardScratch(DType dtype, int64_t rows, int64_t keys, int64_t head_dim, bool gathers) {
     Carver carver(Bytes(dtype, rows, keys, head_dim, gathers));

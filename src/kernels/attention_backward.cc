@@ -1,6 +1,5 @@
 // The mirror of attention.cc.
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "core/arena.h"
@@ -9,6 +8,7 @@
 #include "kernels/attention.h"
 #include "kernels/attention_blocks.h"
 #include "kernels/attention_rows.h"
+#include "kernels/cast.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/trace.h"
 
@@ -76,8 +76,8 @@ struct BackwardScratch {
   Tensor dout_c, delta, scores, probs, dprobs;
 
   static int64_t Bytes(DType dtype, int64_t rows, int64_t keys, int64_t head_dim) {
-    return Carver::RoundUp(DTypeBytes(dtype, rows * head_dim)) + Carver::RoundUp(rows * 4) +
-           2 * Carver::RoundUp(rows * keys * 4) + Carver::RoundUp(DTypeBytes(dtype, rows * keys));
+    return Carver::Taken(DTypeBytes(dtype, rows * head_dim)) + Carver::Taken(rows * 4) +
+           2 * Carver::Taken(rows * keys * 4) + Carver::Taken(DTypeBytes(dtype, rows * keys));
   }
   BackwardScratch(DType dtype, int64_t rows, int64_t keys, int64_t head_dim) {
     Carver carver(Bytes(dtype, rows, keys, head_dim));
@@ -126,8 +126,6 @@ void BackwardBlock(const BackwardCall& call, const BackwardShare& share, const Q
     MatMul(dscores, keys.k, dqueries, MatMulKind::kTN, /*accumulate=*/keys.first > 0);
   }
 }
-
-void Zero(const Tensor& t) { std::memset(t.data, 0, static_cast<size_t>(t.bytes())); }
 
 void RunMember(const BackwardCall& call, const BackwardShare& share,
                const AttentionSequence& member) {

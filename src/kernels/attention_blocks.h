@@ -5,15 +5,14 @@
 #include <span>
 #include <vector>
 
+#include "core/round_up.h"
 #include "core/tensor.h"
 #include "kernels/attention.h"
 #include "kernels/trace.h"
 
 namespace lorikeet {
 
-inline int64_t RoundUpToBlock(int64_t n) {
-  return (n + kAttentionBlock - 1) / kAttentionBlock * kAttentionBlock;
-}
+inline int64_t RoundUpToBlock(int64_t n) { return RoundUp(n, kAttentionBlock); }
 
 // Query tokens [begin, end) of one sequence, inside one block of positions, for one kv head.
 struct QueryBlock {
@@ -43,10 +42,11 @@ class Carver {
   explicit Carver(int64_t bytes);
   Tensor Take(DType dtype, int64_t rows, int64_t cols) {
     const Tensor tensor(next_, dtype, {rows, cols});
-    next_ += RoundUp(tensor.bytes());
+    next_ += Taken(tensor.bytes());
     return tensor;
   }
-  static int64_t RoundUp(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+  // What a piece of so many bytes takes.
+  static int64_t Taken(int64_t bytes) { return RoundUp<int64_t>(bytes, 64); }
 
  private:
   std::byte* next_;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/round_up.h"
 #include "kernels/matmul/avx512_words-inl.h"
 
 #define LORIKEET_AMX \
@@ -25,7 +26,6 @@ constexpr int64_t kTileElements = 512;  // bf16 in a tile
 
 using Bits = uint16_t;  // of a bf16
 
-inline int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 // The low n bits, n clamped to [0, 32].
 inline uint32_t LowBits(int64_t n) { return n >= 32 ? ~0U : n <= 0 ? 0U : (1U << n) - 1U; }
 

@@ -7,6 +7,7 @@
 #include "core/arena.h"
 #include "core/check.h"
 #include "core/parallel.h"
+#include "core/round_up.h"
 #include "kernels/isa.h"
 #include "kernels/matmul/panel_kernel.h"
 
@@ -47,8 +48,6 @@ struct Range {
   int64_t begin, end;
   int64_t size() const { return end - begin; }
 };
-
-int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 // Packed panels of one block of columns stay in the L2 cache, and few enough steps are taken at
 // once that a block is wide: rows are read, or packed, once for each. With few rows, where packing
