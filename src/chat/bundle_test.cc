@@ -3,25 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "tokenizer/gguf_fields_for_test.h"
 #include "tokenizer/gguf_tokenizer.h"
 
 namespace lorikeet {
 namespace {
 
 using Ids = std::vector<int32_t>;
-
-GgufTokenizerFields SentencePieceFields() {
-  GgufTokenizerFields f;
-  f.model = "llama";
-  f.tokens = {"<unk>", "<s>", "</s>", "▁", "a", "b", "ab", "▁a", "▁ab", "<0xC3>", "<0xA9>"};
-  f.scores = {0, 0, 0, -3, -4, -5, -2, -1, -2.5f, 0, 0};
-  f.token_types = {2, 3, 3, 1, 1, 1, 1, 1, 1, 6, 6};
-  f.unk_id = 0;
-  f.bos_id = 1;
-  f.eos_id = 2;
-  f.add_bos = true;
-  return f;
-}
 
 TokenizerSources Sources() {
   TokenizerSources s;

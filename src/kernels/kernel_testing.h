@@ -31,6 +31,17 @@ inline void Put(const Buffer& b, int64_t i, float x) {
   }
 }
 
+// Uniform in [-1, 1), rounded to the dtype, f32|bf16. The same names give the same values.
+inline Buffer RandomMatrix(DType dtype, int64_t rows, int64_t cols, const char* name,
+                           const char* test = "matmul_test") {
+  Buffer buffer(dtype, {rows, cols});
+  const RandomStream stream(1, test, name);
+  for (int64_t i = 0; i < rows * cols; ++i) {
+    Put(buffer, i, static_cast<float>(2 * stream.Uniform(i) - 1));
+  }
+  return buffer;
+}
+
 // A tensor on the heap that begins off the alignment of vectors and ends where its block ends, so
 // that a sanitizer sees every step outside.
 class TestTensor {

@@ -96,17 +96,9 @@ TEST_F(RunSettings, OfExamplesTellRunsApart) {
   std::vector<Example> others = SomeExamples();
   others[1].weights[1] = 0;
   EXPECT_THAT(DifferenceOf(saved, Of(run, others)), HasSubstr("data is not what it was"));
-  const RandomModel wider({.model_type = "llama",
-                           .hidden = 24,
-                           .heads = 2,
-                           .kv_heads = 2,
-                           .head_dim = 8,
-                           .intermediate = 16,
-                           .layers = 1,
-                           .vocab = 32,
-                           .tied = true,
-                           .biases = false},
-                          "wider");
+  Architecture wide = kTiny;
+  wide.hidden = 24;
+  const RandomModel wider(wide, "wider");
   const auto model = Model::Load(wider.path(), DType::kF32);
   TrainingShape shape = ShapeOf(run, DType::kF32);
   const auto training = MakeRun(*model, MakeAdapter(*model, {}, &run, &shape), shape);

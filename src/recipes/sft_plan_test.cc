@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "plan/kernel_bench.h"
 
 namespace lorikeet {
 namespace {
@@ -11,24 +12,10 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// SmolLM2-135M.
-ModelConfig Config() {
-  return ReadModelConfig({{"model_type", "llama"},
-                          {"hidden_size", 576},
-                          {"intermediate_size", 1536},
-                          {"num_hidden_layers", 30},
-                          {"vocab_size", 49152},
-                          {"num_attention_heads", 9},
-                          {"num_key_value_heads", 3},
-                          {"head_dim", 64},
-                          {"tie_word_embeddings", true}},
-                         "SmolLM2-135M");
-}
-
 constexpr int64_t kGiB = int64_t{1} << 30;
 
 MicroBatchChoice Choice(const MicroBatchQuery& query) {
-  return ChooseMicroBatch(Config(), TrainingShape(), DType::kBF16, query);
+  return ChooseMicroBatch(SmolLm2Shapes(), TrainingShape(), DType::kBF16, query);
 }
 
 int64_t Choose(int64_t longest, int64_t batch, int64_t wanted, int64_t available) {
@@ -41,7 +28,7 @@ int64_t Choose(int64_t longest, int64_t batch, int64_t wanted, int64_t available
 
 size_t Planned(Recompute recompute, int64_t tokens) {
   return TotalBytes(PlanTrainingMemory(
-      Config(), {.recompute = recompute, .tokens_per_microbatch = tokens}, DType::kBF16));
+      SmolLm2Shapes(), {.recompute = recompute, .tokens_per_microbatch = tokens}, DType::kBF16));
 }
 
 TEST(SftPlan, TheMicroBatchIsAsLargeAsMemoryAndBatchAllow) {

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "tokenizer/gguf_fields_for_test.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lorikeet {
@@ -19,19 +20,6 @@ GgufTokenizerFields ByteLevelFields() {
   f.bos_id = 1;
   f.eos_id = 0;
   f.chat_template = "{{ messages }}";
-  return f;
-}
-
-GgufTokenizerFields SentencePieceFields() {
-  GgufTokenizerFields f;
-  f.model = "llama";
-  f.tokens = {"<unk>", "<s>", "</s>", "▁", "a", "b", "ab", "▁a", "▁ab", "<0xC3>", "<0xA9>"};
-  f.scores = {0, 0, 0, -3, -4, -5, -2, -1, -2.5f, 0, 0};
-  f.token_types = {2, 3, 3, 1, 1, 1, 1, 1, 1, 6, 6};
-  f.unk_id = 0;
-  f.bos_id = 1;
-  f.eos_id = 2;
-  f.add_bos = true;
   return f;
 }
 

@@ -12,6 +12,7 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "kernels/isa.h"
+#include "kernels/kernel_testing.h"
 
 namespace lorikeet {
 namespace {
@@ -21,20 +22,6 @@ struct Sizes {
 };
 
 constexpr std::array<MatMulKind, 3> kKinds = {MatMulKind::kNT, MatMulKind::kNN, MatMulKind::kTN};
-
-Buffer RandomMatrix(DType dtype, int64_t rows, int64_t cols, const char* name) {
-  Buffer buffer(dtype, {rows, cols});
-  const RandomStream stream(1, "amx_matmul_test", name);
-  for (int64_t i = 0; i < rows * cols; ++i) {
-    const auto x = static_cast<float>(2 * stream.Uniform(i) - 1);
-    if (dtype == DType::kF32) {
-      buffer.tensor().as<float>()[i] = x;
-    } else {
-      buffer.tensor().as<bfloat16>()[i] = ToBfloat16(x);
-    }
-  }
-  return buffer;
-}
 
 Buffer Transposed(const Tensor& matrix) {
   Buffer buffer(DType::kBF16, {matrix.cols(), matrix.rows()});
@@ -57,8 +44,8 @@ struct Case {
   Sizes sizes;
 
   explicit Case(const Sizes& s)
-      : a(RandomMatrix(DType::kBF16, s.m, s.k, "a")),
-        b(RandomMatrix(DType::kBF16, s.n, s.k, "b")),
+      : a(RandomMatrix(DType::kBF16, s.m, s.k, "a", "amx_matmul_test")),
+        b(RandomMatrix(DType::kBF16, s.n, s.k, "b", "amx_matmul_test")),
         a_turned(Transposed(a.tensor())),
         b_turned(Transposed(b.tensor())),
         sizes(s) {}
@@ -69,7 +56,7 @@ struct Case {
               kind == MatMulKind::kNT ? b.tensor() : b_turned.tensor(), c, kind, accumulate);
   }
   Buffer Product(MatMulKind kind, bool accumulate) const {
-    Buffer c = RandomMatrix(DType::kF32, sizes.m, sizes.n, "c");
+    Buffer c = RandomMatrix(DType::kF32, sizes.m, sizes.n, "c", "amx_matmul_test");
     Multiply(kind, c.tensor(), accumulate);
     return c;
   }
@@ -91,7 +78,7 @@ TEST_F(AmxMatMulTest, EqualsASumInDouble) {
   for (const Sizes& s : {Sizes{1, 1, 1}, Sizes{5, 17, 33}, Sizes{65, 16, 64}, Sizes{16, 70, 31},
                          Sizes{32, 32, 32}, Sizes{33, 47, 700}, Sizes{48, 300, 1281}}) {
     const Case product(s);
-    const Buffer before = RandomMatrix(DType::kF32, s.m, s.n, "c");
+    const Buffer before = RandomMatrix(DType::kF32, s.m, s.n, "c", "amx_matmul_test");
     for (const bool accumulate : {false, true}) {
       const Buffer c = product.Product(MatMulKind::kNT, accumulate);
       for (int64_t i = 0; i < s.m; ++i) {
@@ -154,7 +141,7 @@ void ExpectRowsIndependent(int64_t many, int64_t n, int64_t k, const std::vector
       for (const int64_t m : counts) {
         const int64_t first = m % 7;
         SetNumThreads(1 + static_cast<int>(m % 4));
-        const Buffer part = RandomMatrix(DType::kF32, many, n, "c");
+        const Buffer part = RandomMatrix(DType::kF32, many, n, "c", "amx_matmul_test");
         const Tensor rows = part.tensor().Rows(first, first + m);
         AmxMatMul(product.a.tensor().Rows(first, first + m), b, rows, kind, accumulate);
         ASSERT_TRUE(SameBits(whole.tensor().Rows(first, first + m), rows))
@@ -251,7 +238,7 @@ TEST_F(AmxMatMulTest, NothingIsReadOrWrittenPastTheEnd) {
     for (const bool accumulate : {false, true}) {
       for (const MatMulKind kind : kKinds) {
         const Buffer expected = product.Product(kind, accumulate);
-        const AtTheEdge c(RandomMatrix(DType::kF32, s.m, s.n, "c").tensor());
+        const AtTheEdge c(RandomMatrix(DType::kF32, s.m, s.n, "c", "amx_matmul_test").tensor());
         AmxMatMul(kind == MatMulKind::kTN ? a_turned.tensor() : a.tensor(),
                   kind == MatMulKind::kNT ? b.tensor() : b_turned.tensor(), c.tensor(), kind,
                   accumulate);

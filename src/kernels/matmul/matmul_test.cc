@@ -8,23 +8,10 @@
 #include "core/arena.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "kernels/kernel_testing.h"
 
 namespace lorikeet {
 namespace {
-
-Buffer RandomMatrix(DType dtype, int64_t rows, int64_t cols, const char* name) {
-  Buffer buffer(dtype, {rows, cols});
-  const RandomStream stream(1, "matmul_test", name);
-  for (int64_t i = 0; i < rows * cols; ++i) {
-    const auto x = static_cast<float>(2 * stream.Uniform(i) - 1);
-    if (dtype == DType::kF32) {
-      buffer.tensor().as<float>()[i] = x;
-    } else {
-      buffer.tensor().as<bfloat16>()[i] = ToBfloat16(x);
-    }
-  }
-  return buffer;
-}
 
 float At(const Tensor& t, int64_t i, int64_t j) {
   const int64_t at = i * t.cols() + j;
