@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/json_fields.h"
 
 namespace lorikeet {
 namespace {
@@ -33,78 +34,28 @@ constexpr std::array<Family, 6> kFamilies = {{
     {"mixtral", "MixtralForCausalLM", false, false, false, &kMixtralExperts},
 }};
 
-// Reads keys of config.json with errors that name file and key.
-class Reader {
- public:
-  Reader(const Json& json, const std::string& where) : json_(json), where_(where) {
-    if (!json.is_object()) Fail(ErrorCode::kCorruptFile, "{}: not a JSON object", where);
-  }
-  bool Has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }
-
-  template <class T>
-  T Get(const char* key, T fallback) const {
-    return Has(key) ? As<T>(key) : fallback;
-  }
-  template <class T>
-  T Need(const char* key) const {
-    if (!Has(key)) Fail(ErrorCode::kCorruptFile, "{}: key '{}' is missing", where_, key);
-    return As<T>(key);
-  }
-  int64_t NeedSize(const char* key) const { return CheckSize(key, Need<int64_t>(key)); }
-  int64_t GetSize(const char* key, int64_t fallback) const {
-    return CheckSize(key, Get<int64_t>(key, fallback));
-  }
-  const Json& at(const char* key) const { return json_.at(key); }
-  const std::string& where() const { return where_; }
-
- private:
-  template <class T>
-  T As(const char* key) const {
-    const Json& value = json_.at(key);
-    try {
-      if constexpr (std::is_same_v<T, int64_t>) {
-        if (!value.is_number_integer()) throw std::invalid_argument("not an integer");
-      }
-      return value.get<T>();
-    } catch (const std::exception&) {
-      Fail(ErrorCode::kCorruptFile, "{}: key '{}' has the wrong type ({})", where_, key,
-           value.type_name());
-    }
-  }
-  int64_t CheckSize(const char* key, int64_t value) const {
-    constexpr int64_t kMost = int64_t{1} << 24;  // no model comes near; products stay in range
-    if (value < 1 || value > kMost) {
-      Fail(ErrorCode::kCorruptFile, "{}: key '{}' is {}, expected 1 to {}", where_, key, value,
-           kMost);
-    }
-    return value;
-  }
-  const Json& json_;
-  std::string where_;
-};
-
-const Family& FamilyOf(const Reader& reader) {
-  const auto type = reader.Need<std::string>("model_type");
+const Family& FamilyOf(const JsonFields& json) {
+  const auto type = json.Need<std::string>("model_type");
   for (const Family& family : kFamilies) {
     if (type == family.model_type) return family;
   }
-  Fail(ErrorCode::kUnsupported, "{}: model_type '{}' is not supported; supported: {}",
-       reader.where(), type, fmt::join(SupportedModelTypes(), ", "));
+  Fail(ErrorCode::kUnsupported, "{}: model_type '{}' is not supported; supported: {}", json.where(),
+       type, fmt::join(SupportedModelTypes(), ", "));
 }
 
 // The older spelling has rope_theta and rope_scaling, the newer one rope_parameters.
-void ReadRope(const Reader& reader, ModelConfig* config) {
-  config->rope_theta = reader.Get<double>("rope_theta", 1e4);
-  const char* key = reader.Has("rope_parameters") ? "rope_parameters" : "rope_scaling";
-  if (!reader.Has(key)) return;
-  const Reader rope(reader.at(key), reader.where() + " (" + key + ")");
+void ReadRope(const JsonFields& json, ModelConfig* config) {
+  config->rope_theta = json.Get<double>("rope_theta", 1e4);
+  const char* key = json.Has("rope_parameters") ? "rope_parameters" : "rope_scaling";
+  if (!json.Has(key)) return;
+  const JsonFields rope = json.Object(key);
   config->rope_theta = rope.Get<double>("rope_theta", config->rope_theta);
   RopeScaling& scaling = config->rope_scaling;
   scaling.type = rope.Get<std::string>("rope_type", rope.Get<std::string>("type", "default"));
   scaling.factor = rope.Get<double>("factor", 1.0);
   scaling.original_max_position_embeddings = rope.Get<int64_t>(
       "original_max_position_embeddings",
-      scaling.type == "default" ? 0 : reader.Get<int64_t>("max_position_embeddings", 0));
+      scaling.type == "default" ? 0 : json.Get<int64_t>("max_position_embeddings", 0));
   scaling.low_freq_factor = rope.Get<double>("low_freq_factor", 1.0);
   scaling.high_freq_factor = rope.Get<double>("high_freq_factor", 4.0);
   scaling.beta_fast = rope.Get<double>("beta_fast", 32.0);
@@ -116,48 +67,48 @@ void ReadRope(const Reader& reader, ModelConfig* config) {
   if (rope.Has("mscale_all_dim")) scaling.mscale_all_dim = rope.Need<double>("mscale_all_dim");
 }
 
-void RefuseUnsupported(const Reader& reader, ModelConfig* config) {
-  const auto activation = reader.Get<std::string>("hidden_act", "silu");
+void RefuseUnsupported(const JsonFields& json, ModelConfig* config) {
+  const auto activation = json.Get<std::string>("hidden_act", "silu");
   if (activation != "silu" && activation != "swish") {
-    Fail(ErrorCode::kUnsupported, "{}: hidden_act '{}' is not supported, only silu", reader.where(),
+    Fail(ErrorCode::kUnsupported, "{}: hidden_act '{}' is not supported, only silu", json.where(),
          activation);
   }
-  if (reader.Get<double>("partial_rotary_factor", 1.0) != 1.0) {
-    Fail(ErrorCode::kUnsupported, "{}: partial_rotary_factor is not supported", reader.where());
+  if (json.Get<double>("partial_rotary_factor", 1.0) != 1.0) {
+    Fail(ErrorCode::kUnsupported, "{}: partial_rotary_factor is not supported", json.where());
   }
   // A sliding window equals full attention as long as the context stays inside it.
   const bool by_default = config->model_type == "mistral" || config->model_type == "mixtral";
-  const bool window = reader.Get<bool>("use_sliding_window", by_default);
-  if (window && reader.Has("sliding_window")) {
+  const bool window = json.Get<bool>("use_sliding_window", by_default);
+  if (window && json.Has("sliding_window")) {
     config->max_position_embeddings =
-        std::min(config->max_position_embeddings, reader.NeedSize("sliding_window"));
+        std::min(config->max_position_embeddings, json.Size("sliding_window"));
   }
 }
 
 // Keys and defaults of Qwen3MoeConfig and MixtralConfig.
-void ReadExperts(const Reader& reader, const ExpertNames* names, ModelConfig* config) {
+void ReadExperts(const JsonFields& json, const ExpertNames* names, ModelConfig* config) {
   if (names == nullptr) return;
   const bool mixtral = names == &kMixtralExperts;
   config->expert_names = names;
-  const char* count = reader.Has("num_local_experts") ? "num_local_experts" : "num_experts";
-  config->num_experts = reader.NeedSize(count);
-  config->num_experts_per_tok = reader.NeedSize("num_experts_per_tok");
+  const char* count = json.Has("num_local_experts") ? "num_local_experts" : "num_experts";
+  config->num_experts = json.Size(count);
+  config->num_experts_per_tok = json.Size("num_experts_per_tok");
   config->moe_intermediate_size =
-      mixtral ? config->intermediate_size : reader.NeedSize("moe_intermediate_size");
-  config->norm_topk_prob = mixtral || reader.Get<bool>("norm_topk_prob", false);
+      mixtral ? config->intermediate_size : json.Size("moe_intermediate_size");
+  config->norm_topk_prob = mixtral || json.Get<bool>("norm_topk_prob", false);
   if (config->num_experts_per_tok > config->num_experts) {
     Fail(ErrorCode::kCorruptFile, "{}: num_experts_per_tok is {}, but there are {} experts",
-         reader.where(), config->num_experts_per_tok, config->num_experts);
+         json.where(), config->num_experts_per_tok, config->num_experts);
   }
   if (mixtral) return;
-  config->decoder_sparse_step = reader.GetSize("decoder_sparse_step", 1);
+  config->decoder_sparse_step = json.Size("decoder_sparse_step", 1);
   std::vector<int64_t>& dense = config->mlp_only_layers;
-  dense = reader.Get<std::vector<int64_t>>("mlp_only_layers", {});
+  dense = json.Get<std::vector<int64_t>>("mlp_only_layers", {});
   std::sort(dense.begin(), dense.end());
   dense.erase(std::unique(dense.begin(), dense.end()), dense.end());
   if (!dense.empty() && (dense.front() < 0 || dense.back() >= config->num_hidden_layers)) {
     Fail(ErrorCode::kCorruptFile, "{}: mlp_only_layers names layers beyond the {} that there are",
-         reader.where(), config->num_hidden_layers);
+         json.where(), config->num_hidden_layers);
   }
 }
 
@@ -232,31 +183,31 @@ std::vector<std::string> SupportedModelTypes() {
 }
 
 ModelConfig ReadModelConfig(const Json& json, const std::string& where) {
-  const Reader reader(json, where);
-  const Family& family = FamilyOf(reader);
+  const JsonFields fields(json, where);
+  const Family& family = FamilyOf(fields);
   ModelConfig config;
   config.model_type = family.model_type;
   config.architecture = family.architecture;
-  config.hidden_size = reader.NeedSize("hidden_size");
-  config.intermediate_size = reader.NeedSize("intermediate_size");
-  config.num_hidden_layers = reader.NeedSize("num_hidden_layers");
-  config.vocab_size = reader.NeedSize("vocab_size");
-  config.num_attention_heads = reader.NeedSize("num_attention_heads");
-  config.num_key_value_heads = reader.GetSize("num_key_value_heads", config.num_attention_heads);
-  config.head_dim = reader.GetSize("head_dim", config.hidden_size / config.num_attention_heads);
-  config.max_position_embeddings = reader.GetSize("max_position_embeddings", 2048);
-  config.rms_norm_eps = reader.Get<float>("rms_norm_eps", 1e-6F);
-  config.tie_word_embeddings = reader.Get<bool>("tie_word_embeddings", false);
+  config.hidden_size = fields.Size("hidden_size");
+  config.intermediate_size = fields.Size("intermediate_size");
+  config.num_hidden_layers = fields.Size("num_hidden_layers");
+  config.vocab_size = fields.Size("vocab_size");
+  config.num_attention_heads = fields.Size("num_attention_heads");
+  config.num_key_value_heads = fields.Size("num_key_value_heads", config.num_attention_heads);
+  config.head_dim = fields.Size("head_dim", config.hidden_size / config.num_attention_heads);
+  config.max_position_embeddings = fields.Size("max_position_embeddings", 2048);
+  config.rms_norm_eps = fields.Get<float>("rms_norm_eps", 1e-6F);
+  config.tie_word_embeddings = fields.Get<bool>("tie_word_embeddings", false);
   const bool attention_bias =
-      family.reads_attention_bias && reader.Get<bool>("attention_bias", false);
+      family.reads_attention_bias && fields.Get<bool>("attention_bias", false);
   config.qkv_bias = family.qkv_bias || attention_bias;
   config.o_bias = attention_bias;
   // Experts have none, nor the dense layers beside them.
-  config.mlp_bias = family.experts == nullptr && reader.Get<bool>("mlp_bias", false);
+  config.mlp_bias = family.experts == nullptr && fields.Get<bool>("mlp_bias", false);
   config.qk_norm = family.qk_norm;
-  ReadExperts(reader, family.experts, &config);
-  ReadRope(reader, &config);
-  RefuseUnsupported(reader, &config);
+  ReadExperts(fields, family.experts, &config);
+  ReadRope(fields, &config);
+  RefuseUnsupported(fields, &config);
   CheckShapes(config, where);
   config.layers = LayersOf(config);
   return config;
