@@ -28,7 +28,7 @@ std::string Named(const std::vector<MemoryPart>& parts, const std::string& name)
 // Parts of all three columns, grouped by kind: weights, adapter, additions of training, the rest.
 std::vector<std::string> PartNames(const Estimate& e) {
   std::vector<std::string> names;
-  for (const auto* parts : {&e.lora.memory, &e.full.memory, &e.sampling}) {
+  for (const auto* parts : {&e.lora.recompute.memory, &e.full.recompute.memory, &e.sampling}) {
     for (const MemoryPart& part : *parts) {
       if (std::find(names.begin(), names.end(), part.name) == names.end())
         names.push_back(part.name);
@@ -43,8 +43,8 @@ std::vector<std::string> PartNames(const Estimate& e) {
 std::string MemoryText(const Estimate& e) {
   std::string text = "memory\n";
   for (const std::string& name : PartNames(e)) {
-    text += Line("  " + name, Named(e.lora.memory, name), Named(e.full.memory, name),
-                 Named(e.sampling, name));
+    text += Line("  " + name, Named(e.lora.recompute.memory, name),
+                 Named(e.full.recompute.memory, name), Named(e.sampling, name));
   }
   const auto fits = [](bool fit) { return std::string(fit ? "yes" : "NO"); };
   text += Line("  all", HumanBytes(e.lora.memory_bytes), HumanBytes(e.full.memory_bytes),
@@ -121,7 +121,7 @@ OrderedJson MemoryJson(const std::vector<MemoryPart>& parts) {
 
 OrderedJson MethodJson(const MethodEstimate& m) {
   OrderedJson json = {{"trainable_parameters", m.trainable},
-                      {"memory", MemoryJson(m.memory)},
+                      {"memory", MemoryJson(m.recompute.memory)},
                       {"memory_bytes", m.memory_bytes},
                       {"fits", m.fits},
                       {"recompute", RecomputeName(m.recompute.recompute)},

@@ -164,11 +164,11 @@ void SettleMemory(const RlOptions& options, const GeneratorLimits& limits, Train
   const MemoryAtHand memory = {.resident = static_cast<int64_t>(model.OwnedBytes()),
                                .available = ReadMemory().available};
   const DType stored = MatrixDtype(model.source());
-  const RecomputeChoice recompute = ChooseRecompute(
-      model.config(), *shape, stored, ParseRecompute(options.run.steps.recompute), memory);
+  RecomputeChoice recompute = ChooseRecompute(model.config(), *shape, stored,
+                                              ParseRecompute(options.run.steps.recompute), memory);
   shape->recompute = recompute.recompute;
   job->recompute_reason = recompute.reason;
-  std::vector<MemoryPart> parts = PlanTrainingMemory(model.config(), *shape, stored);
+  std::vector<MemoryPart> parts = std::move(recompute.memory);
   parts.push_back({"sampling", Generator::Bytes(model, limits)});
   if (NeedsReference(options.run)) parts.push_back({"the base, for its KL", model.OwnedBytes()});
   job->planned_bytes = static_cast<int64_t>(TotalBytes(parts));

@@ -179,7 +179,7 @@ void SettleMemory(size_t adapter_bytes, Run* run, SftJob* job) {
   plan.shape.recompute = choice.recompute.recompute;
   plan.recompute_reason = choice.recompute.reason;
   plan.shape.tokens_per_microbatch = choice.tokens;
-  plan.memory = std::move(choice.memory);
+  plan.memory = std::move(choice.recompute.memory);
   const size_t examples = BytesOf(job->train.examples) + BytesOf(job->heldout.examples);
   plan.memory.push_back({"examples", examples});
   plan.memory_at_hand.resident += static_cast<int64_t>(examples);

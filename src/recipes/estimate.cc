@@ -39,9 +39,8 @@ MethodEstimate EstimateMethod(const EstimateQuery& query, Method method, int64_t
   e.recompute = ChooseRecompute(query.config, shape, query.stored,
                                 ParseRecompute(query.run.steps.recompute), memory);
   shape.recompute = e.recompute.recompute;
-  e.memory = PlanTrainingMemory(query.config, shape, query.stored);
-  e.memory_bytes = static_cast<int64_t>(TotalBytes(e.memory));
-  e.fits = memory.Holds(e.memory);
+  e.memory_bytes = static_cast<int64_t>(TotalBytes(e.recompute.memory));
+  e.fits = memory.Holds(e.recompute.memory);
   e.flops = TrainingFlops(query.config, shape, TrainedFraction(query));
   const double rate = query.peak_gflops * 1e9 * query.utilization;
   e.seconds_per_1000_tokens = 1000 * e.flops.total() / rate;

@@ -40,8 +40,7 @@ struct EstimateQuery {
 
 struct MethodEstimate {
   int64_t trainable = 0;
-  RecomputeChoice recompute;
-  std::vector<MemoryPart> memory;
+  RecomputeChoice recompute;  // and its memory
   int64_t memory_bytes = 0;
   bool fits = false;
   FlopsPerToken flops;

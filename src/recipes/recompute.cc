@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "core/check.h"
 #include "core/format.h"
 
@@ -25,15 +27,19 @@ bool MemoryAtHand::Holds(const std::vector<MemoryPart>& parts) const {
 
 RecomputeChoice ChooseRecompute(const ModelConfig& config, TrainingShape shape, DType stored,
                                 std::optional<Recompute> asked, const MemoryAtHand& memory) {
-  if (asked) return {*asked, "as asked"};
-  shape.recompute = Recompute::kNone;
-  const std::vector<MemoryPart> parts = PlanTrainingMemory(config, shape, stored);
+  shape.recompute = asked.value_or(Recompute::kNone);
+  std::vector<MemoryPart> parts = PlanTrainingMemory(config, shape, stored);
+  if (asked) return {*asked, "as asked", std::move(parts)};
   const std::string bytes = HumanBytes(static_cast<int64_t>(TotalBytes(parts)));
   const std::string all = HumanBytes(memory.All());
-  if (memory.Holds(parts)) return {Recompute::kNone, fmt::format("{} fit into {}", bytes, all)};
+  if (memory.Holds(parts)) {
+    return {Recompute::kNone, fmt::format("{} fit into {}", bytes, all), std::move(parts)};
+  }
+  shape.recompute = Recompute::kBlock;
   return {Recompute::kBlock,
           fmt::format("with every activation kept, {} tokens at once take {} of {}",
-                      shape.tokens_per_microbatch, bytes, all)};
+                      shape.tokens_per_microbatch, bytes, all),
+          PlanTrainingMemory(config, shape, stored)};
 }
 
 }  // namespace lorikeet

@@ -25,7 +25,8 @@ struct MemoryAtHand {
 
 struct RecomputeChoice {
   Recompute recompute = Recompute::kNone;
-  std::string reason;  // "1.2 GiB fit into 14 GiB"; follows the name and a colon
+  std::string reason;              // "1.2 GiB fit into 14 GiB"; follows the name and a colon
+  std::vector<MemoryPart> memory;  // of a run that does so
 };
 // asked: nothing for auto. Of `shape` all but `recompute` counts. Does not check that the choice
 // fits.

@@ -224,10 +224,7 @@ MicroBatchChoice ChooseMicroBatch(const ModelConfig& config, TrainingShape shape
       shape.tokens_per_microbatch = size;
       shape.recompute = recompute;
       if (!query.memory.Holds(PlanTrainingMemory(config, shape, stored))) continue;
-      RecomputeChoice choice =
-          ChooseRecompute(config, shape, stored, query.recompute, query.memory);
-      shape.recompute = choice.recompute;
-      return {size, std::move(choice), PlanTrainingMemory(config, shape, stored)};
+      return {size, ChooseRecompute(config, shape, stored, query.recompute, query.memory)};
     }
   }
   const auto needed = static_cast<int64_t>(TotalBytes(PlanTrainingMemory(config, shape, stored)));

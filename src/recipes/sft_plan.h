@@ -40,7 +40,7 @@ struct SftPlan {
   FlopsPerToken flops;
   double peak_flops = 0;  // per second, measured; 0: not measured
   double TokensPerStep() const;
-  // Of the steps to come, at kUsualUtilisation of the peak; 0 when the peak is not known.
+  // For the steps to come, at kUsualUtilisation of the peak; 0 when the peak is not known.
   double EstimatedSeconds() const;
   static constexpr double kUsualUtilisation = 0.5;
   static constexpr double kLargeAdapter = 0.3;  // of the base's bytes: worth a note
@@ -59,7 +59,6 @@ struct MicroBatchQuery {
 struct MicroBatchChoice {
   int64_t tokens = 0;
   RecomputeChoice recompute;
-  std::vector<MemoryPart> memory;
 };
 // The largest of the usual sizes that fits: at least the longest example, no more than a whole
 // batch has. A wanted size is taken as it is, but not below the longest example. Where recompute

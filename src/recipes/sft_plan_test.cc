@@ -69,7 +69,7 @@ TEST(SftPlan, AutoRecomputesOnlyWhatCannotBeKept) {
   EXPECT_EQ(block.recompute.recompute, Recompute::kBlock);
   EXPECT_GT(block.tokens, 600);
   EXPECT_THAT(block.recompute.reason, HasSubstr("with every activation kept"));
-  EXPECT_EQ(TotalBytes(block.memory), Planned(Recompute::kBlock, block.tokens));
+  EXPECT_EQ(TotalBytes(block.recompute.memory), Planned(Recompute::kBlock, block.tokens));
 }
 
 TEST(SftPlan, WhatIsAskedOfRecomputeStands) {

@@ -68,12 +68,11 @@ std::string SettleMemory(const Model& model, TrainBenchQuery& query) {
   const RecomputeChoice choice = ChooseRecompute(model.config(), shape, stored,
                                                  ParseRecompute(query.run.steps.recompute), memory);
   shape.recompute = choice.recompute;
-  const std::vector<MemoryPart> parts = PlanTrainingMemory(model.config(), shape, stored);
-  if (memory.Holds(parts)) return choice.reason;
+  if (memory.Holds(choice.memory)) return choice.reason;
   Fail(ErrorCode::kOutOfMemory,
        "this needs {} of memory and {} are available; give fewer --tokens, --recompute block or "
        "--method lora",
-       HumanBytes(static_cast<int64_t>(TotalBytes(parts))), HumanBytes(memory.All()));
+       HumanBytes(static_cast<int64_t>(TotalBytes(choice.memory))), HumanBytes(memory.All()));
 }
 
 // Runs the steps, and measures the ceilings between them.
