@@ -22,7 +22,7 @@ std::string HowToResume(const std::string& command, const SftOptions& options) {
                      options.output.output_dir);
 }
 
-// Of the held-out text; nothing where its bytes were not counted.
+// The loss per byte of the held-out text; nothing where its bytes were not counted.
 std::optional<double> BitsPerByte(const SftPlan& plan, const std::optional<Evaluation>& at) {
   if (!at || plan.heldout_bytes == 0) return std::nullopt;
   return at->nll / std::numbers::ln2 * static_cast<double>(plan.heldout_trained_tokens) /

@@ -118,7 +118,7 @@ KernelCall AttentionCall(const char* kernel, const char* part, const AttentionSh
                          std::span<const AttentionSequence> sequences, DType dtype, int products,
                          int64_t bytes);
 
-// Of a thread, for one query block of the forward.
+// Scratch that a thread needs for one query block of the forward.
 int64_t ForwardBlockBytes(DType dtype, int64_t rows, int64_t keys, int64_t head_dim, bool gathers);
 
 }  // namespace lorikeet

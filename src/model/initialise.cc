@@ -32,7 +32,7 @@ int64_t SizeOf(const InitialTensor& tensor) {
   return size;
 }
 
-// Of the elements from 2 * first_pair on.
+// Fills `values`: the tensor's elements from 2 * first_pair on.
 void FillNormal(const InitialTensor& tensor, const RandomStream& random, int64_t first_pair,
                 std::span<float> values) {
   constexpr int64_t kGrain = 4096;

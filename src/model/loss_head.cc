@@ -107,7 +107,7 @@ void ForEachChunk(const HeadPass& pass, bool kept, const Fn& fn) {
 void ChunkBackward(const HeadPass& pass, const ChunkOfRows& chunk, std::vector<float> g) {
   const Chunk& c = chunk.c;
   const Weights& w = pass.model.weights();
-  // Of the logits before they were divided by the temperature.
+  // Now the gradient with respect to the logits before they were divided by the temperature.
   for (float& each : g) each /= static_cast<float>(pass.input.temperature);
   CopyFromHost(g, c.g);
   LogprobBackward(c.logits, chunk.targets, c.lse, c.g, c.dlogits);

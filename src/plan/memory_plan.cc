@@ -32,7 +32,7 @@ size_t SumOver(const std::vector<Param>& params, Tensor Param::*part) {
   return static_cast<size_t>(bytes);
 }
 
-// Of a frozen base.
+// The weights of a frozen base.
 MemoryPart WeightsPart(const RunSkeleton& run, const TrainingShape& shape, DType source_dtype) {
   const bool as_stored = source_dtype == shape.compute;
   return {as_stored ? "base weights" : "base weights (converted)", run.model().OwnedBytes()};

@@ -13,12 +13,12 @@
 
 namespace lorikeet {
 
-// Of a run that learns from examples. Must be called before the first step: it looks at the
-// weights.
+// Settings of a run that learns from examples. Must be called before the first step: it looks at
+// the weights.
 Json SettingsOf(const TrainingRun& training, const std::vector<Example>& train, const Run& run,
                 int64_t total_steps);
 
-// Of a run that learns from rewards: objective, samples and steps. Needs an Rl objective.
+// Settings of a run that learns from rewards: objective, samples and steps. Needs an Rl objective.
 Json RlSettingsOf(const Run& run);
 // The same with the adapter, the problems and the rewards. Fingerprints of model, data and chat
 // template and the dtype are the caller's to add.

@@ -22,7 +22,7 @@ struct HeldOutConfig {
 };
 
 struct HeldOutResult {
-  // Of the greedy completions that somebody can judge.
+  // Over the greedy completions that a verifier can judge:
   double accuracy = 0, reward = 0, mean_length = 0, truncated = 0;
   int64_t invalid = 0;
   // pass@k for k = 1, 2, 4, ... up to `samples`, which is always there: (k, mean over problems).

@@ -43,7 +43,7 @@ TEST(Objective, ExamplesPredictTheCompletionAndNothingElse) {
   EXPECT_EQ(first.tokens, (std::vector<int32_t>{7, 8, 9, 1}));
   EXPECT_EQ(first.target_tokens, (std::vector<int32_t>{8, 9, 1, 2}));
   EXPECT_EQ(first.weights, (std::vector<float>{0, 0, 1, 1}));
-  // Of the distribution that was sampled from.
+  // Those of the distribution that was sampled from.
   EXPECT_EQ(first.logprobs, (std::vector<float>{0, 0, -0.5F, -0.5F}));
   EXPECT_EQ(first.advantages[2], 0.5F);
   EXPECT_EQ(first.prefix_group, 0);

@@ -14,7 +14,7 @@
 namespace lorikeet {
 
 struct StepReport {
-  // Of the completions that count.
+  // Over the completions that count:
   double reward = 0, accuracy = 0;         // means
   std::map<std::string, double> by_task;   // mean rewards
   Metrics parts;                           // of rewards that are sums: rewards/NAME/mean and /std
@@ -23,11 +23,11 @@ struct StepReport {
   double mean_length = 0, max_length = 0;  // tokens
   double truncated = 0;                    // share of completions that max_tokens ended
   double entropy = 0;  // mean of -logprob of the sampled tokens, nats: an estimate
-  // Of the rewards seen as messages, the bits that one of them can tell the trainer: entropy of the
-  // distribution of advantages over the step, log2.
+  // Entropy of the distribution of advantages over the step, in bits: at most what one reward, seen
+  // as a message, can tell the trainer.
   double advantage_entropy = 0;
   int64_t sampled_tokens = 0;
-  // Of the sampling and the updates, by the loop.
+  // Filled in by the loop, from the sampling and the updates:
   int64_t rounds = 1;  // of sampling: more than 1 where groups without signal are replaced
   UpdateReport update;
   double learning_rate = 0;

@@ -22,8 +22,8 @@ constexpr double kRlBase = 1e-5, kRlMultiplier = 6;
 // Measured between 4 and 64 examples for LoRA and for full fine-tuning (docs/study, `batch`: powers
 // of 0.47 to 0.55). Nothing is known of larger batches than the rule's, and LoRA is worse at them.
 constexpr int64_t kRuleBatch = 128;
-// Of the peak over a constant rate: keeps the mean. Measured for a linear schedule were 2.5 with
-// full fine-tuning, 2.9 and 3.4 with LoRA (docs/study, `lr`).
+// The peak of a decaying schedule over a constant rate: keeps the mean. For a linear schedule, 2.5
+// was measured with full fine-tuning, 2.9 and 3.4 with LoRA (docs/study, `lr`).
 constexpr double kDecayFactor = 2;
 
 constexpr double kShortMultiplier = 15;
