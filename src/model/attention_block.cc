@@ -18,8 +18,8 @@ std::vector<AttentionSequence> Sequences(const Pass& pass, const AttentionSpec& 
   const int64_t Dh = spec.head_dim;
   const bool cached = pass.cache != nullptr;
   std::vector<AttentionSequence> sequences;
-  std::vector<int64_t>
-      index;  // into `sequences`, by sequence of the batch; empty ones are left out
+  // Into `sequences`, which has no empty ones, by sequence of the batch.
+  std::vector<int64_t> index;
   for (int64_t s = 0; s < pass.batch.num_sequences(); ++s) {
     const int64_t begin = pass.batch.cu_seqlens[s], end = pass.batch.cu_seqlens[s + 1];
     index.push_back(static_cast<int64_t>(sequences.size()));
