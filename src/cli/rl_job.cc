@@ -157,8 +157,9 @@ void CheckBits(RlJob* job) {
       check.detail));
 }
 
-// Bytes of the plan; refuses what does not fit. Sets shape->recompute.
-void SettleMemory(const RlOptions& options, const GeneratorLimits& limits, TrainingShape* shape,
+// Bytes of the plan; refuses what does not fit. Sets shape->recompute. The sampler uses the
+// trainer's workspace.
+void SettleMemory(const RlOptions& options, const Generator::Memory& sampling, TrainingShape* shape,
                   RlJob* job) {
   const Model& model = *job->loaded.model;
   const MemoryAtHand memory = {.resident = static_cast<int64_t>(model.OwnedBytes()),
@@ -169,7 +170,7 @@ void SettleMemory(const RlOptions& options, const GeneratorLimits& limits, Train
   shape->recompute = recompute.recompute;
   job->recompute_reason = recompute.reason;
   std::vector<MemoryPart> parts = std::move(recompute.memory);
-  parts.push_back({"sampling", Generator::Bytes(model, limits)});
+  parts.push_back({"sampling", sampling.Beside(PartBytes(parts, kActivationsPart))});
   if (NeedsReference(options.run)) parts.push_back({"the base, for its KL", model.OwnedBytes()});
   job->planned_bytes = static_cast<int64_t>(TotalBytes(parts));
   if (memory.Holds(parts)) return;
@@ -190,14 +191,15 @@ void MakeTrainer(const RlOptions& options, std::optional<LoraAdapter> adapter, T
   const GeneratorLimits limits = {
       .slots = std::min<int64_t>(steps.batch_size * options.rl().group_size, 64),
       .capacity = longest};
-  SettleMemory(options, limits, &shape, job);
+  SettleMemory(options, Generator::Plan(model, limits, adapter ? adapter->weights().MaxRank() : 0),
+               &shape, job);
   if (adapter) job->expert_notes = ExpertNotes(model.config(), shape);
   job->run = MakeRun(model, std::move(adapter), shape);
   if (NeedsReference(options.run)) {
     job->reference = LoadModel(options.model, ParseComputeDtype(options.dtype));
     job->run->SetReference(job->reference->model.get());
   }
-  job->generator = std::make_unique<Generator>(model, limits);
+  job->generator = std::make_unique<Generator>(model, limits, job->run->workspace());
 }
 
 }  // namespace

@@ -116,6 +116,13 @@ size_t TotalBytes(const std::vector<MemoryPart>& parts) {
   return total;
 }
 
+size_t PartBytes(const std::vector<MemoryPart>& parts, const std::string& name) {
+  for (const MemoryPart& part : parts) {
+    if (part.name == name) return part.bytes;
+  }
+  return 0;
+}
+
 FlopsPerToken TrainingFlops(const ModelConfig& c, const TrainingShape& shape,
                             double trained_fraction) {
   const RunSkeleton run(c, shape);

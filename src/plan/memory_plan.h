@@ -40,6 +40,8 @@ std::vector<MemoryPart> PlanSamplingMemory(const ModelConfig& config, const Trai
                                            DType source_dtype, int64_t sequences,
                                            int64_t max_length);
 size_t TotalBytes(const std::vector<MemoryPart>& parts);
+// Bytes of the part of that name; 0 if there is none.
+size_t PartBytes(const std::vector<MemoryPart>& parts, const std::string& name);
 
 // Floating point operations per token of a training step (multiply-add = 2), recompute not counted.
 struct FlopsPerToken {

@@ -46,7 +46,8 @@ struct Toy {
       run = std::make_unique<TrainingRun>(*model, LoraAdapter::Create(*model, config, 3), options);
     }
     generator = std::make_unique<Generator>(
-        *model, GeneratorLimits{.slots = slots, .capacity = 48, .tokens_per_step = 64});
+        *model, GeneratorLimits{.slots = slots, .capacity = 48, .tokens_per_step = 64},
+        run->workspace());
   }
 
   // Groups of completions of random prompts, of mixed lengths.

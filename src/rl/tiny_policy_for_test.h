@@ -46,7 +46,8 @@ class TinyPolicy {
           std::make_unique<TrainingRun>(*model_, LoraAdapter::Create(*model_, config, 1), options);
     }
     generator_ = std::make_unique<Generator>(
-        *model_, GeneratorLimits{.slots = 16, .capacity = 160, .tokens_per_step = 128});
+        *model_, GeneratorLimits{.slots = 16, .capacity = 160, .tokens_per_step = 128},
+        run_->workspace());
   }
   TinyPolicy(const TinyPolicy&) = delete;
   TinyPolicy& operator=(const TinyPolicy&) = delete;

@@ -108,16 +108,20 @@ const char* StopReasonName(StopReason reason) {
   return "";
 }
 
-Generator::Generator(const Model& model, const GeneratorLimits& limits)
+Generator::Generator(const Model& model, const GeneratorLimits& limits,
+                     std::shared_ptr<Arena> workspace)
     : model_(model),
       limits_(Checked(model, limits)),
       cache_(model.config(), model.compute(), limits_.pages),
-      arena_(StepBytes(model, 0, limits_)) {}
+      workspace_(workspace == nullptr ? std::make_shared<Arena>(0) : std::move(workspace)) {
+  workspace_->Reserve(StepBytes(model, 0, limits_));
+}
 
-size_t Generator::Bytes(const Model& model, const GeneratorLimits& limits, int64_t max_rank) {
+Generator::Memory Generator::Plan(const Model& model, const GeneratorLimits& limits,
+                                  int64_t max_rank) {
   const GeneratorLimits checked = Checked(model, limits);
-  return KvCache::Bytes(model.config(), model.compute(), checked.pages) +
-         StepBytes(model, max_rank, checked);
+  return {KvCache::Bytes(model.config(), model.compute(), checked.pages),
+          StepBytes(model, max_rank, checked)};
 }
 
 uint64_t Generator::VersionOf(const GenerateRequest& request) const {
@@ -211,7 +215,7 @@ void Generator::OrderByAdapter() {
     return VersionOf(a->request) < VersionOf(b->request);
   });
   if (max_rank > reserved_rank_) {
-    arena_.Reserve(StepBytes(model_, max_rank, limits_));
+    workspace_->Reserve(StepBytes(model_, max_rank, limits_));
     reserved_rank_ = max_rank;
   }
 }
@@ -265,9 +269,10 @@ bool Generator::Step() {
   for (const Sequence* sequence : batch_) {
     if (sequence->taken > 0) states.push_back(&sequence->cached.state);
   }
-  const ArenaScope scope(arena_);
-  const Tensor hidden = Forward(
-      model_, batch, {.adapter_rows = adapters, .cache = &cache_.kv(), .states = states}, arena_);
+  const ArenaScope scope(*workspace_);
+  const Tensor hidden =
+      Forward(model_, batch, {.adapter_rows = adapters, .cache = &cache_.kv(), .states = states},
+              *workspace_);
   int64_t prompt_rows = 0;
   for (Sequence* sequence : batch_) {
     const auto first = static_cast<size_t>(sequence->cached.length);
@@ -301,10 +306,10 @@ void Generator::Sample(const Tensor& hidden) {
   std::vector<RowToSample> drawn(ready.size());
   std::vector<SampledToken> picked(ready.size());
   for (int64_t begin = 0; begin < n; begin += chunk) {
-    const ArenaScope scope(arena_);
+    const ArenaScope scope(*workspace_);
     const auto count = static_cast<size_t>(std::min(chunk, n - begin));
     const auto take = [&](int64_t cols) {
-      return arena_.Take("logits", DType::kF32, {static_cast<int64_t>(count), cols});
+      return workspace_->Take("logits", DType::kF32, {static_cast<int64_t>(count), cols});
     };
     const Tensor last = take(D), logits = take(model_.config().vocab_size);
     std::vector<AdapterRows> adapters;
@@ -316,7 +321,7 @@ void Generator::Sample(const Tensor& hidden) {
       drawn[begin + i] = {&s.request.params, random.Uniform(s.tokens.size())};
     }
     CopyRows(hidden, std::span(rows).subspan(static_cast<size_t>(begin), count), last);
-    HeadLogits(model_, adapters, last, logits, arena_);
+    HeadLogits(model_, adapters, last, logits, *workspace_);
     SampleRows(logits, std::span(drawn).subspan(begin, count),
                std::span(picked).subspan(begin, count));
   }

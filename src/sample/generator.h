@@ -83,12 +83,23 @@ class Generator {
  public:
   // The model must outlive the generator; when its values change, cached keys and values of the old
   // ones are not used any more. Throws Error for a capacity beyond the model's positions and when
-  // memory cannot be reserved.
-  Generator(const Model& model, const GeneratorLimits& limits);
+  // memory cannot be reserved. `workspace` is borrowed for each step, from a trainer for example,
+  // and grows if a step needs more; without one the generator makes its own.
+  Generator(const Model& model, const GeneratorLimits& limits,
+            std::shared_ptr<Arena> workspace = nullptr);
 
-  // Max memory of a generator of these limits: the cache and the arena of a step. Reserved at
-  // construction, touched as it fills. max_rank: of the adapters that requests name.
-  static size_t Bytes(const Model& model, const GeneratorLimits& limits, int64_t max_rank = 0);
+  // Max memory of a generator of these limits. Reserved at construction, touched as it fills.
+  // max_rank: of the adapters that requests name.
+  struct Memory {
+    size_t cache = 0;      // keys and values
+    size_t workspace = 0;  // the arena of a step
+    size_t total() const { return cache + workspace; }
+    // The same with a workspace that is there already and holds `bytes`.
+    size_t Beside(size_t bytes) const {
+      return cache + (workspace > bytes ? workspace - bytes : 0);
+    }
+  };
+  static Memory Plan(const Model& model, const GeneratorLimits& limits, int64_t max_rank = 0);
 
   // Queues a request. Throws Error(kInvalidArgument) for parameters out of range, ids outside the
   // vocabulary, and a prompt that together with max_tokens fits neither the capacity nor all pages.
@@ -139,10 +150,10 @@ class Generator {
   const Model& model_;
   GeneratorLimits limits_;
   PrefixCache cache_;
-  Arena arena_;
+  std::shared_ptr<Arena> workspace_;
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
-  int64_t reserved_rank_ = 0;                       // of the adapters that arena_ has room for
+  int64_t reserved_rank_ = 0;                       // of the adapters that workspace_ has room for
   std::vector<Sequence*> batch_;  // running_ as rows of the step's batch: by adapter
   GeneratorStats stats_;
 };

@@ -455,12 +455,31 @@ TEST_F(GeneratorTest, ABorrowedPageIsTakenOverWhenNoneIsFree) {
   ExpectSame(generator.Run({Request(40, 20)}).front(), first);
 }
 
+TEST_F(GeneratorTest, ABorrowedWorkspaceGrowsToWhatAStepNeeds) {
+  const GeneratorLimits limits{.slots = 2, .capacity = 128};
+  const auto workspace = std::make_shared<Arena>(64);
+  Generator borrower(*model_, limits, workspace);
+  const size_t planned = Generator::Plan(*model_, limits).workspace;
+  EXPECT_GE(workspace->Capacity(), planned);
+  Generator owner = Make();
+  ExpectSame(borrower.Run({Request(9, 16)}).front(), owner.Run({Request(9, 16)}).front());
+  EXPECT_GT(workspace->HighMark(), 0U);
+  EXPECT_LE(workspace->HighMark(), planned);
+  EXPECT_EQ(workspace->Mark(), 0U);  // given back
+}
+
 TEST_F(GeneratorTest, MemoryIsKnownBeforehand) {
   const GeneratorLimits limits{.slots = 3, .capacity = 100};
   const size_t cache = KvCache::Bytes(model_->config(), DType::kF32, 3 * 2);
-  EXPECT_GT(Generator::Bytes(*model_, limits), cache);
+  const Generator::Memory plan = Generator::Plan(*model_, limits);
+  EXPECT_EQ(plan.cache, cache);
+  EXPECT_GT(plan.workspace, 0U);
+  EXPECT_EQ(plan.Beside(0), plan.total());
+  EXPECT_EQ(plan.Beside(plan.workspace - 1), cache + 1);
+  EXPECT_EQ(plan.Beside(plan.workspace + 1), cache);
   const GeneratorLimits wider{.slots = 6, .capacity = 100};
-  EXPECT_GE(Generator::Bytes(*model_, wider), Generator::Bytes(*model_, limits) + cache);
+  EXPECT_GE(Generator::Plan(*model_, wider).total(),
+            Generator::Plan(*model_, limits).total() + cache);
 }
 
 }  // namespace

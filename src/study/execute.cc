@@ -170,13 +170,15 @@ TrainingShape ShapeOf(const RunSpec& spec, const StudyModel& model) {
 }
 
 int64_t MemoryOf(const RunSpec& spec, const StudyModel& model) {
-  size_t bytes =
-      TotalBytes(PlanTrainingMemory(model.base->config(), ShapeOf(spec, model), model.stored));
+  const std::vector<MemoryPart> parts =
+      PlanTrainingMemory(model.base->config(), ShapeOf(spec, model), model.stored);
+  size_t bytes = TotalBytes(parts);
   if (spec.rewards()) {
     // Training problems are like those held out; to look at them all would take too long here.
     const int64_t prompt = LongestPrompt(model.problems->Writer(), model.heldout_problems);
     const int64_t longest = prompt + spec.rewards()->max_tokens;
-    bytes += Generator::Bytes(*model.base, SamplingLimits(spec, longest));
+    const auto sampling = Generator::Plan(*model.base, SamplingLimits(spec, longest));
+    bytes += sampling.Beside(PartBytes(parts, kActivationsPart));
   }
   return static_cast<int64_t>(bytes);
 }

@@ -92,7 +92,7 @@ bool TrainOnRewards(const RunSpec& spec, const StudyProblems& problems,
   const int64_t longest =
       std::max(config.max_prompt_tokens, LongestPrompt(problems.Writer(), heldout)) +
       config.max_tokens;
-  Generator generator(run.model(), SamplingLimits(spec, longest));
+  Generator generator(run.model(), SamplingLimits(spec, longest), run.workspace());
   RlHooks hooks;
   hooks.problem = problems.source.OfSeed(spec.seed());
   hooks.heldout = heldout;

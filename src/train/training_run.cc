@@ -40,7 +40,7 @@ TrainingRun::TrainingRun(Model& model, const RunOptions& options)
 TrainingRun::~TrainingRun() = default;
 
 void TrainingRun::Init(const RunOptions& options) {
-  arena_ = std::make_unique<Arena>(TrainingArenaBytes(
+  workspace_ = std::make_shared<Arena>(TrainingArenaBytes(
       model_, lora_ ? &*lora_ : nullptr, options.recompute, options.tokens_per_microbatch));
 }
 
@@ -51,23 +51,23 @@ ForwardBackwardOutput TrainingRun::Run(const Policy& policy,
   output.logprobs.resize(examples.size());
   const LoraTraining* training = backward && lora_ ? &*lora_ : nullptr;
   for (const PackedBatch& packed : Pack(examples, options_.tokens_per_microbatch)) {
-    const ArenaScope scope(*arena_);
+    const ArenaScope scope(*workspace_);
     Activations kept;
     kept.recompute = options_.recompute;
     ForwardOptions options;
     options.adapter = policy.adapter;
     options.keep = backward ? &kept : nullptr;
-    const Tensor hidden = lorikeet::Forward(policy.model, packed.batch, options, *arena_);
+    const Tensor hidden = lorikeet::Forward(policy.model, packed.batch, options, *workspace_);
     const LossHeadOutput head = LossHead(policy.model, policy.adapter,
                                          {.hidden = hidden,
                                           .targets = packed.targets,
                                           .weights = packed.weights,
                                           .temperature = loss.temperature,
                                           .training = training},
-                                         MakeLoss(loss, packed), backward, *arena_);
+                                         MakeLoss(loss, packed), backward, *workspace_);
     // Before the gradients take in what is not finite.
     if (backward && std::isfinite(head.loss_sum)) {
-      Backward(model_, packed.batch, training, kept, head.dhidden, *arena_);
+      Backward(model_, packed.batch, training, kept, head.dhidden, *workspace_);
     }
     output.loss_sum += head.loss_sum;
     output.tokens += packed.batch.num_tokens();
@@ -193,18 +193,18 @@ std::vector<std::string> TrainingRun::ParamsWithoutGradient() const {
 
 std::string TrainingRun::FirstNonFiniteLayer(std::span<const Example* const> examples) {
   for (const PackedBatch& packed : Pack(examples, options_.tokens_per_microbatch)) {
-    const ArenaScope scope(*arena_);
+    const ArenaScope scope(*workspace_);
     std::string found;
     ForwardOptions options;
     options.adapter = weights();
     options.on_layer = [&](int64_t layer, const Tensor& residual) {
       if (found.empty() && !AllFinite(residual)) found = "model.layers." + std::to_string(layer);
     };
-    const Tensor hidden = lorikeet::Forward(model_, packed.batch, options, *arena_);
+    const Tensor hidden = lorikeet::Forward(model_, packed.batch, options, *workspace_);
     if (!found.empty()) return found;
     const LossHeadOutput head =
         LossHead(model_, weights(), {hidden, packed.targets, packed.weights}, MakeLoss({}, packed),
-                 false, *arena_);
+                 false, *workspace_);
     if (!std::isfinite(head.loss_sum)) return "lm_head";
   }
   return "";

@@ -89,7 +89,9 @@ class TrainingRun {
   }
   const std::vector<Param>& params() const { return optimizer_.params(); }
   int64_t NumTrainable() const;
-  const Arena& arena() const { return *arena_; }
+  // The arena of every pass of this run. All of it is free between two calls, so that a sampler may
+  // use it in turn.
+  const std::shared_ptr<Arena>& workspace() const { return workspace_; }
   // Forgets the gradients that were added since the last step.
   void ZeroGradients() { optimizer_.ZeroGradients(); }
 
@@ -110,7 +112,7 @@ class TrainingRun {
   const Model* reference_ = nullptr;
   RunOptions options_;
   AdamWOptimizer optimizer_;
-  std::unique_ptr<Arena> arena_;
+  std::shared_ptr<Arena> workspace_;
 };
 
 }  // namespace lorikeet

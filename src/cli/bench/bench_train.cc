@@ -151,7 +151,7 @@ TrainBenchResult BenchTrain(Model& model, const TrainBenchQuery& asked) {
   result.trainable = run->NumTrainable();
   result.flops = TrainingFlops(model.config(), query.shape, TrainedFraction(query));
   if (query.profile) result.profile = ProfileOf(model.config(), result);
-  result.arena_bytes = static_cast<int64_t>(run->arena().HighMark());
+  result.arena_bytes = static_cast<int64_t>(run->workspace()->HighMark());
   return result;
 }
 
