@@ -174,7 +174,7 @@ int64_t MemoryOf(const RunSpec& spec, const StudyModel& model) {
       TotalBytes(PlanTrainingMemory(model.base->config(), ShapeOf(spec, model), model.stored));
   if (spec.rewards()) {
     // Training problems are like those held out; to look at them all would take too long here.
-    const int64_t prompt = LongestPrompt(model.problems->Writer(), model.heldout_problems);
+    const int64_t prompt = LongestPrompt(model.problems->Format(), model.heldout_problems);
     const int64_t longest = prompt + spec.rewards()->max_tokens;
     bytes += Generator::Bytes(*model.base, SamplingLimits(spec, longest));
   }
