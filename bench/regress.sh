@@ -66,7 +66,7 @@ build() {
   if ! { cmake -S "$tree" -B "$tree/build/release" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLORIKEET_TESTS=OFF &&
     cmake --build "$tree/build/release" --target lorikeet; } >"$out/build.log" 2>&1; then
     tail -n 30 "$out/build.log" >&2
-    fail "'$1' does not build; everything it said is in $out/build.log"
+    fail "'$1' does not build; its output is in $out/build.log"
   fi
   echo "$tree/build/release/lorikeet"
 }

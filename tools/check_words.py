@@ -16,6 +16,10 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEFAULT = ["src", "bench", "tests", "docs", "examples", "tools", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
 SUFFIXES = {".h", ".cc", ".md", ".yaml", ".sh", ".py"}
+# Files that earlier versions and reference programs wrote, for tests: data, not prose.
+RECORDED = ROOT / "tests" / "golden"
+# Tables that tools/study_record.py writes into a page, between two marks; their words are those of recorded results.
+TABLE_BEGIN = re.compile(r"<!-- (\w+): written by tools/study_record\.py -->")
 QUESTION = re.compile(r"(What|Which|Who|Whom|Whose|How|Where|When|Why|Whether|Whatever|Whoever)\b")
 
 
@@ -74,10 +78,13 @@ def split_trailing_comment(line):
 
 
 def texts_of_page(lines):
-    """Yields (line number, text) of paragraphs, so that phrases are found across line breaks."""
-    paragraph, begin = [], 0
+    """Yields (line number, text) of paragraphs, so that phrases are found across line breaks; skips recorded tables."""
+    paragraph, begin, table = [], 0, None
     for number, line in enumerate([*lines, ""], 1):
-        if line.strip():
+        table = TABLE_BEGIN.fullmatch(line) or table
+        if table and line == f"<!-- end of {table[1]} -->":
+            table = None
+        if line.strip() and not table:
             begin = begin if paragraph else number
             paragraph.append(line.strip())
         elif paragraph:
@@ -123,7 +130,8 @@ def files_of(paths):
         if path.is_file():
             yield path
         for file in sorted(path.rglob("*")) if path.is_dir() else []:
-            if file.is_file() and file.suffix in SUFFIXES and file.name != pathlib.Path(__file__).name:
+            recorded = RECORDED in file.resolve().parents
+            if file.is_file() and file.suffix in SUFFIXES and file.name != pathlib.Path(__file__).name and not recorded:
                 yield file
 
 
@@ -142,6 +150,7 @@ def check(root, paths, words):
 
 def self_test():
     words = read_words(ROOT / "tools" / "words.txt")
+    table = "<!-- a: written by tools/study_record.py -->\n"
     cases = [  # name, content, part of the finding or None
         ("good.h", "// A `Good` holds numbers.\n#pragma once\nint x = 0;  // number of tokens\n", None),
         ("none.h", "#pragma once\n", "does not begin with a comment"),
@@ -156,6 +165,9 @@ def self_test():
         ("identifier.cc", "constexpr int kMostRows = 3;\n", "'kMostRows'"),
         ("page.md", "It is started\nanew.\n", "'anew'"),
         ("page.txt", "anew\n", None),
+        ("table.md", table + "anew\n<!-- end of b -->\nanew\n<!-- end of a -->\n", None),
+        ("after.md", table + "anew\n<!-- end of a -->\nis used up\n", "'used up'"),
+        ("other.md", "<!-- a: written by hand -->\nanew\n<!-- end of a -->\n", "'anew'"),
     ]
     with tempfile.TemporaryDirectory() as folder:
         for name, content, expected in cases:

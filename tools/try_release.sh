@@ -45,7 +45,7 @@ if [ ! -e "$root/.installed" ]; then
   if [ -z "$site" ]; then echo "try_release.sh: apt names no mirror for this machine's release" >&2; exit 1; fi
   if ! debootstrap --variant=minbase "$release" "$root" "$site" >"$root.log" 2>&1; then
     tail -n 20 "$root.log" >&2
-    echo "try_release.sh: debootstrap failed; everything it said is in $root.log" >&2
+    echo "try_release.sh: debootstrap failed; its output is in $root.log" >&2
     exit 1
   fi
   echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/no-sync"  # a folder that can be made again

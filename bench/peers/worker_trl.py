@@ -17,8 +17,8 @@ import worker
 
 PIECES = ("<|im_start|>", "<|im_end|>")
 
-# ChatML with the marks that trl needs to see which tokens the assistant said. The assistant's part ends
-# with its end-of-turn token, as in Lorikeet. The system message is the one that the model's own template adds.
+# ChatML with the marks by which trl finds the assistant's tokens. The assistant's part ends with its
+# end-of-turn token, as in Lorikeet. The system message is the one that the model's own template adds.
 TRAINING_TEMPLATE = (
     "{% for message in messages %}"
     "{% if loop.first and message['role'] != 'system' %}{{ SYSTEM }}{% endif %}"

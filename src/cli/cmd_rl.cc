@@ -13,7 +13,7 @@
 #include "core/signals.h"
 #include "options/args.h"
 #include "options/args_help.h"
-#include "rl/rl_watch.h"
+#include "rl/rl_monitor.h"
 #include "train/checkpoint.h"
 #include "train/run_settings.h"
 
@@ -105,7 +105,7 @@ std::string SummaryText(const RlOptions& options, const RlResult& r) {
   }
   std::string text =
       fmt::format("{} steps; reward {:.3f} at first -> {:.3f}, mean of the last {}", r.steps,
-                  r.first_reward, r.last_reward, std::min<int64_t>(r.steps, RlWatch::kRecent));
+                  r.first_reward, r.last_reward, std::min<int64_t>(r.steps, RlMonitor::kRecent));
   const double seconds = r.sampling_seconds + r.training_seconds;
   text += seconds > 0 ? fmt::format("; {} of the time in sampling, {} in training\n",
                                     Percent(r.sampling_seconds / seconds),
@@ -166,7 +166,7 @@ int RunRl(int argc, char** argv) {
   };
   job.hooks.loop.stop_requested = StopRequested;
   const RlResult result =
-      TrainRl(*job.run, *job.generator, job.Writer(options), job.config, job.hooks);
+      TrainRl(*job.run, *job.generator, job.Format(options), job.config, job.hooks);
   progress.Finish();
   const std::string json = SummaryJson(job, options, result).dump(2) + "\n";
   WriteFileAtomically(options.output.output_dir + "/train_summary.json", json);

@@ -126,16 +126,16 @@ std::optional<int> RecordedLongestPrompt(const std::string& checkpoint) {
 }
 
 // Chooses max_prompt_tokens, and returns the longest sequence with a completion.
-int64_t LongestSequence(RlOptions& options, const PromptWriter& writer, const RlJob& job) {
+int64_t LongestSequence(RlOptions& options, const ChatFormat& format, const RlJob& job) {
   Rl& rl = options.rl();
   if (!rl.max_prompt_tokens) rl.max_prompt_tokens = RecordedLongestPrompt(job.resume_from);
   if (!rl.max_prompt_tokens) {
     const RlConfig config = RlConfigOf(options.run);
     const int64_t asked = config.loop.max_steps * config.groups_per_step * config.max_rounds;
-    rl.max_prompt_tokens = static_cast<int>(LongestPrompt(writer, job.hooks.problem, asked));
+    rl.max_prompt_tokens = static_cast<int>(LongestPrompt(format, job.hooks.problem, asked));
   }
   const int64_t longest =
-      std::max<int64_t>(*rl.max_prompt_tokens, LongestPrompt(writer, job.hooks.heldout));
+      std::max<int64_t>(*rl.max_prompt_tokens, LongestPrompt(format, job.hooks.heldout));
   return longest + rl.max_tokens;
 }
 
@@ -204,7 +204,7 @@ void MakeTrainer(const RlOptions& options, std::optional<LoraAdapter> adapter, T
 
 }  // namespace
 
-PromptWriter RlJob::Writer(const RlOptions& options) const {
+ChatFormat RlJob::Format(const RlOptions& options) const {
   return {loaded.Text(), *chat_template, options.rl().stop, template_variables,
           options.rl().rendering.date.value_or("")};
 }
@@ -228,7 +228,7 @@ RlJob PrepareRl(RlOptions& options) {
   std::optional<LoraAdapter> adapter =
       MakeAdapter(model, OptionsSet(options, options.typed), &run, &shape);
   job.learning_rate_reason = ChooseLearningRate(model.config(), *run.steps.max_steps, &run);
-  const int64_t longest = LongestSequence(options, job.Writer(options), job);
+  const int64_t longest = LongestSequence(options, job.Format(options), job);
   CheckBits(&job);
   MakeTrainer(options, std::move(adapter), shape, longest, &job);
   job.config = ConfigOf(options);

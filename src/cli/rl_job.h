@@ -30,7 +30,7 @@ struct RlJob {
   int64_t steps_done = 0;                 // of that checkpoint
 
   // Refers to this job.
-  PromptWriter Writer(const RlOptions& options) const;
+  ChatFormat Format(const RlOptions& options) const;
 };
 
 // Loads the model and the tasks, chooses what the options leave open and writes it into them, and

@@ -1,7 +1,7 @@
 // An `Arena` is a bump allocator. Marks nest: `Rewind` frees all blocks taken since a mark.
 // Every block is named, so that `Report` can list the blocks held at the high mark.
 // Memory is reserved at construction and touched only when used. In a dry run (core/dry.h) tensors
-// have addresses only: they are counted as usual, and an arena holds 4 TiB.
+// have addresses only: an arena counts them as it does otherwise, and has a capacity of 4 TiB.
 #pragma once
 #include <cstddef>
 #include <initializer_list>

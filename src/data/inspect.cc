@@ -65,11 +65,11 @@ struct Packing {
 };
 
 Packing PackingOf(const Dataset& dataset, const InspectOptions& options) {
-  constexpr int64_t kUsualBudget = 2048;
+  constexpr int64_t kDefaultBudget = 2048;
   Packing packing;
   packing.budget = options.tokens_per_batch > 0
                        ? options.tokens_per_batch
-                       : std::max(kUsualBudget, dataset.stats.lengths.longest);
+                       : std::max(kDefaultBudget, dataset.stats.lengths.longest);
   if (packing.budget < dataset.stats.lengths.longest) {
     return packing;  // does not fit; the caller reports it
   }

@@ -18,7 +18,7 @@ int64_t OverlongBuffer(const Rl& rl, const Objective& objective) {
     Fail(ErrorCode::kInvalidArgument, "overlong_buffer {} exceeds max_tokens {}; lower it",
          *rl.overlong_buffer, rl.max_tokens);
   }
-  return rl.overlong_buffer ? *rl.overlong_buffer : objective.UsualOverlongBuffer(rl.max_tokens);
+  return rl.overlong_buffer ? *rl.overlong_buffer : objective.DefaultOverlongBuffer(rl.max_tokens);
 }
 
 UpdateConfig UpdateOf(const Run& run, const Rl& rl) {
@@ -163,7 +163,7 @@ RlConfig RlConfigOf(const Run& run) {
   config.max_tokens = rl.max_tokens;
   config.max_prompt_tokens = rl.max_prompt_tokens.value_or(0);
   config.overlong_buffer = OverlongBuffer(rl, objective);
-  config.max_rounds = rl.max_rounds ? *rl.max_rounds : objective.UsualRounds();
+  config.max_rounds = rl.max_rounds ? *rl.max_rounds : objective.DefaultRounds();
   config.base_kl_steps = rl.base_kl_steps.value_or(run.adapter.full() ? 0 : kBaseKlSteps);
   config.seed = static_cast<uint64_t>(run.steps.seed);
   config.learning_rate = run.optimizer.learning_rate.value_or(0);

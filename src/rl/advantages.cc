@@ -8,14 +8,14 @@ namespace {
 
 bool IsValid(const Grade& grade) { return grade.verdict != Verdict::kInvalid; }
 
-// The mean and the spread (n - 1) of the valid rewards.
+// Fills in all but the advantages.
 void Describe(std::span<const Grade> group, GroupAdvantages* result) {
-  double sum = 0, squares = 0, least = 0, most = 0;
+  double sum = 0, squares = 0, min = 0, max = 0;
   for (const Grade& grade : group) {
     if (!IsValid(grade)) continue;
-    if (result->valid == 0) least = most = grade.reward;
-    least = std::min(least, grade.reward);
-    most = std::max(most, grade.reward);
+    if (result->valid == 0) min = max = grade.reward;
+    min = std::min(min, grade.reward);
+    max = std::max(max, grade.reward);
     sum += grade.reward;
     ++result->valid;
   }
@@ -25,7 +25,7 @@ void Describe(std::span<const Grade> group, GroupAdvantages* result) {
     if (IsValid(grade)) squares += (grade.reward - result->mean) * (grade.reward - result->mean);
   }
   if (result->valid > 1) result->std = std::sqrt(squares / static_cast<double>(result->valid - 1));
-  result->has_signal = result->valid > 1 && most > least;
+  result->has_signal = result->valid > 1 && max > min;
 }
 
 }  // namespace
@@ -48,7 +48,7 @@ GroupAdvantages AdvantagesOf(std::span<const Grade> group, AdvantageKind kind) {
         result.advantages[i] = centred / (result.std + kEpsilon);
         break;
       case AdvantageKind::kLeaveOneOut:
-        result.advantages[i] = centred * n / (n - 1);  // the same as R_i - mean of the others
+        result.advantages[i] = centred * n / (n - 1);  // equal to R_i - mean of the others
         break;
     }
   }

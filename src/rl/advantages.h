@@ -1,5 +1,5 @@
-// From the rewards of a group of completions of one prompt to what each completion's tokens are
-// weighed with.
+// Group-relative advantages: the factors of completions in the policy gradient, computed from the
+// rewards of all completions of one prompt.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -10,20 +10,19 @@
 namespace lorikeet {
 
 enum class AdvantageKind : uint8_t {
-  kCentred,       // A_i = R_i - mean(R): nothing is divided by
+  kCentred,       // A_i = R_i - mean(R), not divided by the standard deviation
   kStandardised,  // A_i = (R_i - mean(R)) / (std(R) + 1e-4): GRPO, arXiv 2402.03300, section 4.1.2
   kLeaveOneOut,   // A_i = R_i - mean of the others' R: RLOO, arXiv 2402.14740
 };
 
 struct GroupAdvantages {
-  std::vector<double> advantages;  // by completion; 0 for those that are invalid
-  int64_t valid = 0;
-  double mean = 0, std = 0;  // of the valid ones' rewards; std with n - 1, as torch's
-  // All valid rewards alike, or fewer than two of them: nothing to learn from.
-  bool has_signal = false;
+  std::vector<double> advantages;  // one per completion; 0 for an invalid one
+  int64_t valid = 0;               // number of valid completions
+  double mean = 0, std = 0;        // mean and deviation (n - 1, as torch) of the valid rewards
+  bool has_signal = false;         // at least two valid rewards differ
 };
 
-// Invalid completions count for nothing: neither in the mean nor as a reward.
+// Invalid completions are left out of the statistics. Without signal all advantages are 0.
 GroupAdvantages AdvantagesOf(std::span<const Grade> group, AdvantageKind kind);
 
 }  // namespace lorikeet

@@ -8,12 +8,12 @@
 namespace lorikeet {
 namespace {
 
-std::vector<Group> Ask(Generator& generator, const PromptWriter& writer,
-                       const RolloutConfig& config, const RewardFunction& reward,
-                       std::span<const Problem> problems) {
+std::vector<Group> SampleAndGrade(Generator& generator, const ChatFormat& format,
+                                  const RolloutConfig& config, const RewardFunction& reward,
+                                  std::span<const Problem> problems) {
   std::vector<Group> groups;
-  for (const Problem& problem : problems) groups.push_back(writer.Write(problem));
-  SampleRollouts(generator, writer, config, reward, groups);
+  for (const Problem& problem : problems) groups.push_back(format.MakeGroup(problem));
+  SampleRollouts(generator, format, config, reward, groups);
   return groups;
 }
 
@@ -27,13 +27,13 @@ std::vector<int64_t> PassCounts(int64_t samples) {
 double MeanPassAtK(std::span<const Group> groups, int64_t k) {
   double sum = 0, problems = 0;
   for (const Group& group : groups) {
-    int64_t valid = 0, right = 0;
+    int64_t valid = 0, correct = 0;
     for (const Rollout& rollout : group.rollouts) {
       valid += rollout.grade.verdict != Verdict::kInvalid ? 1 : 0;
-      right += rollout.grade.verdict == Verdict::kCorrect ? 1 : 0;
+      correct += rollout.grade.verdict == Verdict::kCorrect ? 1 : 0;
     }
     if (valid < k) continue;
-    sum += PassAtK(valid, right, k);
+    sum += PassAtK(valid, correct, k);
     problems += 1;
   }
   return problems > 0 ? sum / problems : 0;
@@ -65,12 +65,12 @@ HeldOutResult HeldOutResult::FromJson(const Json& json) {
           .pass_at = json.at("pass_at").get<std::vector<std::pair<int64_t, double>>>()};
 }
 
-HeldOutResult SolveHeldOut(Generator& generator, const PromptWriter& writer,
-                           const HeldOutConfig& config, const RewardFunction& reward,
-                           std::span<const Problem> problems) {
+HeldOutResult EvaluateHeldOut(Generator& generator, const ChatFormat& format,
+                              const HeldOutConfig& config, const RewardFunction& reward,
+                              std::span<const Problem> problems) {
   RolloutConfig greedy{.group_size = 1, .sampling = config.sampling, .adapter = config.adapter};
   greedy.sampling.temperature = 0;
-  const StepReport report = ReportOf(Ask(generator, writer, greedy, reward, problems));
+  const StepReport report = ReportOf(SampleAndGrade(generator, format, greedy, reward, problems));
   HeldOutResult result{.accuracy = report.accuracy,
                        .reward = report.reward,
                        .mean_length = report.mean_length,
@@ -79,7 +79,7 @@ HeldOutResult SolveHeldOut(Generator& generator, const PromptWriter& writer,
   if (config.samples == 0) return result;
   const RolloutConfig sampled{
       .group_size = config.samples, .sampling = config.sampling, .adapter = config.adapter};
-  const std::vector<Group> groups = Ask(generator, writer, sampled, reward, problems);
+  const std::vector<Group> groups = SampleAndGrade(generator, format, sampled, reward, problems);
   for (const int64_t k : PassCounts(config.samples)) {
     result.pass_at.emplace_back(k, MeanPassAtK(groups, k));
   }

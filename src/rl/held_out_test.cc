@@ -10,7 +10,7 @@
 namespace lorikeet {
 namespace {
 
-// The share of the subsets of k out of n samples, the first c of them right, that hold a right one.
+// The share of the subsets of k of n samples that hold a correct one, if the first c are correct.
 double ByEnumeration(int64_t n, int64_t c, int64_t k) {
   double subsets = 0, solved = 0;
   for (uint32_t subset = 0; subset < (uint32_t{1} << n); ++subset) {
@@ -36,7 +36,7 @@ TEST(PassAtK, Edges) {
   EXPECT_EQ(PassAtK(1, 1, 1), 1);
   EXPECT_EQ(PassAtK(1000, 0, 1000), 0);
   EXPECT_EQ(PassAtK(1000, 1, 1000), 1);
-  EXPECT_EQ(PassAtK(1000, 500, 501), 1);  // there are not 501 wrong ones
+  EXPECT_EQ(PassAtK(1000, 500, 501), 1);  // only 500 are wrong
   EXPECT_NEAR(PassAtK(100000, 250, 1), 0.0025, 1e-12);
   // 1 - (C(n - c, k) / C(n, k)), where the binomials themselves would overflow.
   EXPECT_NEAR(PassAtK(100000, 1, 40000), 0.4, 1e-9);
@@ -50,7 +50,7 @@ std::vector<Problem> TinyProblems(int64_t count) {
 
 class HeldOut : public ::testing::Test {
  protected:
-  // A team of threads would only wait for itself in a model this small.
+  // The model is too small to gain from more threads.
   void SetUp() override { SetNumThreads(1); }
   void TearDown() override { SetNumThreads(threads_); }
   HeldOutConfig Config(int64_t samples) const {
@@ -61,7 +61,8 @@ class HeldOut : public ::testing::Test {
     return config;
   }
   HeldOutResult Solve(int64_t samples, const RewardFunction& reward) {
-    return SolveHeldOut(policy_.generator(), policy_.writer(), Config(samples), reward, problems_);
+    return EvaluateHeldOut(policy_.generator(), policy_.format(), Config(samples), reward,
+                           problems_);
   }
 
   int threads_ = NumThreads();
@@ -95,7 +96,7 @@ TEST_F(HeldOut, IsAFunctionOfTheWeightsAlone) {
   EXPECT_EQ(once.pass_at, again.pass_at);
 }
 
-// Sample 0 of every problem is right, 1 is wrong, 2 is invalid, and so on in turn.
+// For every problem sample 0 is correct, 1 is wrong, 2 is invalid, 3 is correct, and so on.
 std::vector<Grade> InTurn(std::span<const RewardRequest> requests) {
   std::vector<Grade> grades;
   std::string_view prompt;
@@ -111,15 +112,15 @@ std::vector<Grade> InTurn(std::span<const RewardRequest> requests) {
 }
 
 TEST_F(HeldOut, InvalidSamplesLeaveTheEstimate) {
-  // Of six samples four are valid, two of them right.
+  // Four of six samples are valid, two of these are correct.
   const HeldOutResult result = Solve(6, InTurn);
   ASSERT_EQ(result.pass_at.size(), 4U);
   EXPECT_NEAR(result.pass_at[0].second, 2.0 / 4, 1e-15);
-  EXPECT_NEAR(result.pass_at[1].second, 1 - 1.0 / 6, 1e-15);  // one pair of six has no right one
+  EXPECT_NEAR(result.pass_at[1].second, 1 - 1.0 / 6, 1e-15);  // one of six pairs has no correct one
   EXPECT_EQ(result.pass_at[2].second, 1);
   EXPECT_EQ(result.pass_at[3].first, 6);
   EXPECT_EQ(result.pass_at[3].second, 0);  // no problem has six valid samples
-  EXPECT_EQ(result.accuracy, 1);           // each greedy one is the first of its prompt
+  EXPECT_EQ(result.accuracy, 1);           // the greedy sample is sample 0 of its prompt
 }
 
 TEST_F(HeldOut, WithoutSamplesThereIsOnlyTheGreedyOne) {
@@ -130,7 +131,7 @@ TEST_F(HeldOut, WithoutSamplesThereIsOnlyTheGreedyOne) {
     return grades;
   });
   EXPECT_TRUE(result.pass_at.empty());
-  EXPECT_EQ(result.accuracy, 0.5);  // of the two that somebody can judge
+  EXPECT_EQ(result.accuracy, 0.5);  // mean over the two that can be graded
   EXPECT_EQ(result.reward, 0.5);
   EXPECT_EQ(result.invalid, 3);
 }

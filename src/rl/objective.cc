@@ -46,19 +46,19 @@ std::vector<Objective> AllObjectives() {
   };
 }
 
-// Rows that predict the completion's tokens, and those of the prompt with weight 0. All of the
-// prompt but its last token, whose row predicts another token in each completion, is computed once
-// for the group `index`.
+// The prompt's tokens are targets of weight 0, the completion's of weight `weight`. The prompt
+// without its last token is the prefix shared by group `index`, and is computed once: the row of
+// the last token predicts the completion's first token, which differs.
 Example ExampleOf(const Group& group, size_t index, const Rollout& rollout, double advantage,
                   double weight) {
   Example example;
   example.prefix_group = static_cast<int64_t>(index);
   example.shared_prefix = static_cast<int64_t>(group.prompt.size()) - 1;
   example.tokens = group.prompt;
-  const std::vector<int32_t>& said = rollout.generation.tokens;
-  example.tokens.insert(example.tokens.end(), said.begin(), said.end() - 1);
+  const std::vector<int32_t>& completion = rollout.generation.tokens;
+  example.tokens.insert(example.tokens.end(), completion.begin(), completion.end() - 1);
   example.target_tokens.assign(group.prompt.begin() + 1, group.prompt.end());
-  example.target_tokens.insert(example.target_tokens.end(), said.begin(), said.end());
+  example.target_tokens.insert(example.target_tokens.end(), completion.begin(), completion.end());
   const size_t masked = group.prompt.size() - 1, n = example.tokens.size();
   example.weights.assign(n, static_cast<float>(weight));
   std::fill_n(example.weights.begin(), masked, 0.0F);
@@ -119,7 +119,7 @@ PolicyBatch MakePolicyBatch(std::span<const Group> groups, const Objective& obje
 
 namespace {
 
-// log r of an example's trained tokens.
+// log r of each trained token.
 std::vector<double> LogRatios(const Example& example, const std::vector<float>& logprobs) {
   std::vector<double> ratios;
   for (size_t t = 0; t < example.tokens.size(); ++t) {
@@ -129,7 +129,7 @@ std::vector<double> LogRatios(const Example& example, const std::vector<float>& 
   return ratios;
 }
 
-// Beyond the bound that stops an advantage of this sign from growing further.
+// Whether the ratio is beyond the clipping bound for an advantage of this sign.
 bool IsClipped(const LossConfig& loss, double ratio, double advantage) {
   return advantage > 0 ? ratio > 1 + loss.clip_high : advantage < 0 && ratio < 1 - loss.clip_low;
 }
@@ -141,36 +141,36 @@ bool HasBounds(const Objective& objective) {
 
 }  // namespace
 
-PolicyDistance DistanceOf(const PolicyBatch& batch, std::span<const std::vector<float>> logprobs,
-                          const Objective& objective) {
+RatioStats RatioStatsOf(const PolicyBatch& batch, std::span<const std::vector<float>> logprobs,
+                        const Objective& objective) {
   CHECK(logprobs.size() == batch.examples.size());
-  PolicyDistance d{
+  RatioStats stats{
       .ratio_min = std::numeric_limits<double>::infinity(), .ratio_mean = 0, .ratio_max = 0};
-  const bool of_sequences = IsSequenceLoss(objective.loss.fn);
+  const bool by_sequence = IsSequenceLoss(objective.loss.fn);
   double tokens = 0, clipped = 0;
   for (size_t i = 0; i < logprobs.size(); ++i) {
     const std::vector<double> log_ratios = LogRatios(batch.examples[i], logprobs[i]);
     const double advantage = batch.rollout_advantages[i];
     for (const double log_ratio : log_ratios) {
       const double ratio = std::exp(log_ratio);
-      d.logp_difference = std::max(d.logp_difference, std::abs(log_ratio));
-      d.kl += std::expm1(log_ratio) - log_ratio;
-      d.ratio_min = std::min(d.ratio_min, ratio);
-      d.ratio_max = std::max(d.ratio_max, ratio);
-      d.ratio_mean += ratio;
+      stats.logp_difference = std::max(stats.logp_difference, std::abs(log_ratio));
+      stats.kl += std::expm1(log_ratio) - log_ratio;
+      stats.ratio_min = std::min(stats.ratio_min, ratio);
+      stats.ratio_max = std::max(stats.ratio_max, ratio);
+      stats.ratio_mean += ratio;
       tokens += 1;
-      if (!of_sequences) clipped += IsClipped(objective.loss, ratio, advantage) ? 1 : 0;
+      if (!by_sequence) clipped += IsClipped(objective.loss, ratio, advantage) ? 1 : 0;
     }
-    if (of_sequences) {
+    if (by_sequence) {
       clipped += IsClipped(objective.loss, SequenceRatio(log_ratios), advantage) ? 1 : 0;
     }
   }
   if (tokens == 0) return {};
-  d.kl /= tokens;
-  d.ratio_mean /= tokens;
-  const double of = of_sequences ? static_cast<double>(logprobs.size()) : tokens;
-  d.clipped = HasBounds(objective) ? clipped / of : 0;
-  return d;
+  stats.kl /= tokens;
+  stats.ratio_mean /= tokens;
+  const double count = by_sequence ? static_cast<double>(logprobs.size()) : tokens;
+  stats.clipped = HasBounds(objective) ? clipped / count : 0;
+  return stats;
 }
 
 }  // namespace lorikeet

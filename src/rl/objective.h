@@ -1,13 +1,13 @@
-// An `Objective` is what a policy-gradient step makes of rewarded completions: a loss, the
-// advantage of a completion and what the sum is divided by.
+// An `Objective` defines a policy-gradient step on graded completions: the loss, the kind of
+// advantages and the normalisation of the sum.
 //
-// With N completions that count, completion i of |y_i| tokens and advantage A_i, and l the loss of
-// a token (train/losses.h), a step minimises
+// With N valid completions, |y_i| tokens and advantage A_i of completion i, and l(i, t) the loss of
+// its token t (train/losses.h), a step minimises
 //   kCompletions        1/N sum_i sum_t l(i, t)
 //   kCompletionLengths  1/N sum_i 1/|y_i| sum_t l(i, t)
 //   kTokens             1/(sum_i |y_i|) sum_i sum_t l(i, t)
 //
-// With LossFn::kGspo, which has one ratio s_i for a whole completion, a step minimises
+// With LossFn::kGspo, which has one ratio s_i per completion, a step minimises
 //   -1/N sum_i min(s_i A_i, clip(s_i, 1 - clip_low, 1 + clip_high) A_i)
 #pragma once
 #include <cstdint>
@@ -30,43 +30,42 @@ struct Objective {
   LossConfig loss;
   AdvantageKind advantages = AdvantageKind::kCentred;
   Normalisation normalisation = Normalisation::kCompletions;
-  // DAPO, arXiv 2503.14476: groups without signal are sampled anew (3.2), and rewards fall over the
-  // last tokens before max_tokens (3.4), over this share of them.
-  bool filter_groups = false;
-  double overlong_share = 0;
+  // Two parts of DAPO, arXiv 2503.14476.
+  bool filter_groups = false;  // replace groups without signal by groups of new problems (3.2)
+  double overlong_share = 0;   // share of max_tokens over which the overlong penalty grows (3.4)
 
-  // What RlConfig has in these places unless a person says otherwise.
-  int64_t UsualRounds() const { return filter_groups ? 4 : 1; }
-  int64_t UsualOverlongBuffer(int64_t max_tokens) const {
+  // Defaults of RlConfig::max_rounds and RlConfig::overlong_buffer.
+  int64_t DefaultRounds() const { return filter_groups ? 4 : 1; }
+  int64_t DefaultOverlongBuffer(int64_t max_tokens) const {
     return static_cast<int64_t>(overlong_share * static_cast<double>(max_tokens));
   }
 };
 
 std::span<const Objective> Objectives();
-// Throws Error(kInvalidArgument) naming the nearest one.
+// Throws Error(kInvalidArgument) that names the nearest objective.
 const Objective& GetObjective(std::string_view name);
 
-// The examples of one update, ready for TrainingRun::ForwardBackward, and what its gradient is
-// divided by. Completions without an advantage are left out but count in N and in the tokens; a KL
-// penalty keeps them.
+// The examples of one update for TrainingRun::ForwardBackward, and the divisor of its gradient.
+// Completions whose advantage is 0 count in the divisor; they are examples only if the loss has a
+// KL penalty.
 struct PolicyBatch {
   std::vector<Example> examples;
-  std::vector<const Rollout*> rollouts;    // whose each example is
-  std::vector<double> rollout_advantages;  // of each
-  double divisor = 0;                      // 0: nothing to learn from
+  std::vector<const Rollout*> rollouts;    // rollout of each example
+  std::vector<double> rollout_advantages;  // advantage of each example
+  double divisor = 0;                      // 0: no examples, so no update
 };
 PolicyBatch MakePolicyBatch(std::span<const Group> groups, const Objective& objective);
 
-// What the policy that gave `logprobs` (ForwardBackwardOutput::logprobs) is to the one that
-// sampled.
-struct PolicyDistance {
-  double logp_difference = 0;  // largest |logp - logq| of a token: 0 when the weights are the same
-  double kl = 0;               // mean of r - 1 - log r over the tokens: KL(sampler || policy), nats
-  double ratio_min = 1, ratio_mean = 1, ratio_max = 1;  // r = exp(logp - logq), by token
-  double clipped = 0;  // share of tokens (completions, in sequence losses) whose ratio is beyond
-                       // the bounds that its advantage meets
+// Statistics of the importance ratios r = exp(logp - logq) over the tokens of a batch, where p is
+// the current policy and q the one that sampled.
+struct RatioStats {
+  double logp_difference = 0;  // maximum of |logp - logq|; 0 on-policy
+  double kl = 0;               // KL(q || p) in nats, estimated as the mean of r - 1 - log r
+  double ratio_min = 1, ratio_mean = 1, ratio_max = 1;
+  double clipped = 0;  // share of tokens (completions for sequence losses) whose ratio is clipped
 };
-PolicyDistance DistanceOf(const PolicyBatch& batch, std::span<const std::vector<float>> logprobs,
-                          const Objective& objective);
+// `logprobs`: ForwardBackwardOutput::logprobs of the batch's examples.
+RatioStats RatioStatsOf(const PolicyBatch& batch, std::span<const std::vector<float>> logprobs,
+                        const Objective& objective);
 
 }  // namespace lorikeet

@@ -13,7 +13,7 @@
 namespace lorikeet {
 namespace {
 
-Rollout Said(std::vector<int32_t> tokens, Grade grade) {
+Rollout Completion(std::vector<int32_t> tokens, Grade grade) {
   Rollout rollout;
   rollout.generation.logprobs.assign(tokens.size(), -0.25F);
   rollout.generation.sampled_logprobs.assign(tokens.size(), -0.5F);
@@ -22,36 +22,36 @@ Rollout Said(std::vector<int32_t> tokens, Grade grade) {
   return rollout;
 }
 
-// Two groups: one of a right, a wrong and an invalid completion, one without a difference.
+// Two groups: a correct, a wrong and an invalid completion; two wrong completions.
 std::vector<Group> TwoGroups() {
   std::vector<Group> groups(2);
   groups[0].prompt = {7, 8, 9};
-  groups[0].rollouts.push_back(Said({1, 2}, Grade::Correct()));
-  groups[0].rollouts.push_back(Said({3, 4, 5, 6}, Grade::Wrong("no")));
-  groups[0].rollouts.push_back(Said({1}, Grade::Invalid("late")));
+  groups[0].rollouts.push_back(Completion({1, 2}, Grade::Correct()));
+  groups[0].rollouts.push_back(Completion({3, 4, 5, 6}, Grade::Wrong("no")));
+  groups[0].rollouts.push_back(Completion({1}, Grade::Invalid("late")));
   groups[1].prompt = {7, 7};
-  groups[1].rollouts.push_back(Said({1, 1, 1}, Grade::Wrong("no")));
-  groups[1].rollouts.push_back(Said({2}, Grade::Wrong("no")));
+  groups[1].rollouts.push_back(Completion({1, 1, 1}, Grade::Wrong("no")));
+  groups[1].rollouts.push_back(Completion({2}, Grade::Wrong("no")));
   return groups;
 }
 
 TEST(Objective, ExamplesPredictTheCompletionAndNothingElse) {
   const std::vector<Group> groups = TwoGroups();
   const PolicyBatch batch = MakePolicyBatch(groups, GetObjective("importance_sampling"));
-  ASSERT_EQ(batch.examples.size(), 2U);  // without the invalid one and the group without signal
+  ASSERT_EQ(batch.examples.size(), 2U);  // not the invalid one, nor the group without signal
   const Example& first = batch.examples[0];
   EXPECT_EQ(first.tokens, (std::vector<int32_t>{7, 8, 9, 1}));
   EXPECT_EQ(first.target_tokens, (std::vector<int32_t>{8, 9, 1, 2}));
   EXPECT_EQ(first.weights, (std::vector<float>{0, 0, 1, 1}));
-  // Those of the distribution that was sampled from.
+  // Log-probabilities of the distribution that was sampled from.
   EXPECT_EQ(first.logprobs, (std::vector<float>{0, 0, -0.5F, -0.5F}));
   EXPECT_EQ(first.advantages[2], 0.5F);
   EXPECT_EQ(first.prefix_group, 0);
-  EXPECT_EQ(first.shared_prefix, 2);  // 9 predicts what differs
+  EXPECT_EQ(first.shared_prefix, 2);  // the row of 9 predicts the first token of a completion
   EXPECT_EQ(batch.examples[1].advantages[2], -0.5F);
   EXPECT_EQ(batch.examples[1].prefix_group, 0);
   EXPECT_EQ(batch.rollouts[1], &groups[0].rollouts[1]);
-  EXPECT_EQ(batch.divisor, 4);  // completions that count, with or without signal
+  EXPECT_EQ(batch.divisor, 4);  // valid completions, with or without signal
 }
 
 TEST(Objective, NormalisationsDivideAsTheTableSays) {
@@ -89,39 +89,39 @@ TEST(Objective, AKlPenaltyKeepsGroupsWithoutSignal) {
   EXPECT_EQ(batch.divisor, 4);
 }
 
-TEST(Distance, IsZeroOnPolicyAndFollowsTheFormulaOffIt) {
+TEST(RatioStats, AreZeroAndOneOnPolicyAndFollowTheFormulaOffIt) {
   const std::vector<Group> groups = TwoGroups();
   const Objective& ppo = GetObjective("ppo");
   const PolicyBatch batch = MakePolicyBatch(groups, ppo);
   const std::vector<std::vector<float>> same = {{0, 0, -0.5F, -0.5F},
                                                 {0, 0, -0.5F, -0.5F, -0.5F, -0.5F}};
-  const PolicyDistance none = DistanceOf(batch, same, ppo);
+  const RatioStats none = RatioStatsOf(batch, same, ppo);
   EXPECT_EQ(none.logp_difference, 0);
   EXPECT_EQ(none.kl, 0);
   EXPECT_EQ(none.ratio_min, 1);
   EXPECT_EQ(none.ratio_mean, 1);
   EXPECT_EQ(none.ratio_max, 1);
   EXPECT_EQ(none.clipped, 0);
-  // The right one's tokens became likelier by 0.5 and 0.1, two of the wrong one's less likely.
+  // log r: 0.5 and 0.1 in the correct completion; -1, -0.1, 0 and 0 in the wrong one.
   const std::vector<std::vector<float>> moved = {{0, 0, 0.0F, -0.4F},
                                                  {0, 0, -1.5F, -0.6F, -0.5F, -0.5F}};
-  const PolicyDistance apart = DistanceOf(batch, moved, ppo);
-  EXPECT_NEAR(apart.logp_difference, 1, 1e-6);
+  const RatioStats stats = RatioStatsOf(batch, moved, ppo);
+  EXPECT_NEAR(stats.logp_difference, 1, 1e-6);
   double kl = 0, ratios = 0;
   for (const double d : {0.5, 0.1, -1.0, -0.1, 0.0, 0.0}) {
     kl += std::exp(d) - 1 - d;
     ratios += std::exp(d);
   }
-  EXPECT_NEAR(apart.kl, kl / 6, 1e-6);
-  EXPECT_NEAR(apart.ratio_mean, ratios / 6, 1e-6);
-  EXPECT_NEAR(apart.ratio_min, std::exp(-1), 1e-6);
-  EXPECT_NEAR(apart.ratio_max, std::exp(0.5), 1e-6);
-  EXPECT_NEAR(apart.clipped, 2.0 / 6, 1e-9);  // exp(0.5) of the right one, exp(-1) of the wrong one
+  EXPECT_NEAR(stats.kl, kl / 6, 1e-6);
+  EXPECT_NEAR(stats.ratio_mean, ratios / 6, 1e-6);
+  EXPECT_NEAR(stats.ratio_min, std::exp(-1), 1e-6);
+  EXPECT_NEAR(stats.ratio_max, std::exp(0.5), 1e-6);
+  EXPECT_NEAR(stats.clipped, 2.0 / 6, 1e-9);  // exp(0.5) and exp(-1)
 }
 
 using Complex = std::complex<double>;
 
-// GSPO's objective as its formula says, with one log-probability moved.
+// GSPO's objective by its formula, with one log-probability moved by `step`.
 Complex SequenceObjective(const PolicyBatch& batch, const std::vector<std::vector<float>>& logprobs,
                           const Objective& objective, size_t moved, size_t token, Complex step) {
   Complex loss = 0;
@@ -145,7 +145,7 @@ Complex SequenceObjective(const PolicyBatch& batch, const std::vector<std::vecto
   return loss;
 }
 
-// The loss of a policy that gave these log-probabilities, and its derivatives by example and token.
+// The loss for these log-probabilities of the policy, and its derivatives by example and token.
 struct LossOfExamples {
   double value = 0;
   std::vector<std::vector<float>> slopes;
@@ -206,7 +206,7 @@ TEST(Gspo, ValueAndGradientAreTheComplexStep) {
   }
 }
 
-// A bandit of three arms: one token of a softmax policy, with rewards that are known.
+// A bandit of three arms: a softmax policy over one token, with known rewards.
 constexpr int kArms = 3;
 constexpr std::array<double, kArms> kRewards = {1.0, 0.2, 0.0};
 constexpr std::array<float, kArms> kLogits = {-0.7F, 0.4F, 0.1F};
@@ -219,7 +219,7 @@ std::array<double, kArms> ArmProbabilities() {
   return p;
 }
 
-// The gradient of the expected reward in the logits: p_a (R_a - sum_b p_b R_b).
+// The gradient of the expected reward with respect to the logits: p_a (R_a - sum_b p_b R_b).
 std::array<double, kArms> TrueGradient() {
   const auto p = ArmProbabilities();
   double mean = 0;
@@ -234,7 +234,7 @@ Group PlayedGroup(const std::vector<int>& arms) {
   Group group;
   group.prompt = {0, 0};
   for (const int arm : arms) {
-    Rollout rollout = Said({arm}, {Verdict::kWrong, kRewards[static_cast<size_t>(arm)], ""});
+    Rollout rollout = Completion({arm}, {Verdict::kWrong, kRewards[static_cast<size_t>(arm)], ""});
     rollout.generation.sampled_logprobs = {
         static_cast<float>(std::log(p[static_cast<size_t>(arm)]))};
     group.rollouts.push_back(std::move(rollout));
@@ -242,7 +242,7 @@ Group PlayedGroup(const std::vector<int>& arms) {
   return group;
 }
 
-// The step down the loss of one group, in the logits.
+// The gradient-descent step on the loss of one group, in the logits.
 std::array<double, kArms> Step(const std::vector<int>& arms, const Objective& objective) {
   const auto p = ArmProbabilities();
   const std::vector<Group> groups = {PlayedGroup(arms)};
@@ -261,7 +261,7 @@ std::array<double, kArms> Step(const std::vector<int>& arms, const Objective& ob
   return step;
 }
 
-// Over all outcomes of a group of four, each with its probability: no statistical error at all.
+// The exact expectation over all outcomes of a group of four.
 std::array<double, kArms> ExpectedStep(const Objective& objective) {
   constexpr int kGroup = 4;
   const auto p = ArmProbabilities();
@@ -281,7 +281,7 @@ std::array<double, kArms> ExpectedStep(const Objective& objective) {
 
 TEST(Bandit, TheExpectedUpdateIsTheGradientOfTheExpectedReward) {
   const auto truth = TrueGradient();
-  // Centring on a mean that holds the sample itself shrinks the expectation by (G - 1) / G.
+  // A mean that includes the sample itself scales the expectation by (G - 1) / G.
   for (const auto& [name, scale] : std::vector<std::pair<const char*, double>>{
            {"importance_sampling", 0.75}, {"ppo", 0.75}, {"dr_grpo", 0.75}, {"rloo", 1.0}}) {
     const auto expected = ExpectedStep(GetObjective(name));
@@ -291,8 +291,8 @@ TEST(Bandit, TheExpectedUpdateIsTheGradientOfTheExpectedReward) {
   }
 }
 
-// Every objective climbs. Dividing by the deviation bends the direction, towards prompts and arms
-// whose rewards hardly differ: why it is off by default.
+// Every objective raises the expected reward. Division by the deviation biases the direction
+// towards prompts and arms whose rewards hardly differ, so it is off by default.
 TEST(Bandit, EveryObjectiveClimbsAndDeviationsBendTheDirection) {
   const auto truth = TrueGradient();
   for (const Objective& objective : Objectives()) {
@@ -313,8 +313,8 @@ TEST(Bandit, EveryObjectiveClimbsAndDeviationsBendTheDirection) {
   }
 }
 
-// The same through the sampler: the mean of many groups is the closed form, within 4 standard
-// errors.
+// The same with random samples: the mean over many groups is within 4 standard errors of the closed
+// form.
 TEST(Bandit, SampledUpdatesAgreeWithTheClosedForm) {
   constexpr int kGroups = 20000, kGroup = 4;
   const RandomStream random(5, "bandit");

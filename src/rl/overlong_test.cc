@@ -6,7 +6,7 @@ namespace lorikeet {
 namespace {
 
 TEST(Overlong, FallsInALineOverTheBuffer) {
-  // DAPO's own figures: 16384 tokens that cost nothing, and 4096 over which the penalty grows.
+  // The numbers of DAPO: no penalty up to 16384 tokens, then a buffer of 4096.
   EXPECT_EQ(OverlongPenalty(0, 20480, 4096), 0);
   EXPECT_EQ(OverlongPenalty(16384, 20480, 4096), 0);
   EXPECT_EQ(OverlongPenalty(16385, 20480, 4096), -1.0 / 4096);

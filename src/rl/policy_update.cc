@@ -13,7 +13,8 @@ std::vector<const Example*> Pointers(const PolicyBatch& batch) {
   return pointers;
 }
 
-// Groups in `count` runs of nearly equal size.
+// Splits the groups, in order, into `count` mini-batches of nearly equal size, and drops those
+// without examples.
 std::vector<PolicyBatch> MiniBatches(std::span<const Group> groups, const Objective& objective,
                                      int64_t count) {
   std::vector<PolicyBatch> batches;
@@ -27,8 +28,10 @@ std::vector<PolicyBatch> MiniBatches(std::span<const Group> groups, const Object
   return batches;
 }
 
-// Fills the reference's log-probabilities; the sum over tokens of exp(d) - 1 - d, and the tokens.
-std::pair<double, double> AskReference(TrainingRun& run, double temperature, PolicyBatch* batch) {
+// Fills in Example::reference_logprobs. Returns the sum of exp(d) - 1 - d over tokens, d =
+// logp_base - logq, and the number of tokens.
+std::pair<double, double> FillReferenceLogprobs(TrainingRun& run, double temperature,
+                                                PolicyBatch* batch) {
   const ForwardBackwardOutput output =
       run.ForwardReference(Pointers(*batch), {.temperature = temperature});
   double sum = 0, tokens = 0;
@@ -37,22 +40,24 @@ std::pair<double, double> AskReference(TrainingRun& run, double temperature, Pol
     example.reference_logprobs = output.logprobs[i];
     for (size_t t = 0; t < example.tokens.size(); ++t) {
       if (example.weights[t] == 0) continue;
-      const double apart =
+      const double d =
           static_cast<double>(output.logprobs[i][t]) - static_cast<double>(example.logprobs[t]);
-      sum += std::expm1(apart) - apart;
+      sum += std::expm1(d) - d;
       tokens += 1;
     }
   }
   return {sum, tokens};
 }
 
-std::optional<double> AskReference(TrainingRun& run, const UpdateConfig& config,
-                                   std::vector<PolicyBatch>& batches) {
+// Does nothing unless the KL to the base is measured or penalised. Returns its mean over tokens.
+std::optional<double> FillReferenceLogprobs(TrainingRun& run, const UpdateConfig& config,
+                                            std::vector<PolicyBatch>& batches) {
   const bool wanted = config.measure_base_kl || config.objective.loss.kl_coef > 0;
   if (!wanted || !run.has_reference()) return std::nullopt;
   double sum = 0, tokens = 0;
   for (PolicyBatch& batch : batches) {
-    const auto [more, counted] = AskReference(run, config.objective.loss.temperature, &batch);
+    const auto [more, counted] =
+        FillReferenceLogprobs(run, config.objective.loss.temperature, &batch);
     sum += more;
     tokens += counted;
   }
@@ -65,7 +70,7 @@ UpdateReport UpdatePolicy(GuardedRun& run, std::span<const Group> groups,
                           const UpdateConfig& config) {
   UpdateReport report;
   std::vector<PolicyBatch> batches = MiniBatches(groups, config.objective, config.minibatches);
-  report.base_kl = AskReference(run.run(), config, batches);
+  report.base_kl = FillReferenceLogprobs(run.run(), config, batches);
   double grad_norms = 0;
   for (int64_t pass = 0; pass < config.passes && !report.stopped; ++pass) {
     for (const PolicyBatch& batch : batches) {
@@ -73,8 +78,8 @@ UpdateReport UpdatePolicy(GuardedRun& run, std::span<const Group> groups,
       const ForwardBackwardOutput output =
           run.ForwardBackward(Pointers(batch), config.objective.loss);
       report.tokens += output.tokens;
-      const PolicyDistance distance = DistanceOf(batch, output.logprobs, config.objective);
-      if (!first && config.target_kl > 0 && distance.kl > config.target_kl) {
+      const RatioStats stats = RatioStatsOf(batch, output.logprobs, config.objective);
+      if (!first && config.target_kl > 0 && stats.kl > config.target_kl) {
         run.run().ZeroGradients();
         report.stopped = true;
         break;
@@ -83,10 +88,10 @@ UpdateReport UpdatePolicy(GuardedRun& run, std::span<const Group> groups,
       optim.grad_divisor = batch.divisor;
       grad_norms += run.OptimStep(optim).grad_norm;
       if (first) {
-        report.first = distance;
+        report.first = stats;
         report.loss = output.loss_sum / batch.divisor;
       }
-      report.last = distance;
+      report.last = stats;
       ++report.updates;
     }
   }

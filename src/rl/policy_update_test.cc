@@ -1,4 +1,4 @@
-// What reinforcement learning rests on here: the sampler's log-probabilities are the trainer's.
+// Policy updates, and their basis: sampler and trainer compute the same log-probabilities.
 #include "rl/policy_update.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@
 namespace lorikeet {
 namespace {
 
-// A toy task: the share of even tokens in a completion.
+// A toy reward: the share of even token ids in a completion.
 void RewardEvenTokens(std::span<Group> groups) {
   for (Group& group : groups) {
     for (Rollout& rollout : group.rollouts) {
@@ -50,7 +50,7 @@ struct Toy {
         run->workspace());
   }
 
-  // Groups of completions of random prompts, of mixed lengths.
+  // Groups for random prompts; prompts and completions have mixed lengths.
   std::vector<Group> Sample(uint64_t step, int64_t count, int64_t size,
                             double temperature = 1) const {
     std::vector<Group> groups(static_cast<size_t>(count));
@@ -70,9 +70,9 @@ struct Toy {
         requests.push_back(std::move(request));
       }
     }
-    std::vector<Generation> said = generator->Run(std::move(requests));
-    for (size_t i = 0; i < said.size(); ++i) {
-      groups[i / static_cast<size_t>(size)].rollouts.push_back({std::move(said[i]), "", {}});
+    std::vector<Generation> generations = generator->Run(std::move(requests));
+    for (size_t i = 0; i < generations.size(); ++i) {
+      groups[i / static_cast<size_t>(size)].rollouts.push_back({std::move(generations[i]), "", {}});
     }
     RewardEvenTokens(groups);
     return groups;
@@ -101,8 +101,8 @@ double MeanReward(const std::vector<Group>& groups) {
   return sum / count;
 }
 
-// What the sampler said of a token is, bit for bit, what the trainer says of it: on every step, for
-// adapters and all weights, whatever the number of threads.
+// Sampler and trainer give each token the same log-probability, bit for bit: on every step, for
+// LoRA and full fine-tuning, with any number of threads.
 TEST(OnPolicy, TheSamplersLogprobsAreTheTrainers) {
   const int before = NumThreads();
   for (const char* family : {"llama", "qwen2", "qwen3"}) {
@@ -113,7 +113,7 @@ TEST(OnPolicy, TheSamplersLogprobsAreTheTrainers) {
         for (uint64_t step = 0; step < 3; ++step) {
           SetNumThreads(step % 2 == 0 ? 2 : 1);
           const std::vector<Group> groups = toy.Sample(step, 3, 6);
-          // At 1e-2 all weights may solve the toy in two steps, by the CPU; no signal is left then.
+          // At 1e-2 full fine-tuning solves the task in two steps on some CPUs: no signal remains.
           const double rate = rank > 0 ? 1e-2 : 1e-3;
           const UpdateReport report = toy.Learn(groups, "importance_sampling", rate);
           ASSERT_EQ(report.updates, 1);
@@ -129,7 +129,7 @@ TEST(OnPolicy, TheSamplersLogprobsAreTheTrainers) {
   SetNumThreads(before);
 }
 
-// However many sequences were sampled at once, and at temperatures other than 1.
+// Also for any number of sequences in flight, and for temperatures other than 1.
 TEST(OnPolicy, BatchSizesAndTemperaturesDoNotMatter) {
   for (const DType dtype : {DType::kF32, DefaultComputeDtype()}) {
     for (const int rank : {1, 0}) {
@@ -186,7 +186,7 @@ TEST(PolicyUpdate, TargetKlEndsABatchBeforeTheUpdate) {
   EXPECT_LT(report.updates, 50);
   EXPECT_LE(report.last.kl, 0.01);
   EXPECT_EQ(toy.run->optim_steps(), report.updates);
-  // The gradient of the update that was not made is gone.
+  // The gradient of the update that was not made has been cleared.
   EXPECT_EQ(toy.run->ParamsWithoutGradient().size(), toy.run->params().size());
 }
 
@@ -209,7 +209,8 @@ std::vector<float> WeightsOf(const Toy& toy) {
   return all;
 }
 
-// A pass of GSPO in two forwards: the first one's ratios make constant coefficients of the tokens.
+// A pass of GSPO in two forwards: the first one's ratios become constant coefficients of the
+// tokens.
 void LearnInTwoForwards(const Toy& toy, std::span<const Group> groups, double rate) {
   const Objective gspo = GetObjective("gspo");
   PolicyBatch batch = MakePolicyBatch(groups, gspo);
@@ -233,8 +234,8 @@ void LearnInTwoForwards(const Toy& toy, std::span<const Group> groups, double ra
   toy.run->OptimStep({.learning_rate = rate, .grad_divisor = batch.divisor});
 }
 
-// The loss of sequences needs no forward of its own: the same weights to the last bit, on-policy
-// and off it.
+// A sequence loss needs no separate forward: the weights are the same, bit for bit, on-policy and
+// off-policy.
 TEST(PolicyUpdate, SequenceRatiosComeFromTheForwardOfTheStep) {
   for (const int rank : {4, 0}) {
     const double rate = rank == 0 ? 1e-4 : 1e-3;
@@ -252,7 +253,7 @@ TEST(PolicyUpdate, SequenceRatiosComeFromTheForwardOfTheStep) {
   }
 }
 
-// Without the guard the backward is left out and the step made with what gradients there are.
+// Without the guard, a loss that is not finite would skip the backward but not the optimizer step.
 TEST(PolicyUpdate, ALossThatIsNotFiniteIsRefusedWithTheLastGoodState) {
   const Toy toy("llama", DType::kF32, 0);
   const std::vector<Group> groups = toy.Sample(0, 2, 6);
@@ -273,7 +274,7 @@ TEST(PolicyUpdate, ALossThatIsNotFiniteIsRefusedWithTheLastGoodState) {
   EXPECT_EQ(toy.run->optim_steps(), 0);
 }
 
-// The distance to the base is 0 at first, grows, and a penalty keeps it small.
+// The KL to the base is 0 at first and grows; a penalty keeps it small.
 TEST(PolicyUpdate, AKlPenaltyHoldsOnToTheBase) {
   std::vector<double> last;
   for (const double coefficient : {0.0, 1.0}) {
@@ -308,8 +309,8 @@ TEST(PolicyUpdate, FullFineTuningMeasuresAgainstASecondCopy) {
   EXPECT_GT(*moved, 0);
 }
 
-// Rank 1 and all weights learn the toy task from its rewards alone. The mean of a sample's 64
-// completions is known to 0.025 (one standard error), so that 0.1 is no chance.
+// Rank 1 and full fine-tuning learn the toy task from rewards alone. The mean over 64 completions
+// has a standard error of 0.025, so an increase of 0.1 is significant.
 TEST(SlowOnPolicy, EveryObjectiveRaisesTheReward) {
   for (const Objective& objective : Objectives()) {
     for (const int rank : {1, 0}) {

@@ -9,6 +9,7 @@
 namespace lorikeet {
 namespace {
 
+// Rows in the order of their epoch.
 class Epochs {
  public:
   Epochs(std::shared_ptr<const std::vector<Problem>> rows, uint64_t seed)
@@ -26,7 +27,7 @@ class Epochs {
   std::shared_ptr<const std::vector<Problem>> rows_;
   uint64_t seed_;
   int64_t epoch_ = -1;
-  std::vector<int64_t> order_;  // of epoch_
+  std::vector<int64_t> order_;  // order of the rows in epoch_
 };
 
 }  // namespace
@@ -38,7 +39,8 @@ ProblemSource ProblemSource::Generated(std::span<const std::string> tasks,
   for (const std::string& name : tasks) {
     const Task& task = GetTask(name);
     source.tasks_.emplace_back(&task, difficulty.value_or(task.default_difficulty));
-    task.make(0, 0, source.tasks_.back().second);  // refuses a difficulty that it does not have
+    task.make(0, 0,
+              source.tasks_.back().second);  // throws if the task does not have this difficulty
   }
   return source;
 }
@@ -106,20 +108,20 @@ std::vector<int32_t> StopTokensOf(const TokenizerBundle& text, int64_t vocab_siz
   return tokens;
 }
 
-int64_t LongestPrompt(const PromptWriter& writer, const std::function<Problem(int64_t)>& problem,
+int64_t LongestPrompt(const ChatFormat& format, const std::function<Problem(int64_t)>& problem,
                       int64_t count) {
-  constexpr int64_t kMostLooked = 4096, kSpare = 64;
+  constexpr int64_t kMaxInspected = 4096, kMargin = 64;
   size_t longest = 0;
-  for (int64_t i = 0; i < std::min(count, kMostLooked); ++i) {
-    longest = std::max(longest, writer.Write(problem(i)).prompt.size());
+  for (int64_t i = 0; i < std::min(count, kMaxInspected); ++i) {
+    longest = std::max(longest, format.MakeGroup(problem(i)).prompt.size());
   }
-  return static_cast<int64_t>(longest) + (count > kMostLooked ? kSpare : 0);
+  return static_cast<int64_t>(longest) + (count > kMaxInspected ? kMargin : 0);
 }
 
-int64_t LongestPrompt(const PromptWriter& writer, std::span<const Problem> problems) {
+int64_t LongestPrompt(const ChatFormat& format, std::span<const Problem> problems) {
   size_t longest = 0;
   for (const Problem& problem : problems) {
-    longest = std::max(longest, writer.Write(problem).prompt.size());
+    longest = std::max(longest, format.MakeGroup(problem).prompt.size());
   }
   return static_cast<int64_t>(longest);
 }

@@ -1,4 +1,4 @@
-// Where the problems of a run come from, and how they are put to the model.
+// A `ProblemSource` yields the training and held-out problems of a run.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -14,42 +14,42 @@
 
 namespace lorikeet {
 
-// Generated tasks in turn, or the rows of files epoch by epoch in an order of the seed's.
+// Problems of generated tasks in turn, or rows of files, shuffled by the seed in every epoch.
 class ProblemSource {
  public:
-  // difficulty: of all tasks; nothing: each one's own. Throws Error(kInvalidArgument) for names and
-  // difficulties that there are not, and for no name at all.
+  // `difficulty` holds for all tasks; without it each has its own default. Throws
+  // Error(kInvalidArgument) for an unknown task or difficulty, and for no task.
   static ProblemSource Generated(std::span<const std::string> tasks, std::optional<int> difficulty);
-  // Throws Error(kInvalidArgument) if there are none.
+  // Throws Error(kInvalidArgument) if `problems` is empty.
   static ProblemSource Rows(std::vector<Problem> problems);
 
-  // The training problems of a run: a pure function of its seed and the index, from 0 on. One
-  // function is for one thread at a time.
+  // The training problems of a run: a pure function of the seed and the index, which starts at 0.
+  // The returned function is not thread-safe.
   std::function<Problem(int64_t index)> OfSeed(uint64_t seed) const;
-  // Generated problems where no run's training comes, of whatever seed. Rows have none.
+  // Generated problems at indices that training never reaches; empty for rows.
   std::vector<Problem> HeldOut(uint64_t seed, int64_t count) const;
   bool generated() const { return rows_ == nullptr; }
-  // Of files; empty for generated ones.
+  // The rows, in the order of the files; empty for generated problems.
   std::span<const Problem> rows() const;
 
  private:
   ProblemSource() = default;
-  std::vector<std::pair<const Task*, int>> tasks_;  // with their difficulties
+  std::vector<std::pair<const Task*, int>> tasks_;  // task, difficulty
   std::shared_ptr<const std::vector<Problem>> rows_;
 };
 
-// `share` of the rows, above 0, chosen by the seed: {kept, held out}. Throws
+// Holds out a `share` of the problems, chosen by the seed: {kept, held out}. Throws
 // Error(kInvalidArgument) if either would be empty.
 std::pair<std::vector<Problem>, std::vector<Problem>> SplitProblems(std::vector<Problem> problems,
                                                                     double share, uint64_t seed);
 
-// The tokens that end an answer, of those that the model knows.
+// The tokenizer's end-of-turn tokens within the model's vocabulary.
 std::vector<int32_t> StopTokensOf(const TokenizerBundle& text, int64_t vocab_size);
 
-// Tokens of the longest prompt of the first `count` problems, as far as can be seen beforehand: of
-// many only the first are looked at, and some room is added.
-int64_t LongestPrompt(const PromptWriter& writer,
+// Tokens of the longest prompt of the first `count` problems. Beyond 4096 problems this is an
+// estimate: the longest of the first 4096, and a margin of 64 tokens.
+int64_t LongestPrompt(const ChatFormat& format,
                       const std::function<Problem(int64_t index)>& problem, int64_t count);
-int64_t LongestPrompt(const PromptWriter& writer, std::span<const Problem> problems);
+int64_t LongestPrompt(const ChatFormat& format, std::span<const Problem> problems);
 
 }  // namespace lorikeet

@@ -88,14 +88,14 @@ TEST(ProblemSource, ASplitKeepsEveryRowOnce) {
 
 TEST(ProblemSource, TheLongestPromptIsFoundAmongThoseThatAreAsked) {
   const TinyPolicy policy;
-  const PromptWriter writer = policy.writer();
+  const ChatFormat format = policy.format();
   const auto growing = [](int64_t index) {
     return TinyProblem(index, std::string(static_cast<size_t>(index) + 1, 'x'));
   };
-  const int64_t first = LongestPrompt(writer, growing, 1);
-  EXPECT_EQ(LongestPrompt(writer, growing, 5), first + 4);
-  EXPECT_EQ(LongestPrompt(writer, std::vector<Problem>{growing(4), growing(2)}), first + 4);
-  EXPECT_EQ(LongestPrompt(writer, std::vector<Problem>{}), 0);
+  const int64_t first = LongestPrompt(format, growing, 1);
+  EXPECT_EQ(LongestPrompt(format, growing, 5), first + 4);
+  EXPECT_EQ(LongestPrompt(format, std::vector<Problem>{growing(4), growing(2)}), first + 4);
+  EXPECT_EQ(LongestPrompt(format, std::vector<Problem>{}), 0);
 }
 
 }  // namespace

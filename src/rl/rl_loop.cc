@@ -11,21 +11,21 @@
 #include "core/metrics.h"
 #include "core/random.h"
 #include "rl/overlong.h"
+#include "rl/rl_monitor.h"
 #include "rl/rl_report.h"
-#include "rl/rl_watch.h"
 
 namespace lorikeet {
 namespace {
 
-constexpr int64_t kRunStateFormat = 3;  // of run_state.json
+constexpr int64_t kRunStateFormat = 3;  // version of run_state.json
 
 class RlRecipe {
  public:
-  RlRecipe(TrainingRun& run, Generator& generator, const PromptWriter& writer,
-           const RlConfig& config, const RlHooks& hooks)
+  RlRecipe(TrainingRun& run, Generator& generator, const ChatFormat& format, const RlConfig& config,
+           const RlHooks& hooks)
       : run_(run),
         generator_(generator),
-        writer_(writer),
+        format_(format),
         config_(config),
         hooks_(hooks),
         loop_(run, config.loop, hooks.loop) {}
@@ -33,24 +33,24 @@ class RlRecipe {
 
  private:
   StepOutput Step();
-  // The next problem that is short enough, as a prompt.
+  // A group without rollouts for the next problem whose prompt is short enough.
   Group NextPrompt();
   std::vector<Group> SampleRound(int64_t count, int64_t round);
-  // All groups of a step; those to learn from come first, and their number goes to *to_learn.
+  // Samples all groups of a step. The first *to_learn of them are trained on.
   std::vector<Group> Sample(StepReport* report, int64_t* to_learn);
   StepOutput Account(const StepReport& report, std::span<const Group> groups);
-  void EvaluateHeldOut();
+  void Evaluate();
   Json State() const;
   int64_t Restore(const Json& state);
 
   TrainingRun& run_;
   Generator& generator_;
-  const PromptWriter& writer_;
+  const ChatFormat& format_;
   const RlConfig& config_;
   const RlHooks& hooks_;
   TrainLoop loop_;
   int64_t next_problem_ = 0;
-  RlWatch watch_;
+  RlMonitor monitor_;
   RlResult result_;
 };
 
@@ -64,7 +64,7 @@ RlResult RlRecipe::Run() {
                  .step = [this] { return Step(); },
                  .evaluate =
                      [this] {
-                       EvaluateHeldOut();
+                       Evaluate();
                        return Evaluated::kDone;
                      },
                  .state = [this] { return State(); },
@@ -76,21 +76,21 @@ RlResult RlRecipe::Run() {
   result_.steps = done.steps;
   result_.interrupted = done.interrupted;
   result_.checkpoint = done.checkpoint;
-  result_.first_reward = watch_.first_reward();
-  result_.last_reward = watch_.RecentReward();
-  result_.runaway = watch_.runaway();
+  result_.first_reward = monitor_.first_reward();
+  result_.last_reward = monitor_.RecentReward();
+  result_.runaway = monitor_.runaway();
   return result_;
 }
 
 Group RlRecipe::NextPrompt() {
-  constexpr int64_t kMaxSkipped = 10000;  // in a row: then there is none
+  constexpr int64_t kMaxSkipped = 10000;  // consecutive problems, then an error
   for (int64_t skipped = 0; skipped < kMaxSkipped; ++skipped) {
-    Group group = writer_.Write(hooks_.problem(next_problem_++));
+    Group group = format_.MakeGroup(hooks_.problem(next_problem_++));
     const auto length = static_cast<int64_t>(group.prompt.size());
     if (config_.max_prompt_tokens == 0 || length <= config_.max_prompt_tokens) return group;
     if (result_.skipped_problems++ > 0) continue;
     loop_.Note(fmt::format(
-        "{}: its prompt has {} tokens, more than {}: passed over, and so are others like it; raise "
+        "{}: its prompt has {} tokens, more than {}: skipped, and so are others like it; raise "
         "--max-prompt-tokens to train on them",
         group.problem.id, length, config_.max_prompt_tokens));
   }
@@ -110,7 +110,7 @@ std::vector<Group> RlRecipe::SampleRound(int64_t count, int64_t round) {
   const auto index = static_cast<uint64_t>(loop_.step() * config_.max_rounds + round);
   rollouts.sampling.seed = RandomStream(config_.seed, "rl samples").Below(index, kSeeds);
   rollouts.adapter = run_.Snapshot();
-  SampleRollouts(generator_, writer_, rollouts, hooks_.reward, groups);
+  SampleRollouts(generator_, format_, rollouts, hooks_.reward, groups);
   return groups;
 }
 
@@ -127,13 +127,13 @@ std::vector<Group> RlRecipe::Sample(StepReport* report, int64_t* to_learn) {
   while (*to_learn < config_.groups_per_step && report->rounds < config_.max_rounds) {
     for (Group& group : SampleRound(config_.groups_per_step - *to_learn, report->rounds)) {
       const bool wanted = config_.max_rounds == 1 || HasSignal(group);
-      // In the order of sampling, so that mini-batches do not depend on what was thrown away.
+      // Keeps the order of sampling, so that mini-batches do not depend on replaced groups.
       const auto at = wanted ? groups.begin() + (*to_learn)++ : groups.end();
       groups.insert(at, std::move(group));
     }
     ++report->rounds;
   }
-  // Only now: answers that are all wrong have no signal, however their lengths differ.
+  // After HasSignal: completions that are all wrong have no signal, whatever their lengths.
   if (config_.overlong_buffer > 0) {
     AddOverlongPenalties(config_.max_tokens, config_.overlong_buffer, groups);
   }
@@ -168,9 +168,9 @@ StepOutput RlRecipe::Account(const StepReport& report, std::span<const Group> gr
   result_.samples += report.completions + report.invalid;
   result_.sampled_tokens += report.sampled_tokens;
   result_.trained_tokens += report.update.tokens;
-  const std::vector<std::string> notes = watch_.Look(report);
+  const std::vector<std::string> notes = monitor_.Observe(report);
   Metrics metrics = MetricsOf(report);
-  metrics.emplace_back("completions/runaway", watch_.runaway() ? 1 : 0);
+  metrics.emplace_back("completions/runaway", monitor_.runaway() ? 1 : 0);
   const LoopOptions& loop = config_.loop;
   if (loop.keep_result || step == loop.max_steps) {
     WriteFileAtomically(fmt::format("{}/transcripts/step-{:06d}.txt", loop.output_dir, step),
@@ -185,7 +185,7 @@ StepOutput RlRecipe::Account(const StepReport& report, std::span<const Group> gr
                            (report.sampling_seconds + report.training_seconds)}};
 }
 
-void RlRecipe::EvaluateHeldOut() {
+void RlRecipe::Evaluate() {
   if (hooks_.heldout.empty()) return;
   const int64_t step = loop_.step();
   const double begin = Now();
@@ -195,7 +195,8 @@ void RlRecipe::EvaluateHeldOut() {
   config.sampling.stop_tokens = config_.stop_tokens;
   config.sampling.seed = config_.seed;
   config.adapter = run_.Snapshot();
-  const HeldOutResult e = SolveHeldOut(generator_, writer_, config, hooks_.reward, hooks_.heldout);
+  const HeldOutResult e =
+      EvaluateHeldOut(generator_, format_, config, hooks_.reward, hooks_.heldout);
   if (step == 0) result_.before = e;
   result_.after = e;
   Metrics metrics = {{"eval_accuracy", e.accuracy},
@@ -215,8 +216,8 @@ void RlRecipe::EvaluateHeldOut() {
   const bool never = e.accuracy == 0 && (e.pass_at.empty() || e.pass_at.back().second == 0);
   if (step == 0 && never) {
     loop_.Note(
-        "the model solves none of the held-out problems: where no sample is ever right there is "
-        "nothing to learn from; an easier --difficulty, or sft first, gives it a start");
+        "the model solves none of the held-out problems: without correct samples there is nothing "
+        "to learn from; start with an easier --difficulty, or with sft");
   }
 }
 
@@ -225,7 +226,7 @@ Json RlRecipe::State() const {
           {"next_problem", next_problem_},
           {"skipped_problems", result_.skipped_problems},
           {"heldout_before", result_.before ? result_.before->ToJson() : Json()},
-          {"watch", watch_.ToJson()}};
+          {"watch", monitor_.ToJson()}};
 }
 
 int64_t RlRecipe::Restore(const Json& state) {
@@ -233,15 +234,15 @@ int64_t RlRecipe::Restore(const Json& state) {
   result_.skipped_problems = state.at("skipped_problems").get<int64_t>();
   const Json& before = state.at("heldout_before");
   if (!before.is_null()) result_.before = HeldOutResult::FromJson(before);
-  watch_.FromJson(state.at("watch"));
+  monitor_.FromJson(state.at("watch"));
   return state.at("updates").get<int64_t>();
 }
 
 }  // namespace
 
-RlResult TrainRl(TrainingRun& run, Generator& generator, const PromptWriter& writer,
+RlResult TrainRl(TrainingRun& run, Generator& generator, const ChatFormat& format,
                  const RlConfig& config, const RlHooks& hooks) {
-  return RlRecipe(run, generator, writer, config, hooks).Run();
+  return RlRecipe(run, generator, format, config, hooks).Run();
 }
 
 }  // namespace lorikeet

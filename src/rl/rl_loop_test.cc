@@ -1,5 +1,4 @@
-// The loop on a tiny model: it learns from rewards alone, and stopping and resuming do not change
-// what it computes.
+// TrainRl on a tiny model: learning from rewards alone, and resuming bit for bit.
 #include "rl/rl_loop.h"
 
 #include <gmock/gmock.h>
@@ -31,7 +30,7 @@ using ::testing::Not;
 class Rl : public ::testing::Test {
  protected:
   void SetUp() override {
-    // A team of threads would only wait for itself in a model this small.
+    // The model is too small to gain from more threads.
     SetNumThreads(1);
     config_.update.objective = GetObjective("importance_sampling");
     config_.groups_per_step = 4;
@@ -50,7 +49,7 @@ class Rl : public ::testing::Test {
   RlResult Train(Method method = Method::kLora) {
     TinyPolicy policy(method);
     config_.stop_tokens = policy.stop_tokens();
-    return TrainRl(policy.run(), policy.generator(), policy.writer(), config_, hooks_);
+    return TrainRl(policy.run(), policy.generator(), policy.format(), config_, hooks_);
   }
   std::string ErrorOf() {
     try {
@@ -64,7 +63,7 @@ class Rl : public ::testing::Test {
   std::string File(const std::string& name) const {
     return ReadFile(config_.loop.output_dir + "/" + name);
   }
-  // The lines of metrics.jsonl: those of evaluations and those of steps.
+  // The lines of metrics.jsonl that are, or are not, evaluations.
   std::vector<Json> Lines(bool evaluations) const {
     std::vector<Json> lines;
     std::istringstream file(File("metrics.jsonl"));
@@ -80,7 +79,7 @@ class Rl : public ::testing::Test {
     for (const Json& line : Lines(true)) steps.push_back(line["step"].get<int64_t>());
     return steps;
   }
-  // Everything that a run leaves but for the time that it took.
+  // All metrics except times.
   std::string Timeless() const {
     std::string text;
     for (const bool evaluations : {true, false}) {
@@ -200,7 +199,7 @@ TEST_F(Rl, EveryStepHasEveryFigureAndATranscript) {
   std::vector<int64_t> checkpoints;
   for (const CheckpointRef& c : ListCheckpoints(config_.loop.output_dir))
     checkpoints.push_back(c.step);
-  EXPECT_THAT(checkpoints, ElementsAre(4, 5));  // of 2, 4 and 5 the last two are kept
+  EXPECT_THAT(checkpoints, ElementsAre(4, 5));  // the last two of 2, 4 and 5
 }
 
 TEST_F(Rl, EvaluatesAtTheBeginningEveryFewStepsAndAtTheEnd) {
@@ -217,7 +216,7 @@ TEST_F(Rl, EvaluatesAtTheBeginningEveryFewStepsAndAtTheEnd) {
   config_.loop.output_dir = Dir("often");
   Train();
   EXPECT_THAT(EvaluatedSteps(), ElementsAre(0, 2, 4, 5));
-  EXPECT_TRUE(File("adapter_model.safetensors") == adapter);  // looking changes nothing
+  EXPECT_TRUE(File("adapter_model.safetensors") == adapter);  // evaluation changes nothing
   hooks_.heldout.clear();
   config_.loop.output_dir = Dir("never");
   result = Train();
@@ -252,7 +251,7 @@ class RlResume : public Rl, public ::testing::WithParamInterface<Method> {
     config_.loop.save_steps = 3;
     hooks_.heldout = {TinyProblem(100), TinyProblem(101)};
     hooks_.reward = RewardFirstByte;
-    // So that the place in the list of problems is not the number of those asked.
+    // Some problems are skipped, so the next index is not the number of groups sampled.
     hooks_.problem = [](int64_t index) {
       return TinyProblem(index, index % 5 == 3 ? "say something that is too long" : "say");
     };
@@ -277,7 +276,7 @@ class RlResume : public Rl, public ::testing::WithParamInterface<Method> {
 TEST_P(RlResume, EqualsUninterruptedBitForBit) {
   const RlResult whole = Train(GetParam());
   const std::vector<std::string> expected = Bytes();
-  // What is to be compared is there: replaced groups, several updates, problems passed over.
+  // The run covers replaced groups, several updates and skipped problems.
   double rounds = 0;
   for (const Json& line : Steps()) {
     rounds += line["sampling/rounds"].get<double>();
@@ -304,7 +303,7 @@ TEST_P(RlResume, EqualsUninterruptedBitForBit) {
     EXPECT_EQ(resumed.last_reward, whole.last_reward);
     EXPECT_EQ(resumed.skipped_problems, whole.skipped_problems);
     ASSERT_TRUE(resumed.before && resumed.after);
-    EXPECT_EQ(resumed.before->reward, whole.before->reward);  // not of the resumed policy
+    EXPECT_EQ(resumed.before->reward, whole.before->reward);  // restored, not evaluated again
     EXPECT_EQ(resumed.before->pass_at, whole.before->pass_at);
     EXPECT_EQ(resumed.after->reward, whole.after->reward);
     EXPECT_TRUE(Bytes() == expected) << "stopped after step " << stop;
@@ -312,7 +311,7 @@ TEST_P(RlResume, EqualsUninterruptedBitForBit) {
   }
 }
 
-// What is left when the process is killed between checkpoints: metrics and transcripts run ahead.
+// A process killed between checkpoints leaves metrics and transcripts of later steps.
 TEST_P(RlResume, AKillLosesOnlyStepsAfterTheLastCheckpoint) {
   Train(GetParam());
   const std::vector<std::string> expected = Bytes();
@@ -352,7 +351,7 @@ TEST_F(Rl, AFinishedRunMayGoOnForLonger) {
   config_.loop.max_steps = 2;
   Train();
   config_.loop.resume_from = LatestCheckpoint(config_.loop.output_dir);
-  EXPECT_EQ(Train().steps, 2);  // finished: nothing is done
+  EXPECT_EQ(Train().steps, 2);  // already finished
   config_.loop.max_steps = 4;
   EXPECT_EQ(Train().steps, 4);
   EXPECT_TRUE(File("adapter_model.safetensors") == whole);
@@ -373,7 +372,7 @@ TEST_F(Rl, OtherSettingsCannotResume) {
     code_ = ErrorCode::kIo;
   };
   refused((config_.settings["task"] = "other", "task"));
-  // What changes no number may be other.
+  // Options that do not change the numbers may differ.
   config_.loop.eval_steps = config_.loop.save_steps = config_.loop.save_total_limit = 1;
   EXPECT_EQ(ErrorOf(), "no error");
 }
@@ -412,18 +411,18 @@ TEST_F(Rl, ACorruptStateIsOneClearError) {
   EXPECT_EQ(ErrorOf(), "no error");
 }
 
-// Odd problems are long ones.
+// Problems with odd indices are long.
 Problem LongWhenOdd(int64_t index) {
   return TinyProblem(index, index % 2 == 0 ? "say" : "say something that is too long");
 }
 
-TEST_F(Rl, TooLongPromptsArePassedOverAndCounted) {
+TEST_F(Rl, TooLongPromptsAreSkippedAndCounted) {
   hooks_.problem = LongWhenOdd;
   config_.max_prompt_tokens = 40;
   config_.loop.max_steps = 2;
-  char* said = nullptr;
+  char* printed = nullptr;
   size_t size = 0;
-  std::FILE* out = open_memstream(&said, &size);
+  std::FILE* out = open_memstream(&printed, &size);
   RlResult result;
   {
     Progress progress({.out = out, .mode = Progress::Mode::kPlain});
@@ -432,9 +431,9 @@ TEST_F(Rl, TooLongPromptsArePassedOverAndCounted) {
     hooks_.loop.progress = nullptr;
   }
   std::fclose(out);
-  const std::string text(said, size);
-  std::free(said);
-  EXPECT_EQ(result.skipped_problems, 7);  // 0 to 14 were looked at for two steps of four
+  const std::string text(printed, size);
+  std::free(printed);
+  EXPECT_EQ(result.skipped_problems, 7);  // the odd ones of 0 to 14, in two steps of four groups
   EXPECT_EQ(result.samples, 2 * 4 * 4);
   for (int i = 0; i < 4; ++i) {
     EXPECT_THAT(File("transcripts/step-000002.txt"),
@@ -442,8 +441,8 @@ TEST_F(Rl, TooLongPromptsArePassedOverAndCounted) {
   }
   const size_t note = text.find("tiny-1: its prompt has ");
   ASSERT_NE(note, std::string::npos) << text;
-  EXPECT_EQ(text.find("its prompt has", note + 20), std::string::npos) << "said once";
-  EXPECT_THAT(text, HasSubstr("more than 40: passed over"));
+  EXPECT_EQ(text.find("its prompt has", note + 20), std::string::npos) << "printed twice";
+  EXPECT_THAT(text, HasSubstr("more than 40: skipped"));
 }
 
 TEST_F(Rl, WhereEveryPromptIsTooLongTheRunEnds) {
@@ -452,7 +451,7 @@ TEST_F(Rl, WhereEveryPromptIsTooLongTheRunEnds) {
   EXPECT_EQ(code_, ErrorCode::kInvalidArgument);
 }
 
-// The first of a group's four completions is right, unless the problem is an odd one: those are all
+// The first of a group's four completions is correct if the problem's index is even; all others are
 // wrong.
 std::vector<Grade> RewardEvenProblems(std::span<const RewardRequest> requests) {
   std::vector<Grade> grades;
@@ -468,8 +467,8 @@ TEST_F(Rl, FurtherRoundsReplaceGroupsWithoutSignal) {
   config_.loop.max_steps = 2;
   config_.max_rounds = 5;
   RlResult result = Train();
-  // Of 0 1 2 3 two are left, of 4 5 one, 6 is the fourth; then the same from 7 on: 8 and 10 of 7 to
-  // 10, 12 of 11 and 12, then 13 in vain, and 14.
+  // Step 1 in rounds: 0 1 2 3 gives 0 and 2, 4 5 gives 4, 6 gives 6. Step 2: 7 8 9 10 gives 8 and
+  // 10, 11 12 gives 12, 13 gives none, 14 gives 14.
   std::vector<Json> steps = Steps();
   EXPECT_EQ(steps[0]["sampling/rounds"], 3);
   EXPECT_NEAR(steps[0]["frac_reward_zero_std"].get<double>(), 3.0 / 7, 1e-12);
@@ -477,7 +476,7 @@ TEST_F(Rl, FurtherRoundsReplaceGroupsWithoutSignal) {
   EXPECT_EQ(steps[1]["frac_reward_zero_std"], 0.5);
   EXPECT_EQ(result.samples, (7 + 8) * 4);
   const std::string transcript = File("transcripts/step-000001.txt");
-  size_t before = 0;  // those that are learned from come first, each in the order of sampling
+  size_t before = 0;  // groups with signal come first, both kinds in the order of sampling
   for (const int problem : {0, 2, 4, 6, 1, 3, 5}) {
     const size_t at = transcript.find("=== tiny-" + std::to_string(problem) + " ");
     ASSERT_NE(at, std::string::npos) << problem;
@@ -488,7 +487,7 @@ TEST_F(Rl, FurtherRoundsReplaceGroupsWithoutSignal) {
   config_.loop.output_dir = Dir("few");
   config_.max_rounds = 2;
   result = Train();
-  EXPECT_EQ(Steps()[0]["sampling/rounds"], 2);  // three groups to learn from are enough then
+  EXPECT_EQ(Steps()[0]["sampling/rounds"], 2);  // stops with three groups to learn from
   EXPECT_EQ(Steps()[0]["off_policy/updates"], 1);
   EXPECT_EQ(result.samples, (6 + 6) * 4);
 
@@ -517,7 +516,7 @@ TEST_F(Rl, WithoutAnySignalNothingIsLearned) {
   TinyPolicy().run().SaveWeights(Dir("fresh"));
   EXPECT_TRUE(ReadFile(Dir("fresh") + "/adapter_model.safetensors") ==
               File("adapter_model.safetensors"));
-  // And a run that has learned nothing yet can be resumed.
+  // A run without updates can be resumed.
   config_.loop.resume_from = LatestCheckpoint(config_.loop.output_dir);
   config_.loop.max_steps = 5;
   EXPECT_EQ(Train().steps, 5);

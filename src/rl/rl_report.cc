@@ -10,22 +10,22 @@
 namespace lorikeet {
 namespace {
 
-// Sums over the completions of a step.
+// Sums over the completions of a step. `all` and `length` include invalid ones.
 struct Sums {
   double reward = 0, correct = 0, length = 0, truncated = 0, logprob = 0, all = 0;
-  std::map<int64_t, int64_t> advantages;                   // in millionths, and how often
-  std::map<std::string, std::pair<double, double>> tasks;  // reward, count
+  std::map<int64_t, int64_t> advantages;                   // millionths -> count
+  std::map<std::string, std::pair<double, double>> tasks;  // sum of rewards, count
   RewardPartSums parts;
 };
 
 void AddRollout(const Problem& problem, const Rollout& rollout, Sums* sums, StepReport* report) {
-  const Generation& said = rollout.generation;
-  const auto length = static_cast<int64_t>(said.tokens.size());
+  const Generation& generation = rollout.generation;
+  const auto length = static_cast<int64_t>(generation.tokens.size());
   report->sampled_tokens += length;
   sums->all += 1;
   sums->length += static_cast<double>(length);
-  sums->truncated += said.reason == StopReason::kLength ? 1 : 0;
-  for (const float logprob : said.sampled_logprobs) sums->logprob += logprob;
+  sums->truncated += generation.reason == StopReason::kLength ? 1 : 0;
+  for (const float logprob : generation.sampled_logprobs) sums->logprob += logprob;
   report->max_length = std::max(report->max_length, static_cast<double>(length));
   sums->parts.Add(rollout.grade);
   if (rollout.grade.verdict == Verdict::kInvalid) {
@@ -55,7 +55,7 @@ double EntropyInBits(const std::map<int64_t, int64_t>& counts, double total) {
   return bits;
 }
 
-// A stop string ends a completion through the callback.
+// A stop string ends a completion through the callback; it is shown as "stop".
 const char* HowItEnded(StopReason reason) {
   return StopReasonName(reason == StopReason::kCallback ? StopReason::kStop : reason);
 }
@@ -71,7 +71,7 @@ std::string Entry(const Rollout& rollout) {
                      grade.reason, rollout.text);
 }
 
-// The best, the worst, and the first of those that nobody could judge: each once.
+// The best, the worst and the first invalid completion; the best only once if it is also the worst.
 std::vector<const Rollout*> WorthReading(const Group& group) {
   const Rollout *best = nullptr, *worst = nullptr, *invalid = nullptr;
   for (const Rollout& rollout : group.rollouts) {
@@ -136,7 +136,7 @@ Metrics MetricsOf(const StepReport& r) {
   const auto rate = [](int64_t tokens, double seconds) {
     return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
   };
-  const PolicyDistance &first = r.update.first, &last = r.update.last;
+  const RatioStats &first = r.update.first, &last = r.update.last;
   Metrics metrics = {{"reward", r.reward},
                      {"accuracy", r.accuracy},
                      {"frac_reward_zero_std", r.without_signal},

@@ -12,7 +12,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-Rollout Said(const std::string& text, std::vector<float> logprobs, StopReason reason, Grade grade) {
+Rollout Completion(const std::string& text, std::vector<float> logprobs, StopReason reason,
+                   Grade grade) {
   Rollout rollout;
   rollout.text = text;
   rollout.generation.tokens.assign(logprobs.size(), 3);
@@ -22,18 +23,18 @@ Rollout Said(const std::string& text, std::vector<float> logprobs, StopReason re
   return rollout;
 }
 
-// Three groups of two tasks: with signal, without a difference, and with nobody to judge it.
+// Three groups of two tasks: with signal, with equal rewards, and without a valid completion.
 std::vector<Group> ThreeGroups() {
   constexpr auto kStop = StopReason::kStop, kLength = StopReason::kLength;
   std::vector<Group> groups(3);
   groups[0].problem.task = groups[2].problem.task = "add";
   groups[1].problem.task = "json";
-  groups[0].rollouts = {Said("12", {-1, -2}, kStop, Grade::Correct()),
-                        Said("13!!", {-1, -1, -1, -1}, kLength, Grade::Wrong("13 is not 12")),
-                        Said("?", {-0.5F}, kStop, Grade::Invalid("late"))};
-  groups[1].rollouts = {Said("{}", {-3, 0, 0}, kStop, Grade::Wrong("no key")),
-                        Said("{", {-0.5F}, kStop, Grade::Wrong("no object"))};
-  groups[2].rollouts = {Said("-----", {-1, -1, -1, -1, -1}, kLength, Grade::Invalid("gone"))};
+  groups[0].rollouts = {Completion("12", {-1, -2}, kStop, Grade::Correct()),
+                        Completion("13!!", {-1, -1, -1, -1}, kLength, Grade::Wrong("13 is not 12")),
+                        Completion("?", {-0.5F}, kStop, Grade::Invalid("late"))};
+  groups[1].rollouts = {Completion("{}", {-3, 0, 0}, kStop, Grade::Wrong("no key")),
+                        Completion("{", {-0.5F}, kStop, Grade::Wrong("no object"))};
+  groups[2].rollouts = {Completion("-----", {-1, -1, -1, -1, -1}, kLength, Grade::Invalid("gone"))};
   for (Group& group : groups) group.problem.id = group.problem.task + "-1";
   groups[0].problem.answer = "12";
   groups[0].prompt_text = "5+7?";
@@ -44,7 +45,7 @@ TEST(StepReport, FiguresByHand) {
   const StepReport report = ReportOf(ThreeGroups());
   EXPECT_EQ(report.completions, 4);
   EXPECT_EQ(report.invalid, 2);
-  EXPECT_EQ(report.reward, 1.0 / 4);  // an invalid one is no reward of 0
+  EXPECT_EQ(report.reward, 1.0 / 4);  // invalid completions do not count as 0
   EXPECT_EQ(report.accuracy, 1.0 / 4);
   EXPECT_EQ(report.by_task, (std::map<std::string, double>{{"add", 0.5}, {"json", 0}}));
   EXPECT_NEAR(report.without_signal, 2.0 / 3, 1e-15);
@@ -140,7 +141,7 @@ TEST(StepMetrics, WhatWasNotMeasuredIsLeftOut) {
   const std::vector<Group> groups = ThreeGroups();
   const std::map<std::string, double> metrics = ByName(ReportOf(std::span(groups).first(1)));
   EXPECT_EQ(metrics.count("kl"), 0U);
-  EXPECT_EQ(metrics.count("reward/add"), 0U);  // of one task the reward is the reward
+  EXPECT_EQ(metrics.count("reward/add"), 0U);  // with one task it would equal "reward"
 }
 
 TEST(Transcripts, ShowTheBestTheWorstAndAnInvalidOne) {
@@ -160,7 +161,7 @@ TEST(Transcripts, ShowTheBestTheWorstAndAnInvalidOne) {
             "?\n");
 }
 
-// An invalid completion has no reward, so that it is neither better than a negative one nor worse
+// An invalid completion has no reward, so it is neither better than a negative reward nor worse
 // than a positive one.
 TEST(Transcripts, AnInvalidOneIsNeitherBestNorWorst) {
   std::vector<Group> groups = ThreeGroups();
@@ -177,7 +178,7 @@ TEST(Transcripts, GroupsOfOneKind) {
   const std::vector<Group> groups = ThreeGroups();
   const std::string flat = Transcript(std::span(groups).subspan(1, 1));
   EXPECT_THAT(flat, HasSubstr("{}\n"));
-  EXPECT_THAT(flat, HasSubstr("no object\n{\n"));  // two that are alike, both shown
+  EXPECT_THAT(flat, HasSubstr("no object\n{\n"));  // equal rewards: both are shown
   const std::string invalid = Transcript(std::span(groups).subspan(2));
   EXPECT_THAT(invalid, HasSubstr("=== add-1 (answer ), 1 invalid\n"));
   EXPECT_THAT(invalid, HasSubstr("--- invalid, 5 tokens (length): gone\n-----\n"));

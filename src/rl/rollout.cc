@@ -11,22 +11,22 @@
 namespace lorikeet {
 namespace {
 
-// What was said, without what ended it.
-std::string TextOf(const PromptWriter& writer, const Generation& generation) {
-  std::span<const int32_t> said = generation.tokens;
-  if (generation.reason == StopReason::kStop) said = said.first(said.size() - 1);
-  std::string text = writer.text.tokenizer.Decode(said);
+// The completion's text without the stop token or stop string.
+std::string TextOf(const ChatFormat& format, const Generation& generation) {
+  std::span<const int32_t> tokens = generation.tokens;
+  if (generation.reason == StopReason::kStop) tokens = tokens.first(tokens.size() - 1);
+  std::string text = format.text.tokenizer.Decode(tokens);
   size_t end = text.size();
-  for (const std::string& stop : writer.stop_strings) {
+  for (const std::string& stop : format.stop_strings) {
     if (!stop.empty()) end = std::min(end, text.find(stop));
   }
   return text.substr(0, end);
 }
 
-// Ends a sequence at the first stop string, whose letters may be spread over many tokens.
-std::function<bool(const SampledToken&)> StopperOf(const PromptWriter& writer) {
-  if (writer.stop_strings.empty()) return {};
-  auto text = std::make_shared<AnswerText>(writer.text.tokenizer, writer.stop_strings,
+// A callback that ends a sequence at the first stop string, which may span several tokens.
+std::function<bool(const SampledToken&)> StopperOf(const ChatFormat& format) {
+  if (format.stop_strings.empty()) return {};
+  auto text = std::make_shared<AnswerText>(format.text.tokenizer, format.stop_strings,
                                            /*skip_special_tokens=*/false);
   return [text](const SampledToken& token) {
     text->Push(token.token);
@@ -51,7 +51,7 @@ void GradeAll(const RewardFunction& reward, std::span<Group> groups) {
 
 }  // namespace
 
-Group PromptWriter::Write(Problem problem) const {
+Group ChatFormat::MakeGroup(Problem problem) const {
   Group group;
   group.prompt_text = chat_template.Render(
       problem.messages, {.add_generation_prompt = true,
@@ -65,7 +65,7 @@ Group PromptWriter::Write(Problem problem) const {
   return group;
 }
 
-void SampleRollouts(Generator& generator, const PromptWriter& writer, const RolloutConfig& config,
+void SampleRollouts(Generator& generator, const ChatFormat& format, const RolloutConfig& config,
                     const RewardFunction& reward, std::span<Group> groups) {
   std::vector<GenerateRequest> requests;
   for (size_t g = 0; g < groups.size(); ++g) {
@@ -74,20 +74,20 @@ void SampleRollouts(Generator& generator, const PromptWriter& writer, const Roll
       request.prompt = groups[g].prompt;
       request.params = config.sampling;
       request.adapter = config.adapter;
-      request.on_token = StopperOf(writer);
+      request.on_token = StopperOf(format);
       request.key = static_cast<uint64_t>(g) * static_cast<uint64_t>(config.group_size) +
                     static_cast<uint64_t>(i);
       requests.push_back(std::move(request));
     }
   }
-  std::vector<Generation> said = generator.Run(std::move(requests));
+  std::vector<Generation> generations = generator.Run(std::move(requests));
   size_t next = 0;
   for (Group& group : groups) {
     group.rollouts.clear();
     for (int64_t i = 0; i < config.group_size; ++i) {
       Rollout rollout;
-      rollout.generation = std::move(said[next++]);
-      rollout.text = TextOf(writer, rollout.generation);
+      rollout.generation = std::move(generations[next++]);
+      rollout.text = TextOf(format, rollout.generation);
       group.rollouts.push_back(std::move(rollout));
     }
   }

@@ -1,4 +1,4 @@
-// Completions of problems, sampled and graded: what a policy-gradient step learns from.
+// A `Rollout` is a sampled and graded completion; a `Group` holds those of one prompt.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -16,11 +16,10 @@ namespace lorikeet {
 
 struct Rollout {
   Generation generation;
-  std::string text;  // without the token or the stop string that ended it
+  std::string text;  // without the stop token or stop string
   Grade grade;
 };
 
-// The completions of one prompt.
 struct Group {
   Problem problem;
   std::string prompt_text;
@@ -28,29 +27,29 @@ struct Group {
   std::vector<Rollout> rollouts;
 };
 
-// A `PromptWriter` turns problems into prompts and sampled tokens into text.
-struct PromptWriter {
+// A `ChatFormat` renders problems as prompts, and holds what decoding of completions needs.
+struct ChatFormat {
   const TokenizerBundle& text;
   const ChatTemplate& chat_template;
-  std::vector<std::string> stop_strings = {};  // end a completion and are left out of its text
-  OrderedJson variables = {};  // of the template; a problem's own win. Object or null
+  std::vector<std::string> stop_strings = {};  // end a completion; not part of its text
+  OrderedJson variables = {};  // template variables, overridden by a problem's; object or null
   std::string date = {};       // for templates that print it; "": today
 
-  // Throws Error for what the template refuses.
-  Group Write(Problem problem) const;
+  // The problem with its prompt, and no rollouts. Throws Error if the template raises one.
+  Group MakeGroup(Problem problem) const;
 };
 
 struct RolloutConfig {
   int64_t group_size = 8;
-  SamplingParams sampling;  // its seed: of the step, so that no two steps draw alike
-  std::shared_ptr<const LoraWeights> adapter = nullptr;  // to sample with; null: the base
+  SamplingParams sampling;                               // the seed must differ from step to step
+  std::shared_ptr<const LoraWeights> adapter = nullptr;  // adapter of the policy; null: the base
 };
 
-// Samples group_size completions of every group and grades them. Sample j of group i is a pure
-// function of the weights, the prompt, the seed and (i, j): not of batches or threads. The tokens
-// of a stop string were sampled and stay in the generation, whose reason is then kCallback. Without
-// a reward function problems are graded by their own graders.
-void SampleRollouts(Generator& generator, const PromptWriter& writer, const RolloutConfig& config,
+// Samples group_size completions for every group and grades them. Sample j of group i is a pure
+// function of the weights, the prompt, the seed and (i, j), independent of batching and threads.
+// The tokens of a stop string stay in the generation, whose reason is then kCallback. If `reward`
+// is empty, each problem's own grader is used.
+void SampleRollouts(Generator& generator, const ChatFormat& format, const RolloutConfig& config,
                     const RewardFunction& reward, std::span<Group> groups);
 
 }  // namespace lorikeet

@@ -1,4 +1,4 @@
-// A tiny random model with a tiny tokenizer: what a completion becomes, and which texts are graded.
+// Sampling and grading with a tiny random model and tokenizer.
 #include "rl/rollout.h"
 
 #include <gmock/gmock.h>
@@ -19,14 +19,14 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr int64_t kVocab = 269;  // of the tiny tokenizer: bytes, merges, special tokens
+constexpr int64_t kVocab = 269;  // vocabulary of the tiny tokenizer: bytes, merges, special tokens
 constexpr Architecture kArchitecture = {"llama", 32, 2, 1, 16, 48, 2, kVocab, false, false};
 
 Problem Ask(const std::string& text) {
   Problem problem;
   problem.task = "test";
   problem.grader = "regex";
-  problem.answer = "^.";  // anything but nothing
+  problem.answer = "^.";  // any text that is not empty
   problem.id = text;
   problem.messages = {{.role = "user", .content = text, .fields = OrderedJson::object()}};
   return problem;
@@ -34,15 +34,15 @@ Problem Ask(const std::string& text) {
 
 class RolloutTest : public ::testing::Test {
  protected:
-  // Completions of prompts with these texts; `slots` run at once.
+  // Groups of prompts with these texts; at most `slots` sequences run at once.
   std::vector<Group> Sample(const std::vector<std::string>& texts,
                             const RewardFunction& reward = {}, int64_t slots = 8,
                             std::vector<std::string> stops = {}) {
-    const PromptWriter writer{bundle_, template_, std::move(stops)};
+    const ChatFormat format{bundle_, template_, std::move(stops)};
     std::vector<Group> groups;
-    for (const std::string& text : texts) groups.push_back(writer.Write(Ask(text)));
+    for (const std::string& text : texts) groups.push_back(format.MakeGroup(Ask(text)));
     Generator generator(*model_, {.slots = slots, .capacity = 160, .tokens_per_step = 32});
-    SampleRollouts(generator, writer, config_, reward, groups);
+    SampleRollouts(generator, format, config_, reward, groups);
     return groups;
   }
 
@@ -53,7 +53,7 @@ class RolloutTest : public ::testing::Test {
   RolloutConfig config_{.group_size = 4, .sampling = {.max_tokens = 24, .seed = 11}};
 };
 
-// Bit for bit.
+// Expects the same bits.
 void ExpectSame(const Group& a, const Group& b) {
   EXPECT_EQ(a.prompt, b.prompt);
   ASSERT_EQ(a.rollouts.size(), b.rollouts.size());
@@ -73,7 +73,7 @@ const char kLong[] = "hello hello hello hello hello hello hello hello hello hell
 
 TEST_F(RolloutTest, AGroupDoesNotKnowItsCompany) {
   const std::vector<Group> groups = Sample({"hello", kLong, "2+2?"});
-  // Other groups before and behind it, of other lengths, and more of them than there are slots.
+  // With groups of other lengths before and after it, more than there are slots.
   const std::vector<Group> others = Sample({"something else", kLong, kLong, "?", "hell"});
   ExpectSame(groups[1], others[1]);
   const std::vector<Group> fewer = Sample({"hello", kLong});
@@ -106,7 +106,7 @@ TEST_F(RolloutTest, SamplesOfAGroupOfAPlaceAndOfASeedDiffer) {
 
 TEST_F(RolloutTest, TheTextEndsBeforeTheStopToken) {
   config_.group_size = 64;
-  config_.sampling.stop_tokens = {'a', 'e', 'i'};  // a byte's token is its value
+  config_.sampling.stop_tokens = {'a', 'e', 'i'};  // the id of a byte's token is its value
   const Group group = Sample({"hello"})[0];
   int stopped = 0, cut = 0;
   for (const Rollout& rollout : group.rollouts) {
@@ -124,7 +124,7 @@ TEST_F(RolloutTest, TheTextEndsBeforeTheStopToken) {
   EXPECT_GT(cut, 0);
 }
 
-// Two letters of it, next to each other; "" if there are none.
+// The first two adjacent printable characters; "" if there are none.
 std::string TwoLetters(const std::string& text) {
   const auto is_letter = [](char c) { return c >= '!' && c <= '~'; };
   for (size_t i = 1; i < text.size(); ++i) {
@@ -133,15 +133,15 @@ std::string TwoLetters(const std::string& text) {
   return "";
 }
 
-// The same samples up to the stop string, and then no more.
+// Samples equal those without stop strings, up to the stop string.
 TEST_F(RolloutTest, AStopStringEndsASampleAndLeavesItsText) {
   config_.group_size = 16;
   const Group free = Sample({"hello"})[0];
-  size_t said = 0;
-  while (TwoLetters(free.rollouts.at(said).text).empty()) ++said;
-  const std::string whole = free.rollouts[said].text, stop = TwoLetters(whole);
-  const Group group = Sample({"hello"}, {}, 8, {"", stop, "never said so"})[0];
-  const Rollout& stopped = group.rollouts[said];
+  size_t index = 0;
+  while (TwoLetters(free.rollouts.at(index).text).empty()) ++index;
+  const std::string whole = free.rollouts[index].text, stop = TwoLetters(whole);
+  const Group group = Sample({"hello"}, {}, 8, {"", stop, "does not occur"})[0];
+  const Rollout& stopped = group.rollouts[index];
   EXPECT_EQ(stopped.text, whole.substr(0, whole.find(stop)));
   EXPECT_EQ(stopped.generation.reason, StopReason::kCallback);
   EXPECT_THAT(bundle_.tokenizer.Decode(stopped.generation.tokens), EndsWith(stop));
@@ -194,7 +194,7 @@ TEST_F(RolloutTest, APromptBeginsWithBosOnce) {
   const ChatTemplate llama = *ChooseChatTemplate(bundle_, ""),
                      chatml = *ChooseChatTemplate(bundle_, "chatml");
   for (const ChatTemplate* each : {&llama, &chatml}) {
-    const Group group = PromptWriter{bundle_, *each}.Write(Ask("hello"));
+    const Group group = ChatFormat{bundle_, *each}.MakeGroup(Ask("hello"));
     EXPECT_EQ(std::count(group.prompt.begin(), group.prompt.end(), bundle_.bos_id), 1);
     EXPECT_EQ(group.prompt[0], bundle_.bos_id);
     EXPECT_EQ(group.problem.id, "hello");

@@ -1,5 +1,5 @@
-// For tests: a small random chat model that begins to learn within a few steps, with its tokenizer,
-// a run over it and a sampler, as one process would hold them.
+// A `TinyPolicy` for tests: a small random chat model that learns within a few steps, with its
+// tokenizer, training run and generator.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace lorikeet {
 
-// Rows for all tokens of the tiny bundle, and some that no token has, as real models do.
+// The vocabulary is padded beyond the tokens of the tiny bundle, as in real models.
 inline constexpr Architecture kTinyChat = {.model_type = "llama",
                                            .hidden = 32,
                                            .heads = 4,
@@ -39,8 +39,8 @@ class TinyPolicy {
       run_ = std::make_unique<TrainingRun>(*model_, options);
     } else {
       LoraConfig config = {.r = 4, .lora_alpha = 32};
-      // The random model's norms leave so little of what lies below the head that only an adapted
-      // head is soon sure of anything.
+      // With the random model's norms the hidden state is so small that only an adapted head learns
+      // within a few steps.
       config.target_modules = {"all-linear", "lm_head"};
       run_ =
           std::make_unique<TrainingRun>(*model_, LoraAdapter::Create(*model_, config, 1), options);
@@ -54,7 +54,7 @@ class TinyPolicy {
 
   TrainingRun& run() { return *run_; }
   Generator& generator() { return *generator_; }
-  PromptWriter writer() const { return {text_, chat_template_}; }
+  ChatFormat format() const { return {text_, chat_template_}; }
   std::vector<int32_t> stop_tokens() const { return {text_.eos_id}; }
 
  private:
@@ -79,16 +79,17 @@ inline Problem TinyProblem(int64_t index, const std::string& content = "say") {
   return problem;
 }
 
-// A toy task, dense enough for a few steps: the share of ASCII in what is said. Right from two
-// fifths on, as a third of all random answers are.
+// A toy task whose reward is dense enough for a few steps: the share of ASCII bytes in a
+// completion. Correct from two fifths, as a third of all random completions are.
 inline std::vector<Grade> RewardAscii(std::span<const RewardRequest> requests) {
   std::vector<Grade> grades;
   for (const RewardRequest& request : requests) {
-    const std::string_view said = request.completion;
-    const auto ascii = std::count_if(said.begin(), said.end(),
+    const std::string_view completion = request.completion;
+    const auto ascii = std::count_if(completion.begin(), completion.end(),
                                      [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-    const double share =
-        said.empty() ? 0 : static_cast<double>(ascii) / static_cast<double>(said.size());
+    const double share = completion.empty()
+                             ? 0
+                             : static_cast<double>(ascii) / static_cast<double>(completion.size());
     grades.push_back({share >= 0.4 ? Verdict::kCorrect : Verdict::kWrong, share, ""});
   }
   return grades;

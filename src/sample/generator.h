@@ -153,7 +153,7 @@ class Generator {
   std::shared_ptr<Arena> workspace_;
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
-  int64_t reserved_rank_ = 0;                       // of the adapters that workspace_ has room for
+  int64_t reserved_rank_ = 0;     // maximum adapter rank that workspace_ has room for
   std::vector<Sequence*> batch_;  // running_ as rows of the step's batch: by adapter
   GeneratorStats stats_;
 };

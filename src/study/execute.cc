@@ -175,7 +175,7 @@ int64_t MemoryOf(const RunSpec& spec, const StudyModel& model) {
   size_t bytes = TotalBytes(parts);
   if (spec.rewards()) {
     // Training problems are like those held out; to look at them all would take too long here.
-    const int64_t prompt = LongestPrompt(model.problems->Writer(), model.heldout_problems);
+    const int64_t prompt = LongestPrompt(model.problems->Format(), model.heldout_problems);
     const int64_t longest = prompt + spec.rewards()->max_tokens;
     const auto sampling = Generator::Plan(*model.base, SamplingLimits(spec, longest));
     bytes += sampling.Beside(PartBytes(parts, kActivationsPart));

@@ -27,7 +27,7 @@ struct RewardStep {
   double advantage_entropy = 0;           // upper bound on the information per completion, bits
   double mean_length = 0, truncated = 0;  // tokens; share of completions cut off at max_tokens
   double logp_difference = 0;             // maximum difference between sampler and trainer, nats
-  bool runaway = false;                   // rl/rl_watch.h
+  bool runaway = false;                   // rl/rl_monitor.h
   int64_t sampled_tokens = 0;
   int64_t trained_tokens = 0;  // with prompts, without idle groups
 };

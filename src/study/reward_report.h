@@ -24,7 +24,7 @@ RewardData ArrangeRewards(std::span<const RunRecord> records);
 Interval RewardOf(const Sweep& sweep, int64_t step);
 // Shares of the held-out problems that the runs solve with greedy decoding; 0 for a diverged run.
 std::vector<double> SolvedBy(std::span<const RunRecord* const> runs, int64_t step);
-// True if completion lengths had exploded at the end of the run (rl/rl_watch.h).
+// True if completion lengths had exploded at the end of the run (rl/rl_monitor.h).
 bool RanAway(const RunRecord& run);
 
 std::string ShareText(std::span<const double> shares);  // "88.3 % (85.1 to 91.5)"

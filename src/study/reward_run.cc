@@ -15,7 +15,7 @@ namespace {
 // Prompts that training will ask for: some are thrown away where groups without signal are.
 int64_t PromptsOf(const RunSpec& spec) {
   return spec.steps() * spec.run.steps.batch_size *
-         GetObjective(spec.rewards()->objective).UsualRounds();
+         GetObjective(spec.rewards()->objective).DefaultRounds();
 }
 
 RlConfig MeasuredRun(const Run& run, const RunSpec& spec, const std::string& dir,
@@ -34,7 +34,7 @@ RlConfig MeasuredRun(const Run& run, const RunSpec& spec, const std::string& dir
 
 int64_t LongestPromptOf(const RunSpec& spec, const StudyProblems& problems) {
   if (spec.rewards()->max_prompt_tokens) return *spec.rewards()->max_prompt_tokens;
-  return LongestPrompt(problems.Writer(), problems.source.OfSeed(spec.seed()), PromptsOf(spec));
+  return LongestPrompt(problems.Format(), problems.source.OfSeed(spec.seed()), PromptsOf(spec));
 }
 
 }  // namespace
@@ -44,9 +44,9 @@ std::string FingerprintOf(const StudyProblems& problems, std::span<const Problem
   constexpr uint64_t kSeed = 0;  // of no run in particular
   std::vector<std::string> texts = {std::to_string(kGraderVersion)};
   texts.insert(texts.end(), problems.stop_strings.begin(), problems.stop_strings.end());
-  const PromptWriter writer = problems.Writer();
+  const ChatFormat format = problems.Format();
   const auto add = [&](const Problem& problem) {
-    Group group = writer.Write(problem);
+    Group group = format.MakeGroup(problem);
     texts.push_back(std::move(group.prompt_text));
     texts.push_back(problem.grader + "\n" + problem.answer + "\n" + problem.data.dump());
   };
@@ -60,17 +60,17 @@ std::string FingerprintOf(const StudyProblems& problems, std::span<const Problem
 }
 
 double MeanPrompt(const StudyProblems& problems, std::span<const Problem> some) {
-  const PromptWriter writer = problems.Writer();
+  const ChatFormat format = problems.Format();
   double tokens = 0;
   for (const Problem& problem : some) {
-    tokens += static_cast<double>(writer.Write(problem).prompt.size());
+    tokens += static_cast<double>(format.MakeGroup(problem).prompt.size());
   }
   return some.empty() ? 0 : tokens / static_cast<double>(some.size());
 }
 
 int64_t LongestSequence(const RunSpec& spec, const StudyProblems& problems,
                         std::span<const Problem> heldout) {
-  return std::max(LongestPromptOf(spec, problems), LongestPrompt(problems.Writer(), heldout)) +
+  return std::max(LongestPromptOf(spec, problems), LongestPrompt(problems.Format(), heldout)) +
          spec.rewards()->max_tokens;
 }
 
@@ -90,14 +90,14 @@ bool TrainOnRewards(const RunSpec& spec, const StudyProblems& problems,
   config.stop_tokens = StopTokensOf(problems.text, run.model().config().vocab_size);
   if (!ListCheckpoints(dir).empty()) config.loop.resume_from = LatestCheckpoint(dir);
   const int64_t longest =
-      std::max(config.max_prompt_tokens, LongestPrompt(problems.Writer(), heldout)) +
+      std::max(config.max_prompt_tokens, LongestPrompt(problems.Format(), heldout)) +
       config.max_tokens;
   Generator generator(run.model(), SamplingLimits(spec, longest), run.workspace());
   RlHooks hooks;
   hooks.problem = problems.source.OfSeed(spec.seed());
   hooks.heldout = heldout;
   hooks.loop.stop_requested = stop;
-  return !TrainRl(run, generator, problems.Writer(), config, hooks).interrupted;
+  return !TrainRl(run, generator, problems.Format(), config, hooks).interrupted;
 }
 
 }  // namespace lorikeet

@@ -19,7 +19,7 @@ struct StudyProblems {
   OrderedJson template_variables = {};  // object or null
   std::string date = {};                // for templates that print it; "": today
 
-  PromptWriter Writer() const {
+  ChatFormat Format() const {
     return {text, chat_template, stop_strings, template_variables, date};
   }
 };
