@@ -126,7 +126,7 @@ class Conversation {
            "the conversation now takes {} tokens and the context holds {}; /reset starts over",
            length, generator_.limits().capacity);
     }
-    // Other turns, other random numbers: the position of a turn's first token tells them apart.
+    // Every turn has its own random numbers, by the position of its first token.
     GenerateRequest request{
         .prompt = std::move(prompt), .params = session_.sampling(), .adapter = session_.adapter()};
     request.params.max_tokens = std::min(request.params.max_tokens, left);

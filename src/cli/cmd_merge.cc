@@ -24,7 +24,7 @@ struct MergeOptions {
   bool overwrite, verify, json;
   std::optional<std::string> verify_data;
   int verify_tokens;
-  RenderingOptions rendering;  // of verify_data
+  RenderingOptions rendering;  // for verify_data
   CommonOptions common;
 
   template <class V>

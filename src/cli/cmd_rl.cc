@@ -97,9 +97,9 @@ OrderedJson SummaryJson(const RlJob& job, const RlOptions& options, const RlResu
 std::string SummaryText(const RlOptions& options, const RlResult& r) {
   if (r.interrupted) {
     return r.checkpoint.empty()
-               ? "stopped before the first step: there is nothing to go on from\n"
+               ? "stopped before the first step: there is nothing to resume from\n"
                : fmt::format(
-                     "stopped at step {} of {}; to go on:\n  lorikeet rl --config "
+                     "stopped at step {} of {}; to resume:\n  lorikeet rl --config "
                      "{}/config.yaml --resume\n",
                      r.steps, *options.run.steps.max_steps, options.output.output_dir);
   }
@@ -121,7 +121,8 @@ std::string SummaryText(const RlOptions& options, const RlResult& r) {
     }
     text += "\n";
   }
-  if (r.runaway) text += "the answers have run away in length: a failure, whatever the reward\n";
+  if (r.runaway)
+    text += "completion lengths have exploded; treat this run as failed, whatever the reward\n";
   return text + (options.run.adapter.full()
                      ? fmt::format("try it: lorikeet chat --model {}\n", options.output.output_dir)
                      : fmt::format("try it: lorikeet chat --model {} --adapter {}\n", options.model,
@@ -152,9 +153,9 @@ int RunRl(int argc, char** argv) {
       RequireSameSettings(state.at("settings"), job.config.settings, from);
     }
   }
-  // What a run left that ended before its first checkpoint is nothing to go on from.
-  const bool may_begin_anew = options.output.overwrite_output_dir || options.output.resume;
-  BeginOutputDir(options.output.output_dir, may_begin_anew && job.config.loop.resume_from.empty(),
+  // A run that ended before its first checkpoint left nothing to resume from.
+  const bool may_remove = options.output.overwrite_output_dir || options.output.resume;
+  BeginOutputDir(options.output.output_dir, may_remove && job.config.loop.resume_from.empty(),
                  job.text_files.back());  // config.yaml
   Progress progress({.mode = options.common.quiet ? Progress::Mode::kQuiet : Progress::Mode::kAuto,
                      .logging_steps = options.output.logging_steps,

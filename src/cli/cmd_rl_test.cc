@@ -232,7 +232,7 @@ TEST_F(RlCommand, StartsFromAnAdapterWithAnyTargets) {
                 .error,
             "");
   const std::string first = tmp_ / "first";
-  // So small a rate changes no f32: what is written is what training began with.
+  // A rate so small changes no f32, so the written weights are the initial ones.
   ASSERT_EQ(Run("still", with({"--adapter", first, "--learning-rate", "1e-30"})).error, "");
   EXPECT_TRUE(Result("still") == Result("first"));
   const auto config = [&](const std::string& out) {
@@ -293,7 +293,7 @@ TEST_F(RlCommand, CheckpointsOfEarlierVersionsResume) {
   const CommandOutcome outcome = RunCommand(RunRl, resume);
   ASSERT_EQ(outcome.error, "");
   EXPECT_EQ(outcome.Json()["steps"], 4);
-  EXPECT_EQ(outcome.Json()["samples"], 8);  // of two steps
+  EXPECT_EQ(outcome.Json()["samples"], 8);  // those of two steps
 }
 
 TEST_F(RlCommand, FullFineTuningWithAReference) {

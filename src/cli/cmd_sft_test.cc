@@ -89,7 +89,7 @@ TEST_F(FactorsOfSft, ScalesThatCancelLeaveTheLossesAsTheyAre) {
   };
   EXPECT_THAT(resumed({"--lora_init_a_scale", "1"}), HasSubstr("lora_init_a_scale was 8.0"));
   EXPECT_THAT(resumed({"--weight_decay_b_scale", "1"}), HasSubstr("weight_decay_b_scale was 2.0"));
-  EXPECT_EQ(resumed({}), "");  // what was refused has left the settings as they were
+  EXPECT_EQ(resumed({}), "");  // refused commands did not change the settings
 }
 
 TEST_F(FactorsOfSft, ThePlanSaysThemAndOnlyThem) {
@@ -104,7 +104,7 @@ TEST_F(FactorsOfSft, AreRefusedWhereThereAreNone) {
   EXPECT_THAT(
       Run("out", {"--adapter", GoldenModel("llama") + "/adapter", "--lora_init_a_scale", "4"})
           .error,
-      HasSubstr("lora_init_a_scale is of a fresh adapter"));
+      HasSubstr("lora_init_a_scale is for a new adapter"));
   EXPECT_THAT(Run("out", {"--loraplus_lr_ratio", "0"}).error, HasSubstr("above 0"));
 }
 
@@ -150,7 +150,7 @@ class SftCommand : public ::testing::Test {
   const TemporaryFolder folder_{"sft"};
 };
 
-// So small a rate changes no f32: what is written is what training began with.
+// A rate so small changes no f32, so the written weights are the initial ones.
 const Words kStandingStill = {"--learning_rate", "1e-30"};
 
 TEST_F(SftCommand, StartsFromTheBitsOfAnAdapterWithAnyTargets) {
@@ -168,7 +168,7 @@ TEST_F(SftCommand, StartsFromTheBitsOfAnAdapterWithAnyTargets) {
       EXPECT_EQ(AdapterConfig(family + "_second")[key], AdapterConfig(first)[key]) << key;
     }
     EXPECT_EQ(outcome.Json()["heldout_nll_before"], Loss(folder_ / first, model));
-    // The file that the run leaves says what it trained, and resumes it.
+    // The run's config.yaml records what it trained, and resumes it.
     const std::string config = folder_ / (family + "_second/config.yaml");
     EXPECT_THAT(ReadFile(config), HasSubstr("lora_alpha: 12\n"));
     EXPECT_EQ(RunCommand(RunSft, {"--config", config, "--resume", "--max_steps", "6"}).error, "");
@@ -209,7 +209,7 @@ TEST_F(SftCommand, WhatContradictsTheAdapterIsRefusedNamingBoth) {
   EXPECT_THAT(refused({"--config", yaml}), HasSubstr("lora_r is 8"));
   // An earlier version wrote the default into config.yaml, whatever the adapter had.
   WriteFileAtomically(yaml, "lora_r: 32\nlora_alpha: 32\ntarget_modules: [all-linear]\n");
-  EXPECT_EQ(Run("said", {"--adapter", adapter, "--config", yaml, "--dry_run"}).error, "");
+  EXPECT_EQ(Run("config", {"--adapter", adapter, "--config", yaml, "--dry_run"}).error, "");
   EXPECT_EQ(
       Run("same", {"--adapter", adapter, "--lora_r", "4", "--lora_alpha", "8", "--dry_run"}).error,
       "");

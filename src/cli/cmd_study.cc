@@ -94,7 +94,7 @@ void RequireInputs(const StudyOptions& options, const Experiment& experiment) {
   }
 }
 
-// The same command for a process of its own that executes the runs of a file.
+// The command line of a worker process that executes the runs of a file.
 std::vector<std::string> WorkerCommand(const StudyOptions& options, int jobs,
                                        const std::string& pending) {
   StudyOptions worker = options;

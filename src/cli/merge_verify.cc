@@ -51,8 +51,8 @@ RowDifference CompareRow(const float* p, const float* q, int64_t n) {
 
 // A model in f32 whose adapted linears have weight + s B A.
 struct MergedModel {
-  std::vector<Buffer> weights;   // of the adapted linears
-  std::unique_ptr<Model> model;  // the others are as loaded
+  std::vector<Buffer> weights;   // merged weights of the adapted linears
+  std::unique_ptr<Model> model;  // uses them; its other weights are as loaded
 };
 
 // `base` is an instance of the adapter's base.

@@ -28,7 +28,7 @@ struct MergeVerification {
   LogitDifference base;       // the base without the adapter: what the adapter changes at all
   LogitDifference exact;      // the merged weights in f32, before they are rounded
   LogitDifference stored;     // the folder
-  DType dtype = DType::kF32;  // of the folder's weights
+  DType dtype = DType::kF32;  // dtype of the folder's weights
   bool ok = false;
   std::string verdict;  // one line
 };

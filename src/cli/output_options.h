@@ -1,4 +1,4 @@
-// The options of what a training run writes and when, alike in every command that trains.
+// The options of a training run's evaluation and output, the same in every command that trains.
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A folder of its own, removed with the object. What is mapped from it stays mapped.
+// A temporary folder, removed with the object. Mapped files stay mapped.
 class ScratchFolder {
  public:
   ScratchFolder()
@@ -36,7 +36,7 @@ class ScratchFolder {
   fs::path path_;
 };
 
-// The shape with what the tokenizer decides filled in.
+// config.json with missing values filled in from the tokenizer.
 Json ConfigWithTokenizer(const PretrainOptions& options, const TokenizerBundle& bundle) {
   const std::string& where = options.config_name;
   Json config = ParseJson(ReadFile(where), where);
@@ -73,7 +73,7 @@ void RequireEos(const TokenizerBundle& bundle, const std::string& where) {
        where);
 }
 
-// Bytes of text that the held-out targets stand for.
+// Bytes of the decoded text of the held-out targets.
 int64_t TextBytes(const Dataset& data, const Tokenizer& tokenizer) {
   int64_t bytes = 0;
   for (const Example& example : data.examples) {

@@ -1,5 +1,5 @@
-// From the options of `lorikeet pretrain` to a job of the loop that fine-tunes: a model of random
-// weights, trained in full on documents cut into blocks.
+// Makes an `SftJob` from the options of `lorikeet pretrain`: a model with random weights, trained
+// in full on documents cut into blocks.
 #pragma once
 #include "cli/pretrain_options.h"
 #include "cli/sft_job.h"

@@ -57,13 +57,13 @@ struct PretrainOptions {
         v, 0,
         "Tokens computed at once; 0: as many as memory allows, up to 2048. A block must fit in.");
     sft.run.steps.Length(v);
-    sft.run.steps.Seed(v, "Of the weights' first values and of the order of the data.");
+    sft.run.steps.Seed(v, "Seed of the weights' initial values and of the order of the data.");
     sft.run.optimizer.ForEach(
         v,
         {.learning_rate = 1e-3,
          .rate_help = "Peak. No rule is known here: small models take more, large ones less.",
          .schedule = "cosine",
-         .schedule_help = "How the learning rate goes.",
+         .schedule_help = "Schedule of the learning rate.",
          .warmup_ratio = 0.02,
          .weight_decay = 0.1,
          .adam_beta2 = 0.95,

@@ -21,7 +21,7 @@ namespace lorikeet {
 struct AnswerOptions {
   std::string model, dtype;
   std::optional<std::string> adapter, system;
-  RenderingOptions rendering;  // its template options
+  RenderingOptions rendering;  // only its template options
   SamplingOptions sampling;
 
   template <class V>
@@ -39,7 +39,7 @@ struct AnswerOptions {
       "What products are computed in; auto: bf16 where the CPU multiplies it natively.",
       {.aliases = {"torch_dtype", "compute_dtype"}, .choices = {"auto", "bf16", "f32"}});
     rendering.Template(v);
-    v(system, "system", std::nullopt, "What the model is told before the first turn.",
+    v(system, "system", std::nullopt, "System prompt, before the first turn.",
       {.aliases = {"system_prompt"}, .metavar = "TEXT"});
     sampling.ForEach(v);
   }
@@ -55,7 +55,7 @@ class ChatSession {
   std::shared_ptr<const LoraWeights> adapter() const {
     return adapter_ ? adapter_->SharedWeights() : nullptr;
   }
-  // Over the adapter's modules; 0 without one.
+  // Maximum rank over the adapter's modules; 0 without an adapter.
   int64_t max_rank() const { return adapter_ ? adapter_->weights().MaxRank() : 0; }
   const TokenizerBundle& text() const { return *bundle_; }
   bool HasTemplate() const { return template_.has_value(); }
@@ -63,16 +63,17 @@ class ChatSession {
   // Maximum sequence length of the model.
   int64_t MaxPositions() const { return model().config().max_position_embeddings; }
 
-  // Rendered with the generation prompt. Throws Error without a chat template, and for what the
-  // template refuses. tools and variables may be null; variables win over those of the options.
+  // The prompt's text, with the generation prompt. Throws Error without a chat template, and for
+  // messages that the template rejects. tools and variables may be null; variables take precedence
+  // over those of the options.
   std::string Render(std::span<const Message> messages, const OrderedJson& tools = nullptr,
                      const OrderedJson& variables = nullptr) const;
   // Token ids of a prompt, with BOS in front if the tokenizer adds it and the text does not begin
   // with it.
   std::vector<int32_t> Encode(const std::string& prompt) const;
 
-  // From the options and, for options not given, the model's generation_config.json. Stops at the
-  // model's end-of-turn tokens.
+  // Sampling parameters from the options and, for options not given, from the model's
+  // generation_config.json. Generation stops at the model's end-of-turn tokens.
   const SamplingParams& sampling() const { return sampling_; }
   // Texts that end an answer: from the options and from the chat template.
   const std::vector<std::string>& stop_strings() const { return stop_strings_; }
@@ -88,7 +89,7 @@ class ChatSession {
   const TokenizerBundle* bundle_ = nullptr;
   std::string generation_config_;
   std::optional<ChatTemplate> template_;
-  OrderedJson variables_;  // of the template, by the options; null if none
+  OrderedJson variables_;  // template variables from the options; null if none
   std::string date_;       // for templates that print it; "": today
   SamplingParams sampling_;
   std::vector<std::string> stop_strings_;

@@ -36,7 +36,7 @@ std::vector<Problem> LoadFiles(const std::vector<std::string>& files, const RlOp
   for (const Problem& problem : problems) {
     if (problem.grader == "none" && GraderCounts(options)) {
       Fail(ErrorCode::kInvalidArgument,
-           "{}: the grader 'none' judges nothing, so no completion would count; give another "
+           "{}: the grader 'none' grades nothing, so no completion would count; give another "
            "--grader, or --reward-command or --reward-url{}",
            problem.id, options.rl().rewards.size() > 1 ? " without 'grader' in --rewards" : "");
     }
@@ -114,14 +114,15 @@ void ChooseText(RlOptions& options, RlJob* job) {
   AddStopStrings(*job->chat_template, &rl.stop);
 }
 
-// A resumed run takes up what the first one chose: one of more steps would look further.
+// max_prompt_tokens that the first run chose, for a resumed run: with more steps it would look at
+// more problems.
 std::optional<int> RecordedLongestPrompt(const std::string& checkpoint) {
   if (checkpoint.empty()) return std::nullopt;
   const Json state = ReadRunState(checkpoint);
   try {
     return state.at("settings").at("max_prompt_tokens").get<int>();
   } catch (const Json::exception&) {
-    return std::nullopt;  // the loop will say what is wrong with the file
+    return std::nullopt;  // the loop reports what is wrong with the file
   }
 }
 

@@ -1,4 +1,5 @@
-// From the options of `lorikeet rl` to everything that a run needs, checked before time is spent.
+// An `RlJob` is everything that a run of `lorikeet rl` needs, made from its options and checked
+// before the run starts.
 #pragma once
 #include <memory>
 #include <optional>
@@ -15,26 +16,26 @@ namespace lorikeet {
 struct RlJob {
   LoadedModel loaded;
   std::optional<ChatTemplate> chat_template;
-  OrderedJson template_variables;        // for it; null if none
-  std::vector<TextFile> text_files;      // the model's, and config.yaml as resolved
-  std::optional<LoadedModel> reference;  // full fine-tuning that asks for the KL to its base
+  OrderedJson template_variables;        // for chat_template; null if none
+  std::vector<TextFile> text_files;      // the model's, and config.yaml with all choices
+  std::optional<LoadedModel> reference;  // for the KL to the base in full fine-tuning
   std::unique_ptr<TrainingRun> run;
   std::unique_ptr<Generator> generator;
   RlConfig config;
   RlHooks hooks;  // problems and rewards
   std::string learning_rate_reason, recompute_reason;
   std::vector<std::string> expert_notes;  // recipes/expert_notes.h
-  std::vector<std::string> notes;         // what a person should know before the run
+  std::vector<std::string> notes;         // for the user, before the run
   int64_t planned_bytes = 0;              // training and sampling
-  std::string resume_from;                // a checkpoint; empty: a new run
-  int64_t steps_done = 0;                 // of that checkpoint
+  std::string resume_from;                // checkpoint to resume from; empty: a new run
+  int64_t steps_done = 0;                 // step of that checkpoint
 
-  // Refers to this job.
+  // The job must outlive the result.
   ChatFormat Format(const RlOptions& options) const;
 };
 
-// Loads the model and the tasks, chooses what the options leave open and writes it into them, and
-// checks that memory suffices. Throws Error. Writes nothing.
+// Loads the model and the tasks, chooses options that are left open and writes them to `options`,
+// and checks that memory suffices. Throws Error. Writes no files.
 RlJob PrepareRl(RlOptions& options);
 
 }  // namespace lorikeet

@@ -65,10 +65,11 @@ struct RlOptions {
       "Samples of each held-out problem for pass@1 to pass@N, besides the greedy one; 0: none.",
       {.min = 0, .max = 1 << 16});
     v(reward_command, "reward_command", {},
-      "A program that says what completions are worth (docs/rl_rewards.md); again for a second "
+      "A program that computes rewards of completions (docs/rl_rewards.md); again for a second "
       "one.",
       {.metavar = "COMMAND", .whole = true});
-    v(reward_url, "reward_url", {}, "A server that does.", {.metavar = "URL", .whole = true});
+    v(reward_url, "reward_url", {}, "A server that does the same.",
+      {.metavar = "URL", .whole = true});
     v(reward_timeout, "reward_timeout", 60.0, "Seconds that each may take for a step's batch.",
       {.above = 0});
     rl().Rewards(v);
@@ -86,7 +87,7 @@ struct RlOptions {
     rl().Samples(v);
     run.steps.MaxSteps(v, 100);
     run.steps.MicroBatch(v, 2048, "Tokens trained at once.");
-    run.steps.Seed(v, "Of the adapters, the problems and the samples.");
+    run.steps.Seed(v, "Seed of the adapters, the problems and the samples.");
     run.optimizer.Rate(
         v,
         {.rate_help =

@@ -42,7 +42,7 @@ std::string ErrorOf(const std::string& yaml) {
 
 TEST(RlRewards, WithoutNamesWhatIsGivenCounts) {
   EXPECT_THAT(Resolved(""), ElementsAre("grader"));
-  EXPECT_THAT(Resolved("reward_command: judge\n"), ElementsAre("command"));
+  EXPECT_THAT(Resolved("reward_command: score\n"), ElementsAre("command"));
   EXPECT_THAT(Resolved("reward_command: [a, b]\nreward_url: ['http://h']\n"),
               ElementsAre("command", "command2", "url"));
   EXPECT_THAT(Resolved("rewards: [grader, url=-0.5]\nreward_url: http://h\n"),
@@ -130,14 +130,14 @@ TEST_F(RlRewardsRun, ABaseModelWithSeveralRewards) {
   EXPECT_THAT(config, HasSubstr(R"(stop: ["\nQuestion:"])"));
 }
 
-TEST_F(RlRewardsRun, NobodyJudges) {
+TEST_F(RlRewardsRun, NoGrader) {
   WriteFileAtomically(folder_ / "rows.jsonl", R"({"prompt": "Say hello."})");
   const std::vector<std::string> data = {
       "--data", folder_ / "rows.jsonl", "--chat-template", "plain", "--grader", "none"};
-  EXPECT_THAT(Rl(data).error, HasSubstr("rows.jsonl:1: the grader 'none' judges nothing"));
-  std::vector<std::string> judged = data;
-  judged.insert(judged.end(), {"--reward-command", kHalf});
-  EXPECT_EQ(Rl(judged).error, "");
+  EXPECT_THAT(Rl(data).error, HasSubstr("rows.jsonl:1: the grader 'none' grades nothing"));
+  std::vector<std::string> graded = data;
+  graded.insert(graded.end(), {"--reward-command", kHalf});
+  EXPECT_EQ(Rl(graded).error, "");
 }
 
 }  // namespace

@@ -45,9 +45,9 @@ std::string ResumeFrom(const SftOptions& options) {
   return dir;
 }
 
-// Before the weights are read: a model that cannot be trained here in the smallest pieces is
-// refused at once instead of filling the memory first.
-void RefuseHopeless(const SftOptions& options, const TrainingShape& shape) {
+// Throws Error if the model cannot be trained here even with the smallest micro-batch. Called
+// before the weights are read, so that they do not fill the memory first.
+void CheckFits(const SftOptions& options, const TrainingShape& shape) {
   constexpr int64_t kSmallest = 64;
   const ModelSource source = ModelSource::Open(options.model);
   ChooseMicroBatch(ReadModelConfig(source.config(), source.path()), shape, MatrixDtype(source),
@@ -92,8 +92,8 @@ SftConfig ConfigOf(const SftOptions& options) {
   return config;
 }
 
-// A resumed run takes up what the first one chose, where the person names nothing else.
-void TakeUpRecorded(const std::string& checkpoint, Run* run, SftPlan* plan) {
+// Restores the choices of the first run from its checkpoint, for options that the user has not set.
+void RestoreChoices(const std::string& checkpoint, Run* run, SftPlan* plan) {
   const Json state = ReadRunState(checkpoint);
   try {
     const Json& settings = state.at("settings");
@@ -214,8 +214,8 @@ void CheckOutputDir(const std::string& dir, const std::vector<std::string>& inpu
   }
   if (may_hold_a_run || fs::is_empty(dir, error)) return;
   Fail(ErrorCode::kInvalidArgument,
-       "output_dir {}: is not empty; --resume goes on with the run in it, --overwrite starts it "
-       "anew, or choose another folder",
+       "output_dir {}: is not empty; --resume continues the run in it, --overwrite starts it "
+       "again, or choose another folder",
        dir);
 }
 
@@ -241,8 +241,8 @@ void RemoveEarlierRun(const std::string& output_dir) {
   }
 }
 
-void BeginOutputDir(const std::string& output_dir, bool begins_anew, const TextFile& settings) {
-  if (begins_anew) RemoveEarlierRun(output_dir);
+void BeginOutputDir(const std::string& output_dir, bool remove_earlier, const TextFile& settings) {
+  if (remove_earlier) RemoveEarlierRun(output_dir);
   CreateFolders(output_dir, "output_dir ");
   WriteTextFiles({settings}, output_dir);
 }
@@ -259,14 +259,14 @@ SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape) {
   const std::string checkpoint = ResumeFrom(options);
   const DType compute = ParseComputeDtype(options.dtype);
   job.plan.shape = ShapeOf(run, compute);
-  RefuseHopeless(options, job.plan.shape);
+  CheckFits(options, job.plan.shape);
   job.loaded = LoadModel(options.model, compute);
   Model& model = *job.loaded.model;
   LoadData(options, reshape, &job);
   job.config = ConfigOf(options);
-  if (!checkpoint.empty()) TakeUpRecorded(checkpoint, &run, &job.plan);
+  if (!checkpoint.empty()) RestoreChoices(checkpoint, &run, &job.plan);
 
-  std::set<std::string> set;  // of interest beside an adapter's file
+  std::set<std::string> set;  // compared with an adapter's file
   if (run.adapter.adapter) set = OptionsSet(options, options.typed);
   std::optional<LoraAdapter> adapter = MakeAdapter(model, set, &run, &job.plan.shape);
   if (adapter) DescribeAdapter(*adapter, &job);
@@ -288,7 +288,7 @@ SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape) {
 
 SftJob PrepareSft(SftOptions& options) {
   SftJob job = PrepareTraining(options);
-  SftOptions resolved = options;  // what starts or resumes this very run
+  SftOptions resolved = options;  // starts or resumes this run
   resolved.output.resume = resolved.output.overwrite_output_dir = resolved.dry_run = false;
   resolved.resume_from_checkpoint.reset();
   job.text_files = CollectFiles(job.loaded, std::get<Sft>(options.run.objective).rendering,

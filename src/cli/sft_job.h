@@ -1,4 +1,5 @@
-// From the options of `lorikeet sft` to everything that a run needs, checked before time is spent.
+// An `SftJob` is everything that a run of `lorikeet sft` needs, made from its options and checked
+// before the run starts.
 #pragma once
 #include <functional>
 #include <memory>
@@ -15,29 +16,29 @@ namespace lorikeet {
 struct SftJob {
   LoadedModel loaded;
   Dataset train, heldout;
-  std::vector<TextFile> text_files;  // the model's, and config.yaml as resolved
+  std::vector<TextFile> text_files;  // the model's, and config.yaml with all choices
   std::unique_ptr<TrainingRun> run;
   SftConfig config;
   SftPlan plan;
 };
 
-// Loads model, tokenizer and data, chooses what the options leave open (learning rate, micro-batch)
-// and writes it into them, and checks that memory suffices. Throws Error. Writes nothing.
+// Loads model, tokenizer and data, chooses options that are left open (learning rate, micro-batch)
+// and writes them to `options`, and checks that memory suffices. Throws Error. Writes no files.
 SftJob PrepareSft(SftOptions& options);
 
-// The same without text_files. `reshape`, where given, makes the examples that are trained and held
-// out from those that were read.
+// The same without text_files. `reshape`, if not empty, makes the training and held-out examples
+// from those that were read.
 using ReshapeData = std::function<Dataset(const Dataset& data)>;
 SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape = {});
 
-// Throws Error(kInvalidArgument) when a run may not write to output_dir: it is one of its inputs,
-// or holds something already although it may not.
+// Throws Error(kInvalidArgument) if a run may not write to `dir`: it is one of its inputs, or it is
+// not empty although may_hold_a_run is false.
 void CheckOutputDir(const std::string& dir, const std::vector<std::string>& inputs,
                     bool may_hold_a_run);
 // Removes what an earlier run wrote into output_dir, and nothing else.
 void RemoveEarlierRun(const std::string& output_dir);
-// The folder, with the settings in it, before the first step; begins_anew: without what an earlier
-// run left. Throws Error(kIo).
-void BeginOutputDir(const std::string& output_dir, bool begins_anew, const TextFile& settings);
+// Creates the folder and writes the settings into it, before the first step. remove_earlier: first
+// removes an earlier run. Throws Error(kIo).
+void BeginOutputDir(const std::string& output_dir, bool remove_earlier, const TextFile& settings);
 
 }  // namespace lorikeet

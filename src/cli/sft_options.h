@@ -1,6 +1,6 @@
-// The options of `lorikeet sft`. Names are those of TRL and PEFT where they have one; what axolotl,
-// LLaMA-Factory and mlx-lm call the same thing is accepted too. Keys of theirs that mean something
-// else here are refused with advice.
+// The options of `lorikeet sft`. Names are those of TRL and PEFT where they have one; the names in
+// axolotl, LLaMA-Factory and mlx-lm are accepted too. Keys of theirs that mean something else here
+// are refused with advice.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -36,7 +36,7 @@ struct SftOptions {
                          "Tokens computed at once; 0: as many as memory allows, up to 2048. The "
                          "longest example must fit in.");
     run.steps.Length(v);
-    run.steps.Seed(v, "Of the adapters' first values and of the order of the data.");
+    run.steps.Seed(v, "Seed of the adapters' initial values and of the order of the data.");
     run.optimizer.ForEach(v);
     Results(v);
     common.ForEach(v);

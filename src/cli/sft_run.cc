@@ -77,7 +77,7 @@ std::string SummaryText(const SftJob& job, const SftOptions& options, const SftR
   if (result.interrupted) {
     return result.checkpoint.empty()
                ? "stopped before the first step; nothing was written\n"
-               : fmt::format("stopped at step {} of {}; to go on from {}:\n  {}\n", result.steps,
+               : fmt::format("stopped at step {} of {}; to resume from {}:\n  {}\n", result.steps,
                              result.total_steps, result.checkpoint, HowToResume(command, options));
   }
   std::string text = fmt::format("{} steps in {}, {:.0f} tokens/s; loss {:.4f} -> {:.4f}\n",
@@ -121,13 +121,14 @@ SftResult Train(const SftJob& job, const SftOptions& options) {
 
 void RunSftJob(const SftJob& job, const SftOptions& options, const std::string& command) {
   if (!options.common.quiet) std::fputs((PlanText(job.plan) + "\n").c_str(), stderr);
-  // A resumed run that is refused must not have changed config.yaml, which goes on with it.
+  // A resumed run that is refused must not have changed config.yaml, with which that run is
+  // resumed.
   if (const std::string& from = job.config.loop.resume_from; !from.empty()) {
     RequireSameSettings(ReadRunState(from).at("settings"), job.config.settings, from);
   }
-  // What a run left that ended before its first checkpoint is nothing to go on from.
-  const bool may_begin_anew = options.output.overwrite_output_dir || options.output.resume;
-  BeginOutputDir(options.output.output_dir, may_begin_anew && job.config.loop.resume_from.empty(),
+  // A run that ended before its first checkpoint left nothing to resume from.
+  const bool may_remove = options.output.overwrite_output_dir || options.output.resume;
+  BeginOutputDir(options.output.output_dir, may_remove && job.config.loop.resume_from.empty(),
                  job.text_files.back());  // config.yaml
   const SftResult result = Train(job, options);
   const std::string json = SummaryJson(job, options, result).dump(2) + "\n";

@@ -1,4 +1,4 @@
-// A prepared run from its first step to its summary: what `sft` and `pretrain` share.
+// Runs a prepared job of `sft` or `pretrain`, from its first step to its summary.
 #pragma once
 #include <string>
 
@@ -7,7 +7,7 @@
 namespace lorikeet {
 
 // Prints the plan to stderr, trains, writes config.yaml and train_summary.json and prints the
-// summary to stdout. `command` goes on with the run when it was stopped. Throws Error as TrainSft.
+// summary to stdout. command: the command that resumes a stopped run. Throws Error as TrainSft.
 void RunSftJob(const SftJob& job, const SftOptions& options, const std::string& command = "sft");
 
 }  // namespace lorikeet

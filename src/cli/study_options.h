@@ -29,7 +29,7 @@ struct StudyOptions {
   template <class V>
   void ForEach(V& v) {
     v(experiment, "experiment", "",
-      "What to find out; or `report` to write DIR's report anew, `claims` to collect the findings "
+      "The experiment; or `report` to write DIR's report again, `claims` to collect the findings "
       "of several DIRs.",
       {.group = "Study", .required = true, .positional = true, .metavar = "NAME"});
     v(model, "model", {},
@@ -50,8 +50,7 @@ struct StudyOptions {
     rendering.Overlong(v);
     rendering.TrainedTokens(v);
     rendering.Template(v);
-    v(dtype, "dtype", "auto", "What products are computed in.",
-      {.choices = {"auto", "bf16", "f32"}});
+    v(dtype, "dtype", "auto", "Dtype of products.", {.choices = {"auto", "bf16", "f32"}});
     settings.ForEach(v);
     v(output_dir, "output_dir", "out/study",
       "Folder of the study. Several experiments may share one, and then share their runs.",

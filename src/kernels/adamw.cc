@@ -17,7 +17,7 @@
 #define LORIKEET_KERNELS_ADAMW_CC_ONCE_
 namespace lorikeet {
 namespace {
-// What a step needs of AdamWParams, computed in f64 and rounded once.
+// The factors of a step, computed from AdamWParams in f64 and rounded once.
 struct AdamWFactors {
   float grad_scale, decay, one_minus_beta1, beta2, one_minus_beta2;
   float minus_step_size, sqrt_correction2, eps;

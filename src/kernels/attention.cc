@@ -18,17 +18,18 @@ struct ForwardScratch {
   Tensor scores, probs, values, inverse_sum, gathered;
 
   static int64_t Bytes(DType dtype, int64_t rows, int64_t keys, int64_t head_dim, bool gathers) {
-    return Carver::Taken(rows * keys * 4) + Carver::Taken(DTypeBytes(dtype, rows * keys)) +
-           Carver::Taken(rows * head_dim * 4) + Carver::Taken(rows * 4) +
-           Carver::Taken(DTypeBytes(dtype, Gathered(keys, gathers) * head_dim));
+    return ScratchAllocator::Taken(rows * keys * 4) +
+           ScratchAllocator::Taken(DTypeBytes(dtype, rows * keys)) +
+           ScratchAllocator::Taken(rows * head_dim * 4) + ScratchAllocator::Taken(rows * 4) +
+           ScratchAllocator::Taken(DTypeBytes(dtype, Gathered(keys, gathers) * head_dim));
   }
   ForwardScratch(DType dtype, int64_t rows, int64_t keys, int64_t head_dim, bool gathers) {
-    Carver carver(Bytes(dtype, rows, keys, head_dim, gathers));
-    scores = carver.Take(DType::kF32, rows, keys);
-    probs = carver.Take(dtype, rows, keys);
-    values = carver.Take(DType::kF32, rows, head_dim);
-    inverse_sum = carver.Take(DType::kF32, 1, rows);
-    gathered = carver.Take(dtype, Gathered(keys, gathers), head_dim);
+    ScratchAllocator allocator(Bytes(dtype, rows, keys, head_dim, gathers));
+    scores = allocator.Take(DType::kF32, rows, keys);
+    probs = allocator.Take(dtype, rows, keys);
+    values = allocator.Take(DType::kF32, rows, head_dim);
+    inverse_sum = allocator.Take(DType::kF32, 1, rows);
+    gathered = allocator.Take(dtype, Gathered(keys, gathers), head_dim);
   }
 
  private:
@@ -78,7 +79,7 @@ void AttentionForward(const AttentionShape& shape, const Tensor& q,
       },
       [&]() -> Replay {
         for (const AttentionSequence& s : sequences) {
-          if (!s.pages.empty()) return {};  // of a cache
+          if (!s.pages.empty()) return {};  // a sequence in a cache
         }
         const std::vector<AttentionSequence> all(sequences.begin(), sequences.end());
         return [=](const Relocate& at) {

@@ -50,8 +50,8 @@ struct KeySegment {
   Tensor k, v, dk, dv;
 };
 
-// A sequence behind a prefix adds to its own rows in dk and dv, which nobody else does, and to its
-// share's sums for the prefix; the cut between them is one between segments.
+// The segments of a block's keys. A sequence with a prefix adds to its own rows in dk and dv, which
+// no other sequence does, and to its share's sums for the prefix; no segment extends over both.
 std::vector<KeySegment> SegmentsOf(const BackwardCall& call, const BackwardShare& share,
                                    const QueryBlock& block, const HeadView& head) {
   const int64_t prefix = head.PrefixLength(), Dh = call.shape.head_dim;
@@ -76,16 +76,17 @@ struct BackwardScratch {
   Tensor dout_c, delta, scores, probs, dprobs;
 
   static int64_t Bytes(DType dtype, int64_t rows, int64_t keys, int64_t head_dim) {
-    return Carver::Taken(DTypeBytes(dtype, rows * head_dim)) + Carver::Taken(rows * 4) +
-           2 * Carver::Taken(rows * keys * 4) + Carver::Taken(DTypeBytes(dtype, rows * keys));
+    return ScratchAllocator::Taken(DTypeBytes(dtype, rows * head_dim)) +
+           ScratchAllocator::Taken(rows * 4) + 2 * ScratchAllocator::Taken(rows * keys * 4) +
+           ScratchAllocator::Taken(DTypeBytes(dtype, rows * keys));
   }
   BackwardScratch(DType dtype, int64_t rows, int64_t keys, int64_t head_dim) {
-    Carver carver(Bytes(dtype, rows, keys, head_dim));
-    dout_c = carver.Take(dtype, rows, head_dim);
-    delta = carver.Take(DType::kF32, 1, rows);
-    scores = carver.Take(DType::kF32, keys, rows);
-    probs = carver.Take(dtype, keys, rows);
-    dprobs = carver.Take(DType::kF32, keys, rows);
+    ScratchAllocator allocator(Bytes(dtype, rows, keys, head_dim));
+    dout_c = allocator.Take(dtype, rows, head_dim);
+    delta = allocator.Take(DType::kF32, 1, rows);
+    scores = allocator.Take(DType::kF32, keys, rows);
+    probs = allocator.Take(dtype, keys, rows);
+    dprobs = allocator.Take(DType::kF32, keys, rows);
   }
 };
 
@@ -243,7 +244,7 @@ void SumShares(const std::vector<BackwardShare>& shares, const Tensor& dk, const
       for (int64_t i = 0; i < count; ++i) sum[i] += source[i];
     }
   };
-  std::vector<size_t> heads;  // where each (sequence, kv head) begins
+  std::vector<size_t> heads;  // first index of each (sequence, kv head)
   for (size_t i = 0; i < shares.size(); ++i) {
     if (shares[i].BeginsHead()) heads.push_back(i);
   }

@@ -48,7 +48,7 @@ KernelCall AttentionCall(const char* kernel, const char* part, const AttentionSh
           bytes + 2 * DTypeBytes(dtype, keys * K * Dh)};
 }
 
-Carver::Carver(int64_t bytes) : next_(ThreadScratch(bytes)) {}
+ScratchAllocator::ScratchAllocator(int64_t bytes) : next_(ThreadScratch(bytes)) {}
 
 Tensor RowsAt(const void* data, DType dtype, int64_t first_element, int64_t rows, int64_t cols) {
   return Tensor(static_cast<std::byte*>(const_cast<void*>(data)) + DTypeBytes(dtype, first_element),

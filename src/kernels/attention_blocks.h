@@ -1,5 +1,5 @@
-// What the forward and the backward of attention share: how queries are cut into blocks, and where
-// the operands of a block lie. For attention.cc and attention_backward.cc alone.
+// Common parts of attention's forward and backward: blocks of queries, and views of the operands of
+// a block. Included by attention*.cc only.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -24,28 +24,30 @@ struct QueryBlock {
   int64_t tokens() const { return end - begin; }
   int64_t FirstVisible() const { return sequence->kv_len - sequence->q_len + begin + 1; }
   int64_t Keys() const { return RoundUpToBlock(FirstVisible()); }
-  // Its keys may lie in several pieces of memory.
+  // True if the keys may lie in several pieces of memory.
   bool Scattered() const { return prefix != nullptr || !sequence->pages.empty(); }
 };
 
-// At most this many scores at once: long contexts take fewer query rows, whose bits do not change.
+// Maximum number of scores computed at once: with long contexts blocks have fewer query rows, with
+// the same bits.
 inline constexpr int64_t kMaxScores = 1 << 20;
 
-// Cuts a sequence's queries at multiples of kAttentionBlock positions, and finer where the scores
-// of a block would not fit.
+// Appends blocks of a sequence's queries, cut at multiples of kAttentionBlock positions and finer
+// where a block would have more than kMaxScores scores.
 void AppendBlocks(const AttentionSequence& sequence, const AttentionSequence* prefix,
                   int64_t kv_head, int64_t group, std::vector<QueryBlock>* blocks);
 
-// Hands out pieces of a thread's memory, which is kept for the next call.
-class Carver {
+// A `ScratchAllocator` hands out pieces of the thread's scratch memory, which is kept for the next
+// call.
+class ScratchAllocator {
  public:
-  explicit Carver(int64_t bytes);
+  explicit ScratchAllocator(int64_t bytes);
   Tensor Take(DType dtype, int64_t rows, int64_t cols) {
     const Tensor tensor(next_, dtype, {rows, cols});
     next_ += Taken(tensor.bytes());
     return tensor;
   }
-  // What a piece of so many bytes takes.
+  // Bytes that a piece takes, alignment included.
   static int64_t Taken(int64_t bytes) { return RoundUp<int64_t>(bytes, 64); }
 
  private:
@@ -54,7 +56,7 @@ class Carver {
 
 Tensor RowsAt(const void* data, DType dtype, int64_t first_element, int64_t rows, int64_t cols);
 
-// Null: the sequence has none.
+// The prefix of a sequence; null if it has none.
 const AttentionSequence* PrefixOf(const AttentionSequence& sequence,
                                   std::span<const AttentionSequence> sequences);
 
@@ -79,16 +81,17 @@ struct HeadView {
                   (end - begin) * shape.group, shape.head_dim);
   }
   int64_t PrefixLength() const { return prefix == nullptr ? 0 : prefix->kv_len; }
-  // Of positions [first, first + count), which lie in the prefix or behind it.
+  // Keys or values of positions [first, first + count), which lie all in the prefix or all after
+  // it.
   Tensor Keys(int64_t first, int64_t count) const {
     return Of(&AttentionSequence::k, first, count);
   }
   Tensor Values(int64_t first, int64_t count) const {
     return Of(&AttentionSequence::v, first, count);
   }
-  // The same for any positions, of whole pages where there are pages: what begins in the prefix and
-  // ends behind it, or lies in pages that do not follow one another, is copied to `gathered`,
-  // for products take dense operands.
+  // The same for any positions (whole pages if there are pages), as one dense operand. Positions
+  // that begin in the prefix and end after it, or lie in pages that are not adjacent, are copied to
+  // `gathered`.
   Tensor DenseKeys(int64_t first, int64_t count, const Tensor& gathered) const {
     return Dense(&AttentionSequence::k, first, count, gathered);
   }
@@ -112,13 +115,13 @@ struct HeadView {
   Tensor DensePages(Which which, int64_t first, int64_t count, const Tensor& gathered) const;
 };
 
-// The call of a kernel that takes so many products of the scores' size. bytes: of its operands,
-// without keys and values.
+// The KernelCall of a kernel that computes `products` products of the scores' size. bytes: size of
+// its operands, without keys and values.
 KernelCall AttentionCall(const char* kernel, const char* part, const AttentionShape& shape,
                          std::span<const AttentionSequence> sequences, DType dtype, int products,
                          int64_t bytes);
 
-// Scratch that a thread needs for one query block of the forward.
+// Bytes of scratch memory that a thread needs for one query block of the forward.
 int64_t ForwardBlockBytes(DType dtype, int64_t rows, int64_t keys, int64_t head_dim, bool gathers);
 
 }  // namespace lorikeet

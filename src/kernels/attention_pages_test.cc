@@ -16,8 +16,12 @@
 namespace lorikeet {
 namespace {
 
-enum class PageLayout : uint8_t { kHeadMajor, kPageMajor };        // (K, P, 64, Dh), (P, K, 64, Dh)
-enum class PageOrder : uint8_t { kAscending, kReversed, kMixed };  // of a sequence's page numbers
+enum class PageLayout : uint8_t { kHeadMajor, kPageMajor };  // (K, P, 64, Dh), (P, K, 64, Dh)
+enum class PageOrder : uint8_t {
+  kAscending,
+  kReversed,
+  kMixed
+};  // order of a sequence's page numbers
 
 // The same numbers again after a prime number of elements, so that no two pages are equal.
 void FillRandom(const Buffer& buffer, const char* name) {

@@ -28,7 +28,7 @@ struct Family {
   std::vector<int64_t> own;
 };
 
-// What a row is, wherever it lies: `member` is -1 in a prefix.
+// Identifies a row independently of its place in the batch; `member` is -1 in a prefix.
 struct RowName {
   int64_t family, member, position;
   auto operator<=>(const RowName&) const = default;

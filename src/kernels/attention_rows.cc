@@ -13,7 +13,7 @@ HWY_BEFORE_NAMESPACE();
 namespace lorikeet::HWY_NAMESPACE {
 namespace {
 
-// Where row r's scores of a piece begin, and how many of them it sees.
+// Offset of row r's scores in a piece, their number, and the number of visible ones.
 struct Piece {
   int64_t offset, keys, visible;
 };

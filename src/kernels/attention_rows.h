@@ -6,13 +6,13 @@
 
 namespace lorikeet {
 
-// Keys are cut into pieces of kKeyPiece; piece i of a block lies at offset M * kKeyPiece * i.
+// Number of keys in a piece; piece i of a block lies at offset M * kKeyPiece * i.
 inline constexpr int64_t kKeyPiece = 512;
 
-// Row r belongs to token r / group and sees `visible` + r / group keys.
+// Row r belongs to token r / group and attends to `visible` + r / group keys.
 struct RowBlock {
   int64_t rows = 0, group = 1;
-  int64_t visible = 0;  // keys that the first token sees
+  int64_t visible = 0;  // number of keys that the first token attends to
   float scale = 1.0F;
 };
 
@@ -32,14 +32,13 @@ void ReadAttentionGradient(const RowBlock& block, int64_t head_dim, const float*
 
 // One piece, keys [first_key, first_key + keys), transposed: scores (keys, rows) f32 -> probs
 // (keys, rows) C = exp(scale * s - lse[row]), 0 where not visible. The scores are replaced by the
-// unrounded probabilities: their rows sum to one, which the gradient of the scores needs (it sums
-// to zero).
+// unrounded probabilities: these sum to 1 per row, so that the gradient of the scores sums to 0.
 void TransposedProbs(const RowBlock& block, int64_t first_key, int64_t keys, float* scores,
                      const float* lse, void* probs, DType dtype);
 
-// delta (rows) f32 += sum over keys of probs * dprobs, both (keys, rows) f32. Taken from the same
-// rounded operands as dprobs, not from out * dout: then the gradient of a row's scores sums to zero
-// up to f32, as softmax demands, and queries and keys get accurate gradients in bf16 too.
+// delta (rows) f32 += sum over keys of probs * dprobs, both (keys, rows) f32. Computed from the
+// same rounded operands as dprobs, not from out * dout: so the gradient of a row's scores sums to 0
+// up to f32, as it must for a softmax, and queries and keys get accurate gradients in bf16 too.
 void AddDelta(int64_t rows, int64_t keys, const float* probs, const float* dprobs, float* delta);
 
 // dscores (keys, rows) C = probs * (dprobs - delta[row]) * scale, probs f32.

@@ -157,8 +157,8 @@ void TransposeBlockOf(const Tensor& in, const Tensor& out, const Block& b) {
   transpose(in, out, b);
 }
 
-// The rows of the block go to `rows` (a place of its own where `out` is not wanted) and, while
-// they are in the cache, from there to out_t.
+// Writes the rows of the block to `out` (to scratch memory if it is empty) and, while they are in
+// the cache, from there to out_t.
 template <class C>
 void ScaleCastOf(const Tensor& in, float scale, const Tensor& out, const Tensor& out_t,
                  const Block& b) {

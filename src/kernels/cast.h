@@ -1,11 +1,11 @@
-// Changes of dtype and layout, and the few sums that are no op of a network's own.
+// Conversions of dtype and layout, and simple sums and scalings.
 // C = f32|bf16, the compute dtype. Roundings are to nearest even; NaN stays NaN.
 #pragma once
 #include "core/tensor.h"
 
 namespace lorikeet {
 
-// t = 0, of any dtype.
+// x = 0, of any dtype.
 void Zero(const Tensor& x);
 
 // to = from, element by element: from f32|bf16|f16 into f32|bf16|f16 of the same size.

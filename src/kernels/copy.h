@@ -1,5 +1,5 @@
-// Copies of rows, and between tensors and the host: code outside the kernels calls them instead of
-// reading and writing a tensor's memory.
+// Copies of rows, and copies between tensors and the host. Code outside the kernels calls them
+// instead of accessing a tensor's memory.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -14,7 +14,7 @@ void CopyRows(const Tensor& from, std::span<const int64_t> rows, const Tensor& t
 // to[rows[i]] = from[i]. from (n, D), to (T, D) of one dtype; no row occurs twice.
 void PutRows(const Tensor& from, std::span<const int64_t> rows, const Tensor& to);
 
-// f32, of one size. CopyToHost gives zeros in a dry run.
+// Both f32 and of one size. In a dry run CopyToHost gives zeros.
 void CopyToHost(const Tensor& from, std::span<float> to);
 void CopyFromHost(std::span<const float> from, const Tensor& to);
 

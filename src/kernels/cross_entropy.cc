@@ -98,7 +98,7 @@ void EntropyRows(const float* logits, int64_t V, const float* lse, float* entrop
   for (int64_t r = begin; r < end; ++r) {
     const float* x = logits + r * V;
     const Vec shift = Set(lse[r]);
-    double sum = 0;  // of p log p
+    double sum = 0;  // sum of p log p
     for (int64_t piece = 0; piece < V; piece += kPiece) {
       const int64_t n = HWY_MIN(kPiece, V - piece);
       sum += SumVectors(n, [=](auto lanes, int64_t i, Vec acc) HWY_ATTR {

@@ -1,5 +1,5 @@
-// Log-probabilities over a chunk of logit rows, and what is read off the same softmax.
-// Every row is computed alone, in an order that depends on V only.
+// Log-probabilities of a chunk of logit rows, their gradient, and entropy and argmax of the same
+// rows. Every row is computed by itself, in an order that depends on V only.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -8,8 +8,8 @@
 
 namespace lorikeet {
 
-// lse = log(sum(exp(logits))), logprob = logits[target] - lse. logits (rows,V) f32, logprob and
-// lse (rows) f32; 0 <= target < V. A row with a NaN or an infinity of weight gives NaN.
+// lse = log(sum(exp(logits))), logprob = logits[target] - lse. logits (rows,V) f32, logprob and lse
+// (rows) f32; 0 <= target < V. A row with a NaN or +infinity gives NaN.
 void TargetLogprobs(const Tensor& logits, std::span<const int32_t> targets, const Tensor& logprob,
                     const Tensor& lse);
 
@@ -21,11 +21,11 @@ void LogprobBackward(const Tensor& logits, std::span<const int32_t> targets, con
 // entropy = -sum(p * log(p)) in nats, (rows) f32.
 void RowEntropy(const Tensor& logits, const Tensor& lse, const Tensor& entropy);
 
-// logits *= factor, each rounded once: what a temperature of 1 / factor does before a softmax. Here
-// so that sampling and training scale with the same bits.
+// logits *= factor, each rounded once: applies a temperature of 1 / factor. Sampling and training
+// both call it, so that they get the same bits.
 void ScaleLogits(const Tensor& logits, float factor);
 
-// The first index of the largest logit of every row; NaN is never the largest.
+// Index of the largest logit of every row, the first one of equals; NaN is never the largest.
 void RowArgmax(const Tensor& logits, std::span<int32_t> index);
 
 }  // namespace lorikeet

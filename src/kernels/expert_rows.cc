@@ -79,7 +79,7 @@ HWY_EXPORT(Add);
 constexpr const char* kPart = "routing";
 constexpr int64_t kIndex = sizeof(int32_t);  // bytes of a token
 
-// The k most probable of one token. What is NaN is taken last.
+// The k most probable experts of one token. NaNs are taken last.
 void ChooseExperts(const float* probs, int64_t num_experts, int64_t k, int32_t* chosen) {
   for (int64_t j = 0; j < k; ++j) {
     int32_t best = -1;

@@ -1,8 +1,8 @@
-// Mixtures of experts (Shazeer et al., 2017): which experts a token goes to, and the moving of rows
-// between the order of tokens and that of experts. C = f32|bf16, the compute dtype. T tokens, E
-// experts, k of them per token; N = T k rows lie in the order of experts, and within an expert in
-// the order of tokens: no row is dropped, none is padding. A token's part in every result depends
-// on its own row alone, bit for bit.
+// Mixtures of experts (Shazeer et al., 2017): routing of tokens to experts, and copies of rows
+// between the order of tokens and the order of experts. C = f32|bf16, the compute dtype. T tokens,
+// E experts, k of them per token; N = T k rows are in the order of experts, and within an expert in
+// the order of tokens. No row is dropped, and none is padding. A token's part of every result
+// depends on its own row alone, bit for bit.
 #pragma once
 #include <span>
 
@@ -11,11 +11,11 @@
 
 namespace lorikeet {
 
-// Where every token goes. Memory of the caller's.
+// The routing of T tokens. The caller owns the memory.
 struct Routing {
   Tensor probs;    // (T, E) f32: softmax of the router's logits
-  Tensor experts;  // (T, k) i32: by falling probability; of equal ones the lower index first
-  Tensor weights;  // (N) f32: of row n
+  Tensor experts;  // (T, k) i32: in descending order of probability, equal ones by index
+  Tensor weights;  // (N) f32: weight of row n
   Tensor tokens;   // (N) i32: the token of row n
   Tensor rows;     // (T, k) i32: the row of the token's j-th expert
   Tensor begins;   // (E + 1) i32: expert e has the rows [begins[e], begins[e + 1])
@@ -30,12 +30,12 @@ struct Routing {
   int64_t DryBegin(int64_t expert) const;
 };
 
-// A `DryRouting` says how a dry run's rows are spread over experts while it lives.
+// A `DryRouting` sets, while it exists, how dry runs distribute rows over experts.
 class DryRouting {
  public:
   enum Policy : uint8_t {
-    kEqual,       // every expert has as many, or one more or less; the default
-    kAllTogether  // every token goes to the same k experts, the first ones: most memory
+    kEqual,       // the same number for every expert, up to one; the default
+    kAllTogether  // every token goes to the first k experts: maximum memory
   };
   explicit DryRouting(Policy policy);
   ~DryRouting();
@@ -50,8 +50,8 @@ class DryRouting {
 // of the token's k (norm_topk_prob).
 void RouteForward(const Tensor& logits, bool normalise, const Routing& routing);
 
-// dlogits (T, E) C through the weights, from their gradient dweights (N) f32; the choice of experts
-// has none.
+// dlogits (T, E) C from dweights (N) f32, the gradient of the weights. The choice of experts has no
+// gradient.
 void RouteBackward(const Routing& routing, const Tensor& dweights, bool normalise,
                    const Tensor& dlogits);
 

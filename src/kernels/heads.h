@@ -1,7 +1,6 @@
-// Between the token-major rows of a projection and the dense per-head matrices of attention:
-// split into heads, norm per head, rotary embedding, and the way back.
-// H = K * G query heads share K kv heads; query head h = k * G + g. Keys and values have G = 1.
-// C = f32|bf16, the compute dtype.
+// Conversions between the token-major rows of a projection and the dense per-head matrices of
+// attention, with the norm per head and the rotary embedding. H = K * G query heads share K kv
+// heads; query head h = k * G + g. Keys and values have G = 1. C = f32|bf16, the compute dtype.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -14,24 +13,25 @@ namespace lorikeet {
 struct HeadNorm {
   Tensor w;  // (Dh) f32
   float eps = 1e-6F;
-  Tensor xhat;  // (T,H*Dh) C and
-  Tensor rstd;  // (T,H) f32: kept for the backward; both empty where there is none
+  // Kept for the backward; empty if none follows.
+  Tensor xhat;  // (T,H*Dh) C
+  Tensor rstd;  // (T,H) f32
 };
 
-// Rotary position embedding with pairs (i, i + R), R = rotary dimensions / 2 <= Dh / 2; what lies
-// beyond 2R passes unturned. One row of each table per token, as RopeTable::FillCosSin writes it.
+// Rotary position embedding of pairs (i, i + R), R = rotary dimensions / 2 <= Dh / 2; elements
+// beyond 2R are not rotated. One row of each table per token, as RopeTable::FillCosSin writes it.
 struct HeadRope {
   Tensor cos;  // (T,R) f32
   Tensor sin;  // (T,R) f32
 };
 
-// Where the rows of heads lie: token t of kv head k at data + k * head_stride + Row(t) * G * Dh
-// elements. `space` is (K,S,G,Dh), or (K,S,Dh) where G = 1.
+// Location of the rows of heads: token t of kv head k is at data + k * head_stride + Row(t) * G *
+// Dh elements. `space` is (K,S,G,Dh), or (K,S,Dh) if G = 1.
 struct HeadRows {
   HeadRows(const Tensor& space);             // NOLINT(google-explicit-constructor): T = S
   HeadRows(const Tensor& space, int64_t T);  // T <= S: padding rows after the tokens stay untouched
-  // A cache: token t has the row rows[t], counted from space.data, also beyond S where the spaces
-  // of several sequences follow one another. Rows must differ, or threads would race.
+  // A cache: token t has row rows[t], counted from space.data, also beyond S if the spaces of
+  // several sequences are adjacent. Rows must differ, or threads would race.
   HeadRows(const Tensor& space, std::span<const int64_t> rows);
 
   int64_t Row(int64_t t) const { return row == nullptr ? t : row[t]; }

@@ -35,7 +35,7 @@ struct Split {
     norm = {w, kEps, xhat, rstd};
     rope = {cos, sin};
   }
-  // Where head h of token t begins, in the split layout.
+  // Offset of head h of token t in the split layout.
   int64_t At(int64_t t, int64_t h) const {
     const int64_t T = in.tensor().rows();
     return ((h / kG * T + t) * kG + h % kG) * Dh;
@@ -106,7 +106,7 @@ TEST(Heads, BackwardIsTheComplexStep) {
         const auto dx =
             reference::ComplexStep(x, [&](const Z& z) { return loss(z, Z(w.begin(), w.end())); });
         // Two elements of a normed pair determine each other: the gradient nearly cancels, so the
-        // error is held against what it is made of.
+        // error is compared with the terms that it is the sum of.
         double scale = 0;
         for (int64_t i = 0; i < s.Dh; ++i) scale = std::max(scale, std::abs(d[i]));
         if (normed) scale *= 2.0 * s.rstd.Get(t * kH + h);

@@ -1,6 +1,6 @@
-// Which instruction sets the kernels may use: what the CPU offers, or less if LORIKEET_MAX_ISA says
-// so (avx2, avx512, avx512_bf16 or amx), to test or time a smaller machine on a larger one. The
-// limit holds for our products, Highway's kernels and oneDNN alike.
+// The instruction sets that the kernels may use: those of the CPU, limited by LORIKEET_MAX_ISA
+// (avx2, avx512, avx512_bf16 or amx), to test or time a smaller machine on a larger one. The limit
+// applies to our products, Highway's kernels and oneDNN alike.
 #pragma once
 #include <cstdint>
 
@@ -13,7 +13,7 @@ enum class Isa : uint8_t {
   kAmx,         // and bf16 tiles, granted by the operating system
 };
 
-// Asked once; the answer stays.
+// Determined once, by the first call.
 Isa AvailableIsa();
 inline bool IsaHas(Isa needed) { return AvailableIsa() >= needed; }
 

@@ -1,5 +1,5 @@
-// What the tests of the kernels share: arrays of a dtype in exactly as much memory, every Highway
-// target of this machine in turn, and comparisons.
+// Test helpers for kernels: tensors without memory to spare, every Highway target of this machine
+// in turn, and comparisons.
 #pragma once
 #include <gtest/gtest.h>
 #include <hwy/highway.h>
@@ -22,7 +22,7 @@ namespace lorikeet {
 inline std::byte* At(const Buffer& b, int64_t element) {
   return static_cast<std::byte*>(b.tensor().data) + DTypeBytes(b.tensor().dtype, element);
 }
-// b: f32|bf16.
+// Sets element i. b: f32|bf16.
 inline void Put(const Buffer& b, int64_t i, float x) {
   if (b.tensor().dtype == DType::kF32) {
     b.tensor().as<float>()[i] = x;
@@ -42,8 +42,8 @@ inline Buffer RandomMatrix(DType dtype, int64_t rows, int64_t cols, const char* 
   return buffer;
 }
 
-// A tensor on the heap that begins off the alignment of vectors and ends where its block ends, so
-// that a sanitizer sees every step outside.
+// A tensor on the heap that begins off the alignment of vectors and ends where its allocation ends,
+// so that a sanitizer detects every access outside.
 class TestTensor {
  public:
   TestTensor() = default;
@@ -124,7 +124,7 @@ inline double RelativeError(const std::vector<double>& got, const std::vector<do
   return difference == 0 ? 0 : difference / magnitude;
 }
 
-// What an op that rounds its result to this dtype may be off by.
+// Relative error allowed for an op that rounds its result to this dtype.
 inline double Tolerance(DType dtype) { return dtype == DType::kF32 ? 1e-5 : 1e-2; }
 
 // test() for every target that is compiled in and that this CPU runs.

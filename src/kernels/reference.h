@@ -1,6 +1,6 @@
 // The ops of this folder as formulas, one row at a time, for tests. T is double, or
 // std::complex<double>: f(x + i h) = f(x) + i h f'(x) + O(h^2) gives derivatives to the last bit
-// (the complex step), so the gradients of the fast kernels are held against these same lines.
+// (the complex step), so the gradients of the fast kernels are compared with these formulas too.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -13,7 +13,7 @@ namespace lorikeet::reference {
 template <class T>
 using Row = std::vector<T>;
 
-// The real part decides a branch.
+// The real part, which decides branches.
 inline double Real(double x) { return x; }
 inline double Real(const std::complex<double>& x) { return x.real(); }
 

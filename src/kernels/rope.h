@@ -1,5 +1,6 @@
-// Inverse frequencies of the rotary position embedding (Su et al., 2021) and its scalings, in the
-// f32 steps of transformers' modeling_rope_utils, so that long contexts turn by the same angles.
+// Inverse frequencies of the rotary position embedding (Su et al., 2021) and its scalings, computed
+// in the f32 steps of transformers' modeling_rope_utils, so that the angles agree for long contexts
+// too.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -28,8 +29,8 @@ struct RopeScaling {
 
 class RopeTable {
  public:
-  // dim: rotary dimensions of a head (Dh, or part of it), even. Throws Error on values that no
-  // model can mean (unknown type, factor <= 0, theta <= 1, ...).
+  // dim: rotary dimensions of a head (Dh, or part of it), even. Throws Error for invalid values
+  // (unknown type, factor <= 0, theta <= 1, ...).
   RopeTable(int64_t dim, double theta, const RopeScaling& scaling);
 
   // cos and sin (T, dim/2) f32, one row per position (>= 0).

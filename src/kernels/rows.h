@@ -1,5 +1,5 @@
-// How the elementwise kernels check their operands and cut their work: by rows, and sums over rows
-// in a fixed order.
+// Helpers of the elementwise kernels: checks of operands, parallel loops, and sums over rows in a
+// fixed order.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -16,7 +16,7 @@ inline bool SameShape(const Tensor& a, const Tensor& b) {
   return a.rank == b.rank && a.shape == b.shape;
 }
 
-// Rows of `cols` elements worth waking a thread for.
+// Minimum number of rows of `cols` elements per thread.
 inline int64_t RowGrain(int64_t cols) {
   return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, cols));
 }
@@ -30,8 +30,7 @@ void ParallelElements(int64_t size, const Fn& fn) {
   });
 }
 
-// fn(begin, n) over ranges of columns of a matrix: for sums over rows of which a thread owns
-// columns.
+// fn(begin, n) over ranges of columns of a matrix, for sums over rows: each thread owns columns.
 template <class Fn>
 void ParallelColumns(int64_t cols, int64_t rows, const Fn& fn) {
   constexpr int64_t kBlock = 32;  // two cache lines of f32: no line has two writers

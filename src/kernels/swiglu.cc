@@ -165,7 +165,7 @@ HWY_EXPORT(Backward);
 HWY_EXPORT(WeightedForward);
 HWY_EXPORT(WeightedBackward);
 
-// Whole rows to a thread, and the rows of a thread as one range: the op knows no rows.
+// fn(begin, n) over ranges of elements, each of whole rows: the op is elementwise.
 template <class Fn>
 void OverRows(const Tensor& x, const Fn& fn) {
   const int64_t cols = x.cols();

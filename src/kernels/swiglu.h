@@ -4,13 +4,13 @@
 
 namespace lorikeet {
 
-// gate_c = C(gate), up_c = C(up), h = C(silu(gate_c) * up_c): from the rounded values, so that h
-// can be had again from what is kept. gate and up (T,F) f32; gate_c, up_c and h (T,F) C.
-// In f32 gate_c and up_c may be gate and up.
+// gate_c = C(gate), up_c = C(up), h = C(silu(gate_c) * up_c): computed from the rounded values, so
+// that h can be recomputed from them. gate and up (T,F) f32; gate_c, up_c and h (T,F) C. In f32
+// gate_c and up_c may be gate and up.
 void SwigluForward(const Tensor& gate, const Tensor& up, const Tensor& gate_c, const Tensor& up_c,
                    const Tensor& h);
 
-// h again, bit for bit.
+// Recomputes h, bit for bit.
 void SwigluRecompute(const Tensor& gate_c, const Tensor& up_c, const Tensor& h);
 
 // dgate = C(dh * up_c * silu'(gate_c)), dup = C(dh * silu(gate_c)); dh (T,F) f32, dgate and dup

@@ -1,7 +1,7 @@
-// A `Kernel` object is the first line of every kernel: it says what is computed, what that costs
-// and how to run it again. It times the kernel for the profile (core/profile.h), tells the thread's
-// `Recorder`, and says whether the run is dry (core/dry.h). Kernels that a kernel calls count as
-// its own work. When nobody asks, it costs one test.
+// A `Kernel` object is the first line of every kernel: it describes what is computed, what that
+// costs and how to run it again. It times the kernel for the profile (core/profile.h), adds it to
+// the thread's `Recorder`, and tells whether the run is dry (core/dry.h). Kernels that a kernel
+// calls count as its own work. Without a profile or a recorder it costs one test.
 //
 // FLOPs of a product: two per multiply-add, over the causal half in attention, and nothing else.
 // FLOPs of other kernels: one for each addition, multiplication, division, root, exponential and
@@ -31,7 +31,7 @@ struct HeadRows;
 struct Routing;
 class Relocate;
 
-// Sizes with the words around them: {"{} x {} of {}", {n, D, T}, ", dw"}.
+// Sizes with their format: {"{} x {} of {}", {n, D, T}, ", dw"}.
 struct KernelShape {
   const char* format = "";
   std::array<int64_t, 6> sizes{};
@@ -42,7 +42,7 @@ struct KernelShape {
 
 struct KernelCall {
   const char* kernel = "";     // "RmsNormForward", "MatMul NT +="
-  const char* part = nullptr;  // of the profile; "": not timed; null: as the PartScope says
+  const char* part = nullptr;  // in the profile; "": not timed; null: that of the PartScope
   KernelShape shape;
   int64_t flops = 0, bytes = 0;
 };
@@ -59,7 +59,7 @@ using Replay = std::function<void(const Relocate&)>;
 class Kernel {
  public:
   // make_call() returns the KernelCall, make_replay() a Replay that owns what it needs, or an empty
-  // one. Both are called only if somebody asks.
+  // one. Both are called only when profiling or recording.
   template <class MakeCall>
   explicit Kernel(const MakeCall& make_call) {
     if (trace_flags != 0) [[unlikely]]
@@ -79,11 +79,11 @@ class Kernel {
   Kernel(const Kernel&) = delete;
   Kernel& operator=(const Kernel&) = delete;
 
-  // Whether to return now, with nothing read or written.
+  // True if the kernel must return at once, with nothing read or written.
   bool dry() const { return DryScope::active(); }
 
  private:
-  Replay* Begin(const KernelCall& call);  // where the recorder wants the replay, or null
+  Replay* Begin(const KernelCall& call);  // destination of the replay; null: not wanted
   void End() const;
 
   bool entered_ = false;
@@ -91,8 +91,8 @@ class Kernel {
   std::chrono::steady_clock::time_point begin_;
 };
 
-// A `PartScope` says which part of the step the kernels of a scope belong to that do not know it
-// themselves (products), and what they are for. The arguments must outlive it.
+// A `PartScope` sets the part of the step and the purpose of the kernels in a scope that do not
+// know theirs (products). The arguments must outlive it.
 class PartScope {
  public:
   PartScope(const char* part, const std::string& module, const char* what) {
@@ -114,14 +114,15 @@ class PartScope {
 
 // Calls of one kernel at one shape for one purpose.
 struct RecordedCall {
-  KernelCall call;                   // with its part
-  const char* what = "";             // "y", "dx", "x A^T"; of a PartScope
+  KernelCall call;                   // its part is set
+  const char* what = "";             // "y", "dx", "x A^T"; from a PartScope
   std::vector<std::string> modules;  // last names of the modules it was for: {"q_proj", "k_proj"}
   int64_t count = 0;
   Replay replay;  // empty unless asked for, and where a kernel has none
 };
 
-// A `Recorder` collects the kernel calls of this thread while it lives. One at a time.
+// A `Recorder` collects the kernel calls of this thread while it exists. A thread can have one at a
+// time.
 class Recorder {
  public:
   explicit Recorder(bool with_replays = false);
@@ -129,7 +130,7 @@ class Recorder {
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
 
-  const std::deque<RecordedCall>& calls() const { return calls_; }  // in order of the first
+  const std::deque<RecordedCall>& calls() const { return calls_; }  // by first occurrence
   const std::vector<uint32_t>& order() const { return order_; }     // every call, as index of calls
 
  private:
@@ -143,7 +144,7 @@ class Recorder {
 };
 
 // A `Relocate` gives a replay its operands: fresh memory with random contents in +-0.5, one piece
-// for operands that overlapped, so that what was one tensor stays one. Indices are valid ones.
+// for operands that overlap, so that aliases stay aliases. Indices are valid.
 class Relocate {
  public:
   // Throws Error(kOutOfMemory) when they take more than is available.
@@ -156,12 +157,12 @@ class Relocate {
   HeadNorm operator()(const HeadNorm& norm) const;
   HeadRope operator()(const HeadRope& rope) const;
   Routing operator()(const Routing& routing) const;
-  // The keys and values of `kv_heads` heads of `head_dim` each.
+  // `sequences` with new keys and values, for `kv_heads` heads of `head_dim` each.
   std::vector<AttentionSequence> operator()(const std::vector<AttentionSequence>& sequences,
                                             DType dtype, int64_t kv_heads, int64_t head_dim) const;
-  // As many tokens as there were, all over [0, bound).
+  // As many random tokens from [0, bound).
   std::span<const int32_t> Tokens(std::span<const int32_t> tokens, int64_t bound) const;
-  // As many rows, evenly spread over [0, bound), ascending and different.
+  // As many rows, evenly spread over [0, bound), ascending and distinct.
   std::span<const int32_t> Rows(std::span<const int32_t> rows, int64_t bound) const;
 
  private:

@@ -27,7 +27,7 @@ namespace {
 constexpr DType kF32 = DType::kF32, kI32 = DType::kI32;
 constexpr int64_t T = 6, D = 8, K = 2, G = 2, Dh = 4, E = 4, V = 12;
 
-// Buffers that live as long as the kernels that run on them; dry ones in a DryScope.
+// Buffers that exist as long as the kernels that use them; without memory in a DryScope.
 class Memory {
  public:
   Tensor operator()(DType dtype, std::initializer_list<int64_t> shape) {

@@ -1,5 +1,5 @@
-// What the forward keeps for the backward. Everything lies in one arena, sized beforehand
-// (plan/memory_plan.h).
+// `Activations` are what the forward keeps for the backward, in one arena of a size known
+// beforehand (plan/memory_plan.h).
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -11,7 +11,7 @@ namespace lorikeet {
 
 enum class Recompute : uint8_t {
   kNone,   // keep every layer's activations
-  kBlock,  // keep each layer's input only, run its forward again in the backward: same bits
+  kBlock,  // keep each layer's input only, recompute the layer in the backward: same bits
 };
 
 struct Activations {

@@ -51,8 +51,8 @@ struct AttentionActivations {
   Tensor q_lora_x_t, k_lora_x_t, v_lora_x_t, o_lora_x_t;
 };
 
-// What the forward keeps for the backward, from the pass's arena. When decoding, keys and values
-// go to the cache instead.
+// Takes memory for what the forward keeps for the backward from the pass's arena. When decoding,
+// keys and values are in the cache instead.
 AttentionActivations TakeActivations(const Pass& pass, const AttentionWeights& w);
 
 // residual (T, D) f32 += the block's output for x (T, D) C, the normed input.

@@ -29,7 +29,7 @@ class BitsTest : public ::testing::TestWithParam<Param1> {
     return RunBatch(*model_, adapter_.get(), RandomBatch(lengths, model_->config().vocab_size),
                     Recompute::kNone, false, arena_);
   }
-  // However many threads there are, and whether activations are kept or computed again.
+  // For any number of threads, and with activations kept or recomputed.
   void ExpectSameGradients(const std::vector<Param>& params, const LoraTraining* adapter,
                            const RandomBatch& random);
   void ExpectSharedEqualsWhole(const LoraTraining* adapter);

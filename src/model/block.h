@@ -25,7 +25,8 @@ struct LayerWeights {
   std::vector<Sublayer> sublayers;
 };
 
-// Linears of a sublayer or layer, in the order of their declaration. Both come const, too.
+// fn(linear) for the linears of a sublayer or layer, const or not, in the order of their
+// declaration.
 template <MaybeConst<Sublayer> S, class Fn>
 void ForEachLinear(S& sublayer, const Fn& fn) {
   for (auto& branch : sublayer.branches) {

@@ -12,7 +12,7 @@
 namespace lorikeet {
 namespace {
 
-// What a family's modelling code does without asking config.json.
+// A model family: the properties of its modelling code that are not in config.json.
 struct Family {
   const char* model_type;
   const char* architecture;   // class in transformers, for a config.json that is written here

@@ -1,5 +1,5 @@
-// The architecture as data. Field names are those of config.json. A family is a row in config.cc:
-// it sets these switches, it never subclasses.
+// A `ModelConfig` is the architecture as data. Field names are those of config.json. A model family
+// is a row in config.cc that sets these switches; there are no subclasses.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -32,15 +32,15 @@ struct ModelConfig {
   bool qk_norm = false;  // qwen3: RMS norm of every head's query and key
 
   // Mixtures of experts; num_experts is 0 in dense models.
-  int64_t num_experts = 0;               // E; mixtral calls it num_local_experts
-  int64_t num_experts_per_tok = 0;       // k, active per token
-  int64_t moe_intermediate_size = 0;     // F of an expert; mixtral calls it intermediate_size
-  bool norm_topk_prob = false;           // the k probabilities are divided by their sum
-  int64_t decoder_sparse_step = 1;       // every so many layers have experts, the others one MLP
-  std::vector<int64_t> mlp_only_layers;  // layers without experts all the same, ascending
+  int64_t num_experts = 0;                    // E; mixtral calls it num_local_experts
+  int64_t num_experts_per_tok = 0;            // k, active per token
+  int64_t moe_intermediate_size = 0;          // F of an expert; mixtral calls it intermediate_size
+  bool norm_topk_prob = false;                // the k probabilities are divided by their sum
+  int64_t decoder_sparse_step = 1;            // every n-th layer has experts, the others one MLP
+  std::vector<int64_t> mlp_only_layers;       // further layers without experts, ascending
   const ExpertNames* expert_names = nullptr;  // null in dense models
 
-  std::vector<LayerSpec> layers;  // what the network is built from, computed from all of the above
+  std::vector<LayerSpec> layers;  // the network is built from it; computed from the above
 
   int64_t group() const { return num_attention_heads / num_key_value_heads; }  // G
   int64_t q_size() const { return num_attention_heads * head_dim; }            // H * Dh

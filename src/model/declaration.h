@@ -1,5 +1,5 @@
-// The one list of a model's weights: names and shapes, declared block by block from the
-// configuration. Loading, initialising and counting visit it.
+// The list of a model's weights: names and shapes, declared block by block from the configuration.
+// It is used for loading, initialising and counting.
 #pragma once
 #include <concepts>
 #include <cstdint>

@@ -36,7 +36,7 @@ std::vector<TensorFrom> TensorsToWrite(const ModelSource& source, bool untie_hea
   std::vector<TensorFrom> tensors;
   for (const ModelSource::Entry& entry : source.entries()) {
     if (entry.name.ends_with(".rotary_emb.inv_freq")) continue;
-    // Some files hold a tied head again; nobody reads it.
+    // Some files hold a tied head again; it is not read.
     if (untie_head && entry.name == kHead) continue;
     tensors.push_back({entry.name, &entry});
   }

@@ -1,4 +1,4 @@
-// The weights that training from nothing begins with.
+// Initial weights of a model that is trained from scratch.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -15,9 +15,9 @@ struct InitialTensor {
   double mean = 0, std = 0;  // normal; std 0: every element is `mean`
 };
 
-// Every tensor of a model, a tied head left out. Matrices are normal with standard deviation `std`;
-// those that write into the residual stream (o_proj, down_proj, experts' too) with std / sqrt(2L),
-// so that L layers leave its variance as it was (Radford et al., 2019, "Language Models are
+// Every tensor of a model except a tied head. Matrices are normal with standard deviation `std`;
+// those that write into the residual stream (o_proj, down_proj, experts' too) have std / sqrt(2L),
+// so that L layers do not increase its variance (Radford et al., 2019, "Language Models are
 // Unsupervised Multitask Learners", 2.3); norms are 1, biases 0.
 std::vector<InitialTensor> InitialTensors(const ModelConfig& config, double std);
 

@@ -69,7 +69,7 @@ class Initialise : public ::testing::Test {
 TEST_F(Initialise, EveryFamilyLoadsWithNothingMissingAndNothingLeft) {
   for (const std::string& family : SupportedModelTypes()) {
     for (const bool tied : {true, false}) {
-      Json config = WithExperts(SmallConfig(family.c_str()));  // which dense families do not read
+      Json config = WithExperts(SmallConfig(family.c_str()));  // dense families do not read them
       config["tie_word_embeddings"] = tied;
       config["attention_bias"] = config["mlp_bias"] = true;
       Write(config, 1);

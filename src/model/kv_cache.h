@@ -3,7 +3,7 @@
 // common prefix name the same pages.
 //
 // Bit rule: a row of keys and values that was written is never changed while its page is in use, so
-// what a sequence reads does not depend on who else shares its pages.
+// what a sequence reads does not depend on the sequences that share its pages.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -25,8 +25,8 @@ struct SequenceState {
 
 class KvCache {
  public:
-  // All pages are free. Memory is reserved here and touched as pages are written. Throws Error when
-  // it cannot be reserved.
+  // All pages are free at first. Memory is reserved here and touched as pages are written. Throws
+  // Error if it cannot be reserved.
   KvCache(const ModelConfig& config, DType dtype, int64_t pages);
 
   static size_t Bytes(const ModelConfig& config, DType dtype, int64_t pages);
@@ -39,13 +39,13 @@ class KvCache {
   int64_t free_pages() const { return free_; }
   int32_t references(int32_t page) const { return references_[static_cast<size_t>(page)]; }
 
-  // A free page, with one reference. All of its rows are finite: they are zero or, where the caller
-  // copies others in, theirs. The page after `previous` if that one is free, since pages that
-  // follow one another are read fastest; -1: the sequence has no page yet. Needs a free page.
+  // Takes a free page (there must be one) with one reference and zeroed rows. previous: last page
+  // of the sequence, -1 if it has none; the page after it is taken if it is free, since adjacent
+  // pages are read fastest.
   int32_t Allocate(int32_t previous);
-  // One more reference to a page in use.
+  // Adds a reference to a page in use.
   void Share(int32_t page);
-  // One reference less; the page is free when none is left.
+  // Removes a reference; a page without references is free.
   void Release(int32_t page);
   // Copies the first `rows` rows of every head and layer between two pages in use.
   void CopyRows(int32_t from, int32_t to, int64_t rows);

@@ -1,5 +1,5 @@
-// The shape of one layer as plain values. config.cc computes a `LayerSpec` per layer from
-// config.json; nothing below it asks for a family.
+// A `LayerSpec` is the shape of one layer as plain values, computed by config.cc from config.json.
+// Nothing below it depends on the model family.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -11,7 +11,7 @@ namespace lorikeet {
 // Module names of experts, below "model.layers.N.".
 struct ExpertNames {
   const char* block;  // "mlp": holds `gate`, the router, and experts.0, experts.1, ...
-  const char *gate_proj, *up_proj, *down_proj;  // of an expert
+  const char *gate_proj, *up_proj, *down_proj;  // modules of an expert
 };
 
 // Grouped-query attention: H = heads query heads share K = kv_heads key-value heads.

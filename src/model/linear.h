@@ -17,14 +17,14 @@ struct Linear {
   Tensor bias;         // (out) f32 or empty
   Tensor dweight;      // (out, in) f32; empty when frozen
   Tensor dbias;        // (out) f32; empty when frozen
-  int lora_slot = -1;  // which pair of an adapter belongs here, fixed by ForEachLinear's order
+  int lora_slot = -1;  // index of its pair in an adapter: its place in ForEachLinear's order
 
   int64_t out_features() const { return weight.rows(); }
   int64_t in_features() const { return weight.cols(); }
 };
 
-// The low-rank factors of one linear as products read them. B is kept transposed: then every
-// product of forward and backward has dense operands in an order whose bits do not depend on
+// The low-rank factors of one linear as products read them. B is stored transposed: so every
+// product of forward and backward has dense operands, in an order whose bits do not depend on
 // threads.
 struct LoraFactors {
   int64_t r = 0;
@@ -32,7 +32,7 @@ struct LoraFactors {
   Tensor a, bt;     // (R, in), (R, out) C
 };
 
-// Where the gradients of the factors' f32 masters go.
+// Gradients of the factors' f32 masters.
 struct LoraGradients {
   Tensor da, dbt;  // (R, in), (R, out) f32
 };

@@ -68,13 +68,13 @@ void InitialiseA(const LoraPair& pair, uint64_t seed, double init_a) {
   }
 }
 
-// Of an expert's modules gate and up read the hidden state and down writes it.
+// In an expert, gate and up read the hidden state and down writes it.
 bool HiddenSideIsB(const std::string& module) {
   const std::string name = LastPart(module);
   return name == "down_proj" || name == "w2";
 }
 
-// What Qwen3-MoE calls a module of Mixtral's experts; others as they are called.
+// Qwen3-MoE's name for a module of Mixtral's experts; other names are unchanged.
 std::string CommonName(const std::string& module) {
   const std::string block = ".block_sparse_moe.";
   const size_t at = module.find(block);
@@ -98,8 +98,8 @@ bool SameValues(const Tensor& a, const Tensor& b) {
          std::memcmp(a.data, b.data, static_cast<size_t>(a.bytes())) == 0;
 }
 
-// Which layers' experts share their factors on the hidden side, by what a file holds. A file has no
-// word for it; but only shared factors of gate and up are equal in all experts.
+// Finds the layers whose experts share their factors on the hidden side in a file. Files do not
+// record it, but only shared factors of gate and up are equal in all experts.
 class SharedFactors {
  public:
   explicit SharedFactors(const std::unordered_map<std::string, const AdapterFile::Pair*>& pairs) {
@@ -225,8 +225,9 @@ LoraPair& LoraAdapter::AddPair(const Linear& linear, int64_t r, float alpha,
   return pairs_.back();
 }
 
-// What peft's file says of this adapter. When peft fuses the pairs of experts it takes the config's
-// own r for their rank, so theirs stands there, and those of other modules in rank_pattern.
+// Sets the fields of peft's file for this adapter. When peft fuses the pairs of experts it takes
+// the config's r as their rank, so r is that of the experts, and the other modules' ranks are in
+// rank_pattern.
 void LoraAdapter::Describe(const std::vector<std::string>& modules,
                            const std::vector<std::string>& targets) {
   const int r = config_.r;

@@ -1,5 +1,4 @@
-// A `LoraAdapter` is an adapter in memory: which modules it adapts and the f32 masters of their
-// factors.
+// A `LoraAdapter` is an adapter in memory: its modules and the f32 masters of their factors.
 #pragma once
 #include <memory>
 #include <string>
@@ -20,43 +19,43 @@ struct LoraPair {
   float alpha = 0;
   float scale = 0;  // s = alpha / r, or alpha / sqrt(r)
   Tensor a, bt;     // (R, in), (R, out) f32
-  // Experts may share a factor: then the tensor is that of an earlier pair of the adapter.
+  // Experts may share a factor: the tensor is then that of an earlier pair of the adapter.
   bool shares_a = false, shares_b = false;
 };
 
 class LoraAdapter {
  public:
-  // A new adapter: A uniform in +-init_a/sqrt(in), keyed by (seed, module); B zero. Modules are
-  // those that config.target_modules / target_regex name: module names or suffixes, regular
+  // Creates an adapter: A uniform in +-init_a/sqrt(in), keyed by (seed, module); B zero. Its
+  // modules are those in config.target_modules / target_regex: module names or suffixes, regular
   // expressions for whole paths (with any of *+?()[]{}|^$\), or the sets "all-linear" (attention
-  // and MLP), "attention", "mlp". lm_head only when named, routers of experts when named "router"
-  // or "gate". "mlp" holds the experts, "experts" them alone, with ExpertRank. config.shared_outer:
+  // and MLP), "attention", "mlp" (with experts) and "experts". lm_head is adapted only if named,
+  // routers only if named "router" or "gate". Experts have rank ExpertRank. config.shared_outer:
   // experts of a layer share the factor on the hidden side, A of gate and up and B of down. Throws
-  // Error when a target matches nothing.
+  // Error if a target matches nothing.
   static LoraAdapter Create(const Model& model, const LoraConfig& config, uint64_t seed,
                             double init_a = 1);
-  // From a folder of peft or mlx-lm, or a GGUF file. Throws Error for a pair that has no module in
+  // Loads a folder of peft or mlx-lm, or a GGUF file. Throws Error for a pair that has no module in
   // the model or does not fit it. Experts whose factors on the hidden side are equal share them.
   static LoraAdapter Load(const Model& model, const std::string& dir);
 
   const std::vector<LoraPair>& pairs() const { return pairs_; }
   const LoraConfig& config() const { return config_; }
-  double init_a() const { return init_a_; }  // as Create was told; 1 for one that was loaded
+  double init_a() const { return init_a_; }  // argument of Create; 1 for a loaded adapter
   int64_t NumParameters() const;             // a shared factor counts once
-  size_t Bytes() const { return bytes_; }    // of masters and working copies
+  size_t Bytes() const { return bytes_; }    // bytes of masters and working copies
 
-  // The factors that products read, in the compute dtype. They share this adapter's memory: of an
-  // adapter that is trained (model/lora_training.h) they change with every step.
+  // The factors that products read, in the compute dtype. They share this adapter's memory: while
+  // it is trained (model/lora_training.h), they change with every step.
   const LoraWeights& weights() const { return *weights_; }
   std::shared_ptr<const LoraWeights> SharedWeights() const { return weights_; }
 
-  // peft layout: adapter_config.json and adapter_model.safetensors into dir.
+  // Writes peft's files, adapter_config.json and adapter_model.safetensors, into dir.
   void Save(const std::string& dir) const;
 
  private:
   friend class LoraTraining;
   LoraAdapter(const Model& model, LoraConfig config);
-  // shared_from: an earlier pair whose factor on the hidden side is this one's too; null: none.
+  // shared_from: earlier pair whose factor on the hidden side is shared; null: none.
   LoraPair& AddPair(const Linear& linear, int64_t r, float alpha, const LoraPair* shared_from);
   void Describe(const std::vector<std::string>& modules, const std::vector<std::string>& targets);
   void RewriteConfig();
@@ -72,17 +71,18 @@ class LoraAdapter {
   size_t bytes_ = 0;
 };
 
-// The rank of each expert's pairs in a new adapter: r / active experts, which keeps the share of
-// adapted parameters where it is in the rest of the model, and at least 1. Their scale is alpha /
-// (this rank), as of any pair of that rank.
+// The rank of each expert's pairs in a new adapter: r / active experts, so that the share of
+// adapted parameters is that of the rest of the model, and at least 1. Their scale is alpha / (this
+// rank), as for any pair of that rank.
 int ExpertRank(const LoraConfig& config, const ModelConfig& model);
 
 // The modules that a config would adapt, in order. Throws Error as Create does.
 std::vector<std::string> MatchTargets(const std::vector<std::string>& modules,
                                       const LoraConfig& config);
 
-// A target_modules of adapter_config.json that names `targets` among `modules`; peft knows no set
-// names: the last part of a path where every module of that name is a target, else the whole path.
+// target_modules of adapter_config.json for `targets`, a subset of `modules`. peft has no names of
+// sets, so an entry is the last part of a path if every module of that name is a target, else the
+// whole path.
 std::vector<std::string> PeftTargets(const std::vector<std::string>& modules,
                                      const std::vector<std::string>& targets);
 

@@ -109,7 +109,7 @@ TEST(LoraAdapter, AnAdapterOfAnotherModelIsAnError) {
   EXPECT_THROW(LoraAdapter::Load(*model, GoldenDir("llama_bias") + "/adapter"), Error);
 }
 
-// Only what is adapted gets a gradient, and the same one as when everything below is adapted too.
+// Only adapted modules get a gradient, the same one as if all modules below were adapted too.
 TEST(LoraAdapter, NothingBelowTheLowestAdaptedModuleMatters) {
   const auto model = Model::Load(GoldenDir("llama"), DType::kF32);
   const RandomBatch random({40, 12}, model->config().vocab_size);

@@ -1,5 +1,5 @@
-// `LoraTraining` is what training an adapter adds to it: gradients, and the working copies that
-// change with every step.
+// A `LoraTraining` is an adapter in training: with gradients, and with working copies that change
+// with every step.
 #pragma once
 #include <memory>
 #include <vector>
@@ -11,9 +11,9 @@ namespace lorikeet {
 
 class LoraTraining {
  public:
-  explicit LoraTraining(LoraAdapter adapter);  // allocates gradients, zero
+  explicit LoraTraining(LoraAdapter adapter);  // allocates zeroed gradients
 
-  // A and B of every pair, in order; a shared factor once.
+  // A and B of every pair, in order; a shared factor occurs once.
   const std::vector<Param>& params() const { return params_; }
   // Gradients of a linear's factors; null when it is not adapted.
   const LoraGradients* Gradients(const Linear& linear) const {
@@ -21,8 +21,9 @@ class LoraTraining {
     return g.da ? &g : nullptr;
   }
   const LoraAdapter& adapter() const { return adapter_; }
-  const LoraWeights& weights() const { return adapter_.weights(); }  // as of the last step
-  // A copy of weights() that later steps leave alone; the same one until a step changes the values.
+  const LoraWeights& weights() const { return adapter_.weights(); }  // after the last step
+  // A copy of weights() that later steps do not change; the same object until a step changes the
+  // values.
   std::shared_ptr<const LoraWeights> Snapshot() const;
 
   void ValuesChanged();         // after the optimizer wrote masters and working copies

@@ -1,5 +1,5 @@
 // `LoraWeights` are the low-rank factors of one adapter as products read them: immutable, shared,
-// with a version that tells their values apart. A pass names them for ranges of its rows
+// with a version that identifies their values. A pass has them for ranges of its rows
 // (model/adapter_rows.h).
 #pragma once
 #include <cstdint>
@@ -27,13 +27,13 @@ class LoraWeights {
   std::span<const LoraFactors> slots() const { return slots_; }  // by lora_slot; r = 0: none
   DType compute() const { return compute_; }
   uint64_t version() const { return version_; }
-  size_t Bytes() const;     // of all factors; a shared one counts once
+  size_t Bytes() const;     // bytes of all factors; a shared one counts once
   int64_t MaxRank() const;  // over all linears
 
-  // A copy with a version of its own, which later changes of this one do not reach.
+  // A copy with its own version, which later changes of this object do not affect.
   std::shared_ptr<const LoraWeights> Copy() const;
 
-  // For the owner of weights that are trained, while nobody else reads them.
+  // For the owner of weights in training, while nothing else reads them.
   void Set(const Linear& linear, const LoraFactors& factors) {
     slots_[static_cast<size_t>(linear.lora_slot)] = factors;
   }

@@ -44,7 +44,7 @@ struct Chunk {
 struct HeadPass {
   const Model& model;
   const LoraFactors* lora;
-  const LoraGradients* gradients;  // of lm_head; may be null
+  const LoraGradients* gradients;  // gradients of lm_head; may be null
   const LossHeadInput& input;
   Arena& arena;
   std::vector<int64_t> rows;  // with a target, ascending
@@ -155,8 +155,8 @@ void RunLossFunction(const HeadPass& pass, const LossFunction& loss) {
 }  // namespace
 
 int64_t HeadChunkRows(const ModelConfig& config) {
-  constexpr int64_t kMostLogits = int64_t{1} << 24;  // 64 MiB of f32
-  const int64_t rows = kMostLogits / config.vocab_size / 16 * 16;
+  constexpr int64_t kMaxLogits = int64_t{1} << 24;  // 64 MiB of f32
+  const int64_t rows = kMaxLogits / config.vocab_size / 16 * 16;
   return std::clamp<int64_t>(rows, 16, 512);
 }
 

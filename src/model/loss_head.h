@@ -1,6 +1,6 @@
-// Final norm, lm_head and loss in one, chunk by chunk of rows, so that (T, V) logits never exist.
-// Every training loss of this engine is a function of the targets' log-probabilities; it enters
-// here as a `Loss` and nowhere else. Rows of weight 0 never reach the head.
+// Final norm, lm_head and loss in one, by chunks of rows, so that the (T, V) logits never exist.
+// Every training loss of this engine is a function of the targets' log-probabilities and is passed
+// in here as a `Loss`. Rows of weight 0 are not computed.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -16,22 +16,23 @@
 namespace lorikeet {
 
 struct TokenGrad {
-  double loss = 0;     // this row's loss, its weight included
+  double loss = 0;     // the row's loss, times its weight
   float dlogprob = 0;  // d loss / d logprob
 };
-// Loss of each row by itself. Called once for every row with a target, in order of rows.
+// A loss of each row by itself. Called once for every row with a target, in order of rows.
 using TokenLoss = std::function<TokenGrad(int64_t row, float logprob)>;
 
 struct BatchLoss {
   double loss = 0;
   std::vector<float> dlogprob;  // (T) d loss / d logprob; rows of weight 0 are ignored
 };
-// Loss that couples rows. Called once, with the log-probabilities (T) of all rows, 0 in rows of
+// A loss that couples rows. Called once, with the log-probabilities (T) of all rows, 0 in rows of
 // weight 0.
 using LossFunction = std::function<BatchLoss(std::span<const float> logprobs)>;
 
-// A TokenLoss takes a single pass over the head, a LossFunction two (one where the rows fit into a
-// chunk): log-probabilities first, then gradients. The network below runs once for either.
+// A TokenLoss takes a single pass over the head, a LossFunction two (one if the rows fit into a
+// chunk): log-probabilities first, then gradients. The network below the head runs once in either
+// case.
 using Loss = std::variant<TokenLoss, LossFunction>;
 
 struct LossHeadInput {
@@ -59,7 +60,7 @@ LossHeadOutput LossHead(const Model& model, const LoraWeights* adapter, const Lo
 void HeadLogits(const Model& model, std::span<const AdapterRows> adapters, const Tensor& hidden,
                 const Tensor& logits, Arena& arena);
 
-// Rows that one chunk of the head takes: bounds the logits' memory.
+// Number of rows per chunk of the head; it bounds the logits' memory.
 int64_t HeadChunkRows(const ModelConfig& config);
 
 }  // namespace lorikeet

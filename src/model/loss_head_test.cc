@@ -10,7 +10,7 @@
 namespace lorikeet {
 namespace {
 
-// What a pass over the head leaves behind.
+// Results of a pass over the head.
 struct Outcome {
   double loss_sum = 0;
   std::vector<float> logprobs, dhidden, gradients;
@@ -61,8 +61,8 @@ Outcome RunHead(const RandomBatch& random, DType dtype, bool lora, const Loss& l
   return outcome;
 }
 
-// A loss of the whole batch that says of each row what the loss of a token says has its bits,
-// whether the rows fit into one chunk or not.
+// A loss of the whole batch that equals a loss of tokens gives the same bits, whether the rows fit
+// into one chunk or not.
 TEST(LossHead, ALossOfTheBatchHasTheBitsOfItsTokens) {
   constexpr int64_t kVocab = 90;
   for (const std::vector<int64_t>& lengths : {std::vector<int64_t>{5, 9}, {400, 300, 300}}) {

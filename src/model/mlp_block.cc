@@ -32,7 +32,7 @@ void BlockForward(const Pass& pass, const MlpWeights& w, const Tensor& x, const 
                   const Tensor& residual) {
   const int64_t F = w.spec.intermediate_size;
   const Tensor h = pass.Take("swiglu", pass.compute(), F);
-  if (w.spec.bias) {  // which is added in f32
+  if (w.spec.bias) {  // the bias is added in f32
     const Tensor gate = pass.Take("projection", DType::kF32, F);
     const Tensor up = pass.Take("projection", DType::kF32, F);
     pass.Project(w.gate_proj, x, gate, false, a.gate_lora_x_t);

@@ -1,4 +1,4 @@
-// What the tests of this room share: tiny models and random batches.
+// Test helpers for models: golden models and random batches.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -64,7 +64,7 @@ struct RandomBatch {
   }
 };
 
-// An adapter, trained or not, as tests hand it to a pass; none when made from null.
+// The adapter of a test's pass, in training or not; null: none.
 struct Adapted {
   const LoraWeights* weights = nullptr;
   const LoraTraining* training = nullptr;

@@ -1,11 +1,12 @@
 // The block of a mixture of experts (Qwen3-MoE, Mixtral): a router sends every token to k of E
-// experts and weighs their outputs. Its entries are those of model/attention_block.h. There is no
-// auxiliary loss: the router learns from the loss of the tokens alone.
+// experts, and their outputs are summed with its weights. Its entries are those of
+// model/attention_block.h. There is no auxiliary loss: the router learns from the loss of the
+// tokens alone.
 //
 //   p = softmax(x Wr^T), its k largest; y = sum over them of w_e down_e(silu(gate_e x) * up_e x)
 //
-// The weight is applied to the operand of down_e. Experts take their rows one after another, and
-// each adds its rows to the residual: a token's experts add in ascending order.
+// The weight is applied to the operand of down_e. Experts are computed one after another and add
+// their rows to the residual, so a token's experts are summed in ascending order.
 #pragma once
 #include <string>
 #include <vector>
@@ -61,7 +62,7 @@ void BlockBackward(const Pass& pass, const MoeWeights& w, const NormedInput& inp
                    bool accumulate);
 inline StateShape DecodingState(const MoeSpec&) { return {}; }
 
-// Elements per row that a layer's kept low-rank products take for modules of rank `r` at most:
+// Elements per row that a layer keeps of its low-rank products, for modules of rank `r` at most:
 // even, so that every expert's part begins at a whole word of two bf16.
 inline int64_t ExpertLowRankWidth(int64_t r) { return (r + 1) / 2 * 2; }
 

@@ -143,7 +143,7 @@ TEST(Experts, AdaptersComeBackFromTheirFolder) {
   }
 }
 
-// A batch of the golden's own, and what the model says of its targets.
+// The model's log-probabilities of the targets in the golden's batch.
 std::vector<float> GoldenLogprobs(const Model& model, const LoraAdapter& adapter,
                                   const TensorFile& golden) {
   const auto ints = [&](const char* name) {
@@ -187,7 +187,7 @@ TEST(Experts, FusedAdaptersOfPeftAreRead) {
   }
 }
 
-// Their gradients are the sums of those that the experts would have had alone.
+// The gradients of shared factors are the sums of those that the experts have without sharing.
 TEST(Experts, SharedFactorsCollectTheGradientsOfAll) {
   const auto model = Model::Load(GoldenDir("qwen3_moe"), DType::kF32);
   const RandomBatch random({60, 33}, model->config().vocab_size);

@@ -10,7 +10,7 @@
 namespace lorikeet {
 namespace {
 
-// Which of its own factors a parameter has.
+// The multipliers of a parameter, by its name.
 FactorScales ScalesOf(const std::string& name, const OptimParams& params) {
   if (name.ends_with(".lora_A")) return params.a;
   return name.ends_with(".lora_B") ? params.b : FactorScales();

@@ -1,4 +1,4 @@
-// What an optimizer sees, of a full model or of an adapter alike.
+// A `Param` is a trained tensor of a model or an adapter, as an optimizer sees it.
 #pragma once
 #include <string>
 
@@ -10,7 +10,7 @@ struct Param {
   std::string name;  // a Hugging Face weight name, or a module path + ".lora_A" / ".lora_B"
   Tensor value;      // f32, the master copy
   Tensor grad;       // f32, same shape
-  Tensor working;    // what products read, bf16; empty when they read `value` itself
+  Tensor working;    // bf16 copy that products read; empty if they read `value`
 };
 
 }  // namespace lorikeet

@@ -1,5 +1,5 @@
-// A `Pass` holds what every layer of one forward or backward needs: model, batch, adapter, decoding
-// state, scratch memory and the tables of the rotary embedding.
+// A `Pass` holds what every layer needs in one forward or backward: model, batch, adapters,
+// decoding state, scratch memory and the tables of the rotary embedding.
 #pragma once
 #include <span>
 #include <vector>
@@ -18,7 +18,7 @@ struct Pass {
   const Model& model;
   const Batch& batch;
   std::span<const AdapterRows> adapters;  // ascending; rows in none use the base alone
-  const LoraTraining* training;           // of a backward: the adapter's gradients; may be null
+  const LoraTraining* training;           // the adapter's gradients, in a backward; may be null
   KvCache* cache;                         // null: keys and values are kept as activations
   std::span<const SequenceState* const> states;  // (S) with a cache
   Arena& arena;
@@ -28,8 +28,8 @@ struct Pass {
   const ModelConfig& config() const { return model.config(); }
   DType compute() const { return model.compute(); }
   int64_t T() const { return batch.num_tokens(); }
-  // The adapter of all rows; null when there is none. A pass that keeps activations, and a
-  // backward, has at most this one.
+  // The adapter of all rows; null if there is none. A pass that keeps activations, and a backward,
+  // can have no other.
   const LoraWeights* adapter() const { return AdapterOfAll(adapters, T()); }
   const LoraFactors* Lora(const Linear& linear) const {
     return adapter() == nullptr ? nullptr : adapter()->Find(linear);
@@ -37,7 +37,7 @@ struct Pass {
   const LoraGradients* Gradients(const Linear& linear) const {
     return training == nullptr ? nullptr : training->Gradients(linear);
   }
-  // Whether the linear's weight or its adapter has a gradient.
+  // True if the linear's weight or its adapter has a gradient.
   bool IsTrained(const Linear& linear) const { return linear.dweight || Gradients(linear); }
 
   // (T, cols) from the arena.
@@ -53,7 +53,7 @@ struct Pass {
                const Tensor& lora_x_t) const {
     ProjectRows(linear, adapters, x, y, accumulate, lora_x_t, arena);
   }
-  // The same for some of the batch's tokens, which are the rows of x, ascending.
+  // The same for some of the batch's tokens, ascending, which are the rows of x.
   void Project(const Linear& linear, std::span<const int32_t> tokens, const Tensor& x,
                const Tensor& y, bool accumulate, const Tensor& lora_x_t) const;
 
@@ -70,7 +70,8 @@ struct Pass {
   }
 };
 
-// With the rope tables of the batch's positions, from the arena, and the rows of the cache.
+// Makes a Pass with the rope tables of the batch's positions, from the arena, and the rows in the
+// cache.
 Pass MakePass(const Model& model, const Batch& batch, std::span<const AdapterRows> adapters,
               const LoraTraining* training, KvCache* cache,
               std::span<const SequenceState* const> states, Arena& arena);

@@ -1,4 +1,4 @@
-// For tests: a folder with a small random model of any architecture.
+// Test helper: a folder with a small random model of any architecture.
 #pragma once
 #include <unistd.h>
 
@@ -24,7 +24,7 @@ struct Architecture {
 };
 
 // A folder with a random model of that architecture, stored as f32; removed with the object.
-// Objects that live at the same time need names of their own.
+// Objects that exist at the same time need different names.
 class RandomModel {
  public:
   RandomModel(const Architecture& a, const std::string& name)

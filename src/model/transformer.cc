@@ -82,7 +82,7 @@ bool HasTrained(const Pass& pass, const Sublayer& sublayer) {
 // below: something under this layer is trained.
 void LayerBackward(const Pass& pass, const LayerWeights& layer, const LayerActivations& a,
                    const Tensor& dresidual, bool below) {
-  std::vector<bool> below_sublayer;  // whether anything under it is trained
+  std::vector<bool> below_sublayer;  // true if a module below it is trained
   for (const Sublayer& sublayer : layer.sublayers) {
     below_sublayer.push_back(below);
     below = below || HasTrained(pass, sublayer);

@@ -92,7 +92,7 @@ Model::Model(std::optional<ModelSource> source, ModelConfig config, DType comput
       rope_(std::make_unique<RopeTable>(config_.head_dim, config_.rope_theta,
                                         config_.rope_scaling)) {}
 
-Tensor Model::Own(DType dtype, std::initializer_list<int64_t> shape) {
+Tensor Model::Allocate(DType dtype, std::initializer_list<int64_t> shape) {
   const Tensor tensor = storage_.Take(dtype, shape);
   owned_bytes_ += static_cast<size_t>(tensor.bytes());
   return tensor;
@@ -115,7 +115,7 @@ void Model::CheckShape(const std::string& name, const std::vector<int64_t>& expe
 }
 
 Tensor Model::LoadMatrix(const std::string& name, int64_t rows, int64_t cols) {
-  if (!source_) return Own(compute_, {rows, cols});
+  if (!source_) return Allocate(compute_, {rows, cols});
   CheckShape(name, {rows, cols});
   used_.push_back(name);
   const Tensor mapped = source_->Mapped(name);
@@ -123,16 +123,16 @@ Tensor Model::LoadMatrix(const std::string& name, int64_t rows, int64_t cols) {
     mapped_bytes_ += static_cast<size_t>(mapped.bytes());
     return mapped;
   }
-  const Tensor owned = Own(compute_, {rows, cols});
+  const Tensor owned = Allocate(compute_, {rows, cols});
   source_->Read(name, compute_, owned.data);
   return owned;
 }
 
 Tensor Model::LoadVector(const std::string& name, int64_t size) {
-  if (!source_) return Own(DType::kF32, {size});
+  if (!source_) return Allocate(DType::kF32, {size});
   CheckShape(name, {size});
   used_.push_back(name);
-  const Tensor owned = Own(DType::kF32, {size});
+  const Tensor owned = Allocate(DType::kF32, {size});
   source_->Read(name, DType::kF32, owned.data);
   return owned;
 }
@@ -179,30 +179,30 @@ int64_t Model::NumParameters() const {
 
 Param Model::TrainMatrix(const std::string& name, Tensor* weight, Tensor* dweight) {
   const int64_t rows = weight->rows(), cols = weight->cols();
-  *dweight = Own(DType::kF32, {rows, cols});
+  *dweight = Allocate(DType::kF32, {rows, cols});
   // A file is not written to.
   const bool mapped = source_ && source_->Mapped(name).data == weight->data;
   if (mapped) mapped_bytes_ -= static_cast<size_t>(weight->bytes());
   if (compute_ == DType::kF32) {
     if (mapped) {
-      const Tensor copy = Own(DType::kF32, {rows, cols});
+      const Tensor copy = Allocate(DType::kF32, {rows, cols});
       Convert(*weight, copy);
       *weight = copy;
     }
     return {name, *weight, *dweight, Tensor()};
   }
   // From the file, not from the working copy: an f32 file keeps its precision.
-  const Tensor master = Own(DType::kF32, {rows, cols});
+  const Tensor master = Allocate(DType::kF32, {rows, cols});
   if (source_) source_->Read(name, DType::kF32, master.data);
   if (mapped) {
-    *weight = Own(compute_, {rows, cols});
+    *weight = Allocate(compute_, {rows, cols});
     Convert(master, *weight);
   }
   return {name, master, *dweight, *weight};
 }
 
 Param Model::TrainVector(const std::string& name, const Tensor& weight, Tensor* dweight) {
-  *dweight = Own(DType::kF32, {weight.size()});
+  *dweight = Allocate(DType::kF32, {weight.size()});
   return {name, weight, *dweight, Tensor()};
 }
 

@@ -43,11 +43,10 @@ void DeclareWeights(const ModelConfig& config, const WeightVisitor& visit, Weigh
 
 enum class Method : uint8_t { kLora, kFull };
 
-// Weights that lie in their file in the compute dtype can be used there, mapped, at no cost of
-// loading. Read into large pages they stream faster (docs/performance.md), at the same resident
-// memory.
+// Placement of weights that are in the compute dtype in their file. Mapped, they need no loading;
+// in large pages they are read faster (docs/performance.md), at the same resident memory.
 enum class Placement : uint8_t {
-  kAuto,    // into large pages if they take less than a quarter of the available memory
+  kAuto,    // in large pages if they take less than a quarter of the available memory
   kMapped,  // used in the file
 };
 
@@ -76,7 +75,7 @@ class Model {
   // order, the tied head once.
   std::vector<Param> MakeTrainable();
   bool trainable() const { return trainable_; }
-  // Tells these values apart from all others of this process; a trainer calls ValuesChanged.
+  // Identifies these values among all of this process; a trainer calls ValuesChanged.
   uint64_t version() const { return version_; }
   void ValuesChanged() { version_ = NextVersion(); }
 
@@ -87,7 +86,7 @@ class Model {
   Tensor LoadVector(const std::string& name, int64_t size);
   void CheckShape(const std::string& name, const std::vector<int64_t>& expected) const;
   void RefuseUnknownTensors() const;
-  Tensor Own(DType dtype, std::initializer_list<int64_t> shape);
+  Tensor Allocate(DType dtype, std::initializer_list<int64_t> shape);
   Param TrainMatrix(const std::string& name, Tensor* weight, Tensor* dweight);
   Param TrainVector(const std::string& name, const Tensor& weight, Tensor* dweight);
 

@@ -1,5 +1,6 @@
-// Dry runs: the passes of a run on tensors without memory (core/dry.h). The arena's high mark is
-// the memory plan; what a `Recorder` (kernels/trace.h) collects meanwhile is the cost of a step.
+// Dry runs: the passes of a run on tensors without memory (core/dry.h). The arena's high mark gives
+// the memory plan, and the calls that a `Recorder` (kernels/trace.h) collects give the cost of a
+// step.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -19,8 +20,8 @@ struct DryPass {
   std::vector<Arena::Holding> holdings;  // at the high mark, largest first
 };
 
-// Passes over one packed batch of sequences of these lengths, every token of weight 1. The model
-// may be a loaded one or a skeleton; adapter and training may be null. Log-probabilities only:
+// Passes over one packed batch of sequences of the given lengths, every token with weight 1. The
+// model may be loaded or a skeleton; adapter and training may be null. Log-probabilities only:
 DryPass DryForward(const Model& model, const LoraWeights* adapter,
                    const std::vector<int64_t>& lengths);
 // With gradients:
@@ -28,7 +29,7 @@ DryPass DryForwardBackward(const Model& model, const LoraTraining* training, Rec
                            const std::vector<int64_t>& lengths);
 
 // One step of decoding: `tokens` tokens of sequences in a cache, and the logits of `rows` of them.
-// mixed: the first token has the adapter by itself, as where a batch holds several adapters.
+// mixed: only the first token has the adapter, as in a batch with several adapters.
 DryPass DryDecode(const Model& model, const LoraWeights* adapter, int64_t tokens, int64_t rows,
                   bool mixed = false);
 

@@ -21,7 +21,7 @@ double SecondsOf(const std::function<void()>& run, int64_t times) {
 double SecondsOfCall(const SizedKernel& call) {
   const Relocate memory(call.replay);
   const auto run = [&] { call.replay(memory); };
-  run();  // makes what the kernel keeps from call to call, and touches the results
+  run();  // allocates the kernel's scratch memory, and touches the results
   const double once = SecondsOf(run, 1);
   if (once >= kCaseSeconds) return once;
   const auto times = static_cast<int64_t>(kCaseSeconds / std::max(once, 1e-7));

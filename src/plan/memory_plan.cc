@@ -11,9 +11,9 @@
 namespace lorikeet {
 namespace {
 
-// Measured (docs/performance.md, "Memory"): what a run of a model of a few kilobytes holds in code,
-// libraries and heap; what a thread holds, mostly packed operands of products; what a tokenizer
-// takes per entry of its vocabulary.
+// Measured (docs/performance.md, "Memory"): code, libraries and heap of a run with a model of a few
+// kilobytes; memory per thread, mostly packed operands of products; memory of a tokenizer per entry
+// of its vocabulary.
 constexpr size_t kProgramBytes = size_t{20} << 20;
 constexpr size_t kThreadBytes = size_t{3} << 19;
 constexpr size_t kVocabularyBytes = 300;

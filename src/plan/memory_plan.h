@@ -1,5 +1,5 @@
-// Memory and arithmetic of a run, known before its first step from a dry run: what `estimate`, the
-// head of every run and the choice of micro-batch read.
+// Memory and arithmetic of a run, computed before its first step by a dry run: for `estimate`, for
+// the plan that every run prints, and for the choice of the micro-batch.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -11,15 +11,15 @@
 
 namespace lorikeet {
 
-// Bytes of the arena (its high mark) that T tokens need, in sequences of at most T tokens, wherever
-// a router sends them: for Forward with LossHead or HeadLogits, and with Backward. adapter and
-// training may be null: the base alone, full fine-tuning.
+// Bytes of the arena (its high mark) for T tokens in sequences of at most T tokens, whatever
+// experts a router chooses: for Forward with LossHead or HeadLogits, and with Backward too. Without
+// adapter: the base alone; without training: full fine-tuning.
 size_t ForwardArenaBytes(const Model& model, const LoraWeights* adapter, int64_t T);
 size_t TrainingArenaBytes(const Model& model, const LoraTraining* training, Recompute recompute,
                           int64_t T);
 
-// The same for a step of decoding with adapters of up to max_rank on any linears, one for all rows
-// or several (0: none): `tokens` tokens, and the logits of `rows` of them.
+// The same for a step of decoding `tokens` tokens, with the logits of `rows` of them, and with one
+// or several adapters of rank up to max_rank (0: none) on any linears.
 size_t DecodeArenaBytes(const Model& model, int64_t max_rank, int64_t tokens, int64_t rows);
 
 struct MemoryPart {
@@ -29,12 +29,12 @@ struct MemoryPart {
 inline constexpr const char* kActivationsPart = "activations and scratch";
 inline constexpr const char* kProgramPart = "program and tokenizer";
 
-// What a training run will hold, by part; the sum is its peak resident memory (without the page
-// cache except for weights that are used there). From a configuration alone (no weights needed).
-// source_dtype: as stored, decides mapped or copied.
+// Memory of a training run, by part; the sum is its peak resident memory (without the page cache
+// except for mapped weights). Needs the configuration only, no weights. source_dtype: the stored
+// dtype, which decides whether weights are mapped or copied.
 std::vector<MemoryPart> PlanTrainingMemory(const ModelConfig& config, const TrainingShape& shape,
                                            DType source_dtype);
-// What decoding `sequences` sequences of up to max_length tokens holds with the run's adapter, in
+// Memory of decoding `sequences` sequences of up to max_length tokens with the run's adapter, in
 // steps of shape.tokens_per_microbatch tokens. shape.method must be kLora.
 std::vector<MemoryPart> PlanSamplingMemory(const ModelConfig& config, const TrainingShape& shape,
                                            DType source_dtype, int64_t sequences,
@@ -49,7 +49,7 @@ struct FlopsPerToken {
   double attention = 0;              // forward and backward, causal half
   double total() const { return forward + backward + attention; }
 };
-// trained_fraction: the share of rows that reach the head.
+// trained_fraction: share of rows that the head computes.
 FlopsPerToken TrainingFlops(const ModelConfig& config, const TrainingShape& shape,
                             double trained_fraction = 1.0);
 

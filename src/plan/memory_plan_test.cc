@@ -19,7 +19,7 @@ struct Case {
   const Architecture& architecture;
   int64_t r;  // 0: full fine-tuning
   std::vector<std::string> targets;
-  std::vector<int64_t> lengths;  // of the batch's sequences
+  std::vector<int64_t> lengths;  // lengths of the batch's sequences
   bool shared_outer = false;
 };
 

@@ -35,7 +35,7 @@ std::vector<int64_t> LengthsOf(int64_t tokens, int64_t sequence_length) {
   return lengths;
 }
 
-// What was recorded, `count` times over.
+// Appends the recorded calls, `count` times.
 void Append(const Recorder& recorder, double count, std::vector<StepCall>* calls) {
   for (const RecordedCall& recorded : recorder.calls()) {
     const KernelCall& kernel = recorded.call;

@@ -1,5 +1,5 @@
-// What a training step must compute and move, part by part, and how near a measured time comes to
-// what the machine allows: the roofline of S. Williams, A. Waterman and D. Patterson, 2009.
+// The cost of a training step by part, in FLOPs and bytes, and the comparison of measured times
+// with the roofline of the machine (S. Williams, A. Waterman and D. Patterson, 2009).
 #pragma once
 #include <cstdint>
 #include <string>
@@ -18,31 +18,30 @@ struct SizedKernel {
   Replay replay;  // runs it; may be empty
 };
 
-// One kernel call of a step and how often the step makes it.
+// One kernel call of a step, and its number per step.
 struct StepCall {
-  std::string part;                  // of the profile (core/profile.h): "base products", "norms"
-  std::string what;                  // of a product: "y", "dx", "x A^T", ...
-  std::vector<std::string> modules;  // of a product: {"gate_proj", "up_proj"}
+  std::string part;  // part of the profile (core/profile.h): "base products", "norms"
+  std::string what;  // result of a product: "y", "dx", "x A^T", ...
+  std::vector<std::string> modules;  // modules of a product: {"gate_proj", "up_proj"}
   SizedKernel call;
   double count = 0;
 
   std::string Name() const;  // "gate_proj, up_proj y", "RmsNormForward"
 };
-// Alike but for modules and count.
+// True if both are equal except for modules and count.
 bool SameCall(const StepCall& a, const StepCall& b);
 
-// The calls of forward, backward and AdamW over `tokens` tokens in sequences of
-// shape.sequence_length, the last one shorter, every token trained, in micro-batches of at most
-// shape.tokens_per_microbatch, as a dry run makes them in the order of their first. Equal calls
-// stand together. Nothing is recomputed, and experts have equally many rows. What no part of the
-// profile times (biases, tables of rope, zeroing) is left out. Throws Error for a target that
-// matches nothing.
+// The calls of forward, backward and AdamW over `tokens` tokens, recorded in a dry run, in order of
+// first occurrence. Sequences have shape.sequence_length tokens, the last one fewer; every token is
+// trained, in micro-batches of at most shape.tokens_per_microbatch. Equal calls are merged. Nothing
+// is recomputed, and experts have equal numbers of rows. Calls that no part of the profile times
+// (biases, tables of rope, zeroing) are left out. Throws Error for a target that matches nothing.
 std::vector<StepCall> StepCalls(const ModelConfig& config, const TrainingShape& shape,
                                 int64_t tokens);
 
 struct PartCost {
   std::string part;
-  double calls = 0, flops = 0, bytes = 0;  // of a step
+  double calls = 0, flops = 0, bytes = 0;  // per step
 };
 // The sums of StepCalls, in the order of a step.
 std::vector<PartCost> StepCost(const ModelConfig& config, const TrainingShape& shape,
@@ -55,11 +54,11 @@ struct Ceilings {
   double Ridge() const { return matmul_gflops / read_gbs; }  // FLOPs per byte
 };
 
-// A measured time under its roof.
+// A measured time compared with the roofline.
 struct RooflinePoint {
-  double gflops = 0, gbs = 0;   // reached
-  bool compute_bound = false;   // intensity above the ridge: the matmul peak binds, else memory
-  double ideal_seconds = 0;     // at the ceiling that binds
+  double gflops = 0, gbs = 0;   // measured rates
+  bool compute_bound = false;   // intensity above the ridge: the matmul peak is the ceiling
+  double ideal_seconds = 0;     // at the ceiling that bounds it
   double share_of_ceiling = 0;  // ideal / measured
 };
 RooflinePoint UnderRoofline(double flops, double bytes, double seconds, const Ceilings& ceilings);

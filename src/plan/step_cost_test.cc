@@ -120,7 +120,7 @@ TEST(StepCost, ProductsAddUpToTrainingFlops) {
           flops += cost[part].flops;
         }
         double expected = TrainingFlops(config, shape).total() * 160;
-        if (method == Method::kLora) {  // dx of q, k and v of the lowest layer: nobody needs it
+        if (method == Method::kLora) {  // dx of q, k and v of the lowest layer is not computed
           const int64_t out = config.q_size() + 2 * config.kv_size(), r = 3 * shape.lora_r;
           expected -= 2.0 * 160 * static_cast<double>(config.hidden_size * (out + r));
         }

@@ -39,10 +39,11 @@ std::vector<std::string> ExpertNotes(const ModelConfig& model, const TrainingSha
   }
   if (shape.lora_expert_rank > 0 && k < E && r <= std::max<int64_t>(1, shape.lora_r / E) &&
       r < shape.lora_r / k) {
-    notes.push_back(fmt::format(
-        "note: lora_expert_rank {} is lora_r over all {} experts; a token meets {} of them, and "
-        "lora_r / {} = {} keeps the share of adapted parameters",
-        r, E, k, k, shape.lora_r / k));
+    notes.push_back(
+        fmt::format("note: lora_expert_rank {} is lora_r over all {} experts; a token is sent to "
+                    "{} of them, and "
+                    "lora_r / {} = {} keeps the share of adapted parameters",
+                    r, E, k, k, shape.lora_r / k));
   }
   return notes;
 }

@@ -1,4 +1,4 @@
-// What a person should know who adapts a mixture of experts.
+// Notes for users who adapt a mixture of experts.
 #pragma once
 #include <string>
 #include <vector>
@@ -7,9 +7,9 @@
 
 namespace lorikeet {
 
-// One line each, for LoRA on a model with experts; otherwise none. The first says the experts'
-// rank; others warn of a rank that does not divide, of one by all experts instead of the active
-// ones, and of experts left out.
+// Notes of one line each for LoRA on a model with experts; otherwise none. The first one is the
+// experts' rank; the others are warnings: the rank does not divide, it was divided by all experts
+// instead of the active ones, or experts are not adapted.
 std::vector<std::string> ExpertNotes(const ModelConfig& model, const TrainingShape& shape);
 
 }  // namespace lorikeet

@@ -36,7 +36,7 @@ UpdateConfig UpdateOf(const Run& run, const Rl& rl) {
   return config;
 }
 
-// Compares what the user has set with what the adapter's file holds.
+// Compares the options that the user has set with the adapter's file.
 class AdapterCheck {
  public:
   AdapterCheck(const std::string& dir, const std::set<std::string>& set) : dir_(dir), set_(set) {}
@@ -232,7 +232,7 @@ void CheckAdapter(const Adapter& adapter) {
   }
   if (adapter.adapter && adapter.lora_init_a_scale != 1) {
     Fail(ErrorCode::kInvalidArgument,
-         "lora_init_a_scale is of a fresh adapter, and {} has its values; leave out one of them",
+         "lora_init_a_scale is for a new adapter, but {} has values already; leave out one of them",
          *adapter.adapter);
   }
 }

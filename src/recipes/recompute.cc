@@ -20,7 +20,7 @@ const char* RecomputeName(Recompute recompute) {
 }
 
 bool MemoryAtHand::Holds(const std::vector<MemoryPart>& parts) const {
-  constexpr double kMargin = 0.05;  // of what is available
+  constexpr double kMargin = 0.05;  // share of the available memory
   const auto needed = static_cast<double>(TotalBytes(parts)) - static_cast<double>(resident);
   return needed <= (1 - kMargin) * static_cast<double>(available);
 }

@@ -1,5 +1,5 @@
-// What `--recompute none|auto|block` means: whether a run keeps every activation or computes them
-// again in the backward pass. `auto` is left to the memory at hand. The bits are the same.
+// The choice of `--recompute none|auto|block`: whether a run keeps every activation or recomputes
+// them in the backward pass. `auto` depends on the available memory. The bits are the same.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -10,15 +10,15 @@
 
 namespace lorikeet {
 
-// Nothing for auto. The names are those of RecomputeTraits (cli/recompute_option.h).
+// The value of `--recompute`; nothing for auto.
 std::optional<Recompute> ParseRecompute(const std::string& name);
 const char* RecomputeName(Recompute recompute);
 
-// Memory as a run finds it. resident: bytes of its plan that this process holds already, in memory
-// of its own; available: what else there is (ReadMemory).
+// Memory at the beginning of a run. resident: bytes of its plan that this process holds already, in
+// its own memory; available: bytes besides (ReadMemory).
 struct MemoryAtHand {
   int64_t resident = 0, available = 0;
-  // A margin is left to everything that no plan knows.
+  // True if `parts` fit, with a margin for memory that the plan does not cover.
   bool Holds(const std::vector<MemoryPart>& parts) const;
   int64_t All() const { return resident + available; }
 };
@@ -26,10 +26,9 @@ struct MemoryAtHand {
 struct RecomputeChoice {
   Recompute recompute = Recompute::kNone;
   std::string reason;              // "1.2 GiB fit into 14 GiB"; follows the name and a colon
-  std::vector<MemoryPart> memory;  // of a run that does so
+  std::vector<MemoryPart> memory;  // the run's memory by part
 };
-// asked: nothing for auto. Of `shape` all but `recompute` counts. Does not check that the choice
-// fits.
+// asked: nothing for auto. shape.recompute is ignored. Does not check that the choice fits.
 RecomputeChoice ChooseRecompute(const ModelConfig& config, TrainingShape shape, DType stored,
                                 std::optional<Recompute> asked, const MemoryAtHand& memory);
 

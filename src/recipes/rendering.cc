@@ -9,13 +9,13 @@ namespace {
 TrainOn TrainOnOf(const RenderingOptions& rendering) {
   std::string train_on = rendering.train_on;
   if (rendering.assistant_only_loss) {
-    const std::string said = *rendering.assistant_only_loss ? "assistant" : "all";
-    if (train_on != "assistant" && train_on != said) {
+    const std::string same = *rendering.assistant_only_loss ? "assistant" : "all";
+    if (train_on != "assistant" && train_on != same) {
       Fail(ErrorCode::kInvalidArgument,
            "train_on: {} and assistant_only_loss: {} contradict each other; give one of them",
            train_on, *rendering.assistant_only_loss);
     }
-    train_on = said;
+    train_on = same;
   }
   if (train_on == "last") return TrainOn::kLast;
   return train_on == "all" ? TrainOn::kAll : TrainOn::kAssistant;

@@ -1,6 +1,6 @@
 // `RenderingOptions` holds the options that decide how rows of data and prompts become tokens: the
-// chat template and its variables, what is learned, and what becomes of long examples. They are the
-// same in every command that renders.
+// chat template and its variables, the trained tokens, and the treatment of long examples. They are
+// the same in every command that renders.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -69,7 +69,7 @@ struct RenderingOptions {
 };
 
 // Throws Error(kInvalidArgument) for train_on and assistant_only_loss that contradict each other
-// and for chat_template_kwargs that are no JSON object.
+// and for chat_template_kwargs that are not a JSON object.
 RenderConfig RenderConfigOf(const RenderingOptions& rendering);
 // chat_template_kwargs as JSON; null if there are none. Throws Error(kInvalidArgument).
 OrderedJson TemplateVariablesOf(const RenderingOptions& rendering);

@@ -1,8 +1,8 @@
-// A `Run` holds the settings that decide the numbers of a training run. It is made of blocks. A
-// block declares its options once, with `ForEach`, as any options struct does (options/args.h);
-// command lines and YAML files embed the blocks, checkpoints store them (recipes/run_settings.h),
-// studies and estimates are made from them. A command that offers some options of a block only
-// calls the sections of `ForEach` that it wants; what commands say differently is an argument.
+// A `Run` holds the settings that decide the numbers of a training run, in blocks. A block declares
+// its options once, with `ForEach`, as any options struct does (options/args.h); command lines and
+// YAML files embed the blocks, checkpoints store them (recipes/run_settings.h), studies and
+// estimates are made from them. A command that has only some options of a block calls those
+// sections of its `ForEach`; texts and defaults that differ between commands are arguments.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -17,17 +17,17 @@
 
 namespace lorikeet {
 
-// Which weights are trained: all, or low-rank factors beside some modules.
+// The trained weights: all of the model's, or low-rank factors of some modules.
 struct Adapter {
   std::string method = "lora";         // or "full"
   std::optional<std::string> adapter;  // folder or file to start from, instead of a new adapter
   int lora_r = 32;
-  std::optional<int> lora_expert_rank;  // of each expert; open: lora_r / active experts
+  std::optional<int> lora_expert_rank;  // rank of each expert; open: lora_r / active experts
   bool lora_shared_outer = false;       // a layer's experts share the factor on the hidden side
   double lora_alpha = 32;
-  bool use_rslora = false;  // scale lora_alpha / sqrt(rank) instead of lora_alpha / rank
+  bool use_rslora = false;  // scale is lora_alpha / sqrt(rank) instead of lora_alpha / rank
   std::vector<std::string> target_modules = {"all-linear"};
-  double lora_init_a_scale = 1;  // first values of A
+  double lora_init_a_scale = 1;  // factor of A's initial values
   FactorScales a, b;             // hyper-parameters of A and of B
 
   bool full() const { return method == "full"; }
@@ -98,7 +98,7 @@ struct Adapter {
   template <class V>
   void Factors(V& v) {
     v(lora_init_a_scale, "lora_init_a_scale", 1.0,
-      "First values of A, as a factor of uniform in 1/sqrt(input width).",
+      "A is initialised uniformly in this factor times +-1/sqrt(input width).",
       {.group = "Adapter, separate factors for A and B (default 1)", .above = 0});
     v(b.learning_rate, "loraplus_lr_ratio", 1.0,
       "B's learning rate over A's, which is learning_rate (LoRA+).", {.above = 0});
@@ -130,7 +130,7 @@ struct Optimizer {
         "\"LoRA Without Regret\", and printed with its reason.";
     const char* schedule = "constant";
     const char* schedule_help =
-        "How the learning rate goes. Other than constant moves the best learning_rate.";
+        "Schedule of the learning rate. The best learning_rate depends on it.";
     double warmup_ratio = 0, weight_decay = 0, adam_beta2 = 0.999;
     const char* decay_help = "AdamW's decoupled weight decay.";
   };
@@ -165,17 +165,17 @@ struct Optimizer {
     v(adam_beta2, "adam_beta2", defaults.adam_beta2, "Decay of its square's mean.",
       {.min = 0, .max = 0.9999999});
     v(adam_epsilon, "adam_epsilon", 1e-8, "Added to the root of the square's mean.", {.above = 0});
-    v(max_grad_norm, "max_grad_norm", 1.0, "Longer gradients are cut to this norm; 0: never.",
-      {.min = 0});
+    v(max_grad_norm, "max_grad_norm", 1.0,
+      "Gradients of a larger norm are clipped to it; 0: never.", {.min = 0});
   }
 
  private:
   static constexpr const char* kGroup = "Optimizer";
 };
 
-// How much is learned from per step, in which order, for how long, and in which pieces.
+// Batch size, order of the data, length of the run, and micro-batches.
 struct Steps {
-  int64_t batch_size = 16;         // examples of an optimizer step; prompts, in Rl
+  int64_t batch_size = 16;         // examples per optimizer step; prompts in Rl
   int64_t micro_batch_tokens = 0;  // tokens computed at once; 0: left open
   double num_train_epochs = 1;
   std::optional<int64_t> max_steps;  // wins over num_train_epochs
@@ -256,7 +256,7 @@ struct Pretrain {
   template <class V>
   void ForEach(V& v) {
     v(max_length, "max_length", 512,
-      "Tokens of a block: documents stand end to end, and blocks are cut from them.",
+      "Tokens per block: documents are joined end to end and cut into blocks.",
       {.aliases = {"block_size", "max_seq_length", "sequence_len", "max_seq_len"}, .min = 2});
   }
 };
@@ -264,14 +264,14 @@ struct Pretrain {
 // Objective: rewards of sampled completions (rl/rl_loop.h). A step has Steps::batch_size prompts.
 struct Rl {
   // Problems and rewards
-  std::vector<std::string> task;  // generated tasks, in turn; empty: problems of files
+  std::vector<std::string> task;  // generated tasks, in turn; empty: problems from files
   std::optional<int> difficulty;  // open: each task's own
   std::string grader = "exact";
   std::vector<std::string> rewards;  // NAME or NAME=WEIGHT
-  RenderingOptions rendering;        // its template options
+  RenderingOptions rendering;        // only its template options
   // Loss
   std::string objective = "importance_sampling";
-  std::optional<double> clip_low, clip_high;  // open: the objective's own, as those below
+  std::optional<double> clip_low, clip_high;  // open: those of the objective
   double kl_coef = 0, target_kl = 0, temperature = 1;
   std::optional<int> max_rounds, overlong_buffer, base_kl_steps;
   int updates_per_batch = 1, minibatches = 1;
@@ -285,18 +285,18 @@ struct Rl {
     v(task, "task", {}, "Generated tasks (docs/rl_tasks.md), in turn.",
       {.aliases = {"tasks"}, .metavar = "NAMES"});
     v(difficulty, "difficulty", std::nullopt,
-      "Of the generated tasks; if not given, each one's own.", {.min = 1});
+      "Difficulty of the generated tasks; if not given, each task's default.", {.min = 1});
   }
   template <class V>
   void Grader(V& v) {
     v(grader, "grader", "exact",
-      "Who judges rows of data: gsm8k, math, exact, regex, choice, none, with options.",
+      "Grader for rows of data: gsm8k, math, exact, regex, choice, none, with options.",
       {.metavar = "NAME"});
   }
   template <class V>
   void Rewards(V& v) {
     v(rewards, "rewards", {},
-      "What is added up, each NAME or NAME=WEIGHT: grader, command, url, command2, ..., "
+      "The rewards to add up, each NAME or NAME=WEIGHT: grader, command, url, command2, ..., "
       "think_format. If not given: all commands and URLs, or the grader where there are none.",
       {.metavar = "NAMES"});
   }
@@ -306,7 +306,7 @@ struct Rl {
       "importance_sampling, ppo, grpo, dr_grpo, dapo, cispo, gspo or rloo (docs/rl.md).",
       {.group = group, .aliases = {"loss_type"}});
     v(temperature, "temperature", 1.0,
-      "Of the samples, and of the policy that is trained: both are softmax(logits / temperature).",
+      "For samples and for the trained policy: both are softmax(logits / temperature).",
       {.min = 0.01, .max = 100});
   }
   template <class V>
@@ -328,14 +328,15 @@ struct Rl {
     v(minibatches, "minibatches", 1, "Optimizer steps of a pass, each on some of the prompts.",
       {.min = 1, .max = 1 << 16});
     v(target_kl, "target_kl", 0.0,
-      "No further update on samples from which the policy has gone this far, in nats; 0: no limit.",
+      "KL of the policy to that of the samples, in nats, above which further updates on them are "
+      "skipped; 0: no limit.",
       {.min = 0});
     v(max_rounds, "max_rounds", std::nullopt,
       "Rounds of sampling in which groups without signal are replaced; if not given, 4 for dapo, 1 "
       "(none is replaced) for the others.",
       {.min = 1, .max = 1000});
     v(overlong_buffer, "overlong_buffer", std::nullopt,
-      "Rewards fall by up to 1 over so many tokens before max_tokens; 0: they do not. If not "
+      "Number of tokens before max_tokens over which rewards fall by up to 1; 0: none. If not "
       "given, a fifth of max_tokens for dapo, 0 for the others.",
       {.min = 0});
   }
@@ -343,12 +344,12 @@ struct Rl {
   void Samples(V& v) {
     v(group_size, "group_size", 8, "Completions of each prompt.",
       {.aliases = {"num_generations"}, .min = 2, .max = 1 << 16});
-    v(max_tokens, "max_tokens", 64, "Most tokens of a completion.",
+    v(max_tokens, "max_tokens", 64, "Maximum number of tokens of a completion.",
       {.aliases = {"max_completion_length", "max_new_tokens"}, .min = 1, .max = 1 << 30});
     v(stop, "stop", {}, "Texts that end a completion and are left out of what is graded.",
       {.aliases = {"stop_strings"}, .metavar = "TEXT", .whole = true});
     v(max_prompt_tokens, "max_prompt_tokens", std::nullopt,
-      "Problems with longer prompts are passed over; if not given, what the problems need.",
+      "Problems with longer prompts are skipped; if not given, the longest prompt of the problems.",
       {.aliases = {"max_prompt_length"}, .min = 2});
   }
 };

@@ -46,7 +46,7 @@ struct AllBlocks {
   }
 };
 
-// Adds what is not at its default and not in `settings` yet.
+// Adds options that are not at their default and not in `settings` yet.
 void AddChanged(const Run& run, const std::vector<std::string_view>& recorded, Json* settings) {
   Run copy = run;
   AllBlocks blocks{copy};

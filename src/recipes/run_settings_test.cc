@@ -161,7 +161,7 @@ TEST(RlRunSettings, TellRunsApart) {
   refused("loraplus_lr_ratio", [](RunOf& run, Rl&) { run.adapter.b.learning_rate = 2; });
   refused("date", [](RunOf&, Rl& rl) { rl.rendering.date = "2024-02-29"; });
   refused("chat_template_kwargs", [](RunOf&, Rl& rl) { rl.rendering.chat_template_kwargs = "{}"; });
-  RunOf same = RlRun();  // what changes no number
+  RunOf same = RlRun();  // options that change no number
   same.steps.max_steps = 9;
   same.steps.recompute = "block";
   same.rl()->base_kl_steps = 3;

@@ -16,7 +16,7 @@ using Out = std::back_insert_iterator<std::string>;
 
 constexpr std::array<int64_t, 9> kMicroBatchSizes = {2048, 1536, 1024, 768, 512, 384, 256, 128, 64};
 
-// What would make it smaller, the most effective first.
+// Advice on settings that need less memory, the most effective first.
 std::string SavingAdvice(const ModelConfig& config, const TrainingShape& shape, DType stored,
                          int64_t longest) {
   const size_t now = TotalBytes(PlanTrainingMemory(config, shape, stored));
@@ -94,7 +94,7 @@ void WriteModelLines(Out out, const SftPlan& plan) {
                  100.0 * static_cast<double>(plan.trainable) / static_cast<double>(plan.parameters),
                  DTypeName(plan.shape.compute));
   const int64_t adapter = DTypeBytes(DType::kF32, plan.trainable);
-  // A quantised base counts as what it is dequantised to.
+  // A quantised base counts with its size after dequantisation.
   const DType stored = IsQuantised(plan.stored) ? DType::kBF16 : plan.stored;
   const double share =
       static_cast<double>(adapter) / static_cast<double>(DTypeBytes(stored, plan.parameters));
@@ -157,7 +157,7 @@ void WriteCostLines(Out out, const SftPlan& plan) {
                    "time      about {} for {} steps, at {:.0f} % of the {:.0f} GFLOP/s measured "
                    "here; refined after 3 steps\n",
                    HumanDuration(plan.EstimatedSeconds()), HumanCount(plan.steps - plan.steps_done),
-                   100 * SftPlan::kUsualUtilisation, plan.peak_flops / 1e9);
+                   100 * SftPlan::kAssumedUtilisation, plan.peak_flops / 1e9);
   }
 }
 
@@ -172,7 +172,7 @@ double SftPlan::TokensPerStep() const {
 double SftPlan::EstimatedSeconds() const {
   if (peak_flops <= 0) return 0;
   return static_cast<double>(std::max<int64_t>(steps - steps_done, 0)) * TokensPerStep() *
-         flops.total() / (kUsualUtilisation * peak_flops);
+         flops.total() / (kAssumedUtilisation * peak_flops);
 }
 
 std::string PlanText(const SftPlan& plan) {

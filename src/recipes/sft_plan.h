@@ -1,4 +1,4 @@
-// What a training run will take, said before it begins: what is trained, memory by part, work per
+// The plan of a training run, printed before it begins: trained parts, memory by part, work per
 // token, time.
 #pragma once
 #include <cstdint>
@@ -19,7 +19,7 @@ struct SftPlan {
   // Model
   std::string model_path, model_type;
   DType stored = DType::kF32;
-  int64_t parameters = 0;  // of the base
+  int64_t parameters = 0;  // parameters of the base
   // What is trained
   Run run;
   TrainingShape shape;
@@ -28,31 +28,31 @@ struct SftPlan {
   // Data
   DataStats data;
   int64_t heldout_examples = 0, heldout_tokens = 0, heldout_trained_tokens = 0;
-  int64_t heldout_bytes = 0;              // of text; 0: not counted
+  int64_t heldout_bytes = 0;              // bytes of held-out text; 0: not counted
   std::vector<std::string> first_tokens;  // the first 8 of the first example: "1 '<|im_start|>'"
   // Steps
   int64_t steps = 0, steps_done = 0;
   std::string learning_rate_reason;
   // Cost
-  std::string recompute_reason;  // of shape.recompute
+  std::string recompute_reason;  // reason of shape.recompute
   std::vector<MemoryPart> memory;
   MemoryAtHand memory_at_hand;
   FlopsPerToken flops;
   double peak_flops = 0;  // per second, measured; 0: not measured
   double TokensPerStep() const;
-  // For the steps to come, at kUsualUtilisation of the peak; 0 when the peak is not known.
+  // Seconds for the remaining steps at kAssumedUtilisation of the peak; 0 if the peak is not known.
   double EstimatedSeconds() const;
-  static constexpr double kUsualUtilisation = 0.5;
-  static constexpr double kLargeAdapter = 0.3;  // of the base's bytes: worth a note
+  static constexpr double kAssumedUtilisation = 0.5;
+  static constexpr double kLargeAdapter = 0.3;  // share of the base's bytes above which it is noted
 };
 
 std::string PlanText(const SftPlan& plan);
 OrderedJson PlanJson(const SftPlan& plan);
 
 struct MicroBatchQuery {
-  int64_t longest = 0;                                    // example
-  int64_t batch_tokens = 0;                               // of a whole step, at most
-  int64_t wanted = 0;                                     // by the person; 0: left open
+  int64_t longest = 0;                                    // tokens of the longest example
+  int64_t batch_tokens = 0;                               // maximum number of tokens per step
+  int64_t wanted = 0;                                     // the user's choice; 0: left open
   std::optional<Recompute> recompute = Recompute::kNone;  // nothing: auto
   MemoryAtHand memory;
 };
@@ -60,10 +60,10 @@ struct MicroBatchChoice {
   int64_t tokens = 0;
   RecomputeChoice recompute;
 };
-// The largest of the usual sizes that fits: at least the longest example, no more than a whole
-// batch has. A wanted size is taken as it is, but not below the longest example. Where recompute
-// is left open, activations are computed again only when keeping them fits in no size. Throws
-// Error(kOutOfMemory) with advice when nothing fits.
+// Chooses the largest standard size that fits, at least the longest example and at most a whole
+// batch. A wanted size is used unchanged, but not below the longest example. If recompute is left
+// open, activations are recomputed only if keeping them does not fit at any size. Throws
+// Error(kOutOfMemory) with advice if nothing fits.
 MicroBatchChoice ChooseMicroBatch(const ModelConfig& config, TrainingShape shape, DType stored,
                                   const MicroBatchQuery& query);
 

@@ -18,11 +18,12 @@
 namespace lorikeet {
 namespace {
 
-constexpr int64_t kLabelTokens = kLabelsPerExample + 1;  // of such an example: its key is two
+// Rows per example: a key of two tokens and the labels, without the last one.
+constexpr int64_t kLabelTokens = kLabelsPerExample + 1;
 
 int64_t LabelExamples(int64_t labels) { return std::max<int64_t>(1, labels / kLabelsPerExample); }
 
-// What the arithmetic of a run depends on of its data.
+// The facts about the data from which a run's arithmetic follows.
 struct DataSize {
   double examples = 0, tokens_per_example = 0, heldout_tokens = 0, trained_share = 0;
 };
@@ -92,7 +93,7 @@ Json FactsOf(const RunSpec& spec, const StudyModel& model, const std::vector<Exa
 // Forward is a third of attention's products.
 double ForwardOf(const FlopsPerToken& flops) { return flops.forward + flops.attention / 3; }
 
-// The work of a run that learned from rewards, from what its steps told of themselves.
+// Counts the tokens and FLOPs of a run that learned from rewards, from its steps.
 void CountWork(const RunSpec& spec, const StudyModel& model, RunRecord* record) {
   const FlopsPerToken flops =
       TrainingFlops(model.base->config(), ShapeOf(spec, model), SizeOf(spec, model).trained_share);

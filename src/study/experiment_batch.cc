@@ -232,7 +232,7 @@ Report Analyse(const StudySettings& settings, std::span<const RunRecord> records
 
 constinit const Experiment kBatchExperiment = {
     .name = "batch",
-    .summary = "what LoRA pays for large batches, the rate swept anew for each",
+    .summary = "what LoRA pays for large batches, the rate swept for each",
     .plan = Plan,
     .analyse = Analyse};
 

@@ -20,7 +20,7 @@ void ConcludeOnHead(const std::vector<Sweep>& sweeps, int rank, int64_t steps, R
                   all->spec.MethodName(), gap.Text(), WordsFor(gap)));
   const std::vector<const Sweep*> pair = {all, head};
   report->findings.push_back({"loss of all linear layers less that of all and the head, equal rank",
-                              "not said; its own counts of parameters have the head in every set",
+                              "not stated; its own counts of parameters have the head in every set",
                               gap, Agreement::kUndecided, CountRuns(pair)});
   const Sweep* full = FindFull(sweeps);
   if (full == nullptr) return;

@@ -12,7 +12,7 @@
 namespace lorikeet {
 namespace {
 
-// Prompts that training will ask for: some are thrown away where groups without signal are.
+// Maximum number of prompts in training, with those of groups that are replaced.
 int64_t PromptsOf(const RunSpec& spec) {
   return spec.steps() * spec.run.steps.batch_size *
          GetObjective(spec.rewards()->objective).DefaultRounds();
@@ -41,7 +41,7 @@ int64_t LongestPromptOf(const RunSpec& spec, const StudyProblems& problems) {
 
 std::string FingerprintOf(const StudyProblems& problems, std::span<const Problem> heldout) {
   constexpr int64_t kSome = 64;
-  constexpr uint64_t kSeed = 0;  // of no run in particular
+  constexpr uint64_t kSeed = 0;  // the same for all runs
   std::vector<std::string> texts = {std::to_string(kGraderVersion)};
   texts.insert(texts.end(), problems.stop_strings.begin(), problems.stop_strings.end());
   const ChatFormat format = problems.Format();
@@ -75,8 +75,8 @@ int64_t LongestSequence(const RunSpec& spec, const StudyProblems& problems,
 }
 
 GeneratorLimits SamplingLimits(const RunSpec& spec, int64_t longest) {
-  constexpr int64_t kMostSlots = 64;
-  return {.slots = std::min(spec.run.steps.batch_size * spec.rewards()->group_size, kMostSlots),
+  constexpr int64_t kMaxSlots = 64;
+  return {.slots = std::min(spec.run.steps.batch_size * spec.rewards()->group_size, kMaxSlots),
           .capacity = longest};
 }
 

@@ -25,7 +25,7 @@ FactorScales ScalesFrom(const Json& json) {
   return {json.at(0).get<double>(), json.at(1).get<double>(), json.at(2).get<double>()};
 }
 
-// What is not the default with the experts.
+// Settings of the experts that are not at their default, as text.
 std::string OfExperts(const Adapter& adapter) {
   std::string text;
   if (adapter.ExpertRank() > 0) text += fmt::format(", {} in each expert", adapter.ExpertRank());
@@ -47,7 +47,7 @@ Json RewardsJson(const Rl& rl, int64_t final_steps) {
   return json;
 }
 
-// A number that stands for an open one where it is 0.
+// A number that is open if it is 0.
 std::optional<int> OpenIfZero(const Json& json) {
   const int value = json.get<int>();
   return value == 0 ? std::nullopt : std::optional(value);

@@ -1,6 +1,6 @@
-// A `RunSpec` holds one run of a study: a `Run` (recipes/run.h) with what it is made on. It decides
-// the numbers and nothing else does, so two runs of the same spec are the same run, whichever study
-// asks for it.
+// A `RunSpec` holds the settings of one run of a study: a `Run` (recipes/run.h) with its model and
+// data. It alone decides the numbers, so two runs of the same spec are the same run, whichever
+// study they belong to.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -13,17 +13,17 @@
 namespace lorikeet {
 
 struct RunSpec {
-  // What is trained on what. The fingerprints count, the path does not.
+  // Model and data. They are identified by the fingerprints, not by the path.
   std::string model;                                // path
   std::string model_fingerprint, data_fingerprint;  // train/run_settings.h
-  std::string dtype = "f32";                        // of products
+  std::string dtype = "f32";                        // dtype of products
   int64_t random_labels = 0;  // > 0: learn so many random tokens instead of the data
-  // Its objective is Sft or, to learn from rewards, Rl; then the problems, how they are put to the
-  // model and the held-out ones are told by data_fingerprint. steps.max_steps is always set.
+  // Its objective is Sft or, to learn from rewards, Rl; with Rl, data_fingerprint covers the
+  // problems, their format as prompts and the held-out ones. steps.max_steps is always set.
   Run run = StudyRun();
-  std::vector<int64_t> eval_at;  // besides the first and the last step
-  // Steps whose mean reward a run with rewards is judged by. It decides no number of the run, so it
-  // is no part of its ID.
+  std::vector<int64_t> eval_at;  // steps to evaluate at, besides the first and the last
+  // Number of last steps whose mean reward is the result of a run with rewards. It does not change
+  // the run, so it is not part of its ID.
   int64_t final_steps = 1;
 
   const Rl* rewards() const { return run.rl(); }

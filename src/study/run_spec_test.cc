@@ -10,7 +10,7 @@
 namespace lorikeet {
 namespace {
 
-// A run as it stands in the folder of a study that was made before runs could learn from rewards.
+// run.json of a study that was made before runs could learn from rewards.
 constexpr const char* kOldRun =
     R"({"adam_beta1":0.9,"adam_beta2":0.999,"adam_epsilon":1e-08,"batch_size":16,
 "data_print":"b928f299e0545fc4-c4f4b8229472f17c","dtype":"bf16",

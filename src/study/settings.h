@@ -1,4 +1,4 @@
-// `StudySettings` holds what the user chooses for a study. It is kept beside the results, which can
+// `StudySettings` holds the user's settings of a study. They are stored with the results, which can
 // be written again from the runs.
 #pragma once
 #include <cstdint>
@@ -10,10 +10,10 @@
 
 namespace lorikeet {
 
-// Of `rl`: what its runs learn from rewards, and how they are judged.
+// Settings of `study rl`: objective, tasks and evaluation of its runs.
 struct RewardSettings {
   Rl rl;
-  Steps steps;  // its batch_size: prompts of a step
+  Steps steps;  // only batch_size: prompts per step
   int64_t eval_problems;
   int64_t final_steps;
 
@@ -26,7 +26,7 @@ struct RewardSettings {
     v(eval_problems, "eval_problems", 64, "Held-out problems, solved greedily.",
       {.min = 1, .max = 1 << 20});
     v(final_steps, "final_steps", 0,
-      "Last steps whose mean reward a run is judged by: single ones scatter. 0: the last quarter.",
+      "Number of last steps whose mean reward is the run's result; 0: the last quarter.",
       {.min = 0});
     steps.Prompts(v);
   }
@@ -35,8 +35,8 @@ struct RewardSettings {
 struct StudySettings {
   // Set by SetDefaults or ParseCommandLine (options/args.h), from the declarations below.
   std::vector<std::string> ranks, batch_sizes, schedules;
-  Adapter adapter;      // of every LoRA run but for the rank
-  Optimizer optimizer;  // of every run but for the learning rate and the schedule
+  Adapter adapter;      // settings of every LoRA run except the rank
+  Optimizer optimizer;  // settings of every run except learning rate and schedule
   int64_t steps, batch_size, examples;
   int seeds, seed, lr_points, lr_per_decade, eval_points;
   std::vector<std::string> short_steps;
@@ -94,7 +94,7 @@ struct StudySettings {
   std::vector<int64_t> BatchSizes() const;
   std::vector<int64_t> ShortSteps() const;
   std::vector<uint64_t> Seeds() const;
-  int64_t FinalSteps() const;  // of runs that learn from rewards; at least 1
+  int64_t FinalSteps() const;  // final_steps of runs that learn from rewards; at least 1
 };
 
 }  // namespace lorikeet

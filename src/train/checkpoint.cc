@@ -113,7 +113,7 @@ void RotateCheckpoints(const std::string& output_dir, int64_t step, int64_t keep
     if (present[i].step != best_step) doomed.push_back(present[i]);
   }
   for (const CheckpointRef& checkpoint : doomed) {
-    std::error_code ignored;  // what stays is tried again after the next checkpoint
+    std::error_code ignored;  // deleting is tried again after the next checkpoint
     fs::remove_all(checkpoint.dir, ignored);
   }
 }

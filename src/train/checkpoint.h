@@ -1,7 +1,8 @@
-// The folders output_dir/checkpoint-N: found, written whole or not at all, and rotated. Inside:
-// weights as peft or transformers read them, training_state.safetensors (masters and moments),
-// trainer_state.json (as transformers' Trainer writes it), run_state.json (everything else that
-// decides how the run goes on), and the files of text that the caller adds.
+// Checkpoints, the folders output_dir/checkpoint-N: finding them, writing them atomically, and
+// deleting old ones. A checkpoint has weights as peft or transformers read them,
+// training_state.safetensors (masters and moments), trainer_state.json (as transformers' Trainer
+// writes it), run_state.json (the other state from which a run resumes), and the text files that
+// the caller adds.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -19,25 +20,26 @@ struct CheckpointRef {
 };
 
 std::string CheckpointDir(const std::string& output_dir, int64_t step);
-// Complete ones, by step. Empty when the folder is not there.
+// The complete checkpoints, by step. Empty if the folder does not exist.
 std::vector<CheckpointRef> ListCheckpoints(const std::string& output_dir);
-// The last complete one; throws Error(kNotFound) if there is none.
+// The last complete checkpoint. Throws Error(kNotFound) if there is none.
 std::string LatestCheckpoint(const std::string& output_dir);
-// Throws Error saying what is missing when `dir` is no complete checkpoint.
+// Throws Error naming what is missing if `dir` is not a complete checkpoint.
 void RequireComplete(const std::string& dir);
-// Removes what a killed run left half-written, and brings back what it had moved aside.
+// Removes checkpoints that a killed run left incomplete, and restores those that it had moved
+// aside.
 void CleanLeftovers(const std::string& output_dir);
 
 struct CheckpointParts {
   Json trainer_state, run_state;
   std::function<void(const std::string& dir)> text_files;  // may be empty
 };
-// Complete and synced to the disk when this returns; a kill before leaves no checkpoint of this
-// name. Throws Error(kIo).
+// Writes a checkpoint, complete and synced to the disk on return; if the process is killed before,
+// there is none of this name. Throws Error(kIo).
 void WriteCheckpoint(const std::string& dir, const TrainingRun& run, const CheckpointParts& parts);
 
-// Deletes all but the last `keep` checkpoints and that of `best_step`. Those of later steps than
-// `step` belong to a run that was given up by resuming before them, and go too.
+// Deletes all but the last `keep` checkpoints and that of `best_step`. Also deletes those of later
+// steps than `step`, which were written before the run was resumed from an earlier checkpoint.
 void RotateCheckpoints(const std::string& output_dir, int64_t step, int64_t keep,
                        int64_t best_step);
 

@@ -1,4 +1,4 @@
-// Tells a run that has lost its way from one that is merely noisy.
+// A `DivergenceWatch` detects that a run has diverged, from its losses and gradients.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -7,15 +7,15 @@
 
 namespace lorikeet {
 
-// Looks at every step's loss. Diverged is
-//   - kWorseThanGuessing steps in a row above log(V) + 1, what uniform guessing costs and a margin,
-//     and 1 nat above the very first loss (a first mean could hold the explosion already); or
-//   - kMuchWorse steps in a row above 3 times the mean of the first kReferenceSteps losses, and 2
-//     nats above it.
-//   - kWithoutGradient steps in a row with no gradient at all though there is a loss: the network
-//   is
-//     saturated, and nothing will change any more.
-// Losses that are not finite are the caller's to refuse at once.
+// A run has diverged after one of
+//   - kWorseThanGuessing steps in a row with a loss more than 1 nat above log(V), the loss of
+//     uniform guessing, and more than 1 nat above the very first loss (a mean of the first losses
+//     could already include the explosion);
+//   - kMuchWorse steps in a row with a loss above 3 times the mean of the first kReferenceSteps
+//     losses, and more than 2 nats above it;
+//   - kWithoutGradient steps in a row with a loss but no gradient: the network is saturated, and
+//     its weights cannot change any more.
+// The caller must reject losses that are not finite.
 class DivergenceWatch {
  public:
   static constexpr int64_t kReferenceSteps = 8, kWorseThanGuessing = 10, kMuchWorse = 50,
@@ -23,10 +23,10 @@ class DivergenceWatch {
 
   explicit DivergenceWatch(int64_t vocab_size);
 
-  // Returns what is wrong, "" while nothing is.
+  // Return what is wrong; "" if nothing is.
   std::string Add(double loss);
   std::string AddGradient(double grad_norm, double loss);
-  // The last step may be the beginning of the end: not the time to throw older states away.
+  // True if a divergence may have begun: older checkpoints should be kept.
   bool Suspicious() const { return above_guessing_ + above_first_ + without_gradient_ > 0; }
 
   Json ToJson() const;

@@ -1,4 +1,4 @@
-// Which evaluation was the best, and when to stop waiting for a better one.
+// A `BestEvaluation` finds the best evaluation of a run, and decides on early stopping.
 #pragma once
 #include <cstdint>
 
@@ -8,13 +8,13 @@ namespace lorikeet {
 
 class BestEvaluation {
  public:
-  // patience: stop after so many evaluations in a row without a better loss; 0: never.
+  // patience: number of evaluations in a row without a better loss after which to stop; 0: never.
   explicit BestEvaluation(int64_t patience) : patience_(patience) {}
 
-  // Returns whether this one is the best so far. A loss that is not finite never is.
+  // Returns true if this evaluation is the best so far. A loss that is not finite never is.
   bool Add(int64_t step, double loss);
   bool any() const { return step_ >= 0; }
-  int64_t step() const { return step_; }  // of the best, -1 if none
+  int64_t step() const { return step_; }  // step of the best evaluation, -1 if none
   double loss() const { return loss_; }
   bool ShouldStop() const { return patience_ > 0 && without_better_ >= patience_; }
 

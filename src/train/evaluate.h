@@ -1,4 +1,4 @@
-// The loss on data that is not trained on.
+// Evaluation of the loss on held-out data.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -20,7 +20,7 @@ struct Evaluation {
   double BitsPerToken() const;
 };
 
-// Nothing when `stop` (may be empty; asked between pieces) said so.
+// Returns nothing if `stop` (may be empty; called between pieces) returned true.
 std::optional<Evaluation> Evaluate(TrainingRun& run, const std::vector<Example>& examples,
                                    const std::function<bool()>& stop = {});
 

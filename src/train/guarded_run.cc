@@ -78,8 +78,8 @@ OptimStepOutput GuardedRun::OptimStep(const OptimParams& params) {
   }
 }
 
-// A parameter without a gradient is called trained and stands still. Only A of a pair whose B is
-// still zero gets none, as it must be.
+// Warns of trained parameters without a gradient, which do not change. Only A of a pair whose B is
+// still zero is expected to have none.
 void GuardedRun::CheckGradientsArrive() {
   std::vector<std::string> without = run_.ParamsWithoutGradient();
   if (without.empty()) return;

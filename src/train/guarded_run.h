@@ -1,5 +1,5 @@
-// A `GuardedRun` makes the steps of a `TrainingRun` and stops, or warns, before time or a good
-// checkpoint is lost.
+// A `GuardedRun` runs the steps of a `TrainingRun` and checks them: it throws an error when the run
+// diverges, and warns when parameters get no gradient.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -16,11 +16,11 @@ class GuardedRun {
   // The run must outlive this. note may be empty.
   explicit GuardedRun(TrainingRun& run, Note note = {}) : run_(run), note_(std::move(note)) {}
 
-  // What errors advise, and the checkpoint that they name.
+  // Set the advice of errors, and the checkpoint that they name.
   void SetAdvice(std::string advice) { advice_ = std::move(advice); }
   void SetGoodCheckpoint(std::string dir) { good_checkpoint_ = std::move(dir); }
-  // `step` is what errors name. The gradients of its first ForwardBackward are checked: a warning
-  // is given, once, when some parameter gets none.
+  // step: its number in errors. check_gradients: check the gradients of its first ForwardBackward,
+  // and warn, once, if a parameter gets none.
   void BeginStep(int64_t step, bool check_gradients);
 
   // Throws Error(kDiverged) naming the step and the layer for a loss that is not finite.
@@ -28,7 +28,7 @@ class GuardedRun {
                                         const LossConfig& loss = {});
   // Throws Error(kDiverged) for a gradient that is not finite.
   OptimStepOutput OptimStep(const OptimParams& params);
-  // Throws Error(kDiverged): the step, what is wrong, the advice.
+  // Throws Error(kDiverged) with the step, what is wrong and the advice.
   [[noreturn]] void Diverged(const std::string& what) const;
   // Name of the parameter whose gradient has the largest norm.
   std::string LargestGradient() const;

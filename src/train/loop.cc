@@ -22,8 +22,8 @@ LoopResult TrainLoop::Run(const LoopRecipe& recipe) {
   recipe_ = &recipe;
   Begin();
   while (true) {
-    // Asked first: a user who wants to stop does not want to wait for an evaluation. It is made
-    // up for when the run is resumed.
+    // Checked first, so that stopping does not wait for an evaluation, which is made when the run
+    // is resumed.
     if (!AtEnd() && StopRequested()) {
       result_.interrupted = true;
       break;
@@ -100,7 +100,7 @@ void TrainLoop::SaveCheckpoint() {
   best_is_new_ = false;
   result_.checkpoint = dir;
   const RecipeStatus status = Status();
-  if (status.diverging) return;  // what was good before must not be rotated away
+  if (status.diverging) return;  // keeps the good checkpoints before it
   guarded_.SetGoodCheckpoint(dir);
   RotateCheckpoints(options_.output_dir, step_, options_.save_total_limit, status.best_step);
 }
@@ -114,7 +114,7 @@ void TrainLoop::Resume() {
     if (format != recipe_->state_format) {
       Fail(ErrorCode::kUnsupported,
            "{}/run_state.json: format {}, written by another version of this program, which reads "
-           "format {}; resume with that version or start anew",
+           "format {}; resume with that version or start again",
            dir, format, recipe_->state_format);
     }
     RequireSameSettings(state.at("settings"), recipe_->settings, dir);

@@ -1,6 +1,6 @@
 // A `TrainLoop` is the frame of a training run: steps, evaluations and checkpoints when they are
-// due, metrics, progress, resuming, stopping and guards. What a step or an evaluation does is the
-// recipe's: supervised fine-tuning (train/sft.cc), reinforcement learning (rl/rl_loop.cc).
+// due, metrics, progress, resuming, stopping and guards. A recipe defines what a step and an
+// evaluation do: supervised fine-tuning (train/sft.cc), reinforcement learning (rl/rl_loop.cc).
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -17,16 +17,15 @@
 namespace lorikeet {
 
 struct LoopOptions {
-  int64_t max_steps = 0;  // what 0 means is the recipe's
-  int64_t eval_steps =
-      0;  // evaluate every so many steps, besides the beginning and the end; 0: not
-  std::vector<int64_t> eval_at;  // and at these steps
+  int64_t max_steps = 0;         // 0: as the recipe defines
+  int64_t eval_steps = 0;        // steps between evaluations; 0: only at the beginning and the end
+  std::vector<int64_t> eval_at;  // further steps at which to evaluate
   std::string output_dir;
-  // False for a run that is only measured: no weights, and checkpoints only every save_steps and
+  // false: for a run that is only measured: no weights, and checkpoints only every save_steps and
   // when stopped.
   bool keep_result = true;
   std::string resume_from;  // a complete checkpoint; empty: a fresh run
-  int64_t save_steps = 0;   // besides the end, the best and when stopped; 0: not
+  int64_t save_steps = 0;   // steps between checkpoints; 0: only the end, the best and when stopped
   int64_t save_total_limit = 2;
   bool tensorboard = true;
 };
@@ -34,7 +33,7 @@ struct LoopOptions {
 struct LoopHooks {
   Progress* progress = nullptr;                                 // may be null
   std::function<void(const std::string& dir)> save_text_files;  // into checkpoints and the result
-  std::function<bool()> stop_requested;                         // asked between steps
+  std::function<bool()> stop_requested;                         // called between steps
 };
 
 struct StepOutput {
@@ -46,26 +45,26 @@ struct StepOutput {
 enum class Evaluated : uint8_t {
   kDone,
   kBest,     // the best so far: worth a checkpoint
-  kStopped,  // a stop was requested before its end; it is made when the run is resumed
+  kStopped,  // a stop was requested before its end; it is repeated when the run is resumed
 };
 
 struct RecipeStatus {
   bool done = false;       // the run ends before its last step
-  bool diverging = false;  // perhaps: older checkpoints are not deleted
-  int64_t best_step = -1;  // whose checkpoint is never deleted; -1: none
+  bool diverging = false;  // the run may be diverging: older checkpoints are not deleted
+  int64_t best_step = -1;  // step whose checkpoint is never deleted; -1: none
 };
 
 // All but `settings`, `step`, `state`, `restore` and `trainer_state` may be left out.
 struct LoopRecipe {
   int64_t total_steps = 0;
-  int64_t state_format = 0;          // of run_state.json; raised with every change of what it holds
-  Json settings;                     // decide the numbers; a resumed run must have the same
-  std::string advice;                // of errors of divergence
+  int64_t state_format = 0;  // version of run_state.json; increases when its content changes
+  Json settings;             // those that decide the numbers; equal in a resumed run
+  std::string advice;        // for errors of divergence
   std::function<StepOutput()> step;  // makes step TrainLoop::step() + 1
   std::function<Evaluated()> evaluate;
   std::function<Json()> state;  // keys of run_state.json besides those of the loop
   // Called after the weights are loaded. Returns the number of optimizer steps made. Throws
-  // Json::exception for a state that is not `state`'s.
+  // Json::exception for a state that `state` cannot have made.
   std::function<int64_t(const Json& state)> restore;
   std::function<Json()> trainer_state;  // trainer_state.json
   std::function<RecipeStatus()> status;
@@ -74,7 +73,7 @@ struct LoopRecipe {
 
 struct LoopResult {
   int64_t steps = 0;
-  bool interrupted = false;  // by stop_requested: there is a checkpoint, and no result yet
+  bool interrupted = false;  // stopped by stop_requested: a checkpoint, and no result yet
   std::string checkpoint;    // the last one written or resumed from; "" if none
 };
 
@@ -83,12 +82,13 @@ class TrainLoop {
   // All must outlive the loop.
   TrainLoop(TrainingRun& run, const LoopOptions& options, const LoopHooks& hooks);
 
-  // To the end, or until a stop is requested. Leaves the result in output_dir: weights, text files,
-  // checkpoint-N, metrics.jsonl and runs/ for TensorBoard. Resumed runs continue bit for bit.
+  // Runs to the end, or until a stop is requested. Writes the result to output_dir: weights, text
+  // files, checkpoint-N, metrics.jsonl and runs/ for TensorBoard. Resumed runs continue bit for
+  // bit.
   LoopResult Run(const LoopRecipe& recipe);
 
-  // For the recipe, while it runs.
-  int64_t step() const { return step_; }  // done
+  // For use by the recipe while it runs.
+  int64_t step() const { return step_; }  // number of steps done
   GuardedRun& guarded() { return guarded_; }
   bool StopRequested() const { return hooks_.stop_requested && hooks_.stop_requested(); }
   void Note(const std::string& text) const;
@@ -113,7 +113,7 @@ class TrainLoop {
   const LoopRecipe* recipe_ = nullptr;
   GuardedRun guarded_;
   std::optional<MetricsWriter> metrics_;
-  int64_t step_ = 0;                               // done
+  int64_t step_ = 0;                               // number of steps done
   int64_t evaluated_step_ = -1, saved_step_ = -1;  // the last of each
   bool best_is_new_ = false;                       // and not yet in a checkpoint
   LoopResult result_;

@@ -1,4 +1,4 @@
-// The frame of a run, with a recipe that only writes down what it is asked for.
+// `TrainLoop` with a recipe that only records its calls.
 #include "train/loop.h"
 
 #include <gmock/gmock.h>

@@ -9,7 +9,7 @@
 namespace lorikeet {
 namespace {
 
-// What a policy loss sees of a row.
+// Inputs of a policy loss for one row.
 struct PolicyRow {
   double weight, advantage, logprob, ratio;
 };

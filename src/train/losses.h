@@ -52,7 +52,7 @@ struct LossConfig {
   double temperature = 1;
 };
 
-// Whether the loss couples the rows of an example. The packer (data/packer.h) never cuts one.
+// True if the loss couples the rows of an example. The packer (data/packer.h) never cuts examples.
 inline bool IsSequenceLoss(LossFn fn) { return fn == LossFn::kGspo; }
 
 // A TokenLoss, or for sequence losses a LossFunction. The batch must outlive it.

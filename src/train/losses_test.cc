@@ -9,11 +9,11 @@
 namespace lorikeet {
 namespace {
 
-constexpr double kStep = 1e-30;  // of the complex step: no cancellation, so no tolerance for one
+constexpr double kStep = 1e-30;  // the complex step: exact, since nothing cancels
 
 using Complex = std::complex<double>;
 
-// The losses as their formulas say, for any number; branches by the real part.
+// The losses by their formulas, for complex numbers; the real part decides branches.
 Complex Policy(const LossConfig& config, double w, double a, double logq, Complex logp) {
   const Complex ratio = std::exp(logp - logq);
   const double low = 1 - config.clip_low, high = 1 + config.clip_high;

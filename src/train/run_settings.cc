@@ -10,7 +10,7 @@
 namespace lorikeet {
 namespace {
 
-// FNV-1a over 32-bit words: tells files apart, keeps nobody out.
+// FNV-1a over 32-bit words: distinguishes files; not cryptographic.
 class Fingerprint {
  public:
   void Add(uint32_t word) {
@@ -71,18 +71,18 @@ void RequireSameSettings(const Json& saved, const Json& here, const std::string&
     if (key == "data" || key == "model") {
       Fail(ErrorCode::kInvalidArgument,
            "cannot resume from {}: {} is not what it was when the run began; give the same {}, or "
-           "start anew in another output_dir",
+           "start again in another output_dir",
            checkpoint, key, key);
     }
     Fail(ErrorCode::kInvalidArgument,
-         "cannot resume from {}: {} was {} and is {} now; give the same value, or start anew in "
+         "cannot resume from {}: {} was {} and is {} now; give the same value, or start again in "
          "another output_dir",
          checkpoint, key, found == saved.end() ? "not set" : found->dump(), value.dump());
   }
   for (const auto& [key, value] : saved.items()) {
     if (here.contains(key) || value.is_null()) continue;
     Fail(ErrorCode::kInvalidArgument,
-         "cannot resume from {}: {} was {} and is not set now; give the same value, or start anew "
+         "cannot resume from {}: {} was {} and is not set now; give the same value, or start again "
          "in another output_dir",
          checkpoint, key, value.dump());
   }

@@ -1,5 +1,5 @@
-// Fingerprints of what a run is made from, and the comparison of the settings that its checkpoints
-// record with those it is resumed with (recipes/run_settings.h makes them).
+// Fingerprints of a run's inputs, and the comparison of the settings in a checkpoint with those of
+// the resumed run (made by recipes/run_settings.h).
 #pragma once
 #include <span>
 #include <string>
@@ -11,8 +11,8 @@
 
 namespace lorikeet {
 
-// Short texts that differ where data, models or texts do. A model is told by a sample of every
-// matrix.
+// Fingerprints: short texts that differ if the data, the models or the texts do. A model's is
+// computed from a sample of every matrix.
 std::string FingerprintOf(const std::vector<Example>& examples);
 std::string FingerprintOf(const Model& model);
 std::string FingerprintOf(std::span<const std::string> texts);

@@ -7,15 +7,15 @@
 
 namespace lorikeet {
 
-// The article sweeps at a constant rate; the others move the best peak value and are there to
-// compare with.
+// "LoRA Without Regret" uses a constant rate. The other schedules have other best peak values, and
+// are for comparison.
 enum class ScheduleKind : uint8_t { kConstant, kLinear, kCosine };
 
 struct Schedule {
   ScheduleKind kind = ScheduleKind::kConstant;
   double peak = 0;           // learning_rate
-  int64_t warmup_steps = 0;  // linear from 0; honoured by every kind
-  int64_t total_steps = 0;   // of the whole run; not used by kConstant
+  int64_t warmup_steps = 0;  // linear from 0; for every kind
+  int64_t total_steps = 0;   // steps of the whole run; not used by kConstant
 };
 
 // lr_scheduler_type: "constant", "constant_with_warmup", "linear", "cosine". Throws

@@ -1,4 +1,4 @@
-// What a model says of given tokens: their log-probabilities, and whole logits on request.
+// Scores of given tokens: their log-probabilities under a model, and all logits on request.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -19,11 +19,11 @@ struct Score {
 };
 
 struct ScoreOptions {
-  int64_t batch_tokens = 2048;  // at least the longest example is taken
-  bool logprobs = false;        // keep those of every target, of weight 0 too
+  int64_t batch_tokens = 2048;  // tokens computed at once, or the longest example if it has more
+  bool logprobs = false;        // return those of all targets, also with weight 0
 };
 
-// Forward only. adapter may be null. Throws Error when memory does not suffice.
+// Forward only. adapter may be null. Throws Error if memory does not suffice.
 Score ScoreExamples(const Model& model, const LoraWeights* adapter,
                     const std::vector<Example>& examples, const ScoreOptions& options);
 

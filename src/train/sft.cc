@@ -25,7 +25,7 @@ int64_t TotalSteps(const SftConfig& config, int64_t num_examples) {
 
 namespace {
 
-constexpr int64_t kRunStateFormat = 2;  // of run_state.json
+constexpr int64_t kRunStateFormat = 2;  // LoopRecipe::state_format
 
 class SftRecipe {
  public:

@@ -1,5 +1,5 @@
-// What a study asks of the loop: runs that are only measured, and the invariance of LoRA's training
-// under scales of A and B.
+// Properties of the loop that studies need: runs that are only measured, and the invariance of
+// LoRA's training under scales of A and B.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -225,7 +225,7 @@ TEST_P(SftResume, RecomputingChangesNoBit) {
   EXPECT_TRUE(same(WeightsFile(setting_)));
 
   config_.loop.output_dir = Dir("resumed");
-  config_.loop.resume_from = CheckpointDir(kept.loop.output_dir, 2);  // which kept its activations
+  config_.loop.resume_from = CheckpointDir(kept.loop.output_dir, 2);  // activations kept
   EXPECT_EQ(Train(setting_).steps_here, 2);
   EXPECT_TRUE(same("/checkpoint-4/training_state.safetensors"));
   EXPECT_TRUE(same("/checkpoint-4/run_state.json"));
@@ -240,7 +240,7 @@ INSTANTIATE_TEST_SUITE_P(All, SftResume,
                                   DTypeName(std::get<1>(param.param));
                          });
 
-// What is left when the process is killed between checkpoints: the metrics file runs ahead.
+// A process killed between checkpoints: the metrics file is ahead of the last checkpoint.
 TEST_F(Sft, AKillLosesOnlyStepsAfterTheLastCheckpoint) {
   config_.loop.max_steps = 6;
   config_.loop.save_steps = 2;
@@ -310,7 +310,7 @@ TEST_F(Sft, RotationKeepsTheLastAndTheBest) {
   config_.loop.max_steps = 8;
   config_.loop.eval_steps = 1;
   config_.loop.save_steps = 1;
-  config_.learning_rate = 3e-2;  // soon worse on what it does not see
+  config_.learning_rate = 3e-2;  // so high that the held-out loss soon rises
   const SftResult result = Train({});
   std::vector<int64_t> expected = {7, 8};
   if (result.best_step > 0 && result.best_step < 7)
@@ -328,7 +328,7 @@ TEST_F(Sft, RotationKeepsTheLastAndTheBest) {
 
 TEST_F(Sft, StopsEarlyAndKeepsTheBest) {
   heldout_ = std::vector<Example>(train_.begin(), train_.begin() + 2);
-  train_ = RandomExamples(8, 90, "other");  // what is held out gets worse
+  train_ = RandomExamples(8, 90, "other");  // unrelated data, so that the held-out loss rises
   for (Example& example : train_) example.weights.back() = 1;
   config_.loop.max_steps = 60;
   config_.loop.eval_steps = 2;

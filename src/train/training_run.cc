@@ -65,7 +65,7 @@ ForwardBackwardOutput TrainingRun::Run(const Policy& policy,
                                           .temperature = loss.temperature,
                                           .training = training},
                                          MakeLoss(loss, packed), backward, *workspace_);
-    // Before the gradients take in what is not finite.
+    // A loss that is not finite must not reach the gradients.
     if (backward && std::isfinite(head.loss_sum)) {
       Backward(model_, packed.batch, training, kept, head.dhidden, *workspace_);
     }

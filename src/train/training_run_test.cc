@@ -1,4 +1,4 @@
-// What a step does to weights, beyond what tests/golden follows.
+// Steps of a `TrainingRun`, beyond the properties that tests/golden checks.
 #include "train/training_run.h"
 
 #include <gtest/gtest.h>

@@ -114,7 +114,7 @@ DecodeBenchResult BenchDecode(const Model& model, const DecodeBenchQuery& query)
     };
     const Round one = adapters.size() > 1 ? run(adapters.first(1)) : Round();
     const Round round = run(adapters);
-    if (i == 0) {  // touches the memory; measuring the bandwidth takes more of its own
+    if (i == 0) {  // touches the memory, before measuring the bandwidth takes more
       Profile::Reset();
       result.peak_rss_bytes = PeakResidentBytes();
       continue;

@@ -36,7 +36,7 @@ struct DecodeBenchResult {
   // add to a step.
   Spread one_adapter_step_seconds;
   int64_t more_adapter_bytes = 0;
-  std::vector<Profile::Part> parts;  // of all steps of decoding, with query.profile
+  std::vector<Profile::Part> parts;  // totals over all decoding steps, with query.profile
   int64_t decode_steps = 0;
   int64_t peak_rss_bytes = 0;
 

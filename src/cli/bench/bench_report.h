@@ -13,7 +13,7 @@ struct Spread {
 };
 Spread SpreadOf(std::vector<double> values);
 OrderedJson SpreadJson(const Spread& spread);
-// "12.3 ms (min 11.9, max 14.0)": the values times factor, in units of `unit`.
+// "12.3 ms (min 11.9, max 14.0)": the values times factor, followed by `unit`.
 std::string SpreadText(const Spread& spread, double factor, const char* unit);
 
 std::string ReportLine(const char* name, const std::string& value);

@@ -16,10 +16,10 @@
 namespace lorikeet {
 
 struct TrainBenchQuery {
-  Run run;                   // its adapter and its recompute
-  TrainingShape shape;       // made from it and from what follows
-  int64_t tokens = 2048;     // of a step
-  int64_t max_length = 512;  // of the sequences that they are cut into
+  Run run;                   // only its adapter and recompute
+  TrainingShape shape;       // made from `run` and the fields below
+  int64_t tokens = 2048;     // tokens per step
+  int64_t max_length = 512;  // tokens per sequence
   int64_t micro_batch = 0;   // tokens computed at once; 0: the whole step
   // As in reinforcement learning: groups of group_size sequences begin with the same shared_prompt
   // tokens, which are not trained.
@@ -38,7 +38,7 @@ struct TrainBenchResult {
   std::optional<StepProfile> profile;  // only with query.profile
   FlopsPerToken flops;
   int64_t arena_bytes = 0, peak_rss_bytes = 0;
-  double first_loss = 0, last_loss = 0;  // nats per trained token, of random tokens
+  double first_loss = 0, last_loss = 0;  // nats per trained token, on random tokens
 
   double TokensPerSecond() const;
   double Utilization() const;

@@ -398,16 +398,16 @@ Product Describe(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind k
                  bool accumulate) {
   CHECK(a.rank == 2 && b.rank == 2 && c.rank == 2);
   CHECK(c.dtype == DType::kF32 || (c.dtype == DType::kBF16 && !accumulate));
-  const bool a_turned = kind == MatMulKind::kTN, b_turned = kind == MatMulKind::kNT;
+  const bool a_transposed = kind == MatMulKind::kTN, b_transposed = kind == MatMulKind::kNT;
   const auto* a_bits = reinterpret_cast<const Bits*>(a.as<bfloat16>());
   const auto* b_bits = reinterpret_cast<const Bits*>(b.as<bfloat16>());
-  Product product = {{a_bits, a_turned ? a.cols() : a.rows(), a.cols(), a_turned},
-                     {b_bits, b_turned ? b.rows() : b.cols(), b.cols(), !b_turned},
-                     a_turned ? a.rows() : a.cols(),
+  Product product = {{a_bits, a_transposed ? a.cols() : a.rows(), a.cols(), a_transposed},
+                     {b_bits, b_transposed ? b.rows() : b.cols(), b.cols(), !b_transposed},
+                     a_transposed ? a.rows() : a.cols(),
                      {c.data, c.dtype, c.cols(), 0, 0},
                      false,
                      accumulate};
-  CHECK(product.k > 0 && product.k == (b_turned ? b.cols() : b.rows()));
+  CHECK(product.k > 0 && product.k == (b_transposed ? b.cols() : b.rows()));
   CHECK(c.rows() == product.rows.count && c.cols() == product.columns.count);
   return product;
 }

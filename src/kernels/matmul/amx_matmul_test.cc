@@ -38,22 +38,22 @@ bool SameBits(const Tensor& x, const Tensor& y) {
   return x.bytes() == y.bytes() && std::memcmp(x.data, y.data, static_cast<size_t>(x.bytes())) == 0;
 }
 
-// a (M, K) and b (N, K) with the product they ought to have.
+// a (M, K) and b (N, K) with their expected product.
 struct Case {
-  Buffer a, b, a_turned, b_turned;
+  Buffer a, b, a_transposed, b_transposed;
   Sizes sizes;
 
   explicit Case(const Sizes& s)
       : a(RandomMatrix(DType::kBF16, s.m, s.k, "a", "amx_matmul_test")),
         b(RandomMatrix(DType::kBF16, s.n, s.k, "b", "amx_matmul_test")),
-        a_turned(Transposed(a.tensor())),
-        b_turned(Transposed(b.tensor())),
+        a_transposed(Transposed(a.tensor())),
+        b_transposed(Transposed(b.tensor())),
         sizes(s) {}
 
   // The same product asked for in each of the three ways.
   void Multiply(MatMulKind kind, const Tensor& c, bool accumulate) const {
-    AmxMatMul(kind == MatMulKind::kTN ? a_turned.tensor() : a.tensor(),
-              kind == MatMulKind::kNT ? b.tensor() : b_turned.tensor(), c, kind, accumulate);
+    AmxMatMul(kind == MatMulKind::kTN ? a_transposed.tensor() : a.tensor(),
+              kind == MatMulKind::kNT ? b.tensor() : b_transposed.tensor(), c, kind, accumulate);
   }
   Buffer Product(MatMulKind kind, bool accumulate) const {
     Buffer c = RandomMatrix(DType::kF32, sizes.m, sizes.n, "c", "amx_matmul_test");
@@ -130,14 +130,15 @@ TEST_F(AmxMatMulTest, ABf16ResultIsTheRoundedF32One) {
   }
 }
 
-// Any rows of a product, wherever they stand, must equal a product of those rows alone.
+// Any rows of a product, wherever they are, must equal a product of those rows alone.
 void ExpectRowsIndependent(int64_t many, int64_t n, int64_t k, const std::vector<int64_t>& counts) {
   const Case product({many, n, k});
   for (const bool accumulate : {false, true}) {
     for (const MatMulKind kind : {MatMulKind::kNT, MatMulKind::kNN}) {
       SetNumThreads(2);
       const Buffer whole = product.Product(kind, accumulate);
-      const Tensor& b = kind == MatMulKind::kNT ? product.b.tensor() : product.b_turned.tensor();
+      const Tensor& b =
+          kind == MatMulKind::kNT ? product.b.tensor() : product.b_transposed.tensor();
       for (const int64_t m : counts) {
         const int64_t first = m % 7;
         SetNumThreads(1 + static_cast<int>(m % 4));
@@ -233,14 +234,14 @@ TEST_F(AmxMatMulTest, NothingIsReadOrWrittenPastTheEnd) {
   for (const Sizes& s : {Sizes{1, 1, 1}, Sizes{3, 5, 7}, Sizes{33, 31, 63}, Sizes{1, 97, 40},
                          Sizes{64, 64, 64}, Sizes{77, 1, 129}, Sizes{16, 333, 1000}}) {
     const Case product(s);
-    const AtTheEdge a(product.a.tensor()), a_turned(product.a_turned.tensor());
-    const AtTheEdge b(product.b.tensor()), b_turned(product.b_turned.tensor());
+    const AtTheEdge a(product.a.tensor()), a_transposed(product.a_transposed.tensor());
+    const AtTheEdge b(product.b.tensor()), b_transposed(product.b_transposed.tensor());
     for (const bool accumulate : {false, true}) {
       for (const MatMulKind kind : kKinds) {
         const Buffer expected = product.Product(kind, accumulate);
         const AtTheEdge c(RandomMatrix(DType::kF32, s.m, s.n, "c", "amx_matmul_test").tensor());
-        AmxMatMul(kind == MatMulKind::kTN ? a_turned.tensor() : a.tensor(),
-                  kind == MatMulKind::kNT ? b.tensor() : b_turned.tensor(), c.tensor(), kind,
+        AmxMatMul(kind == MatMulKind::kTN ? a_transposed.tensor() : a.tensor(),
+                  kind == MatMulKind::kNT ? b.tensor() : b_transposed.tensor(), c.tensor(), kind,
                   accumulate);
         EXPECT_TRUE(SameBits(expected.tensor(), c.tensor()));
       }
@@ -248,14 +249,14 @@ TEST_F(AmxMatMulTest, NothingIsReadOrWrittenPastTheEnd) {
   }
 }
 
-// What lies beside an operand must not leak in: zeros of the padding times NaN would be NaN.
+// Values beside an operand must not leak in: zeros of the padding times NaN would be NaN.
 TEST_F(AmxMatMulTest, NeighboursOfAnOperandAreNotMultiplied) {
   const Case product({40, 50, 45});
   const Tensor& whole = product.a.tensor();
   for (int64_t i = 20 * 45; i < 40 * 45; ++i) whole.as<bfloat16>()[i].bits = 0x7fc0;
   const Buffer c(DType::kF32, {20, 50});
   for (const MatMulKind kind : {MatMulKind::kNT, MatMulKind::kNN}) {
-    const Tensor& b = kind == MatMulKind::kNT ? product.b.tensor() : product.b_turned.tensor();
+    const Tensor& b = kind == MatMulKind::kNT ? product.b.tensor() : product.b_transposed.tensor();
     AmxMatMul(whole.Rows(0, 20), b, c.tensor(), kind, false);
     for (int64_t i = 0; i < 20 * 50; ++i) ASSERT_TRUE(std::isfinite(c.tensor().as<float>()[i]));
   }

@@ -1,5 +1,5 @@
-// The pieces amx_matmul.cc is made of: the way of operands into tiles, the tile product, and the
-// way of f32 tiles to c. Included there only.
+// Parts of amx_matmul.cc: loading operands into tiles, the tile product, and storing f32 tiles to
+// c. Included there only.
 //
 // A tile is 16 rows of 64 bytes. A tile product adds to a result tile (16 x 16 f32) the product of
 // a row tile (16 rows, 32 k each, as they lie in memory) and a column tile (16 pairs of k, the pair
@@ -24,7 +24,7 @@ constexpr int64_t kStep = 32;           // k of one tile product
 constexpr int64_t kPanel = 2 * kTile;   // rows and columns of a block: 2 x 2 result tiles
 constexpr int64_t kTileElements = 512;  // bf16 in a tile
 
-using Bits = uint16_t;  // of a bf16
+using Bits = uint16_t;  // bits of a bf16
 
 // The low n bits, n clamped to [0, 32].
 inline uint32_t LowBits(int64_t n) { return n >= 32 ? ~0U : n <= 0 ? 0U : (1U << n) - 1U; }

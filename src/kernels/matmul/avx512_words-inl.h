@@ -85,11 +85,11 @@ LORIKEET_AVX512 inline void TransposeWords(const void* from, int64_t stride, voi
   }
 }
 
-// Lines this many bytes apart meet in few sets of the first cache: 16 of them drive each other out
-// before all their words are taken. They are better copied first.
+// True if lines `stride` bytes apart map to few sets of the L1 cache: 16 of them evict each other
+// before all their words are read, so they should be copied first.
 inline bool LinesCollide(int64_t stride) { return stride % 2048 == 0; }
 
-// 16 lines of 32 bf16, `stride` elements apart.
+// Copies 16 lines of 32 bf16, `stride` elements apart.
 LORIKEET_AVX512 inline void CopyLines(const uint16_t* from, int64_t stride, uint16_t* to) {
 #pragma GCC unroll 16
   for (int64_t r = 0; r < 16; ++r) {
@@ -97,8 +97,8 @@ LORIKEET_AVX512 inline void CopyLines(const uint16_t* from, int64_t stride, uint
   }
 }
 
-// The same for up to 16 rows of up to 32 bf16 each: the rest of the 16 words is zero, and rows of
-// `to` past the last element are not written. Strides in elements and in words.
+// TransposeWords for up to 16 rows of up to 32 bf16 each: the rest of the 16 words is zero, and
+// rows of `to` past the last element are not written. Strides in elements and in words.
 LORIKEET_AVX512 inline void TransposePart(const uint16_t* from, int64_t stride, int64_t rows,
                                           int64_t elements, uint32_t* to, int64_t to_stride) {
   alignas(64) uint16_t copy[16 * 32];

@@ -16,7 +16,7 @@ namespace {
 constexpr int64_t kHeight = 6, kVectors = 4;  // 24 sums of 32 registers hide the latency
 constexpr int64_t kLanes = 16;
 
-using Bits = uint16_t;  // of a bf16
+using Bits = uint16_t;  // bits of a bf16
 
 LORIKEET_AVX512 inline __m512bh Pairs(__m512i words) { return reinterpret_cast<__m512bh>(words); }
 

@@ -16,10 +16,10 @@ namespace {
 constexpr int64_t kLanes = 16;         // columns of a vector
 constexpr int64_t kTile = 2 * kLanes;  // elements of k that fill 16 words
 constexpr int64_t kGroups = 2;         // vectors of columns at once
-constexpr int64_t kLine = 64, kAhead = 512, kLeastAhead = 6 << 10,
+constexpr int64_t kLine = 64, kAhead = 512, kMinAhead = 6 << 10,
                   kLargestBlock = 80 << 10;  // bytes
 
-using Bits = uint16_t;  // of a bf16
+using Bits = uint16_t;  // bits of a bf16
 
 // The sums of kRows rows and 16 columns.
 template <int kRows>
@@ -88,7 +88,7 @@ LORIKEET_AVX512 void AddAlongK(const DirectTerm& term, int64_t first, int64_t wi
   for (int64_t g = 0; g * kLanes < width; ++g) {
     const int64_t column = first + g * kLanes;
     const Bits* tile = static_cast<const Bits*>(term.columns) + column * term.stride;
-    const char* next = reinterpret_cast<const char*>(tile) + std::max(block, kLeastAhead);
+    const char* next = reinterpret_cast<const char*>(tile) + std::max(block, kMinAhead);
     for (int64_t k = 0; k < term.elements; k += kTile, tile += kTile, next += kLanes * kLine) {
       if (block <= kLargestBlock) {
         Prefetch(next, kLine);
@@ -116,7 +116,7 @@ LORIKEET_AVX512 void AddAcrossK(const DirectTerm& term, int64_t first, int64_t w
   const auto mask =
       static_cast<__mmask32>(LowMask(width) | uint32_t{LowMask(width - kLanes)} << kLanes);
   for (int64_t k = 0; k < term.elements; k += 2, row += 2 * term.stride) {
-    const char* ahead = reinterpret_cast<const char*>(row) + kLeastAhead;
+    const char* ahead = reinterpret_cast<const char*>(row) + kMinAhead;
     _mm_prefetch(ahead, _MM_HINT_T1);
     _mm_prefetch(ahead + term.stride * 2, _MM_HINT_T1);
     const TwoVectors words =

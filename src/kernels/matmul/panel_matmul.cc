@@ -59,7 +59,7 @@ constexpr int64_t kThinRows = 48;
 
 struct Blocks {
   int64_t panel;  // columns
-  int64_t width;  // of the block: whole panels
+  int64_t width;  // columns of the block: whole panels
   int64_t depth;  // elements of k
 };
 
@@ -309,12 +309,14 @@ Cut ChooseCut(const Product& product, int64_t most_threads) {
 Term Describe(const MatMulTerm& term) {
   const Tensor &a = term.a, &b = term.b;
   CHECK(a.rank == 2 && b.rank == 2 && a.dtype == b.dtype);
-  const bool a_turned = term.kind == MatMulKind::kTN, b_turned = term.kind == MatMulKind::kNT;
-  const Term described = {
-      {static_cast<const std::byte*>(a.data), a_turned ? a.cols() : a.rows(), a.cols(), a_turned},
-      {static_cast<const std::byte*>(b.data), b_turned ? b.rows() : b.cols(), b.cols(), !b_turned},
-      a_turned ? a.rows() : a.cols()};
-  CHECK(described.k > 0 && described.k == (b_turned ? b.cols() : b.rows()));
+  const bool a_transposed = term.kind == MatMulKind::kTN,
+             b_transposed = term.kind == MatMulKind::kNT;
+  const Term described = {{static_cast<const std::byte*>(a.data),
+                           a_transposed ? a.cols() : a.rows(), a.cols(), a_transposed},
+                          {static_cast<const std::byte*>(b.data),
+                           b_transposed ? b.rows() : b.cols(), b.cols(), !b_transposed},
+                          a_transposed ? a.rows() : a.cols()};
+  CHECK(described.k > 0 && described.k == (b_transposed ? b.cols() : b.rows()));
   return described;
 }
 
