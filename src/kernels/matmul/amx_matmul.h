@@ -11,12 +11,9 @@
 
 namespace lorikeet {
 
-// MatMul for bf16 operands (see kernels/matmul/matmul.h). CHECKs IsaHas(kAmx) (kernels/isa.h).
-void AmxMatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind, bool accumulate);
-
-// MatMulSum for bf16 operands: an element's chain goes through the k of the first product, then
-// through that of the second, with the bits of one AmxMatMul after the other.
-void AmxMatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& c,
-                  bool accumulate);
+// MatMulSum for bf16 operands, or MatMul where second is null (kernels/matmul/matmul.h). An
+// element's chain goes through the k of the first product, then through that of the second, with
+// the bits of one product after the other. CHECKs IsaHas(kAmx) (kernels/isa.h).
+void AmxMatMul(const MatMulTerm& first, const MatMulTerm* second, const Tensor& c, bool accumulate);
 
 }  // namespace lorikeet

@@ -14,8 +14,26 @@
 #include "kernels/isa.h"
 #include "kernels/kernel_testing.h"
 
+#if defined(__x86_64__) && defined(__linux__)
+#include "kernels/matmul/amx_emulation_for_test.h"
+// the emulation first
+#include "kernels/matmul/amx_matmul-inl.h"
+#endif
+
 namespace lorikeet {
 namespace {
+
+// On AMX tiles where the machine has them, else on emulated ones.
+void Multiply(const MatMulTerm& first, const MatMulTerm* second, const Tensor& c, bool accumulate) {
+#if defined(__x86_64__) && defined(__linux__)
+  if (!IsaHas(Isa::kAmx)) return MultiplyByTiles(first, second, c, accumulate);
+#endif
+  AmxMatMul(first, second, c, accumulate);
+}
+
+void Multiply(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind, bool accumulate) {
+  Multiply({a, b, kind}, nullptr, c, accumulate);
+}
 
 struct Sizes {
   int64_t m, n, k;
@@ -38,7 +56,7 @@ bool SameBits(const Tensor& x, const Tensor& y) {
   return x.bytes() == y.bytes() && std::memcmp(x.data, y.data, static_cast<size_t>(x.bytes())) == 0;
 }
 
-// a (M, K) and b (N, K) with their expected product.
+// a (M, K) and b (N, K) with the product they ought to have.
 struct Case {
   Buffer a, b, a_transposed, b_transposed;
   Sizes sizes;
@@ -51,13 +69,13 @@ struct Case {
         sizes(s) {}
 
   // The same product asked for in each of the three ways.
-  void Multiply(MatMulKind kind, const Tensor& c, bool accumulate) const {
-    AmxMatMul(kind == MatMulKind::kTN ? a_transposed.tensor() : a.tensor(),
-              kind == MatMulKind::kNT ? b.tensor() : b_transposed.tensor(), c, kind, accumulate);
+  MatMulTerm As(MatMulKind kind) const {
+    return {kind == MatMulKind::kTN ? a_transposed.tensor() : a.tensor(),
+            kind == MatMulKind::kNT ? b.tensor() : b_transposed.tensor(), kind};
   }
   Buffer Product(MatMulKind kind, bool accumulate) const {
     Buffer c = RandomMatrix(DType::kF32, sizes.m, sizes.n, "c", "amx_matmul_test");
-    Multiply(kind, c.tensor(), accumulate);
+    Multiply(As(kind), nullptr, c.tensor(), accumulate);
     return c;
   }
 };
@@ -65,9 +83,9 @@ struct Case {
 class AmxMatMulTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!IsaHas(Isa::kAmx)) {
-      GTEST_SKIP() << "no AMX: needs a CPU with amx_tile and amx_bf16, Linux 5.16 or later, and no "
-                      "LORIKEET_MAX_ISA";
+    if (!IsaHas(Isa::kAvx512Bf16)) {
+      GTEST_SKIP() << "needs a CPU with AVX512-BF16 (with AMX to test more than an emulation), and "
+                      "no LORIKEET_MAX_ISA";
     }
   }
   void TearDown() override { SetNumThreads(before_); }
@@ -121,7 +139,7 @@ TEST_F(AmxMatMulTest, ABf16ResultIsTheRoundedF32One) {
     for (const MatMulKind kind : kKinds) {
       const Buffer exact = product.Product(kind, false);
       const Buffer rounded(DType::kBF16, {s.m, s.n});
-      product.Multiply(kind, rounded.tensor(), false);
+      Multiply(product.As(kind), nullptr, rounded.tensor(), false);
       for (int64_t i = 0; i < s.m * s.n; ++i) {
         ASSERT_EQ(rounded.tensor().as<bfloat16>()[i].bits,
                   ToBfloat16(exact.tensor().as<float>()[i]).bits);
@@ -130,7 +148,33 @@ TEST_F(AmxMatMulTest, ABf16ResultIsTheRoundedF32One) {
   }
 }
 
-// Any rows of a product, wherever they are, must equal a product of those rows alone.
+// As a term, the second may lie otherwise than the first, and its chain follows on that of the
+// first.
+TEST_F(AmxMatMulTest, ASumHasTheBitsOfOneProductAfterTheOther) {
+  for (const Sizes& s :
+       {Sizes{1, 1, 1}, Sizes{33, 40, 70}, Sizes{5, 333, 2000}, Sizes{128, 64, 96}}) {
+    const Case first(s), second({s.m, s.n, 24});
+    for (const MatMulKind kind : kKinds) {
+      const MatMulTerm added = second.As(kKinds[2 - static_cast<size_t>(kind)]);
+      for (const bool accumulate : {false, true}) {
+        const Buffer apart = first.Product(kind, accumulate);
+        Multiply(added, nullptr, apart.tensor(), true);
+        const Buffer sum = RandomMatrix(DType::kF32, s.m, s.n, "c", "amx_matmul_test");
+        Multiply(first.As(kind), &added, sum.tensor(), accumulate);
+        EXPECT_TRUE(SameBits(apart.tensor(), sum.tensor())) << s.m << "x" << s.n << "x" << s.k;
+        if (accumulate) continue;
+        const Buffer rounded(DType::kBF16, {s.m, s.n});
+        Multiply(first.As(kind), &added, rounded.tensor(), false);
+        for (int64_t i = 0; i < s.m * s.n; ++i) {
+          ASSERT_EQ(rounded.tensor().as<bfloat16>()[i].bits,
+                    ToBfloat16(sum.tensor().as<float>()[i]).bits);
+        }
+      }
+    }
+  }
+}
+
+// Any rows of a product, wherever they stand, must equal a product of those rows alone.
 void ExpectRowsIndependent(int64_t many, int64_t n, int64_t k, const std::vector<int64_t>& counts) {
   const Case product({many, n, k});
   for (const bool accumulate : {false, true}) {
@@ -144,7 +188,7 @@ void ExpectRowsIndependent(int64_t many, int64_t n, int64_t k, const std::vector
         SetNumThreads(1 + static_cast<int>(m % 4));
         const Buffer part = RandomMatrix(DType::kF32, many, n, "c", "amx_matmul_test");
         const Tensor rows = part.tensor().Rows(first, first + m);
-        AmxMatMul(product.a.tensor().Rows(first, first + m), b, rows, kind, accumulate);
+        Multiply(product.a.tensor().Rows(first, first + m), b, rows, kind, accumulate);
         ASSERT_TRUE(SameBits(whole.tensor().Rows(first, first + m), rows))
             << "m " << m << " n " << n << " k " << k << " kind " << static_cast<int>(kind)
             << " accumulate " << accumulate;
@@ -166,8 +210,8 @@ TEST_F(AmxMatMulTest, ColumnsDoNotDependOnTheNumberOfColumns) {
   for (const int64_t n : {1, 15, 33, 500}) {
     const int64_t first = n % 7;
     const Buffer part(DType::kF32, {m, n});
-    AmxMatMul(product.a.tensor(), product.b.tensor().Rows(first, first + n), part.tensor(),
-              MatMulKind::kNT, false);
+    Multiply(product.a.tensor(), product.b.tensor().Rows(first, first + n), part.tensor(),
+             MatMulKind::kNT, false);
     for (int64_t i = 0; i < m; ++i) {
       ASSERT_EQ(std::memcmp(whole.tensor().as<float>() + i * many + first,
                             part.tensor().as<float>() + i * n, static_cast<size_t>(n) * 4),
@@ -240,16 +284,16 @@ TEST_F(AmxMatMulTest, NothingIsReadOrWrittenPastTheEnd) {
       for (const MatMulKind kind : kKinds) {
         const Buffer expected = product.Product(kind, accumulate);
         const AtTheEdge c(RandomMatrix(DType::kF32, s.m, s.n, "c", "amx_matmul_test").tensor());
-        AmxMatMul(kind == MatMulKind::kTN ? a_transposed.tensor() : a.tensor(),
-                  kind == MatMulKind::kNT ? b.tensor() : b_transposed.tensor(), c.tensor(), kind,
-                  accumulate);
+        Multiply(kind == MatMulKind::kTN ? a_transposed.tensor() : a.tensor(),
+                 kind == MatMulKind::kNT ? b.tensor() : b_transposed.tensor(), c.tensor(), kind,
+                 accumulate);
         EXPECT_TRUE(SameBits(expected.tensor(), c.tensor()));
       }
     }
   }
 }
 
-// Values beside an operand must not leak in: zeros of the padding times NaN would be NaN.
+// What lies beside an operand must not leak in: zeros of the padding times NaN would be NaN.
 TEST_F(AmxMatMulTest, NeighboursOfAnOperandAreNotMultiplied) {
   const Case product({40, 50, 45});
   const Tensor& whole = product.a.tensor();
@@ -257,12 +301,17 @@ TEST_F(AmxMatMulTest, NeighboursOfAnOperandAreNotMultiplied) {
   const Buffer c(DType::kF32, {20, 50});
   for (const MatMulKind kind : {MatMulKind::kNT, MatMulKind::kNN}) {
     const Tensor& b = kind == MatMulKind::kNT ? product.b.tensor() : product.b_transposed.tensor();
-    AmxMatMul(whole.Rows(0, 20), b, c.tensor(), kind, false);
+    Multiply(whole.Rows(0, 20), b, c.tensor(), kind, false);
     for (int64_t i = 0; i < 20 * 50; ++i) ASSERT_TRUE(std::isfinite(c.tensor().as<float>()[i]));
   }
 }
 
-using SlowAmxMatMulTest = AmxMatMulTest;
+class SlowAmxMatMulTest : public AmxMatMulTest {
+ protected:
+  void SetUp() override {
+    if (!IsaHas(Isa::kAmx)) GTEST_SKIP() << "an emulation would take minutes";
+  }
+};
 TEST_F(SlowAmxMatMulTest, RowsDoNotDependOnTheNumberOfRows) {
   std::vector<int64_t> counts;
   for (int64_t m = 1; m <= 300; m += m < 70 ? 1 : 13) counts.push_back(m);

@@ -1,5 +1,5 @@
-// Parts of amx_matmul.cc: loading operands into tiles, the tile product, and storing f32 tiles to
-// c. Included there only.
+// The parts of amx_matmul-inl.h: loading operands into tiles, the tile product, and storing f32
+// tiles to c. Included there only.
 //
 // A tile is 16 rows of 64 bytes. A tile product adds to a result tile (16 x 16 f32) the product of
 // a row tile (16 rows, 32 k each, as they lie in memory) and a column tile (16 pairs of k, the pair
@@ -10,8 +10,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/round_up.h"
 #include "kernels/matmul/avx512_words-inl.h"
+#include "kernels/matmul/operand.h"
 
 #define LORIKEET_AMX \
   __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
@@ -24,11 +24,6 @@ constexpr int64_t kStep = 32;           // k of one tile product
 constexpr int64_t kPanel = 2 * kTile;   // rows and columns of a block: 2 x 2 result tiles
 constexpr int64_t kTileElements = 512;  // bf16 in a tile
 
-using Bits = uint16_t;  // bits of a bf16
-
-// The low n bits, n clamped to [0, 32].
-inline uint32_t LowBits(int64_t n) { return n >= 32 ? ~0U : n <= 0 ? 0U : (1U << n) - 1U; }
-
 // Eight full tiles, in the layout the CPU loads.
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -36,38 +31,24 @@ struct alignas(64) TileConfig {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-// rows x depth elements (at most 16 x 32) become a tile at `to`, padded with zeros.
-LORIKEET_AMX inline void CopyTile(const Bits* from, int64_t stride, int64_t rows, int64_t depth,
-                                  Bits* to, int64_t to_stride) {
-  const __mmask32 mask = LowBits(depth);
-  for (int64_t r = 0; r < kTile; ++r) {
-    const __m512i row =
-        r < rows ? _mm512_maskz_loadu_epi16(mask, from + r * stride) : _mm512_setzero_si512();
-    _mm512_storeu_si512(to + r * to_stride, row);
-  }
-}
-
-// Two rows of 16 elements become one of 16 pairs.
-LORIKEET_AMX inline void StorePairs(__m256i first, __m256i second, Bits* to) {
-  _mm512_store_si512(to, InterleaveWords(first, second));
-}
-
 // `depth` rows of k, `width` columns each (at most 32 x 16), become a column tile.
 LORIKEET_AMX inline void InterleaveTile(const Bits* from, int64_t stride, int64_t depth,
                                         int64_t width, Bits* to) {
   if (depth >= kStep && width >= kTile) {
     for (int64_t k = 0; k < kStep; k += 2, from += 2 * stride, to += kStep) {
-      StorePairs(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)),
-                 _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + stride)), to);
+      const auto* first = reinterpret_cast<const __m256i*>(from);
+      const auto* second = reinterpret_cast<const __m256i*>(from + stride);
+      _mm512_store_si512(to,
+                         InterleaveWords(_mm256_loadu_si256(first), _mm256_loadu_si256(second)));
     }
     return;
   }
-  const auto mask = static_cast<__mmask16>(LowBits(width));
+  const __mmask16 mask = LowMask(width);
   for (int64_t k = 0; k < kStep; k += 2, to += kStep) {
     __m256i first = _mm256_setzero_si256(), second = first;
     if (k < depth) first = _mm256_maskz_loadu_epi16(mask, from + k * stride);
     if (k + 1 < depth) second = _mm256_maskz_loadu_epi16(mask, from + (k + 1) * stride);
-    StorePairs(first, second, to);
+    _mm512_store_si512(to, InterleaveWords(first, second));
   }
 }
 
@@ -75,6 +56,7 @@ LORIKEET_AMX inline void InterleaveTile(const Bits* from, int64_t stride, int64_
 struct Sums {
   float* data = nullptr;
   int64_t stride = 0;
+  float* At(int64_t row, int64_t column) const { return data + row * stride + column; }
 };
 
 // Row tiles: 16 or 32 rows of 32 k per step. Stride in elements.
@@ -106,12 +88,11 @@ LORIKEET_AMX inline void MultiplyTiles(const RowTiles& rows, const Bits* columns
     if (kRows > 1) _tile_zero(2);
     if (kRows > 1 && kColumns > 1) _tile_zero(3);
   } else {
-    float* lower = from.data + kTile * from.stride;
     const int64_t stride = from.stride * 4;
     _tile_loadd(0, from.data, stride);
-    if (kColumns > 1) _tile_loadd(1, from.data + kTile, stride);
-    if (kRows > 1) _tile_loadd(2, lower, stride);
-    if (kRows > 1 && kColumns > 1) _tile_loadd(3, lower + kTile, stride);
+    if (kColumns > 1) _tile_loadd(1, from.At(0, kTile), stride);
+    if (kRows > 1) _tile_loadd(2, from.At(kTile, 0), stride);
+    if (kRows > 1 && kColumns > 1) _tile_loadd(3, from.At(kTile, kTile), stride);
   }
   const Bits* upper = rows.data;
   const Bits* lower = rows.data + kTile * rows.stride;
@@ -139,12 +120,11 @@ LORIKEET_AMX inline void MultiplyTiles(const RowTiles& rows, const Bits* columns
     upper += kStep;
     lower += kStep;
   }
-  float* below = to.data + kTile * to.stride;
   const int64_t stride = to.stride * 4;
   _tile_stored(0, to.data, stride);
-  if (kColumns > 1) _tile_stored(1, to.data + kTile, stride);
-  if (kRows > 1) _tile_stored(2, below, stride);
-  if (kRows > 1 && kColumns > 1) _tile_stored(3, below + kTile, stride);
+  if (kColumns > 1) _tile_stored(1, to.At(0, kTile), stride);
+  if (kRows > 1) _tile_stored(2, to.At(kTile, 0), stride);
+  if (kRows > 1 && kColumns > 1) _tile_stored(3, to.At(kTile, kTile), stride);
   MemoryBarrier();
 }
 
@@ -165,39 +145,28 @@ LORIKEET_AMX inline void MultiplyBlock(int64_t height, int64_t width, const RowT
   }
 }
 
-// height x width values (at most 32 x 32, f32) of c into scratch or from it.
-LORIKEET_AMX inline void ReadBlock(const float* c, int64_t stride, int64_t height, int64_t width,
+// height x width sums (at most 32 x 32), from c or to it.
+LORIKEET_AMX inline void CopyBlock(const Sums& from, int64_t height, int64_t width,
                                    const Sums& to) {
   for (int64_t r = 0; r < height; ++r) {
     for (int64_t x = 0; x < width; x += kTile) {
-      _mm512_storeu_ps(
-          to.data + r * to.stride + x,
-          _mm512_maskz_loadu_ps(static_cast<__mmask16>(LowBits(width - x)), c + r * stride + x));
-    }
-  }
-}
-
-LORIKEET_AMX inline void WriteBlock(const Sums& from, int64_t height, int64_t width, float* c,
-                                    int64_t stride) {
-  for (int64_t r = 0; r < height; ++r) {
-    for (int64_t x = 0; x < width; x += kTile) {
-      _mm512_mask_storeu_ps(c + r * stride + x, static_cast<__mmask16>(LowBits(width - x)),
-                            _mm512_loadu_ps(from.data + r * from.stride + x));
+      const __mmask16 mask = LowMask(width - x);
+      _mm512_mask_storeu_ps(to.At(r, x), mask, _mm512_maskz_loadu_ps(mask, from.At(r, x)));
     }
   }
 }
 
 // The same, rounded to bf16.
-LORIKEET_AMX inline void WriteBlock(const Sums& from, int64_t height, int64_t width, Bits* c,
+LORIKEET_AMX inline void RoundBlock(const Sums& from, int64_t height, int64_t width, Bits* to,
                                     int64_t stride) {
   for (int64_t r = 0; r < height; ++r) {
-    const float* row = from.data + r * from.stride;
+    const float* row = from.At(r, 0);
     const __m512bh rounded =
         _mm512_cvtne2ps_pbh(_mm512_loadu_ps(row + kTile), _mm512_loadu_ps(row));
     __m512i bits;
     static_assert(sizeof(bits) == sizeof(rounded));
     __builtin_memcpy(&bits, &rounded, sizeof(bits));
-    _mm512_mask_storeu_epi16(c + r * stride, LowBits(width), bits);
+    _mm512_mask_storeu_epi16(to + r * stride, LowMask32(width), bits);
   }
 }
 
@@ -205,8 +174,7 @@ LORIKEET_AMX inline void WriteBlock(const Sums& from, int64_t height, int64_t wi
 LORIKEET_AMX inline void TransposeBlock(const Sums& from, const Sums& to) {
   for (int64_t r = 0; r < kPanel; r += kTile) {
     for (int64_t x = 0; x < kPanel; x += kTile) {
-      TransposeWords(from.data + r * from.stride + x, from.stride * 4, to.data + x * to.stride + r,
-                     to.stride * 4);
+      TransposeWords(from.At(r, x), from.stride * 4, to.At(x, r), to.stride * 4);
     }
   }
 }

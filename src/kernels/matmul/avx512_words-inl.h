@@ -15,10 +15,15 @@
 namespace lorikeet {
 namespace {
 
+using Bits = uint16_t;  // a bf16
+
 // The low n of 16 lanes.
 inline __mmask16 LowMask(int64_t n) {
   return static_cast<__mmask16>(n >= 16 ? 0xFFFFU : n <= 0 ? 0U : (1U << n) - 1U);
 }
+
+// The low n of 32 lanes.
+inline __mmask32 LowMask32(int64_t n) { return n >= 32 ? ~0U : n <= 0 ? 0U : (1U << n) - 1U; }
 
 // Sixteen sums, rounded to bf16 (nearest even).
 LORIKEET_AVX512 inline __m256i Bfloat16(__m512 sums) {
@@ -85,30 +90,36 @@ LORIKEET_AVX512 inline void TransposeWords(const void* from, int64_t stride, voi
   }
 }
 
-// True if lines `stride` bytes apart map to few sets of the L1 cache: 16 of them evict each other
-// before all their words are read, so they should be copied first.
+// Lines this many bytes apart meet in few sets of the first cache: 16 of them drive each other out
+// before all their words are taken. They are better copied first.
 inline bool LinesCollide(int64_t stride) { return stride % 2048 == 0; }
 
-// Copies 16 lines of 32 bf16, `stride` elements apart.
-LORIKEET_AVX512 inline void CopyLines(const uint16_t* from, int64_t stride, uint16_t* to) {
+// 16 lines of 32 bf16, `stride` elements apart.
+LORIKEET_AVX512 inline void CopyLines(const Bits* from, int64_t stride, Bits* to) {
 #pragma GCC unroll 16
   for (int64_t r = 0; r < 16; ++r) {
     _mm512_store_si512(to + r * 32, _mm512_loadu_si512(from + r * stride));
   }
 }
 
-// TransposeWords for up to 16 rows of up to 32 bf16 each: the rest of the 16 words is zero, and
-// rows of `to` past the last element are not written. Strides in elements and in words.
-LORIKEET_AVX512 inline void TransposePart(const uint16_t* from, int64_t stride, int64_t rows,
-                                          int64_t elements, uint32_t* to, int64_t to_stride) {
-  alignas(64) uint16_t copy[16 * 32];
-  alignas(64) uint32_t words[16 * 16];
-  const auto mask = static_cast<__mmask32>(elements >= 32 ? ~0U : (1U << elements) - 1U);
+// The same for up to 16 rows of up to 32 bf16 each, padded with zeros. Strides in elements.
+LORIKEET_AVX512 inline void CopyPart(const Bits* from, int64_t stride, int64_t rows,
+                                     int64_t elements, Bits* to, int64_t to_stride) {
+  const __mmask32 mask = LowMask32(elements);
   for (int64_t r = 0; r < 16; ++r) {
     const __m512i row =
         r < rows ? _mm512_maskz_loadu_epi16(mask, from + r * stride) : _mm512_setzero_si512();
-    _mm512_store_si512(copy + r * 32, row);
+    _mm512_storeu_si512(to + r * to_stride, row);
   }
+}
+
+// TransposeWords of CopyPart, but rows of `to` past the last element are not written. Strides in
+// elements and in words.
+LORIKEET_AVX512 inline void TransposePart(const Bits* from, int64_t stride, int64_t rows,
+                                          int64_t elements, uint32_t* to, int64_t to_stride) {
+  alignas(64) Bits copy[16 * 32];
+  alignas(64) uint32_t words[16 * 16];
+  CopyPart(from, stride, rows, elements, copy, 32);
   TransposeWords(copy, 64, words, 64);
   for (int64_t step = 0; step < std::min<int64_t>(16, (elements + 1) / 2); ++step) {
     _mm512_storeu_si512(to + step * to_stride, _mm512_load_si512(words + step * 16));

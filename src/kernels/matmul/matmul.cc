@@ -26,6 +26,11 @@ int64_t RowSize(const MatMulTerm& term) {  // K
   return term.kind == MatMulKind::kTN ? term.a.rows() : term.a.cols();
 }
 
+void Multiply(const MatMulTerm& first, const MatMulTerm* second, const Tensor& c, bool accumulate) {
+  const bool on_tiles = first.a.dtype == DType::kBF16 && IsaHas(Isa::kAmx);
+  (on_tiles ? AmxMatMul : PanelMatMul)(first, second, c, accumulate);
+}
+
 }  // namespace
 
 void MatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind, bool accumulate) {
@@ -41,12 +46,7 @@ void MatMul(const Tensor& a, const Tensor& b, const Tensor& c, MatMulKind kind, 
       [&] {
         return Replay([=](const Relocate& at) { MatMul(at(a), at(b), at(c), kind, accumulate); });
       });
-  if (here.dry()) return;
-  if (a.dtype == DType::kBF16 && IsaHas(Isa::kAmx)) {
-    AmxMatMul(a, b, c, kind, accumulate);
-  } else {
-    PanelMatMul({a, b, kind}, nullptr, c, accumulate);
-  }
+  if (!here.dry()) Multiply({a, b, kind}, nullptr, c, accumulate);
 }
 
 void MatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& c,
@@ -67,12 +67,7 @@ void MatMulSum(const MatMulTerm& first, const MatMulTerm& second, const Tensor& 
                     {at(second.a), at(second.b), second.kind}, at(c), accumulate);
         });
       });
-  if (here.dry()) return;
-  if (first.a.dtype == DType::kBF16 && IsaHas(Isa::kAmx)) {
-    AmxMatMulSum(first, second, c, accumulate);
-  } else {
-    PanelMatMul(first, &second, c, accumulate);
-  }
+  if (!here.dry()) Multiply(first, &second, c, accumulate);
 }
 
 bool HasNativeBf16() { return IsaHas(Isa::kAvx512Bf16); }

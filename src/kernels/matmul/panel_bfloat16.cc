@@ -1,4 +1,5 @@
 #include "core/check.h"
+#include "core/round_up.h"
 #include "kernels/isa.h"
 #include "kernels/matmul/panel_kernel.h"
 
@@ -13,10 +14,8 @@
 namespace lorikeet {
 namespace {
 
-constexpr int64_t kHeight = 6, kVectors = 4;  // 24 sums of 32 registers hide the latency
+constexpr int kHeight = 6, kVectors = 4;  // 24 sums of 32 registers hide the latency
 constexpr int64_t kLanes = 16;
-
-using Bits = uint16_t;  // bits of a bf16
 
 LORIKEET_AVX512 inline __m512bh Pairs(__m512i words) { return reinterpret_cast<__m512bh>(words); }
 
@@ -26,9 +25,9 @@ LORIKEET_AVX512 inline void AddTerm(const PanelTerm& term, __m512 (&sums)[kRows]
   const Word* rows = term.rows;
   const Word* panel = term.panel;
   const int64_t row_stride = kAlongK ? term.row_stride : 1;
-  const bool fetches = term.ahead != nullptr;  // else the line of the panel that is read anyway
-  const char* ahead = static_cast<const char*>(fetches ? term.ahead : term.panel);
-  const int64_t ahead_step = fetches ? 64 : 0;
+  const bool fetches = term.prefetch != nullptr;  // else the line of the panel that is read anyway
+  const char* prefetch = static_cast<const char*>(fetches ? term.prefetch : term.panel);
+  const int64_t prefetch_step = fetches ? 64 : 0;
   for (int64_t step = 0; step < term.steps; ++step) {
     __m512bh columns[kColumns];  // unrolled throughout, or they would lie in memory
 #pragma GCC unroll 4
@@ -41,8 +40,8 @@ LORIKEET_AVX512 inline void AddTerm(const PanelTerm& term, __m512 (&sums)[kRows]
         sums[r][c] = _mm512_dpbf16_ps(sums[r][c], row, columns[c]);
       }
     }
-    _mm_prefetch(ahead, _MM_HINT_T2);
-    ahead += ahead_step;
+    _mm_prefetch(prefetch, _MM_HINT_T2);
+    prefetch += prefetch_step;
     panel += kColumns * kLanes;
     rows += kAlongK ? 1 : term.step_stride;
   }
@@ -118,29 +117,26 @@ LORIKEET_AVX512 void MultiplyAs(const PanelTerm* terms, int64_t num_terms, const
   }
 }
 
-template <int kRows, int kColumns>
-void Multiply(const PanelTerm* terms, int64_t num_terms, int64_t width, const PanelSums& sums) {
-  if (width == kColumns * kLanes) {
-    MultiplyAs<kRows, kColumns>(terms, num_terms, AllLanes(), sums);
-  } else {
-    const SomeLanes last = {LowMask(width - (kColumns - 1) * kLanes)};
-    MultiplyAs<kRows, kColumns>(terms, num_terms, last, sums);
+struct RegisterKernel {
+  template <int kRows, int kColumns>
+  static void Multiply(const PanelTerm* terms, int64_t num_terms, int64_t width,
+                       const PanelSums& sums) {
+    if (width == kColumns * kLanes) {
+      MultiplyAs<kRows, kColumns>(terms, num_terms, AllLanes(), sums);
+    } else {
+      const SomeLanes last = {LowMask(width - (kColumns - 1) * kLanes)};
+      MultiplyAs<kRows, kColumns>(terms, num_terms, last, sums);
+    }
   }
-}
-
-template <int kRows>
-void MultiplyRows(const PanelTerm* terms, int64_t num_terms, int64_t width, const PanelSums& sums) {
-  constexpr std::array<decltype(&Multiply<kRows, 1>), kVectors> kByColumns = {
-      Multiply<kRows, 1>, Multiply<kRows, 2>, Multiply<kRows, 3>, Multiply<kRows, 4>};
-  kByColumns[static_cast<size_t>((width - 1) / kLanes)](terms, num_terms, width, sums);
-}
+};
 
 void MultiplyPanel(const PanelTerm* terms, int64_t num_terms, int64_t height, int64_t width,
                    const PanelSums& sums) {
-  constexpr std::array<decltype(&MultiplyRows<1>), kHeight> kByRows = {
-      MultiplyRows<1>, MultiplyRows<2>, MultiplyRows<3>,
-      MultiplyRows<4>, MultiplyRows<5>, MultiplyRows<6>};
-  kByRows[static_cast<size_t>(height - 1)](terms, num_terms, width, sums);
+  static constexpr auto kTable =
+      MultiplyTable<RegisterKernel, kVectors>(std::make_integer_sequence<int, kHeight>());
+  const int64_t vectors = CeilDiv(width, kLanes);
+  kTable[static_cast<size_t>(height - 1)][static_cast<size_t>(vectors - 1)](terms, num_terms, width,
+                                                                            sums);
 }
 
 // The words that will be packed next, where all columns lie along k: 16 lines of 64 bytes.
@@ -153,7 +149,7 @@ inline void PrefetchTile(const Bits* from, int64_t stride) {
 // 16 x 16 words at a time, transposed.
 LORIKEET_AVX512 void PackAlongK(const void* from, int64_t stride, int64_t width, int64_t elements,
                                 Word* to) {
-  const int64_t panel_stride = (width + kLanes - 1) / kLanes * kLanes;
+  const int64_t panel_stride = RoundUp(width, kLanes);
   for (int64_t c = 0; c < width; c += kLanes) {
     const Bits* columns = static_cast<const Bits*>(from) + c * stride;
     for (int64_t k = 0; k < elements; k += 2 * kLanes) {
@@ -177,7 +173,7 @@ LORIKEET_AVX512 void PackAlongK(const void* from, int64_t stride, int64_t width,
 // Two rows of k become one of words.
 LORIKEET_AVX512 void PackAcrossK(const void* from, int64_t stride, int64_t width, int64_t elements,
                                  Word* to) {
-  const int64_t panel_stride = (width + kLanes - 1) / kLanes * kLanes;
+  const int64_t panel_stride = RoundUp(width, kLanes);
   const Bits* row = static_cast<const Bits*>(from);
   for (int64_t k = 0; k < elements; k += 2, row += 2 * stride, to += panel_stride) {
     int64_t c = 0;

@@ -1,5 +1,4 @@
-// Products of few rows: weights stream by once and are turned in registers, not packed.
-#include "core/check.h"
+// Products of few rows: weights stream by once and are transposed in registers, not packed.
 #include "kernels/matmul/panel_kernel.h"
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -16,10 +15,8 @@ namespace {
 constexpr int64_t kLanes = 16;         // columns of a vector
 constexpr int64_t kTile = 2 * kLanes;  // elements of k that fill 16 words
 constexpr int64_t kGroups = 2;         // vectors of columns at once
-constexpr int64_t kLine = 64, kAhead = 512, kMinAhead = 6 << 10,
+constexpr int64_t kLine = 64, kPrefetchDistance = 512, kMinPrefetchDistance = 6 << 10,
                   kLargestBlock = 80 << 10;  // bytes
-
-using Bits = uint16_t;  // bits of a bf16
 
 // The sums of kRows rows and 16 columns.
 template <int kRows>
@@ -88,12 +85,12 @@ LORIKEET_AVX512 void AddAlongK(const DirectTerm& term, int64_t first, int64_t wi
   for (int64_t g = 0; g * kLanes < width; ++g) {
     const int64_t column = first + g * kLanes;
     const Bits* tile = static_cast<const Bits*>(term.columns) + column * term.stride;
-    const char* next = reinterpret_cast<const char*>(tile) + std::max(block, kMinAhead);
+    const char* next = reinterpret_cast<const char*>(tile) + std::max(block, kMinPrefetchDistance);
     for (int64_t k = 0; k < term.elements; k += kTile, tile += kTile, next += kLanes * kLine) {
       if (block <= kLargestBlock) {
         Prefetch(next, kLine);
       } else {
-        Prefetch(reinterpret_cast<const char*>(tile) + kAhead, term.stride * 2);
+        Prefetch(reinterpret_cast<const char*>(tile) + kPrefetchDistance, term.stride * 2);
       }
       const Word* rows = term.rows + k / 2;
       if (k + kTile <= term.elements && g * kLanes + kLanes <= width) {
@@ -116,7 +113,7 @@ LORIKEET_AVX512 void AddAcrossK(const DirectTerm& term, int64_t first, int64_t w
   const auto mask =
       static_cast<__mmask32>(LowMask(width) | uint32_t{LowMask(width - kLanes)} << kLanes);
   for (int64_t k = 0; k < term.elements; k += 2, row += 2 * term.stride) {
-    const char* ahead = reinterpret_cast<const char*>(row) + kMinAhead;
+    const char* ahead = reinterpret_cast<const char*>(row) + kMinPrefetchDistance;
     _mm_prefetch(ahead, _MM_HINT_T1);
     _mm_prefetch(ahead + term.stride * 2, _MM_HINT_T1);
     const TwoVectors words =
@@ -168,14 +165,6 @@ void MultiplyDirect(const DirectTerm* terms, int64_t num_terms, int64_t height, 
   constexpr std::array<decltype(&MultiplyRows<1>), kDirectHeight> kByRows = {
       MultiplyRows<1>, MultiplyRows<2>, MultiplyRows<3>, MultiplyRows<4>};
   kByRows[static_cast<size_t>(height - 1)](terms, num_terms, width, sums);
-}
-
-}  // namespace lorikeet
-#else
-namespace lorikeet {
-
-void MultiplyDirect(const DirectTerm*, int64_t, int64_t, int64_t, const PanelSums&) {
-  CHECK(false);  // bf16 pairs need AVX512-BF16
 }
 
 }  // namespace lorikeet

@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "core/check.h"
+#include "core/round_up.h"
 #include "kernels/matmul/panel_kernel.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -17,11 +17,11 @@ namespace {
 
 // With 32 registers 6 x 4 sums, with 16 of them 6 x 2: they hide the latency of the additions.
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
-constexpr int64_t kVectors = 4;
+constexpr int kVectors = 4;
 #else
-constexpr int64_t kVectors = 2;
+constexpr int kVectors = 2;
 #endif
-constexpr int64_t kHeight = 6;
+constexpr int kHeight = 6;
 
 template <int kRows, int kColumns, bool kAlongK>
 HWY_INLINE void AddTerm(const PanelTerm& term, Vec (&sums)[kRows][kColumns]) {
@@ -70,55 +70,44 @@ HWY_INLINE void WriteSums(const PanelSums& s, const Last& last, Vec (&sums)[kRow
   }
 }
 
-template <int kRows, int kColumns>
-void Multiply(const PanelTerm* terms, int64_t num_terms, int64_t width, const PanelSums& s) {
-  Vec sums[kRows][kColumns];
-  const int64_t rest = width - (kColumns - 1) * Lanes();  // columns of the last vector
-  if (rest == Lanes()) {
-    ReadSums(s, Whole(), sums);
-  } else {
-    ReadSums(s, Part{rest}, sums);
-  }
-  for (int64_t t = 0; t < num_terms; ++t) {
-    if (terms[t].step_stride == 1) {
-      AddTerm<kRows, kColumns, true>(terms[t], sums);
+struct RegisterKernel {
+  template <int kRows, int kColumns>
+  static void Multiply(const PanelTerm* terms, int64_t num_terms, int64_t width,
+                       const PanelSums& s) {
+    Vec sums[kRows][kColumns];
+    const int64_t rest = width - (kColumns - 1) * Lanes();  // columns of the last vector
+    if (rest == Lanes()) {
+      ReadSums(s, Whole(), sums);
     } else {
-      AddTerm<kRows, kColumns, false>(terms[t], sums);
+      ReadSums(s, Part{rest}, sums);
+    }
+    for (int64_t t = 0; t < num_terms; ++t) {
+      if (terms[t].step_stride == 1) {
+        AddTerm<kRows, kColumns, true>(terms[t], sums);
+      } else {
+        AddTerm<kRows, kColumns, false>(terms[t], sums);
+      }
+    }
+    if (rest == Lanes()) {
+      WriteSums(s, Whole(), sums);
+    } else {
+      WriteSums(s, Part{rest}, sums);
     }
   }
-  if (rest == Lanes()) {
-    WriteSums(s, Whole(), sums);
-  } else {
-    WriteSums(s, Part{rest}, sums);
-  }
-}
-
-template <int kRows>
-void MultiplyRows(const PanelTerm* terms, int64_t num_terms, int64_t width, const PanelSums& sums) {
-  constexpr std::array<decltype(&Multiply<kRows, 1>), 4> kByColumns = {
-    Multiply<kRows, 1>,
-    Multiply<kRows, 2>,
-#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
-    Multiply<kRows, 3>,
-    Multiply<kRows, 4>,
-#endif
-  };
-  kByColumns[static_cast<size_t>((width - 1) / Lanes())](terms, num_terms, width, sums);
-}
+};
 
 void MultiplyPanel(const PanelTerm* terms, int64_t num_terms, int64_t height, int64_t width,
                    const PanelSums& sums) {
-  constexpr std::array<decltype(&MultiplyRows<1>), kHeight> kByRows = {
-      MultiplyRows<1>, MultiplyRows<2>, MultiplyRows<3>,
-      MultiplyRows<4>, MultiplyRows<5>, MultiplyRows<6>};
-  kByRows[static_cast<size_t>(height - 1)](terms, num_terms, width, sums);
+  static constexpr auto kTable =
+      MultiplyTable<RegisterKernel, kVectors>(std::make_integer_sequence<int, kHeight>());
+  const int64_t vectors = CeilDiv(width, Lanes());
+  kTable[static_cast<size_t>(height - 1)][static_cast<size_t>(vectors - 1)](terms, num_terms, width,
+                                                                            sums);
 }
-
-int64_t PanelStride(int64_t width) { return (width + Lanes() - 1) / Lanes() * Lanes(); }
 
 // Four columns at a time, interleaved; the last ones one by one.
 void PackAlongK(const void* from, int64_t stride, int64_t width, int64_t elements, Word* to) {
-  const int64_t N = Lanes(), panel_stride = PanelStride(width);
+  const int64_t N = Lanes(), panel_stride = RoundUp(width, N);
   const auto* columns = static_cast<const float*>(from);
   auto* panel = reinterpret_cast<float*>(to);
   const int64_t fours = width / 4 * 4, whole = elements / N * N;
@@ -144,7 +133,7 @@ void PackAlongK(const void* from, int64_t stride, int64_t width, int64_t element
 }
 
 void PackAcrossK(const void* from, int64_t stride, int64_t width, int64_t elements, Word* to) {
-  const int64_t panel_stride = PanelStride(width);
+  const int64_t panel_stride = RoundUp(width, Lanes());
   const auto* row = static_cast<const float*>(from);
   auto* panel = reinterpret_cast<float*>(to);
   for (int64_t k = 0; k < elements; ++k, row += stride, panel += panel_stride) {

@@ -6,7 +6,9 @@
 // fused multiply-adds over the steps in ascending order, so its bits depend on its row, its column
 // and K alone.
 #pragma once
+#include <array>
 #include <cstdint>
+#include <utility>
 
 #include "core/tensor.h"
 
@@ -15,14 +17,14 @@ namespace lorikeet {
 using Word = uint32_t;
 
 // Rows times one panel over `steps` steps. Word (row, step) is rows[row * row_stride + step *
-// step_stride]; one of the strides is 1. `ahead`, where not null: memory to fetch into the L2 cache
-// meanwhile, one line of 64 bytes a step.
+// step_stride]; one of the strides is 1. `prefetch`, where not null: memory to fetch into the L2
+// cache meanwhile, one line of 64 bytes a step.
 struct PanelTerm {
   const Word* rows = nullptr;
   int64_t row_stride = 0, step_stride = 0;
   const Word* panel = nullptr;
   int64_t steps = 0;
-  const void* ahead = nullptr;
+  const void* prefetch = nullptr;
 };
 
 // height x width sums, begun at `from` (f32; null: at 0), end at `to` in f32 or bf16, which may be
@@ -76,6 +78,17 @@ struct PanelKernel {
 
 const PanelKernel& F32PanelKernel();       // for the best target that Highway finds
 const PanelKernel& Bfloat16PanelKernel();  // needs AVX512-BF16: CHECKs IsaHas(kAvx512Bf16)
+
+// A table by rows - 1 and vectors of columns - 1: Kernel::Multiply<rows, vectors>, which is called
+// as PanelKernel's `multiply` but without a height.
+template <class Kernel, int kRows, int... kVectors>
+constexpr auto MultiplyRow(std::integer_sequence<int, kVectors...>) {
+  return std::array{&Kernel::template Multiply<kRows, kVectors + 1>...};
+}
+template <class Kernel, int kVectors, int... kRows>
+constexpr auto MultiplyTable(std::integer_sequence<int, kRows...>) {
+  return std::array{MultiplyRow<Kernel, kRows + 1>(std::make_integer_sequence<int, kVectors>())...};
+}
 
 // PanelKernel's multiply_direct of bf16 pairs (panel_direct.cc).
 constexpr int64_t kDirectHeight = 4;
