@@ -5,6 +5,7 @@
 #include <string>
 
 #include "options/args.h"
+#include "recipes/foreign_keys.h"
 
 namespace lorikeet {
 
@@ -42,7 +43,7 @@ struct OutputOptions {
       "Steps per log line where the output is no terminal.",
       {.aliases = {"steps_per_report"}, .min = 1});
     v(report_to, "report_to", "tensorboard", "Curves besides metrics.jsonl.",
-      {.choices = {"tensorboard", "none"}});
+      {.choices = {"tensorboard", "none"}, .foreign = ForeignTrainerKeys()});
     v(json, "json", false, "Print the summary as one JSON object on standard output.");
   }
 };

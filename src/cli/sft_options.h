@@ -70,11 +70,7 @@ struct SftOptions {
       "What products are computed in; auto: bf16 where the CPU multiplies it natively.",
       {.aliases = {"torch_dtype", "compute_dtype"},
        .choices = {"auto", "bf16", "f32"},
-       .refused = {{"bf16", "write dtype: bf16"},
-                   {"fp16", "write dtype: bf16 or f32"},
-                   {"load_in_4bit", "a GGUF file is read as it is; give it as the model"},
-                   {"load_in_8bit", "a GGUF file is read as it is; give it as the model"},
-                   {"quantization_bit", "a GGUF file is read as it is; give it as the model"}}});
+       .foreign = ForeignPrecisionKeys()});
     run.steps.Memory(v);
     v(data, "data", {},
       "JSONL files to learn from: messages, prompt/completion, text, Alpaca or ShareGPT.",
@@ -82,7 +78,7 @@ struct SftOptions {
        .aliases = {"dataset", "dataset_name", "train_file", "d"},
        .required = true,
        .metavar = "FILE",
-       .refused = {{"datasets", "list the files under data"},
+       .foreign = {{"datasets", "list the files under data"},
                    {"dataset_dir", "write whole paths under data"}}});
     v(eval_data, "eval_data", {}, "Held-out JSONL files.",
       {.aliases = {"eval_dataset", "eval_file", "validation_file"}, .metavar = "FILE"});

@@ -48,6 +48,22 @@ TEST(SftOptions, RecomputeIsNamedAsTheOthersCallIt) {
   EXPECT_THAT(ErrorOf("recompute: true\n"), HasSubstr("none, auto, block"));
 }
 
+TEST(SftOptions, NeutralValuesOfOtherTrainers) {
+  const SftOptions options = FromYaml(
+      "model: MODEL\ndata: DATA\noutput_dir: out\nlora_dropout: 0\nuse_rslora: false\nuse_dora: "
+      "false\nmodules_to_save: null\noptim: adamw_torch\npacking: true\nbf16: "
+      "false\ngradient_accumulation_steps: 1\ngradient_checkpointing: false\nmax_steps: -1\n");
+  const SftOptions plain = FromYaml("model: MODEL\ndata: DATA\noutput_dir: out\n");
+  SftOptions a = options, b = plain;
+  EXPECT_EQ(ToYaml(OptionTable(a)), ToYaml(OptionTable(b)));
+  EXPECT_THAT(ErrorOf("lora_dropout: 0.05\n"), HasSubstr("adapters train without dropout"));
+  EXPECT_THAT(ErrorOf("use_dora: true\n"), HasSubstr("adapters are plain LoRA"));
+  EXPECT_THAT(ErrorOf("modules_to_save: [lm_head]\n"), HasSubstr("low-rank factors only"));
+  EXPECT_THAT(ErrorOf("optim: adamw_8bit\n"), HasSubstr("AdamW is the optimizer"));
+  EXPECT_THAT(ErrorOf("bf16: true\n"), HasSubstr("write dtype: bf16"));
+  EXPECT_THAT(ErrorOf("deepspeed: zero3.json\n"), HasSubstr("CPU's cores"));
+}
+
 TEST(SftOptions, FilesOfOtherTrainersAreUnderstood) {
   const SftOptions trl = FromYaml(
       "model_name_or_path: m\ndataset_name: d.jsonl\nlearning_rate: 2e-4\nlora_r: "

@@ -49,7 +49,20 @@ std::string SpellingsOf(const Option& option) {
   return fmt::format("{}", fmt::join(spellings, ","));
 }
 
+// Whether argument i is a key of another trainer with a neutral value, as --key=value or in two
+// arguments. `count`: how many arguments that is.
+bool IsNeutral(const OptionTable& table, int argc, const char* const* argv, int i, int* count) {
+  const std::string argument = argv[i];
+  if (argument.rfind("--", 0) != 0) return false;
+  const size_t equals = argument.find('=');
+  const ForeignKey* foreign = table.FindForeign(argument.substr(2, equals - 2));
+  if (foreign == nullptr || (equals == std::string::npos && i + 1 == argc)) return false;
+  *count = equals == std::string::npos ? 2 : 1;
+  return IsNeutralValue(*foreign, *count == 2 ? argv[i + 1] : argument.substr(equals + 1));
+}
+
 // `--packing false` as `--packing=false`: other trainers' flags take a word, and CLI11's do not.
+// Flags of other trainers with neutral values are left out.
 std::vector<std::string> JoinedBools(const OptionTable& table, int argc, const char* const* argv) {
   std::vector<std::string> joined;
   for (int i = 1; i < argc; ++i) {
@@ -57,6 +70,11 @@ std::vector<std::string> JoinedBools(const OptionTable& table, int argc, const c
     if (argument == "--") {
       joined.insert(joined.end(), argv + i, argv + argc);
       break;
+    }
+    int neutral = 0;
+    if (IsNeutral(table, argc, argv, i, &neutral)) {
+      i += neutral - 1;
+      continue;
     }
     joined.push_back(argument);
     if (argument.rfind("--", 0) != 0 || i + 1 == argc) continue;
@@ -168,6 +186,8 @@ void ApplySet(const OptionTable& table, const std::string& assignment,
     Fail(ErrorCode::kInvalidArgument, "--set {}: write --set key=value", assignment);
   }
   const std::string key = assignment.substr(0, equals);
+  const ForeignKey* foreign = table.Find(key) != nullptr ? nullptr : table.FindForeign(key);
+  if (foreign != nullptr && IsNeutralValue(*foreign, assignment.substr(equals + 1))) return;
   SetOption(table, key, assignment.substr(equals + 1), "--set " + key);
   if (typed != nullptr) typed->push_back(table.Find(key)->name);
 }
@@ -210,14 +230,21 @@ std::vector<std::string> OptionTable::Names() const {
   return names;
 }
 
-const Option& OptionTable::Get(const std::string& name, const std::string& where) const {
-  if (const Option* option = Find(name)) return *option;
+const ForeignKey* OptionTable::FindForeign(std::string_view name) const {
   const std::string wanted = WithUnderscores(name);
   for (const Option& option : options_) {
-    for (const auto& [key, advice] : option.traits.refused) {
-      if (key == wanted)
-        Fail(ErrorCode::kInvalidArgument, "{}: '{}' is not used here: {}", where, name, advice);
+    for (const ForeignKey& foreign : option.traits.foreign) {
+      if (foreign.key == wanted) return &foreign;
     }
+  }
+  return nullptr;
+}
+
+const Option& OptionTable::Get(const std::string& name, const std::string& where) const {
+  if (const Option* option = Find(name)) return *option;
+  if (const ForeignKey* foreign = FindForeign(name)) {
+    Fail(ErrorCode::kInvalidArgument, "{}: '{}' is not used here: {}", where, name,
+         foreign->advice);
   }
   const std::string suggestion = DidYouMean(name, Names());
   Fail(ErrorCode::kInvalidArgument, "{}: unknown option '{}'{}", where, name,

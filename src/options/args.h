@@ -29,6 +29,13 @@
 
 namespace lorikeet {
 
+// A key of other trainers that has no place here. Values that ask for what happens anyway (lists of
+// them: "0", "false"), and null, are accepted and change nothing; others are refused with advice.
+struct ForeignKey {
+  std::string key, advice;
+  std::vector<std::string> neutral = {};
+};
+
 struct OptionTraits {
   std::string group = {};                 // heading in --help; empty: that of the option before
   std::vector<std::string> aliases = {};  // other names for flag and key; "x" is also -x
@@ -37,11 +44,14 @@ struct OptionTraits {
   std::optional<double> above = {};       // value > above
   std::optional<double> max = {};         // value <= max
   bool required = false;                  // a string, list or optional that may not stay empty
-  bool positional = false;   // also taken from arguments without a flag, in order of declaration
-  std::string metavar = {};  // FILE, DIR, ...; a word for the type if empty
-  bool whole = false;        // a list whose text is one item, not split at commas
-  // Keys of other trainers that are refused, each with advice.
-  std::vector<std::pair<std::string, std::string>> refused = {};
+  bool positional = false;  // also taken from arguments without a flag, in order of declaration
+  // FILE, DIR, ...; a word for the type if empty. FILE, FILES, DIR and PATH are paths, in which a
+  // leading ~ is the user's home folder.
+  std::string metavar = {};
+  bool whole = false;  // a list whose text is one item, not split at commas
+  std::vector<ForeignKey> foreign = {};
+  // Texts that mean the same as null, for an optional field: "-1" where others write no limit so.
+  std::vector<std::string> none = {};
 };
 
 using OptionField =
@@ -77,6 +87,8 @@ class OptionTable {
   std::vector<std::string> Names() const;
   // Throws Error(kInvalidArgument) for a name that is no option: `where` says where it stood.
   const Option& Get(const std::string& name, const std::string& where) const;
+  // The key of another trainer; null if the name is none.
+  const ForeignKey* FindForeign(std::string_view name) const;
 
  private:
   void Add(Option option, OptionField default_value);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 
 #include "core/error.h"
@@ -47,7 +48,7 @@ struct TestOptions {
        .required = true,
        .positional = true,
        .metavar = "PATH"});
-    v(data, "data", {}, "Files.", {.positional = true});
+    v(data, "data", {}, "Files.", {.positional = true, .metavar = "FILE"});
     v(method, "method", "lora", "What is trained.",
       {.group = "Adapter", .choices = {"lora", "full"}});
     v(lora_r, "lora_r", 32, "Rank.",
@@ -58,17 +59,19 @@ struct TestOptions {
       {.group = "Training", .aliases = {"lr"}, .above = 0});
     v(warmup_ratio, "warmup_ratio", 0.1, "Share of steps.", {.min = 0, .max = 1});
     v(max_steps, "max_steps", std::nullopt, "Stop after so many steps.",
-      {.aliases = {"iters"}, .min = 1});
+      {.aliases = {"iters"}, .min = 1, .none = {"-1"}});
     v(batch_size, "batch_size", 16, "Sequences per step.",
       {.aliases = {"per_device_train_batch_size"},
-       .refused = {
-           {"gradient_accumulation_steps", "batch_size counts the sequences of a whole step"}}});
+       .foreign = {{"gradient_accumulation_steps",
+                    "batch_size counts the sequences of a whole step",
+                    {"1"}},
+                   {"packed", "everything is packed", {"true", "none"}}}});
     v(seed, "seed", int64_t{1} << 40, "Random seed.");
     v(packing, "packing", true, "Pack.");
     v(resume, "resume", false, "Go on.");
     v(chat_template, "chat_template", std::nullopt, "Template.");
     v(stop, "stop", {}, "Texts.", {.whole = true});
-    v(output_dir, "output_dir", "out/new run", "Results.", {.aliases = {"o"}});
+    v(output_dir, "output_dir", "out/new run", "Results.", {.aliases = {"o"}, .metavar = "DIR"});
     common.ForEach(v);
   }
 };
@@ -277,6 +280,50 @@ TEST(Args, YamlErrorsSayFileLineAndAdvice) {
   EXPECT_THAT(YamlError("[a]: 1"), HasSubstr("plain word"));
   EXPECT_THAT(YamlError("batch_size: 2\ngradient_accumulation_steps: 8"), HasSubstr("run.yaml:2"));
   EXPECT_THAT(YamlError("data: " + std::string(100000, '[')), HasSubstr("not valid YAML"));
+}
+
+TEST(Args, NeutralValuesOfOtherTrainersChangeNothing) {
+  for (const char* line : {"gradient_accumulation_steps: 1", "gradient_accumulation_steps: 1.0",
+                           "gradient_accumulation_steps: null",
+                           "gradient_accumulation_steps:", "packed: True", "packed: 'none'"}) {
+    EXPECT_EQ(FromYaml("lora_r: 3\n" + std::string(line)).lora_r, 3) << line;
+  }
+  EXPECT_THAT(YamlError("packed: []"), HasSubstr("not used here: everything is packed"));
+  EXPECT_THAT(YamlError("gradient_accumulation_steps: 2"), HasSubstr("run.yaml:1"));
+  EXPECT_THAT(YamlError("gradient_accumulation_steps: [1]"), HasSubstr("sequences of a whole"));
+  EXPECT_THAT(YamlError("packed: 1"), HasSubstr("everything is packed"));
+  const TestOptions options = FromFlags({"--gradient-accumulation-steps", "1", "m", "--packed=true",
+                                         "--set", "packed=none", "a.jsonl"});
+  EXPECT_EQ(options.model, "m");
+  EXPECT_THAT(options.data, ElementsAre("a.jsonl"));
+  EXPECT_THAT(FlagError({"-m", "x", "--packed", "2"}), HasSubstr("everything is packed"));
+  EXPECT_THAT(FlagError({"-m", "x", "--packed"}), HasSubstr("everything is packed"));
+  EXPECT_THAT(FlagError({"-m", "x", "--set", "packed=2"}), HasSubstr("everything is packed"));
+  EXPECT_THAT(FromFlags({"x", "--", "--packed", "true"}).data, ElementsAre("--packed", "true"));
+}
+
+TEST(Args, OtherWordsForNoValue) {
+  EXPECT_EQ(FromYaml("max_steps: -1").max_steps, std::nullopt);
+  EXPECT_EQ(FromFlags({"-m", "x", "--max-steps=-1"}).max_steps, std::nullopt);
+  EXPECT_THAT(YamlError("max_steps: -2"), HasSubstr("at least 1"));
+}
+
+TEST(Args, ATildeIsTheHomeFolderInPathsOnly) {
+  const std::string home = std::getenv("HOME");
+  setenv("HOME", "/home/parrot", 1);
+  EXPECT_EQ(FromYaml("output_dir: ~/run").output_dir, "/home/parrot/run");
+  EXPECT_EQ(FromYaml("output_dir: '~'").output_dir, "/home/parrot");
+  EXPECT_EQ(FromFlags({"-m", "~/m", "--output-dir=~/x/~"}).output_dir, "/home/parrot/x/~");
+  EXPECT_EQ(FromFlags({"-m", "~/m"}).model, "/home/parrot/m");
+  EXPECT_THAT(FromYaml("data: [~/a, b/~, ./~c]").data,
+              ElementsAre("/home/parrot/a", "b/~", "./~c"));
+  EXPECT_THAT(FromFlags({"x", "~/a.jsonl", "--data", "~/b"}).data,
+              ElementsAre("/home/parrot/a.jsonl", "/home/parrot/b"));
+  EXPECT_THAT(FromYaml("stop: ~/x").stop, ElementsAre("~/x"));  // a text
+  EXPECT_THAT(YamlError("output_dir: ~jay/x"), HasSubstr("output_dir: '~jay/x': another user's"));
+  unsetenv("HOME");
+  EXPECT_THAT(YamlError("output_dir: ~/x"), HasSubstr("HOME is not set"));
+  setenv("HOME", home.c_str(), 1);
 }
 
 TEST(Args, WhatIsWrittenReadsBackTheSame) {

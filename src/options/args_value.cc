@@ -6,7 +6,9 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
+#include <optional>
 
 #include "core/error.h"
 #include "core/suggest.h"
@@ -152,6 +154,32 @@ void CheckRange(const Option& option, const T& value, const std::string& where) 
   }
 }
 
+std::optional<double> NumberOf(const std::string& text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end || text.empty()) return std::nullopt;
+  return value;
+}
+
+// Paths: "~" and "~/x" with the user's home folder in place of the "~", as shells write them.
+std::string WithHome(const Option& option, const std::string& text, const std::string& where) {
+  if (!IsPath(option) || text.empty() || text[0] != '~') return text;
+  if (text.size() > 1 && text[1] != '/') {
+    Fail(ErrorCode::kInvalidArgument,
+         "{}: '{}': another user's home is not looked up; write the whole path (a file of this "
+         "folder is ./{})",
+         where, Shown(text), Shown(text));
+  }
+  const char* home = std::getenv("HOME");
+  if (home == nullptr || *home == '\0') {
+    Fail(ErrorCode::kInvalidArgument,
+         "{}: '{}': the home folder is not known, for HOME is not set; write the whole path", where,
+         Shown(text));
+  }
+  return home + text.substr(1);
+}
+
 std::vector<std::string> SplitAtCommas(const std::string& text, const std::string& where) {
   std::vector<std::string> items;
   if (text.find_first_not_of(" \t") == std::string::npos) return items;
@@ -229,13 +257,17 @@ void SetFromText(const Option& option, const std::string& text, const std::strin
           SetFromItems(option, one ? T{text} : SplitAtCommas(text, where), where);
         } else {
           if constexpr (kIsOptional<T>) {
-            if (IsNull(text)) {
+            const auto& none = option.traits.none;
+            if (IsNull(text) || std::find(none.begin(), none.end(), text) != none.end()) {
               field->reset();
               return;
             }
           }
           typename ValueTypeOf<T>::Type value{};
           ParseInto(value, text, where);
+          if constexpr (std::is_same_v<decltype(value), std::string>) {
+            value = WithHome(option, value, where);
+          }
           CheckRange(option, value, where);
           *field = value;
         }
@@ -246,7 +278,9 @@ void SetFromText(const Option& option, const std::string& text, const std::strin
 void SetFromItems(const Option& option, const std::vector<std::string>& items,
                   const std::string& where) {
   for (const std::string& item : items) CheckChoice(option, item, where);
-  *std::get<std::vector<std::string>*>(option.field) = items;
+  auto& field = *std::get<std::vector<std::string>*>(option.field);
+  field.clear();
+  for (const std::string& item : items) field.push_back(WithHome(option, item, where));
 }
 
 bool IsBool(const Option& option) {
@@ -265,6 +299,19 @@ bool IsOptional(const Option& option) {
 bool IsText(const Option& option) {
   return std::holds_alternative<std::string*>(option.field) ||
          std::holds_alternative<std::optional<std::string>*>(option.field);
+}
+
+bool IsPath(const Option& option) {
+  return IsOneOf(option.traits.metavar, {"FILE", "FILES", "DIR", "PATH"});
+}
+
+bool IsNeutralValue(const ForeignKey& foreign, const std::string& text) {
+  if (IsNull(text)) return true;
+  const std::optional<double> number = NumberOf(text);
+  return std::any_of(
+      foreign.neutral.begin(), foreign.neutral.end(), [&](const std::string& neutral) {
+        return Lowered(neutral) == Lowered(text) || (number && NumberOf(neutral) == number);
+      });
 }
 
 bool IsEmpty(const Option& option) {

@@ -17,6 +17,11 @@ bool IsBool(const Option& option);
 bool IsList(const Option& option);
 bool IsOptional(const Option& option);
 bool IsText(const Option& option);
+// FILE, FILES, DIR or PATH.
+bool IsPath(const Option& option);
+// Whether `text` is null or one of the key's neutral values; numbers are compared as numbers, words
+// without case.
+bool IsNeutralValue(const ForeignKey& foreign, const std::string& text);
 // Whether the value is "", an empty list or an optional without a value.
 bool IsEmpty(const Option& option);
 

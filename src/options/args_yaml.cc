@@ -82,6 +82,15 @@ YAML::Node LoadDocument(const std::string& text, const std::string& where) {
   }
 }
 
+// Whether an entry is a key of another trainer that asks for what happens anyway.
+bool IsNeutralEntry(const OptionTable& table, const std::string& key, const YAML::Node& value) {
+  if (table.Find(key) != nullptr) return false;
+  const ForeignKey* foreign = table.FindForeign(key);
+  if (foreign == nullptr) return false;
+  if (value.IsSequence()) return value.size() == 0 && IsNeutralValue(*foreign, "[]");
+  return value.IsNull() || (value.IsScalar() && IsNeutralValue(*foreign, value.Scalar()));
+}
+
 }  // namespace
 
 void ApplyYaml(const OptionTable& table, const std::string& text, const std::string& where) {
@@ -101,6 +110,7 @@ void ApplyYaml(const OptionTable& table, const std::string& text, const std::str
       Fail(ErrorCode::kInvalidArgument, "{}:{}: a key must be a plain word", where, line);
     }
     const std::string key = entry.first.Scalar();
+    if (IsNeutralEntry(table, key, entry.second)) continue;
     const Option& option = table.Get(key, fmt::format("{}:{}", where, line));
     const auto [earlier, is_new] = seen.try_emplace(&option, Seen{key, line});
     if (!is_new) {

@@ -9,6 +9,7 @@
 
 #include "data/render.h"
 #include "options/args.h"
+#include "recipes/foreign_keys.h"
 
 namespace lorikeet {
 
@@ -38,7 +39,7 @@ struct RenderingOptions {
       "every token.",
       {.aliases = std::move(aliases),
        .choices = {"assistant", "last", "all"},
-       .refused = {{"train_on_inputs", "write train_on: all, or assistant_only_loss: false"},
+       .foreign = {{"train_on_inputs", "write train_on: all, or assistant_only_loss: false"},
                    {"train_on_prompt", "write train_on: all, or assistant_only_loss: false"},
                    {"mask_history", "write train_on: last"}}});
     v(assistant_only_loss, "assistant_only_loss", std::nullopt,
@@ -51,21 +52,13 @@ struct RenderingOptions {
       {.aliases = {"max_seq_length", "cutoff_len", "sequence_len", "max_seq_len"},
        .min = 2,
        .max = 1 << 30,
-       .refused = {{"packing", kAlwaysPacked},
-                   {"sample_packing", kAlwaysPacked},
-                   {"neat_packing", kAlwaysPacked},
-                   {"padding_free", kAlwaysPacked},
-                   {"packing_strategy", kAlwaysPacked}}});
+       .foreign = ForeignPackingKeys()});
   }
   template <class V>
   void Overlong(V& v) {
     v(overlong, "overlong", "truncate", "What becomes of longer examples.",
       {.aliases = {"excess_length_strategy"}, .choices = {"truncate", "drop"}});
   }
-
- private:
-  static constexpr const char* kAlwaysPacked =
-      "examples are always packed, without padding or cross-talk";
 };
 
 // Throws Error(kInvalidArgument) for train_on and assistant_only_loss that contradict each other

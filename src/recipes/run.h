@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "options/args.h"
+#include "recipes/foreign_keys.h"
 #include "recipes/rendering.h"
 #include "train/schedule.h"
 #include "train/training_run.h"
@@ -54,7 +55,7 @@ struct Adapter {
       {.group = kGroup,
        .aliases = {"finetuning_type", "fine_tune_type"},
        .choices = {"lora", "full"},
-       .refused = {{"use_peft", "write method: lora or method: full"}}});
+       .foreign = {{"use_peft", "write method: lora or method: full"}}});
   }
   template <class V>
   void Start(V& v) {
@@ -78,11 +79,7 @@ struct Adapter {
   template <class V>
   void Scale(V& v) {
     v(lora_alpha, "lora_alpha", 32.0, "The adapters' product is scaled by lora_alpha / rank.",
-      {.group = kGroup,
-       .aliases = {"alpha"},
-       .above = 0,
-       .refused = {{"scale", "write lora_alpha = scale * lora_r"},
-                   {"lora_dropout", "adapters train without dropout; delete the line"}}});
+      {.group = kGroup, .aliases = {"alpha"}, .above = 0, .foreign = ForeignAdapterKeys()});
     v(use_rslora, "use_rslora", false,
       "Scale by lora_alpha / sqrt(rank) instead (rank-stabilised LoRA).", {.group = kGroup});
   }
@@ -93,7 +90,7 @@ struct Adapter {
       "or regular expressions for whole module paths. lm_head and router only if named.",
       {.group = kGroup,
        .aliases = {"lora_target_modules", "lora_target", "keys"},
-       .refused = {{"lora_target_linear", "write target_modules: all-linear"}}});
+       .foreign = {{"lora_target_linear", "write target_modules: all-linear"}}});
   }
   template <class V>
   void Factors(V& v) {
@@ -157,10 +154,7 @@ struct Optimizer {
   template <class V>
   void AdamW(V& v, const Defaults& defaults = {}) {
     v(weight_decay, "weight_decay", defaults.weight_decay, defaults.decay_help,
-      {.group = kGroup,
-       .min = 0,
-       .refused = {{"optim", "AdamW is the optimizer; delete the line"},
-                   {"optimizer", "AdamW is the optimizer; delete the line"}}});
+      {.group = kGroup, .min = 0, .foreign = ForeignOptimizerKeys()});
     v(adam_beta1, "adam_beta1", 0.9, "Decay of the gradient's mean.", {.min = 0, .max = 0.9999999});
     v(adam_beta2, "adam_beta2", defaults.adam_beta2, "Decay of its square's mean.",
       {.min = 0, .max = 0.9999999});
@@ -190,9 +184,7 @@ struct Steps {
        .aliases = {"per_step", "per_device_train_batch_size", "train_batch_size"},
        .min = 1,
        .max = 1 << 30,
-       .refused = {{"gradient_accumulation_steps", kAccumulation},
-                   {"grad_accumulation_steps", kAccumulation},
-                   {"micro_batch_size", kAccumulation}}});
+       .foreign = ForeignBatchKeys()});
   }
   template <class V>
   void Prompts(V& v) {
@@ -213,7 +205,7 @@ struct Steps {
   void Length(V& v) {
     Epochs(v);
     v(max_steps, "max_steps", std::nullopt, "Stop after so many steps; wins over num_train_epochs.",
-      {.aliases = {"iters"}, .min = 1});
+      {.aliases = {"iters"}, .min = 1, .none = {"-1"}});
   }
   template <class V>
   void MaxSteps(V& v, int64_t default_steps) {
@@ -233,15 +225,11 @@ struct Steps {
       "none: keep every activation. block: keep only every layer's input and compute the rest "
       "again in the backward pass; less memory, a third more time, the same bits. auto: none where "
       "that fits into memory, else block.",
-      {.choices = {"none", "auto", "block"},
-       .refused = {{"gradient_checkpointing", "write recompute: block, none or auto"}}});
+      {.choices = {"none", "auto", "block"}, .foreign = ForeignMemoryKeys()});
   }
 
  private:
   static constexpr const char* kGroup = "Training";
-  static constexpr const char* kAccumulation =
-      "batch_size is the number of examples in a whole step, and what memory holds at once is "
-      "worked out";
 };
 
 // Objective: the likelihood of the trained tokens of examples.
