@@ -18,8 +18,8 @@ namespace lorikeet {
 
 struct LoopOptions {
   int64_t max_steps = 0;  // what 0 means is the recipe's
-  int64_t eval_steps =
-      0;  // evaluate every so many steps, besides the beginning and the end; 0: not
+  // Evaluate every so many steps, besides the beginning and the end; 0: not.
+  int64_t eval_steps = 0;
   std::vector<int64_t> eval_at;  // and at these steps
   std::string output_dir;
   // False for a run that is only measured: no weights, and checkpoints only every save_steps and
