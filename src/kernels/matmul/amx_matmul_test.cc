@@ -12,7 +12,7 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "kernels/isa.h"
-#include "kernels/kernel_testing.h"
+#include "kernels/kernel_for_test.h"
 
 namespace lorikeet {
 namespace {
