@@ -67,8 +67,8 @@ class Table:
 
 
 def is_test(path):
-    """A test, or a header that only tests include (x_testing.h, x_for_test.h)."""
-    return path.stem == "testing" or path.stem.endswith(("_test", "_fuzz", "_testing", "_for_test"))
+    """A test, or a header that only tests include (x_for_test.h)."""
+    return path.stem.endswith(("_test", "_fuzz", "_for_test"))
 
 
 def library_error(table, module, path, header):

@@ -40,8 +40,8 @@ enum class OneNumber : uint8_t { kScale, kAlpha };
 
 struct FoldedAdapter {
   double number = 1;  // the most common; never 0, which llama.cpp takes for 1
-  std::vector<AdapterPairToWrite>
-      pairs;  // B times the rest of s; views of the adapter or of storage
+  // B times the rest of s; views of the adapter or of storage.
+  std::vector<AdapterPairToWrite> pairs;
   std::vector<Buffer> storage;
   int64_t folded = 0;  // number of pairs whose B was changed (and is f32 then)
 };

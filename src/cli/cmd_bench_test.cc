@@ -5,7 +5,7 @@
 #include <map>
 #include <memory>
 
-#include "cli/command_testing.h"
+#include "cli/command_for_test.h"
 #include "cli/commands.h"
 #include "core/profile.h"
 #include "plan/step_cost.h"

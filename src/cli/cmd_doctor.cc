@@ -53,8 +53,8 @@ int RunDoctor(int argc, char** argv) {
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
   options.common.Apply();
   const DoctorFacts facts = CollectFacts(options.quick);
-  const std::string text = options.json ? DoctorJson(facts).dump(2) + "\n" : DoctorText(facts);
-  std::fputs(text.c_str(), stdout);
+  const Facts report = DoctorReport(facts);
+  std::fputs((options.json ? report.json.dump(2) + "\n" : report.text).c_str(), stdout);
   return Healthy(facts) ? 0 : 1;
 }
 

@@ -143,14 +143,12 @@ int RunInspectModel(int argc, char** argv) {
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
   options.common.Apply();
   const ModelSource source = ModelSource::Open(options.model);
-  const ModelFacts facts = InspectModel(source);
-  OrderedJson json = ModelJson(facts);
-  std::string text = ModelText(facts);
+  Facts report = ModelReport(InspectModel(source));
   if (options.tensors) {
-    json["tensor_list"] = TensorsJson(source);
-    text += TensorsText(source);
+    report("tensor_list", TensorsJson(source));
+    report.text += TensorsText(source);
   }
-  Print(options.json, json, text);
+  Print(options.json, report.json, report.text);
   return 0;
 }
 
@@ -170,7 +168,8 @@ int RunInspectAdapter(int argc, char** argv) {
   if (options.model) base.emplace(ModelSource::Open(*options.model));
   const AdapterFacts facts =
       InspectAdapter(options.adapter, options.spectral, base ? &*base : nullptr);
-  Print(options.json, AdapterJson(facts, options.spectral), AdapterText(facts, options.spectral));
+  const Facts report = AdapterReport(facts, options.spectral);
+  Print(options.json, report.json, report.text);
   return facts.misfits.empty() ? 0 : 1;
 }
 
@@ -187,20 +186,21 @@ int RunInspectTokenizer(int argc, char** argv) {
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
   options.common.Apply();
   const TokenizerFacts facts = InspectTokenizer(ReadTokenizerSources(options.tokenizer));
+  Facts report = TokenizerReport(facts);
   if (!options.against) {
-    Print(options.json, TokenizerFactsJson(facts), TokenizerFactsText(facts));
+    Print(options.json, report.json, report.text);
     return 0;
   }
   const TokenizerFacts other = InspectTokenizer(ReadTokenizerSources(*options.against));
   const TokenizerDifferences found = CompareTokenizers(facts, other);
-  OrderedJson json = TokenizerFactsJson(facts);
-  json["against"] = TokenizerFactsJson(other);
-  json["same"] = found.lines.empty();
-  json["differences"] = found.json;
-  std::string text = TokenizerFactsText(facts) + "\nagainst\n" + TokenizerFactsText(other) + "\n";
-  for (const std::string& line : found.lines) text += line + "\n";
-  if (found.lines.empty()) text += "no difference\n";
-  Print(options.json, json, text);
+  const Facts against = TokenizerReport(other);
+  report("against", against.json);
+  report("same", found.lines.empty());
+  report("differences", found.json);
+  report.text += "\nagainst\n" + against.text + "\n";
+  for (const std::string& line : found.lines) report.text += line + "\n";
+  if (found.lines.empty()) report.text += "no difference\n";
+  Print(options.json, report.json, report.text);
   return found.lines.empty() ? 0 : 1;
 }
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "checkpoint/peft.h"
-#include "cli/command_testing.h"
+#include "cli/command_for_test.h"
 #include "cli/commands.h"
 #include "core/file.h"
 #include "data/tiny_bundle.h"

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "checkpoint/safetensors.h"
-#include "cli/command_testing.h"
+#include "cli/command_for_test.h"
 #include "cli/commands.h"
 #include "cli/merge_verify.h"
 #include "core/arena.h"

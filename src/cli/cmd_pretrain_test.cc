@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/command_testing.h"
+#include "cli/command_for_test.h"
 #include "cli/commands.h"
 #include "core/file.h"
 #include "core/parallel.h"

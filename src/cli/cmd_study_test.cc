@@ -1,7 +1,7 @@
 // Tests of the study rl command on a tiny chat model: refused arguments and output files.
 #include <gmock/gmock.h>
 
-#include "cli/command_testing.h"
+#include "cli/command_for_test.h"
 #include "cli/commands.h"
 #include "core/file.h"
 #include "rl/tiny_policy_for_test.h"

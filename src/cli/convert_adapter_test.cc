@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "cli/command_testing.h"
+#include "cli/command_for_test.h"
 #include "cli/commands.h"
 #include "core/file.h"
 #include "model/lora.h"

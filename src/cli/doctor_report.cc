@@ -13,10 +13,6 @@ namespace {
 
 constexpr int64_t kLittleMemory = int64_t{2} << 30;
 
-std::string TableRow(const std::string& name, const std::string& value) {
-  return fmt::format("{:<12} {}\n", name, value);
-}
-
 std::string FeatureText(const CpuFeatures& cpu) {
   std::vector<std::string> present, absent;
   for (const auto& [name, is_present] : cpu.List()) (is_present ? present : absent).push_back(name);
@@ -24,6 +20,12 @@ std::string FeatureText(const CpuFeatures& cpu) {
       present.empty() ? "none of those looked for" : fmt::format("{}", fmt::join(present, " "));
   if (!absent.empty()) text += fmt::format("  (not: {})", fmt::join(absent, " "));
   return text;
+}
+
+OrderedJson FeaturesJson(const CpuFeatures& cpu) {
+  OrderedJson features = OrderedJson::object();
+  for (const auto& [name, present] : cpu.List()) features[name] = present;
+  return features;
 }
 
 std::string CountText(const CpuCounts& counts) {
@@ -75,14 +77,16 @@ std::string Advice(const DoctorFacts& facts) {
   return advice;
 }
 
-std::string ChecksText(const EngineProbe& probe) {
-  std::string text =
-      "Bit checks: what exact resuming and the agreement of sampling with training rest on\n";
+void ReportChecks(const EngineProbe& probe, Facts& v) {
+  OrderedJson list = OrderedJson::array();
+  v.text +=
+      "\nBit checks: what exact resuming and the agreement of sampling with training rest on\n";
   for (const EngineProbe::Check& check : probe.bit_checks) {
-    text += fmt::format("  {:<5} {}{}{}\n", check.ok ? "ok" : "FAIL", check.name,
-                        check.detail.empty() ? "" : ": ", check.detail);
+    list.push_back({{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}});
+    v.text += fmt::format("  {:<5} {}{}{}\n", check.ok ? "ok" : "FAIL", check.name,
+                          check.detail.empty() ? "" : ": ", check.detail);
   }
-  return text;
+  v("bit_checks", list);
 }
 
 }  // namespace
@@ -93,59 +97,45 @@ bool Healthy(const DoctorFacts& facts) {
                      [](const EngineProbe::Check& check) { return check.ok; });
 }
 
-std::string DoctorText(const DoctorFacts& facts) {
-  std::string text =
-      TableRow("lorikeet", kVersion) + TableRow("Libraries", facts.probe.library_versions);
-  text += TableRow("CPU", facts.cpu_model) + TableRow("Features", FeatureText(facts.cpu));
-  text += TableRow("bf16", facts.cpu.NativeBf16() ? "native" : "not native");
-  text += TableRow("CPUs", CountText(facts.counts)) +
-          TableRow("Threads", fmt::format("{}", facts.threads));
-  text += TableRow("Memory", MemoryText(facts.memory)) + TableRow("Swap", SwapText(facts.memory));
+Facts DoctorReport(const DoctorFacts& facts) {
+  const EngineProbe& probe = facts.probe;
+  const bool native_bf16 = facts.cpu.NativeBf16();
+  Facts v;
+  v("version", kVersion, "lorikeet");
+  v("library_versions", probe.library_versions, "Libraries");
+  v("cpu_model", facts.cpu_model, "CPU");
+  v("cpu_features", FeaturesJson(facts.cpu), "Features", FeatureText(facts.cpu));
+  v("native_bf16", native_bf16, "bf16", native_bf16 ? "native" : "not native");
+  v.Row("CPUs", CountText(facts.counts));
+  v("logical_cpus", facts.counts.logical);
+  v("physical_cores", facts.counts.physical_cores);
+  v("allowed_cpus", facts.counts.allowed);
+  v("cpu_quota", facts.counts.quota);
+  v("threads", facts.threads, "Threads");
+  v.Row("Memory", MemoryText(facts.memory));
+  v("memory_total_bytes", facts.memory.total);
+  v("memory_available_bytes", facts.memory.available);
+  v("memory_limit_bytes", facts.memory.cgroup_limit);
+  v.Row("Swap", SwapText(facts.memory));
+  v("swap_total_bytes", facts.memory.swap_total);
+  v("swap_free_bytes", facts.memory.swap_free);
+  v("disk_free_bytes", facts.disk_free_bytes);
   if (facts.disk_free_bytes >= 0)
-    text += TableRow("Disk", HumanBytes(facts.disk_free_bytes) + " free in this folder");
-  text += TableRow("Matmul peak", PeakText(facts.probe));
-  text += TableRow("Bandwidth",
-                   fmt::format("{:.1f} GB/s reading memory", facts.probe.read_bandwidth_gbs));
-  text += "\n" + ChecksText(facts.probe);
+    v.Row("Disk", HumanBytes(facts.disk_free_bytes) + " free in this folder");
+  v.Row("Matmul peak", PeakText(probe));
+  v("matmul_peak_gflops_f32", probe.peak_gflops_f32);
+  v("matmul_peak_gflops_bf16", probe.peak_gflops_bf16);
+  v("read_bandwidth_gbs", probe.read_bandwidth_gbs, "Bandwidth",
+    fmt::format("{:.1f} GB/s reading memory", probe.read_bandwidth_gbs));
+  ReportChecks(probe, v);
+  v("healthy", Healthy(facts));
   const std::string advice = Advice(facts);
-  if (!advice.empty()) text += "\n" + advice;
-  text += Healthy(facts) ? "\nAll checks passed.\n"
-                         : "\nA check failed: training works, but equal bits are not promised on "
-                           "this machine. Please "
-                           "report this output.\n";
-  return text;
-}
-
-OrderedJson DoctorJson(const DoctorFacts& facts) {
-  OrderedJson features = OrderedJson::object(), checks = OrderedJson::array();
-  for (const auto& [name, present] : facts.cpu.List()) features[name] = present;
-  for (const EngineProbe::Check& check : facts.probe.bit_checks) {
-    checks.push_back({{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}});
-  }
-  const CpuCounts& counts = facts.counts;
-  const MemoryFacts& memory = facts.memory;
-  return {{"version", kVersion},
-          {"library_versions", facts.probe.library_versions},
-          {"cpu_model", facts.cpu_model},
-          {"cpu_features", features},
-          {"native_bf16", facts.cpu.NativeBf16()},
-          {"logical_cpus", counts.logical},
-          {"physical_cores", counts.physical_cores},
-          {"allowed_cpus", counts.allowed},
-          {"cpu_quota", counts.quota ? OrderedJson(*counts.quota) : OrderedJson(nullptr)},
-          {"threads", facts.threads},
-          {"memory_total_bytes", memory.total},
-          {"memory_available_bytes", memory.available},
-          {"memory_limit_bytes",
-           memory.cgroup_limit ? OrderedJson(*memory.cgroup_limit) : OrderedJson(nullptr)},
-          {"swap_total_bytes", memory.swap_total},
-          {"swap_free_bytes", memory.swap_free},
-          {"disk_free_bytes", facts.disk_free_bytes},
-          {"matmul_peak_gflops_f32", facts.probe.peak_gflops_f32},
-          {"matmul_peak_gflops_bf16", facts.probe.peak_gflops_bf16},
-          {"read_bandwidth_gbs", facts.probe.read_bandwidth_gbs},
-          {"bit_checks", checks},
-          {"healthy", Healthy(facts)}};
+  if (!advice.empty()) v.text += "\n" + advice;
+  v.text += Healthy(facts) ? "\nAll checks passed.\n"
+                           : "\nA check failed: training works, but equal bits are not promised on "
+                             "this machine. Please "
+                             "report this output.\n";
+  return v;
 }
 
 }  // namespace lorikeet

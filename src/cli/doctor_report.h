@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "core/json.h"
+#include "cli/facts.h"
 #include "core/machine.h"
 #include "plan/machine_probe.h"
 
@@ -19,7 +19,6 @@ struct DoctorFacts {
 };
 
 bool Healthy(const DoctorFacts& facts);  // true if every bit check passed
-std::string DoctorText(const DoctorFacts& facts);
-OrderedJson DoctorJson(const DoctorFacts& facts);
+Facts DoctorReport(const DoctorFacts& facts);
 
 }  // namespace lorikeet

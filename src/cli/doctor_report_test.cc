@@ -9,7 +9,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-DoctorFacts Facts() {
+DoctorFacts ExampleFacts() {
   DoctorFacts facts;
   facts.cpu_model = "Example CPU";
   facts.cpu.avx2 = facts.cpu.avx512f = facts.cpu.avx512_bf16 = true;
@@ -27,7 +27,7 @@ DoctorFacts Facts() {
 }
 
 TEST(DoctorReport, TheTableHasEveryFact) {
-  const std::string text = DoctorText(Facts());
+  const std::string text = DoctorReport(ExampleFacts()).text;
   for (const char* part :
        {"Example CPU", "avx2", "bf16         native",
         "8 logical, 4 physical cores, 2 allowed to this process", "container quota 1.50",
@@ -40,14 +40,14 @@ TEST(DoctorReport, TheTableHasEveryFact) {
 }
 
 TEST(DoctorReport, TroubleIsSaid) {
-  DoctorFacts facts = Facts();
+  DoctorFacts facts = ExampleFacts();
   facts.cpu = {};
   facts.threads = 5;
   facts.memory.available = 1 << 20;
   facts.probe.peak_gflops_bf16 = 0;
   facts.probe.bit_checks[0].ok = false;
   EXPECT_FALSE(Healthy(facts));
-  const std::string text = DoctorText(facts);
+  const std::string text = DoctorReport(facts).text;
   for (const char* part :
        {"  FAIL  rows", "A check failed", "no native bf16", "--threads 2", "little memory"}) {
     EXPECT_THAT(text, HasSubstr(part));
@@ -56,7 +56,7 @@ TEST(DoctorReport, TroubleIsSaid) {
 }
 
 TEST(DoctorReport, JsonHasTheSameFacts) {
-  const OrderedJson json = DoctorJson(Facts());
+  const OrderedJson json = DoctorReport(ExampleFacts()).json;
   EXPECT_EQ(json["threads"], 2);
   EXPECT_EQ(json["cpu_quota"], 1.5);
   EXPECT_EQ(json["matmul_peak_gflops_bf16"], 420);

@@ -104,8 +104,8 @@ std::optional<double> QuotaOf(int64_t quota, int64_t period) {
 std::optional<double> CpuQuota(const std::string& root) {
   std::vector<std::optional<double>> quotas;
   for (const std::string& folder : CgroupFolders(root, "")) {
-    const std::string text =
-        ReadPseudoFile(folder + "/cpu.max");  // "200000 100000" or "max 100000"
+    // "200000 100000" or "max 100000"
+    const std::string text = ReadPseudoFile(folder + "/cpu.max");
     const size_t space = std::min(text.find(' '), text.size());
     const auto quota = ParseInteger(text);
     const auto period =
@@ -163,8 +163,8 @@ CpuCounts CountCpus(const std::string& root) {
 }
 
 int DefaultThreads(const CpuCounts& counts) {
-  if (const char* wanted =
-          std::getenv("OMP_NUM_THREADS")) {  // may be a list, one per nesting level
+  // May be a list, one per nesting level.
+  if (const char* wanted = std::getenv("OMP_NUM_THREADS")) {
     const auto threads = ParseInteger(wanted);
     if (threads && *threads > 0 && *threads <= 4096) return static_cast<int>(*threads);
   }

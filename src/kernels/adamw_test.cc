@@ -1,6 +1,6 @@
 #include "kernels/adamw.h"
 
-#include "kernels/kernel_testing.h"
+#include "kernels/kernel_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -10,7 +10,7 @@
 #include "core/random.h"
 #include "core/threads_scope_for_test.h"
 #include "kernels/attention.h"
-#include "kernels/kernel_testing.h"
+#include "kernels/kernel_for_test.h"
 #include "kernels/matmul/matmul.h"
 
 namespace lorikeet {

@@ -13,7 +13,7 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "kernels/attention.h"
-#include "kernels/kernel_testing.h"
+#include "kernels/kernel_for_test.h"
 #include "kernels/matmul/matmul.h"
 
 namespace lorikeet {

@@ -10,7 +10,7 @@
 #include "core/arena.h"
 #include "core/parallel.h"
 #include "core/random.h"
-#include "kernels/kernel_testing.h"
+#include "kernels/kernel_for_test.h"
 #include "kernels/matmul/matmul.h"
 
 namespace lorikeet {

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "kernels/cast.h"
-#include "kernels/kernel_testing.h"
+#include "kernels/kernel_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <limits>
 
-#include "kernels/kernel_testing.h"
+#include "kernels/kernel_for_test.h"
 #include "kernels/reference.h"
 
 namespace lorikeet {

@@ -1,6 +1,6 @@
 #include "kernels/embedding.h"
 
-#include "kernels/kernel_testing.h"
+#include "kernels/kernel_for_test.h"
 
 namespace lorikeet {
 namespace {

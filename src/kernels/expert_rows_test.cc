@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "kernels/kernel_testing.h"
+#include "kernels/kernel_for_test.h"
 #include "kernels/reference.h"
 
 namespace lorikeet {

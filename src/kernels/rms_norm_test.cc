@@ -1,6 +1,6 @@
 #include "kernels/rms_norm.h"
 
-#include "kernels/kernel_testing.h"
+#include "kernels/kernel_for_test.h"
 #include "kernels/reference.h"
 
 namespace lorikeet {

@@ -15,7 +15,7 @@
 #include "kernels/embedding.h"
 #include "kernels/expert_rows.h"
 #include "kernels/heads.h"
-#include "kernels/kernel_testing.h"
+#include "kernels/kernel_for_test.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"

@@ -7,7 +7,7 @@
 
 #include "core/parallel.h"
 #include "core/threads_scope_for_test.h"
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -12,7 +12,7 @@
 #include "kernels/cast.h"
 #include "kernels/matmul/matmul.h"
 #include "model/loss_head.h"
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 #include "model/transformer.h"
 
 namespace lorikeet {

@@ -12,7 +12,6 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/parallel.h"
-#include "model/parameters.h"
 #include "model/weights.h"
 
 namespace lorikeet {

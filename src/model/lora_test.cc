@@ -8,7 +8,7 @@
 #include <filesystem>
 
 #include "core/error.h"
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -14,7 +14,7 @@
 #include "core/file.h"
 #include "core/temporary_folder_for_test.h"
 #include "model/export.h"
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 
 namespace lorikeet {
 namespace {

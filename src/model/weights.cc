@@ -8,7 +8,6 @@
 #include "core/machine.h"
 #include "kernels/cast.h"
 #include "kernels/matmul/matmul.h"
-#include "model/parameters.h"
 
 namespace lorikeet {
 namespace {
@@ -56,6 +55,17 @@ void DeclareWeights(const ModelConfig& config, const WeightVisitor& visit, Weigh
   weights->lm_head.name = "lm_head";
   if (config.tie_word_embeddings) return;
   visit.linear({&weights->lm_head, config.vocab_size, config.hidden_size, /*bias=*/false});
+}
+
+int64_t CountParameters(const ModelConfig& config) {
+  int64_t count = config.vocab_size * config.hidden_size;  // the embedding
+  Weights weights;
+  DeclareWeights(
+      config,
+      {.linear = [&](const LinearDeclaration& d) { count += d.out * d.in + (d.bias ? d.out : 0); },
+       .norm = [&](Norm*, int64_t size) { count += size; }},
+      &weights);
+  return count;
 }
 
 DType DefaultComputeDtype() { return HasNativeBf16() ? DType::kBF16 : DType::kF32; }

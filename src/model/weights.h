@@ -41,6 +41,9 @@ void ForEachNorm(W& weights, const Fn& fn) {
 // *weights, which gets the layers that the configuration asks for. A tied lm_head is left out.
 void DeclareWeights(const ModelConfig& config, const WeightVisitor& visit, Weights* weights);
 
+// Number of parameters, from the configuration alone. A tied head counts once.
+int64_t CountParameters(const ModelConfig& config);
+
 enum class Method : uint8_t { kLora, kFull };
 
 // Placement of weights that are in the compute dtype in their file. Mapped, they need no loading;

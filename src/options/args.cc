@@ -143,8 +143,8 @@ class RawCommandLine {
     if (!IsList(option)) {
       added->expected(1)->allow_extra_args(false)->take_last();
     } else if (!positional) {
-      added->allow_extra_args(
-          false);  // one value per --flag, so that what follows stays positional
+      // One value per --flag, so that what follows stays positional.
+      added->allow_extra_args(false);
     }
     option_of_.push_back(added);
   }

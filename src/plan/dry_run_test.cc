@@ -8,7 +8,7 @@
 #include "kernels/cast.h"
 #include "kernels/expert_rows.h"
 #include "kernels/trace.h"
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 
 namespace lorikeet {
 namespace {

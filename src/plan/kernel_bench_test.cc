@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 #include "kernels/swiglu.h"
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 
 namespace lorikeet {
 namespace {

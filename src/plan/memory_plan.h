@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "model/config.h"
-#include "model/parameters.h"
 #include "plan/dry_run.h"
 
 namespace lorikeet {

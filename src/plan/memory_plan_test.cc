@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "core/parallel.h"
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 #include "model/random_model_for_test.h"
 
 namespace lorikeet {

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "core/error.h"
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -10,7 +10,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/random.h"
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 #include "model/weights.h"
 #include "sample/generator.h"
 

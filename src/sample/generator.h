@@ -38,8 +38,8 @@ struct Generation {
   std::vector<float> sampled_logprobs;
   StopReason reason = StopReason::kLength;
   int64_t prompt_tokens = 0;
-  int64_t cached_tokens =
-      0;  // number of prompt tokens shared instead of computed at first admission
+  // Number of prompt tokens shared instead of computed at first admission.
+  int64_t cached_tokens = 0;
 };
 
 struct GenerateRequest {

@@ -18,7 +18,7 @@
 #include "core/threads_scope_for_test.h"
 #include "kernels/matmul/matmul.h"
 #include "model/loss_head.h"
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 #include "model/transformer.h"
 
 namespace lorikeet {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/random.h"
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -1,5 +1,7 @@
-// Comparisons that several analyses share: paired differences, words for them, tables of optima.
+// Comparisons that several analyses share: paired differences, words for them, the step at which
+// one loss curve leaves another, tables of optima.
 #pragma once
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,6 +27,21 @@ double LearnedBy(const Sweep& sweep, int64_t step);
 // nats. (The article's largest difference between high ranks and full fine-tuning is 0.4 % of the
 // loss.)
 double EquivalenceMargin(const Sweep& sweep, int64_t step);
+
+// The step at which `gap` (at `steps`, rising) crosses `threshold` upwards for the last time,
+// interpolated in the logarithm of the step. Infinity when it ends below; the first step when it is
+// never below. Step 0 and gaps that are not finite are left out.
+double DepartureStep(std::span<const int64_t> steps, std::span<const double> gap, double threshold);
+
+struct Departure {
+  Interval step;     // over the seeds with a departure
+  int departed = 0;  // number of seeds with a departure
+  int seeds = 0;
+  std::vector<double> of_seed;  // step by seed; infinity: no departure
+};
+// gaps: one curve per seed, at `steps`.
+Departure DetectDeparture(std::span<const int64_t> steps, std::span<const std::vector<double>> gaps,
+                          double threshold);
 
 // The sweep of full fine-tuning, at the study's own batch and schedule; null if none.
 const Sweep* FindFull(std::span<const Sweep> sweeps);

@@ -6,7 +6,7 @@
 
 #include "study/experiment.h"
 #include "study/study.h"
-#include "study/study_testing.h"
+#include "study/study_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "study/comparison.h"
-#include "study/departure.h"
 #include "study/experiment.h"
 
 namespace lorikeet {

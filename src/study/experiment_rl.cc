@@ -13,7 +13,6 @@
 #include "rl/objective.h"
 #include "study/comparison.h"
 #include "study/experiment.h"
-#include "study/good_band.h"
 #include "study/measure.h"
 #include "study/reward_report.h"
 

@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 #include "study/study.h"
-#include "study/study_testing.h"
+#include "study/study_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "study/statistics.h"
-#include "study/study_testing.h"
+#include "study/study_for_test.h"
 
 namespace lorikeet {
 namespace {

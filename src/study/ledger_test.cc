@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 #include "study/statistics.h"
-#include "study/study_testing.h"
+#include "study/study_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -8,7 +8,6 @@
 
 #include "core/format.h"
 #include "study/comparison.h"
-#include "study/measure.h"
 
 namespace lorikeet {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "study/good_band.h"
+#include "study/measure.h"
 #include "study/report.h"
 #include "study/sweep.h"
 

@@ -11,7 +11,7 @@
 #include "rl/tiny_policy_for_test.h"
 #include "study/runner.h"
 #include "study/study.h"
-#include "study/study_testing.h"
+#include "study/study_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -5,7 +5,7 @@
 #include <functional>
 #include <set>
 
-#include "study/study_testing.h"
+#include "study/study_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "model/random_model_for_test.h"
 #include "study/experiment.h"
-#include "study/study_testing.h"
+#include "study/study_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "study/study_testing.h"
+#include "study/study_for_test.h"
 
 namespace lorikeet {
 namespace {

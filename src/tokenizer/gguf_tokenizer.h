@@ -13,8 +13,8 @@ struct GgufTokenizerFields {
   std::string pre;    // names the pre-tokenizer of "gpt2" models
   std::vector<std::string> tokens;
   std::vector<float> scores;  // "llama": score of each token
-  std::vector<int32_t>
-      token_types;  // 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
+  // 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
+  std::vector<int32_t> token_types;
   std::vector<std::string> merges;  // "gpt2": "a b", in order
   int64_t bos_id = -1, eos_id = -1, unk_id = -1, pad_id = -1;
   bool add_bos = false, add_eos = false, add_space_prefix = true;

@@ -9,7 +9,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/parallel.h"
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 #include "train/training_run.h"
 
 namespace lorikeet {

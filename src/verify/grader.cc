@@ -8,7 +8,6 @@
 
 #include "core/error.h"
 #include "core/suggest.h"
-#include "verify/grader_rows.h"
 #include "verify/math/grader.h"
 
 namespace lorikeet {

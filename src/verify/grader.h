@@ -31,4 +31,13 @@ void CheckReference(std::string_view grader, std::string_view answer);
 // any completion or reference.
 Grade GradeCompletion(const Problem& problem, std::string_view completion);
 
+// The graders themselves. Each may throw Error, which GradeCompletion makes kInvalid. An unusable
+// reference is kInvalid whatever the completion.
+using GraderOptions = std::vector<std::string>;
+bool HasOption(const GraderOptions& options, std::string_view name);
+Grade GradeGsm8k(std::string_view answer, std::string_view completion, const GraderOptions&);
+Grade GradeExact(std::string_view answer, std::string_view completion, const GraderOptions&);
+Grade GradeRegex(std::string_view answer, std::string_view completion, const GraderOptions&);
+Grade GradeChoice(std::string_view answer, std::string_view completion, const GraderOptions&);
+
 }  // namespace lorikeet

@@ -7,7 +7,7 @@
 
 #include "core/text.h"
 #include "verify/answer.h"
-#include "verify/grader_rows.h"
+#include "verify/grader.h"
 
 namespace lorikeet {
 namespace {

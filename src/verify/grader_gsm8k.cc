@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "core/text.h"
-#include "verify/grader_rows.h"
+#include "verify/grader.h"
 #include "verify/number_answer.h"
 
 namespace lorikeet {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
-#include "verify/tasks/testing.h"
+#include "verify/tasks/task_for_test.h"
 
 namespace lorikeet {
 namespace {

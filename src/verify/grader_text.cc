@@ -7,7 +7,7 @@
 #include "tokenizer/regex.h"
 #include "tokenizer/unicode.h"
 #include "verify/answer.h"
-#include "verify/grader_rows.h"
+#include "verify/grader.h"
 
 namespace lorikeet {
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "verify/tasks/testing.h"
+#include "verify/tasks/task_for_test.h"
 
 namespace lorikeet {
 namespace {

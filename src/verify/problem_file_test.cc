@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "verify/tasks/testing.h"
+#include "verify/tasks/task_for_test.h"
 
 namespace lorikeet {
 namespace {

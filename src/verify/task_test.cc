@@ -6,7 +6,7 @@
 #include <set>
 
 #include "core/error.h"
-#include "verify/tasks/testing.h"
+#include "verify/tasks/task_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -17,8 +17,8 @@ struct KernelBenchQuery {
   TrainingShape shape;       // tokens_per_microbatch and sequence_length are set from the two below
   int64_t tokens = 2048;     // tokens per step, computed at once
   int64_t max_length = 512;  // tokens per sequence
-  std::vector<std::string>
-      only;  // selected cases: one of these words is in the case's part, name or kernel
+  // Selected cases: one of these words is in the case's part, name or kernel.
+  std::vector<std::string> only;
   int rounds = 5;
 };
 

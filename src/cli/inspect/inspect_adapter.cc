@@ -171,10 +171,6 @@ void CheckFit(const ModelSource& base, AdapterFacts* facts) {
   facts->delta_of_base = weights > 0 ? std::sqrt(delta / weights) : 0;
 }
 
-std::string TableRow(const char* name, const std::string& value) {
-  return fmt::format("{:<12} {}\n", name, value);
-}
-
 std::string TargetsText(const AdapterFacts& facts) {
   std::map<std::string, int64_t> counts;
   for (const auto& m : facts.modules) ++counts[m.name.substr(m.name.rfind('.') + 1)];
@@ -200,20 +196,61 @@ std::string ScaleText(const AdapterFacts& facts) {
   return text;
 }
 
-std::string FitText(const AdapterFacts& facts) {
+void ReportFit(const AdapterFacts& facts, Facts& v) {
+  v("model", facts.base);
+  v("fits", facts.misfits.empty());
+  v("misfits", facts.misfits);
+  v("delta_relative_to_base", facts.delta_of_base);
   if (facts.misfits.empty()) {
-    return TableRow("fits", fmt::format("{}; |s B A| is {:.2e} of the adapted weights' norm",
-                                        facts.base, facts.delta_of_base));
+    v.Row("fits", fmt::format("{}; |s B A| is {:.2e} of the adapted weights' norm", facts.base,
+                              facts.delta_of_base));
+    return;
   }
-  std::string text = TableRow("does not fit", facts.base);
+  v.Row("does not fit", facts.base);
   constexpr size_t kMaxShown = 10;
   for (size_t i = 0; i < std::min(kMaxShown, facts.misfits.size()); ++i) {
-    text += "  " + facts.misfits[i] + "\n";
+    v.text += "  " + facts.misfits[i] + "\n";
   }
   if (facts.misfits.size() > kMaxShown) {
-    text += fmt::format("  and {} more\n", facts.misfits.size() - kMaxShown);
+    v.text += fmt::format("  and {} more\n", facts.misfits.size() - kMaxShown);
+  }
+}
+
+OrderedJson ModulesJson(const AdapterFacts& facts, bool spectral) {
+  OrderedJson modules = OrderedJson::array();
+  for (const AdapterFacts::Module& m : facts.modules) {
+    OrderedJson json = {{"module", m.name}, {"r", m.r},        {"in", m.in},        {"out", m.out},
+                        {"scale", m.scale}, {"ba_norm", m.ba}, {"zero_b", m.zero_b}};
+    if (spectral) {
+      json["spectral_norm_a"] = m.spectral_a;
+      json["spectral_norm_b"] = m.spectral_b;
+      json["spectral_norm_ba"] = m.spectral_ba;
+    }
+    modules.push_back(std::move(json));
+  }
+  return modules;
+}
+
+std::string ModulesText(const AdapterFacts& facts, bool spectral) {
+  std::string text = fmt::format("\n{:<44} {:>5} {:>12} {:>8} {:>10} {:>10}", "module", "r",
+                                 "out x in", "scale", "|B A|", "|s B A|");
+  text += spectral ? fmt::format(" {:>10} {:>10} {:>10}\n", "||A||2", "||B||2", "||B A||2") : "\n";
+  for (const AdapterFacts::Module& m : facts.modules) {
+    text += fmt::format("{:<44} {:>5} {:>12} {:>8.3g} {:>10.3e} {:>10.3e}", m.name, m.r,
+                        fmt::format("{} x {}", m.out, m.in), m.scale, m.ba, m.scale * m.ba);
+    text += spectral ? fmt::format(" {:>10.3e} {:>10.3e} {:>10.3e}\n", m.spectral_a, m.spectral_b,
+                                   m.spectral_ba)
+                     : "\n";
   }
   return text;
+}
+
+std::string ZeroText(const AdapterFacts& facts) {
+  if (facts.zero_b == 0) return "in no module";
+  return fmt::format("{} of {} modules: {}", facts.zero_b, facts.modules.size(),
+                     facts.zero_b == std::ssize(facts.modules)
+                         ? "the adapter does nothing (it was not trained)"
+                         : "the adapter does nothing there");
 }
 
 }  // namespace
@@ -246,73 +283,28 @@ AdapterFacts InspectAdapter(const std::string& dir, bool spectral, const ModelSo
   return facts;
 }
 
-std::string AdapterText(const AdapterFacts& facts, bool spectral) {
-  std::string text = TableRow("adapter", fmt::format("{} ({})", facts.path, facts.format));
+Facts AdapterReport(const AdapterFacts& facts, bool spectral) {
   const std::string& base = facts.config.base_model_name_or_path;
-  text += TableRow("base", base.empty() ? "not named" : base);
-  text += TableRow("factors", ScaleText(facts));
-  text +=
-      TableRow("targets", fmt::format("{} modules: {}", facts.modules.size(), TargetsText(facts)));
-  text += TableRow("parameters",
-                   fmt::format("{}, {}", HumanCount(facts.parameters), HumanBytes(facts.bytes)));
-  if (facts.zero_b > 0) {
-    text +=
-        TableRow("zero B", fmt::format("{} of {} modules: {}", facts.zero_b, facts.modules.size(),
-                                       facts.zero_b == std::ssize(facts.modules)
-                                           ? "the adapter does nothing (it was not trained)"
-                                           : "the adapter does nothing there"));
-  } else {
-    text += TableRow("zero B", "in no module");
-  }
-  if (facts.not_finite > 0) {
-    text +=
-        TableRow("not finite", fmt::format("{} modules hold NaN or infinity", facts.not_finite));
-  }
-  if (facts.base_given) text += FitText(facts);
-  text += fmt::format("\n{:<44} {:>5} {:>12} {:>8} {:>10} {:>10}", "module", "r", "out x in",
-                      "scale", "|B A|", "|s B A|");
-  text += spectral ? fmt::format(" {:>10} {:>10} {:>10}\n", "||A||2", "||B||2", "||B A||2") : "\n";
-  for (const AdapterFacts::Module& m : facts.modules) {
-    text += fmt::format("{:<44} {:>5} {:>12} {:>8.3g} {:>10.3e} {:>10.3e}", m.name, m.r,
-                        fmt::format("{} x {}", m.out, m.in), m.scale, m.ba, m.scale * m.ba);
-    text += spectral ? fmt::format(" {:>10.3e} {:>10.3e} {:>10.3e}\n", m.spectral_a, m.spectral_b,
-                                   m.spectral_ba)
-                     : "\n";
-  }
-  return text;
-}
-
-OrderedJson AdapterJson(const AdapterFacts& facts, bool spectral) {
-  OrderedJson modules = OrderedJson::array();
-  for (const AdapterFacts::Module& m : facts.modules) {
-    OrderedJson json = {{"module", m.name}, {"r", m.r},        {"in", m.in},        {"out", m.out},
-                        {"scale", m.scale}, {"ba_norm", m.ba}, {"zero_b", m.zero_b}};
-    if (spectral) {
-      json["spectral_norm_a"] = m.spectral_a;
-      json["spectral_norm_b"] = m.spectral_b;
-      json["spectral_norm_ba"] = m.spectral_ba;
-    }
-    modules.push_back(std::move(json));
-  }
-  OrderedJson json = {{"kind", "adapter"},
-                      {"path", facts.path},
-                      {"format", facts.format},
-                      {"base_model", facts.config.base_model_name_or_path},
-                      {"r", facts.config.r},
-                      {"lora_alpha", facts.config.lora_alpha},
-                      {"use_rslora", facts.config.use_rslora},
-                      {"parameters", facts.parameters},
-                      {"bytes", facts.bytes},
-                      {"modules_with_zero_b", facts.zero_b},
-                      {"modules_not_finite", facts.not_finite},
-                      {"modules", std::move(modules)}};
-  if (facts.base_given) {
-    json["model"] = facts.base;
-    json["fits"] = facts.misfits.empty();
-    json["misfits"] = facts.misfits;
-    json["delta_relative_to_base"] = facts.delta_of_base;
-  }
-  return json;
+  Facts v;
+  v("kind", "adapter");
+  v("path", facts.path, "adapter", fmt::format("{} ({})", facts.path, facts.format));
+  v("format", facts.format);
+  v("base_model", base, "base", base.empty() ? "not named" : base);
+  v("r", facts.config.r, "factors", ScaleText(facts));
+  v("lora_alpha", facts.config.lora_alpha);
+  v("use_rslora", facts.config.use_rslora);
+  v.Row("targets", fmt::format("{} modules: {}", facts.modules.size(), TargetsText(facts)));
+  v("parameters", facts.parameters, "parameters",
+    fmt::format("{}, {}", HumanCount(facts.parameters), HumanBytes(facts.bytes)));
+  v("bytes", facts.bytes);
+  v("modules_with_zero_b", facts.zero_b, "zero B", ZeroText(facts));
+  v("modules_not_finite", facts.not_finite);
+  if (facts.not_finite > 0)
+    v.Row("not finite", fmt::format("{} modules hold NaN or infinity", facts.not_finite));
+  v("modules", ModulesJson(facts, spectral));
+  if (facts.base_given) ReportFit(facts, v);
+  v.text += ModulesText(facts, spectral);
+  return v;
 }
 
 }  // namespace lorikeet

@@ -6,7 +6,7 @@
 
 #include "checkpoint/model_source.h"
 #include "checkpoint/peft.h"
-#include "core/json.h"
+#include "cli/facts.h"
 
 namespace lorikeet {
 
@@ -38,7 +38,6 @@ struct AdapterFacts {
 // Throws Error as ReadAnyAdapter does. base may be null.
 AdapterFacts InspectAdapter(const std::string& dir, bool spectral, const ModelSource* base);
 
-std::string AdapterText(const AdapterFacts& facts, bool spectral);
-OrderedJson AdapterJson(const AdapterFacts& facts, bool spectral);
+Facts AdapterReport(const AdapterFacts& facts, bool spectral);
 
 }  // namespace lorikeet

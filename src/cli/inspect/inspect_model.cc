@@ -80,52 +80,64 @@ std::string BiasText(const ModelConfig& c) {
   return biased.empty() ? "none" : fmt::format("{}", fmt::join(biased, ", "));
 }
 
-std::string TableRow(const char* name, const std::string& value) {
-  return fmt::format("{:<12} {}\n", name, value);
-}
-
-std::string ConfigText(const ModelConfig& c) {
-  std::string text;
-  text += TableRow("layers", fmt::format("{}", c.num_hidden_layers));
-  text +=
-      TableRow("hidden", fmt::format("{}, intermediate {}", c.hidden_size, c.intermediate_size));
+Facts ConfigPart(const ModelConfig& c) {
+  Facts v;
+  v("hidden_size", c.hidden_size);
+  v("intermediate_size", c.intermediate_size);
+  v("num_hidden_layers", c.num_hidden_layers, "layers");
+  v.Row("hidden", fmt::format("{}, intermediate {}", c.hidden_size, c.intermediate_size));
+  v("vocab_size", c.vocab_size);
+  v("num_attention_heads", c.num_attention_heads);
+  v("num_key_value_heads", c.num_key_value_heads);
+  v("head_dim", c.head_dim);
+  v("max_position_embeddings", c.max_position_embeddings);
+  v("rope_theta", c.rope_theta);
+  v("rope_type", c.rope_scaling.type);
+  v("rope_factor", c.rope_scaling.factor);
+  v("tie_word_embeddings", c.tie_word_embeddings);
+  v("qkv_bias", c.qkv_bias);
+  v("o_bias", c.o_bias);
+  v("mlp_bias", c.mlp_bias);
+  v("qk_norm", c.qk_norm);
   if (c.num_experts > 0) {
-    text +=
-        TableRow("experts", fmt::format("{} in {} layers, {} active per token{}, intermediate {}",
-                                        c.num_experts, c.num_expert_layers(), c.num_experts_per_tok,
-                                        c.norm_topk_prob ? " with weights that sum to 1" : "",
-                                        c.moe_intermediate_size));
+    v("num_experts", c.num_experts, "experts",
+      fmt::format("{} in {} layers, {} active per token{}, intermediate {}", c.num_experts,
+                  c.num_expert_layers(), c.num_experts_per_tok,
+                  c.norm_topk_prob ? " with weights that sum to 1" : "", c.moe_intermediate_size));
+    v("num_experts_per_tok", c.num_experts_per_tok);
+    v("num_expert_layers", c.num_expert_layers());
+    v("moe_intermediate_size", c.moe_intermediate_size);
+    v("norm_topk_prob", c.norm_topk_prob);
   }
-  text += TableRow(
-      "heads", fmt::format("{} query, {} key/value, {} dimensions each{}", c.num_attention_heads,
-                           c.num_key_value_heads, c.head_dim, c.qk_norm ? ", normed" : ""));
-  text += TableRow("vocabulary",
-                   fmt::format("{}, head {}", HumanCount(c.vocab_size),
-                               c.tie_word_embeddings ? "tied to the embedding" : "of its own"));
-  text += TableRow("rope", RopeText(c));
-  text += TableRow("max length", fmt::format("{} tokens", c.max_position_embeddings));
-  return text + TableRow("biases", BiasText(c));
+  v.Row("heads", fmt::format("{} query, {} key/value, {} dimensions each{}", c.num_attention_heads,
+                             c.num_key_value_heads, c.head_dim, c.qk_norm ? ", normed" : ""));
+  v.Row("vocabulary", fmt::format("{}, head {}", HumanCount(c.vocab_size),
+                                  c.tie_word_embeddings ? "tied to the embedding" : "of its own"));
+  v.Row("rope", RopeText(c));
+  v.Row("max length", fmt::format("{} tokens", c.max_position_embeddings));
+  v.Row("biases", BiasText(c));
+  return v;
 }
 
-std::string TokenizerText(const ModelFacts& facts) {
-  if (!facts.tokenizer) {
-    return TableRow("tokenizer", facts.why_no_tokenizer.empty() ? "none" : facts.why_no_tokenizer);
-  }
+Facts TokenizerPart(const ModelFacts& facts) {
   const ModelFacts::TokenizerFacts& t = *facts.tokenizer;
-  std::string text = TableRow(
-      "tokenizer",
-      fmt::format("{} tokens; BOS '{}' ({}), EOS '{}', pad '{}'", HumanCount(t.vocab_size),
-                  t.bos_token, t.add_bos ? "added" : "not added", t.eos_token, t.pad_token));
-  text += TableRow("ends at", fmt::format("{}", fmt::join(t.eos_ids, ", ")));
-  text += TableRow("template", t.chat_template_bytes > 0
-                                   ? fmt::format("{} bytes", t.chat_template_bytes)
-                                   : "none: a base model");
+  Facts v;
+  v("vocab_size", t.vocab_size, "tokenizer",
+    fmt::format("{} tokens; BOS '{}' ({}), EOS '{}', pad '{}'", HumanCount(t.vocab_size),
+                t.bos_token, t.add_bos ? "added" : "not added", t.eos_token, t.pad_token));
+  v("bos_token", t.bos_token);
+  v("eos_token", t.eos_token);
+  v("pad_token", t.pad_token);
+  v("eos_ids", t.eos_ids, "ends at", fmt::format("{}", fmt::join(t.eos_ids, ", ")));
+  v("add_bos", t.add_bos);
+  v("chat_template", t.chat_template_bytes > 0, "template",
+    t.chat_template_bytes > 0 ? fmt::format("{} bytes", t.chat_template_bytes)
+                              : "none: a base model");
   if (facts.config && t.vocab_size > facts.config->vocab_size) {
-    text +=
-        TableRow("note", fmt::format("the tokenizer knows {} tokens that the model has no row for",
-                                     t.vocab_size - facts.config->vocab_size));
+    v.Row("note", fmt::format("the tokenizer knows {} tokens that the model has no row for",
+                              t.vocab_size - facts.config->vocab_size));
   }
-  return text;
+  return v;
 }
 
 OrderedJson PartsJson(const std::vector<ModelFacts::Part>& parts) {
@@ -137,42 +149,19 @@ OrderedJson PartsJson(const std::vector<ModelFacts::Part>& parts) {
   return json;
 }
 
-OrderedJson ConfigJson(const ModelConfig& c) {
-  OrderedJson json = {{"hidden_size", c.hidden_size},
-                      {"intermediate_size", c.intermediate_size},
-                      {"num_hidden_layers", c.num_hidden_layers},
-                      {"vocab_size", c.vocab_size},
-                      {"num_attention_heads", c.num_attention_heads},
-                      {"num_key_value_heads", c.num_key_value_heads},
-                      {"head_dim", c.head_dim},
-                      {"max_position_embeddings", c.max_position_embeddings},
-                      {"rope_theta", c.rope_theta},
-                      {"rope_type", c.rope_scaling.type},
-                      {"rope_factor", c.rope_scaling.factor},
-                      {"tie_word_embeddings", c.tie_word_embeddings},
-                      {"qkv_bias", c.qkv_bias},
-                      {"o_bias", c.o_bias},
-                      {"mlp_bias", c.mlp_bias},
-                      {"qk_norm", c.qk_norm}};
-  if (c.num_experts == 0) return json;
-  json["num_experts"] = c.num_experts;
-  json["num_experts_per_tok"] = c.num_experts_per_tok;
-  json["num_expert_layers"] = c.num_expert_layers();
-  json["moe_intermediate_size"] = c.moe_intermediate_size;
-  json["norm_topk_prob"] = c.norm_topk_prob;
-  return json;
-}
-
-OrderedJson TokenizerJson(const ModelFacts& facts) {
-  if (!facts.tokenizer) return nullptr;
-  const ModelFacts::TokenizerFacts& t = *facts.tokenizer;
-  return {{"vocab_size", t.vocab_size},
-          {"bos_token", t.bos_token},
-          {"eos_token", t.eos_token},
-          {"pad_token", t.pad_token},
-          {"eos_ids", t.eos_ids},
-          {"add_bos", t.add_bos},
-          {"chat_template", t.chat_template_bytes > 0}};
+std::string PartsText(const ModelFacts& facts) {
+  std::string text =
+      fmt::format("\n{:<12} {:>8} {:>18} {:>12}\n", "part", "tensors", "parameters", "size");
+  const auto row = [&](const std::string& name, int64_t tensors, int64_t parameters,
+                       int64_t bytes) {
+    text += fmt::format("{:<12} {:>8} {:>18} {:>12}\n", name, tensors, HumanCount(parameters),
+                        HumanBytes(bytes));
+  };
+  for (const auto& p : facts.parts) row(p.name, p.tensors, p.parameters, p.bytes);
+  row("all", facts.tensors, facts.parameters, facts.bytes);
+  text += "\nstored as\n";
+  for (const auto& p : facts.dtypes) row(p.name, p.tensors, p.parameters, p.bytes);
+  return text;
 }
 
 }  // namespace
@@ -200,42 +189,37 @@ ModelFacts InspectModel(const ModelSource& source) {
   return facts;
 }
 
-std::string ModelText(const ModelFacts& facts) {
-  std::string text = TableRow("model", facts.path);
-  text += TableRow("family", facts.model_type + (facts.config ? "" : " (not supported)"));
+Facts ModelReport(const ModelFacts& facts) {
+  Facts v;
+  v("kind", "model");
+  v("path", facts.path, "model");
+  v("model_type", facts.model_type, "family",
+    facts.model_type + (facts.config ? "" : " (not supported)"));
+  v("supported", facts.config.has_value());
   if (facts.config) {
-    text += ConfigText(*facts.config);
+    const Facts config = ConfigPart(*facts.config);
+    v("why_unsupported", nullptr);
+    v("config", config.json);
+    v.text += config.text;
   } else {
-    text += TableRow("because", facts.why_unsupported);
+    v("why_unsupported", facts.why_unsupported, "because");
+    v("config", nullptr);
   }
-  text += TokenizerText(facts);
-  text += fmt::format("\n{:<12} {:>8} {:>18} {:>12}\n", "part", "tensors", "parameters", "size");
-  const auto row = [&](const std::string& name, int64_t tensors, int64_t parameters,
-                       int64_t bytes) {
-    text += fmt::format("{:<12} {:>8} {:>18} {:>12}\n", name, tensors, HumanCount(parameters),
-                        HumanBytes(bytes));
-  };
-  for (const auto& p : facts.parts) row(p.name, p.tensors, p.parameters, p.bytes);
-  row("all", facts.tensors, facts.parameters, facts.bytes);
-  text += "\nstored as\n";
-  for (const auto& p : facts.dtypes) row(p.name, p.tensors, p.parameters, p.bytes);
-  return text;
-}
-
-OrderedJson ModelJson(const ModelFacts& facts) {
-  return {
-      {"kind", "model"},
-      {"path", facts.path},
-      {"model_type", facts.model_type},
-      {"supported", facts.config.has_value()},
-      {"why_unsupported", facts.config ? OrderedJson(nullptr) : OrderedJson(facts.why_unsupported)},
-      {"config", facts.config ? ConfigJson(*facts.config) : OrderedJson(nullptr)},
-      {"tensors", facts.tensors},
-      {"parameters", facts.parameters},
-      {"bytes", facts.bytes},
-      {"parts", PartsJson(facts.parts)},
-      {"dtypes", PartsJson(facts.dtypes)},
-      {"tokenizer", TokenizerJson(facts)}};
+  v("tensors", facts.tensors);
+  v("parameters", facts.parameters);
+  v("bytes", facts.bytes);
+  v("parts", PartsJson(facts.parts));
+  v("dtypes", PartsJson(facts.dtypes));
+  if (facts.tokenizer) {
+    const Facts tokenizer = TokenizerPart(facts);
+    v("tokenizer", tokenizer.json);
+    v.text += tokenizer.text;
+  } else {
+    v("tokenizer", nullptr, "tokenizer",
+      facts.why_no_tokenizer.empty() ? "none" : facts.why_no_tokenizer);
+  }
+  v.text += PartsText(facts);
+  return v;
 }
 
 std::string TensorsText(const ModelSource& source) {

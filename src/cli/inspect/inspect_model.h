@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "checkpoint/model_source.h"
+#include "cli/facts.h"
 #include "core/json.h"
 #include "model/config.h"
 
@@ -35,8 +36,7 @@ struct ModelFacts {
 
 ModelFacts InspectModel(const ModelSource& source);
 
-std::string ModelText(const ModelFacts& facts);
-OrderedJson ModelJson(const ModelFacts& facts);
+Facts ModelReport(const ModelFacts& facts);
 
 // One line per tensor: name, dtype, shape.
 std::string TensorsText(const ModelSource& source);

@@ -93,10 +93,6 @@ std::string HashOf(std::string_view text) {
   return fmt::format("{:016x}", hash);
 }
 
-std::string TableRow(const char* name, const std::string& value) {
-  return fmt::format("{:<12} {}\n", name, value);
-}
-
 std::string BosRule(const TokenizerBundle& bundle) {
   if (bundle.bos_id < 0) return "no BOS";
   return bundle.add_bos ? "put before a text" : "not put before a text";
@@ -230,45 +226,38 @@ TokenizerFacts InspectTokenizer(const TokenizerSources& sources) {
   return {sources.where, KindOf(json), std::move(bundle), std::move(added), std::move(hash)};
 }
 
-std::string TokenizerFactsText(const TokenizerFacts& facts) {
-  const auto special = std::count_if(facts.added.begin(), facts.added.end(),
-                                     [](const auto& t) { return t.flags.starts_with("special"); });
-  std::string text = TableRow("tokenizer", facts.path);
-  text += TableRow("kind", facts.kind);
-  text += TableRow("vocabulary",
-                   fmt::format("{}, {} of them added tokens, {} special",
-                               facts.bundle.tokenizer.VocabSize(), facts.added.size(), special));
-  for (const auto& [name, value] : Specials(facts)) text += TableRow(name, value);
-  text +=
-      TableRow("template", facts.template_hash.empty()
-                               ? "none"
-                               : fmt::format("{} bytes, hash {}", facts.bundle.chat_template.size(),
-                                             facts.template_hash));
-  return text;
-}
-
-OrderedJson TokenizerFactsJson(const TokenizerFacts& facts) {
+Facts TokenizerReport(const TokenizerFacts& facts) {
   const TokenizerBundle& b = facts.bundle;
   OrderedJson added = OrderedJson::array();
   for (const auto& [id, content, flags] : facts.added) {
     added.push_back({{"id", id}, {"content", content}, {"flags", flags}});
   }
+  const auto special = std::count_if(facts.added.begin(), facts.added.end(),
+                                     [](const auto& t) { return t.flags.starts_with("special"); });
   const auto token = [](const std::string& content, int32_t id) {
     return content.empty() ? OrderedJson() : OrderedJson{{"content", content}, {"id", id}};
   };
-  return {{"kind", "tokenizer"},
-          {"path", facts.path},
-          {"tokenizer", facts.kind},
-          {"vocab_size", b.tokenizer.VocabSize()},
-          {"bos_token", token(b.bos_token, b.bos_id)},
-          {"eos_token", token(b.eos_token, b.eos_id)},
-          {"pad_token", token(b.pad_token, b.pad_id)},
-          {"unk_token", token(b.unk_token, b.tokenizer.TokenToId(b.unk_token).value_or(-1))},
-          {"eos_ids", b.eos_ids},
-          {"adds_bos", b.add_bos},
-          {"added_tokens", std::move(added)},
-          {"chat_template_bytes", b.chat_template.size()},
-          {"chat_template_hash", facts.template_hash}};
+  Facts v;
+  v("kind", "tokenizer");
+  v("path", facts.path, "tokenizer");
+  v("tokenizer", facts.kind, "kind");
+  v("vocab_size", b.tokenizer.VocabSize(), "vocabulary",
+    fmt::format("{}, {} of them added tokens, {} special", b.tokenizer.VocabSize(),
+                facts.added.size(), special));
+  for (const auto& [name, value] : Specials(facts)) v.Row(name, value);
+  v("bos_token", token(b.bos_token, b.bos_id));
+  v("eos_token", token(b.eos_token, b.eos_id));
+  v("pad_token", token(b.pad_token, b.pad_id));
+  v("unk_token", token(b.unk_token, b.tokenizer.TokenToId(b.unk_token).value_or(-1)));
+  v("eos_ids", b.eos_ids);
+  v("adds_bos", b.add_bos);
+  v("added_tokens", added);
+  v("chat_template_bytes", b.chat_template.size());
+  v("chat_template_hash", facts.template_hash, "template",
+    facts.template_hash.empty()
+        ? "none"
+        : fmt::format("{} bytes, hash {}", b.chat_template.size(), facts.template_hash));
+  return v;
 }
 
 TokenizerDifferences CompareTokenizers(const TokenizerFacts& a, const TokenizerFacts& b) {

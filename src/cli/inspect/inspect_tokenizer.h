@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "chat/bundle.h"
+#include "cli/facts.h"
 #include "core/json.h"
 
 namespace lorikeet {
@@ -25,8 +26,7 @@ struct TokenizerFacts {
 // Throws Error as LoadTokenizerBundle does.
 TokenizerFacts InspectTokenizer(const TokenizerSources& sources);
 
-std::string TokenizerFactsText(const TokenizerFacts& facts);
-OrderedJson TokenizerFactsJson(const TokenizerFacts& facts);
+Facts TokenizerReport(const TokenizerFacts& facts);
 
 struct TokenizerDifferences {
   std::vector<std::string> lines;  // human-readable; empty: no differences

@@ -12,7 +12,7 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "kernels/isa.h"
-#include "kernels/kernel_testing.h"
+#include "kernels/kernel_for_test.h"
 
 #if defined(__x86_64__) && defined(__linux__)
 #include "kernels/matmul/amx_emulation_for_test.h"

@@ -8,7 +8,7 @@
 #include "core/arena.h"
 #include "core/parallel.h"
 #include "core/random.h"
-#include "kernels/kernel_testing.h"
+#include "kernels/kernel_for_test.h"
 
 namespace lorikeet {
 namespace {

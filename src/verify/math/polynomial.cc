@@ -34,8 +34,8 @@ struct Term {
 
  private:
   void TakeWholePowers(Factor& factor, Budget& budget) {
-    const int32_t whole =
-        factor.num / factor.den - (factor.num % factor.den < 0 ? 1 : 0);  // rounded down
+    // num / den, rounded down.
+    const int32_t whole = factor.num / factor.den - (factor.num % factor.den < 0 ? 1 : 0);
     if (whole == 0) return;
     const int64_t limbs = std::min<int64_t>(std::abs(whole), Integer::kMaxLimbs);
     budget.SpendWork(1 + limbs * limbs / 16);

@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "verify/rewards/function.h"
-#include "verify/rewards/testing.h"
+#include "verify/rewards/reward_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "verify/rewards/function.h"
-#include "verify/rewards/testing.h"
+#include "verify/rewards/reward_for_test.h"
 
 namespace lorikeet {
 namespace {

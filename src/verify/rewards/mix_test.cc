@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "core/error.h"
-#include "verify/rewards/testing.h"
+#include "verify/rewards/reward_for_test.h"
 
 namespace lorikeet {
 namespace {

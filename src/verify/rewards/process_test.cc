@@ -6,7 +6,7 @@
 #include <string>
 
 #include "verify/rewards/function.h"
-#include "verify/rewards/testing.h"
+#include "verify/rewards/reward_for_test.h"
 
 namespace lorikeet {
 namespace {

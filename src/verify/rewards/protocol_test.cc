@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "verify/rewards/testing.h"
+#include "verify/rewards/reward_for_test.h"
 
 namespace lorikeet {
 namespace {

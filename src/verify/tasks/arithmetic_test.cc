@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "verify/expression_value.h"
-#include "verify/tasks/testing.h"
+#include "verify/tasks/task_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <set>
 
-#include "verify/tasks/testing.h"
+#include "verify/tasks/task_for_test.h"
 
 namespace lorikeet {
 namespace {

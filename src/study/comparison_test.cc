@@ -1,4 +1,4 @@
-#include "study/departure.h"
+#include "study/comparison.h"
 
 #include <gtest/gtest.h>
 
