@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "core/error.h"
@@ -14,25 +13,32 @@ namespace {
 
 // What a family's modelling code does without asking config.json.
 struct Family {
-  const char* model_type;
-  const char* architecture;   // class in transformers, for a config.json that is written here
-  bool qkv_bias;              // always there
-  bool reads_attention_bias;  // `attention_bias` switches q, k, v and o
-  bool qk_norm;
-  const ExpertNames* experts;  // null: dense
+  const char* model_type = nullptr;
+  const char* architecture = nullptr;  // class in transformers, for a config.json written here
+  bool qkv_bias = false;               // always there
+  bool reads_attention_bias = false;   // `attention_bias` switches q, k, v and o
+  bool qk_norm = false;
+  const ExpertNames* experts = nullptr;  // null: dense
 };
 
 constexpr ExpertNames kQwenExperts = {"mlp", "gate_proj", "up_proj", "down_proj"};
 constexpr ExpertNames kMixtralExperts = {"block_sparse_moe", "w1", "w3", "w2"};
 
-constexpr std::array<Family, 6> kFamilies = {{
-    {"llama", "LlamaForCausalLM", false, true, false, nullptr},
-    {"mistral", "MistralForCausalLM", false, false, false, nullptr},
-    {"qwen2", "Qwen2ForCausalLM", true, false, false, nullptr},
-    {"qwen3", "Qwen3ForCausalLM", false, true, true, nullptr},
-    {"qwen3_moe", "Qwen3MoeForCausalLM", false, true, true, &kQwenExperts},
-    {"mixtral", "MixtralForCausalLM", false, false, false, &kMixtralExperts},
-}};
+constexpr Family kFamilies[] = {
+    {.model_type = "llama", .architecture = "LlamaForCausalLM", .reads_attention_bias = true},
+    {.model_type = "mistral", .architecture = "MistralForCausalLM"},
+    {.model_type = "qwen2", .architecture = "Qwen2ForCausalLM", .qkv_bias = true},
+    {.model_type = "qwen3",
+     .architecture = "Qwen3ForCausalLM",
+     .reads_attention_bias = true,
+     .qk_norm = true},
+    {.model_type = "qwen3_moe",
+     .architecture = "Qwen3MoeForCausalLM",
+     .reads_attention_bias = true,
+     .qk_norm = true,
+     .experts = &kQwenExperts},
+    {.model_type = "mixtral", .architecture = "MixtralForCausalLM", .experts = &kMixtralExperts},
+};
 
 const Family& FamilyOf(const JsonFields& json) {
   const auto type = json.Need<std::string>("model_type");
