@@ -26,6 +26,7 @@ constexpr Architecture kArchitectures[] = {
     {"llama", "LlamaForCausalLM", true},
     {"qwen2", "Qwen2ForCausalLM", false},
     {"qwen3", "Qwen3ForCausalLM", false},
+    {"smollm3", "SmolLM3ForCausalLM", true},  // every 4th layer without rope: config.json's default
 };
 
 const Architecture& ArchitectureNamed(const std::string& name, const std::string& where) {

@@ -147,6 +147,18 @@ TEST(GgufConfigTest, Qwen) {
   EXPECT_FALSE(qwen3.contains("rope_scaling"));
 }
 
+// Which layers have no rope is not in the file: every fourth, as config.json means when it is
+// silent.
+TEST(GgufConfigTest, SmolLM3) {
+  const Json config = ModelSource::Open(kGolden + "tiny_smollm3.gguf").config();
+  EXPECT_EQ(config["architectures"], Json({"SmolLM3ForCausalLM"}));
+  EXPECT_EQ(config["model_type"], "smollm3");
+  EXPECT_EQ(config["attention_bias"], false);
+  EXPECT_EQ(config["tie_word_embeddings"], true);
+  EXPECT_FALSE(config.contains("no_rope_layers"));
+  EXPECT_FALSE(config.contains("no_rope_layer_interval"));
+}
+
 TEST_F(ModelSourceTest, GgufOfAnotherArchitectureOrWithAStrangeTensor) {
   const auto patched = [&](const std::string& from, const std::string& to) {
     std::string bytes = ReadFile(kGolden + "tiny_llama.gguf");
