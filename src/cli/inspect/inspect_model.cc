@@ -64,6 +64,9 @@ void ReadTokenizer(const ModelSource& source, ModelFacts* facts) {
 
 std::string RopeText(const ModelConfig& c) {
   std::string text = fmt::format("theta {:g}", c.rope_theta);
+  if (const auto without = std::ranges::count(c.no_rope_layers, 0); without > 0) {
+    text += fmt::format(", none in {} of {} layers", without, c.num_hidden_layers);
+  }
   if (c.rope_scaling.type == "default") return text;
   text += fmt::format(", {} x {:g}", c.rope_scaling.type, c.rope_scaling.factor);
   if (c.rope_scaling.original_max_position_embeddings > 0) {
@@ -99,6 +102,7 @@ Facts ConfigPart(const ModelConfig& c) {
   v("o_bias", c.o_bias);
   v("mlp_bias", c.mlp_bias);
   v("qk_norm", c.qk_norm);
+  if (!c.no_rope_layers.empty()) v("no_rope_layers", c.no_rope_layers);
   if (c.num_experts > 0) {
     v("num_experts", c.num_experts, "experts",
       fmt::format("{} in {} layers, {} active per token{}, intermediate {}", c.num_experts,
