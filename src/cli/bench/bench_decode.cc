@@ -54,7 +54,7 @@ Round RunRound(Generator& generator, const DecodeBenchQuery& query,
   }
   const double read = Now();
   const int64_t first_tokens = generator.stats().generated_tokens;
-  Profile::Enable(query.profile);
+  Profile::Enable(query.profile && adapters.size() == query.adapters.size());  // not of one alone
   while (generator.Step()) ++round.decode_steps;
   Profile::Enable(false);
   round.prompt_seconds = read - begin;
@@ -133,7 +133,6 @@ DecodeBenchResult BenchDecode(const Model& model, const DecodeBenchQuery& query)
   if (!one_adapter_step.empty()) result.one_adapter_step_seconds = SpreadOf(one_adapter_step);
   result.read_bandwidth_gbs = SpreadOf(bandwidth);
   result.parts = Profile::Parts();
-
   return result;
 }
 
