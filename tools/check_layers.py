@@ -29,6 +29,8 @@ EVERYWHERE = {"fmt"}  # every module formats its own messages
 MODULE_TESTS = {"bits", "corpus", "golden", "golden_steps"}
 TEST_LIBRARIES = r"(gtest|gmock)/"
 MAX_LINES = 600
+# Where a dry run may be asked for without a trace line: the trace itself, and routing, which has no values then.
+DRY_KERNELS = ("kernels/trace.h", "kernels/expert_rows.h")
 INCLUDE = re.compile(r'\s*#\s*include\s*(["<])([^">]+)[">]')
 LINE = re.compile(r"(module|folder|door) ([a-z0-9_/-]+):([^|]*)(?:\|(.*))?$")
 
@@ -147,6 +149,9 @@ def file_errors(root, table, path):
     if path.suffix == ".h" and "#pragma once" not in lines and not path.stem.endswith("-inl"):
         errors.append(f"{name}: no #pragma once")
     for number, line in enumerate(lines, 1):
+        # A kernel that leaves a dry run by itself would be in no plan: `Kernel here` has dry().
+        if "DryScope::active" in line and here.startswith("kernels/") and here not in DRY_KERNELS and not is_test(path):
+            errors.append(f"{name}:{number}: a kernel asks its trace line: here.dry() (kernels/trace.h)")
         match = INCLUDE.match(line)
         error = match and include_error(table, here, path, match[1], match[2])
         if error:
@@ -231,6 +236,8 @@ def self_test():
         "chat/other.cc": ('#include "chat/jinja/value.h"\n', ["behind a door"]),
         "chat/jinja/jinja_value_test.cc": ("", []),
         "cli/a.cc": ('#include "model/weights.h"\n', ["cli may not include model"]),
+        "kernels/b.cc": ("if (DryScope::active()) return;\n", ["asks its trace line"]),
+        "kernels/trace.h": ("#pragma once\nbool dry() { return DryScope::active(); }\n", []),
         "attic/a.cc": ("", ["in no module"]),
     }
     with tempfile.TemporaryDirectory() as folder:
