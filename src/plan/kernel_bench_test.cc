@@ -23,7 +23,7 @@ TrainingShape ShapeOf(DType compute) {
 
 // Kernels CHECK the shapes of what they are given.
 TEST(KernelCases, EveryCaseRunsOnTheOperandsThatItMakes) {
-  for (const char* family : {"llama", "qwen3", "llama_bias", "qwen3_moe"}) {
+  for (const std::string& family : GoldenFamilies()) {
     const ModelConfig config = Model::Load(GoldenDir(family), DType::kF32)->config();
     for (const DType compute : ComputeDtypes()) {
       std::set<std::string> parts;
