@@ -22,6 +22,7 @@ LIBRARIES = {
     r"(oneapi/dnnl/|dnnl)": "onednn",
     r"hwy/": "highway",
     r"mpi\.h$": "mpi",
+    r"(gmp|gmpxx|mpfr)\.h$": "mpfr",
     r"(httplib\.h$|openssl/)": "cpp-httplib",
 }
 EVERYWHERE = {"fmt"}  # every module formats its own messages

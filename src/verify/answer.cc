@@ -127,13 +127,35 @@ std::vector<Region> AnswerRegions(std::string_view final_text, Extent extent) {
   const std::string lower = LowerAscii(text);
   size_t at = lower.rfind(kWord);
   for (size_t found = 0; at != std::string::npos && found < kMaxMarkers; ++found) {
-    const size_t begin = BehindMarker(lower, at + kWord.size());
+    size_t begin = BehindMarker(lower, at + kWord.size());
+    if (begin == std::string_view::npos) {
+      const size_t below = BehindAnswerHeading(text, at);
+      if (below != 0) begin = below;
+    }
     if (begin != std::string_view::npos)
       regions.push_back({MarkedPart(text.substr(begin), extent), true});
     at = at == 0 ? std::string::npos : lower.rfind(kWord, at - 1);
   }
   regions.push_back({text, tagged.has_value()});
   return regions;
+}
+
+size_t BehindAnswerHeading(std::string_view text, size_t at) {
+  const size_t before = text.rfind('\n', at);
+  const size_t begin = before == std::string_view::npos ? 0 : before + 1;
+  const size_t end = text.find('\n', at);
+  if (end == std::string_view::npos) return 0;
+  const std::string_view line = text.substr(begin, end - begin);
+  constexpr std::string_view kMarkup = "#*_ \t\r:";
+  std::string words;
+  for (const char c : LowerAscii(line)) {
+    if (kMarkup.find(c) == std::string_view::npos) words.push_back(c);
+  }
+  constexpr std::array<std::string_view, 4> kHeadings = {"answer", "finalanswer", "theanswer",
+                                                         "thefinalanswer"};
+  if (std::find(kHeadings.begin(), kHeadings.end(), words) == kHeadings.end()) return 0;
+  const size_t next = text.find_first_not_of(" \t\r\n", end);
+  return next == std::string_view::npos ? 0 : next;
 }
 
 bool Joined(std::string_view gap) {

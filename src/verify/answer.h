@@ -28,12 +28,16 @@ enum class Extent : uint8_t {
 
 // Regions to search, best first; the caller uses the first region that contains an answer.
 //   1. inside the last \boxed{...} or \fbox{...}
-//   2. after "answer:", "answer is", "answer =" (any case, ** and _ ignored), the last first; at
-//      most 16 of them
+//   2. after "answer:", "answer is", "answer =" (any case, ** and _ ignored) and under a heading
+//      "**Final Answer**", the last first; at most 16 of them
 //   3. the whole text
 // If the text has <answer>...</answer>, the contents of the last one replace the text and are
 // marked. Only the last 16 KiB are read.
 std::vector<Region> AnswerRegions(std::string_view final_text, Extent extent);
+
+// Offset of the text under a heading, a line "**Final Answer**", "## Answer" or the like, whose
+// word "answer" is at text[at]; 0 if it is not in such a line.
+size_t BehindAnswerHeading(std::string_view text, size_t at);
 
 // Whether two answers with `gap` between them are given together ("5 or 6", "3, 4", "3 + 4",
 // "12:30", "7 8"), rather than the second as a separate result or remark: a line break, the end of

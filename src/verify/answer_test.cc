@@ -18,6 +18,14 @@ std::vector<std::string> Regions(std::string_view text, Extent extent = Extent::
   return shown;
 }
 
+TEST(AnswerRegions, TextUnderAHeading) {
+  EXPECT_EQ(Regions("so\n**Final Answer**\n\n73\n\nchecked in 2 ways")[0], "!73");
+  EXPECT_EQ(Regions("## Answer:\n73")[0], "!73");
+  EXPECT_EQ(Regions("Final answer\n  \n 73 eggs\n")[0], "!73 eggs");
+  EXPECT_EQ(Regions("the Answer key\n73").size(), 1U);
+  EXPECT_EQ(Regions("Answer\n").size(), 1U);
+}
+
 TEST(FinalText, IsBehindThinkingAndBeforeTheEndOfTurn) {
   EXPECT_EQ(FinalText("  7 \n"), "7");
   EXPECT_EQ(FinalText("<think>is it 3?</think>\n\n7"), "7");

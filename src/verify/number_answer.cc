@@ -274,8 +274,9 @@ NumberAnswer FirstNumber(std::string_view text, size_t from) {
 
 NumberAnswer LastNumber(std::string_view text) {
   std::optional<NumberSpan> before, last;
-  for (auto next = NextNumber(text, 0, Grouping::kCommas); next;
-       next = NextNumber(text, last->end, Grouping::kCommas)) {
+  size_t end = 0;
+  while (auto next = NextNumber(text, end, Grouping::kCommas)) {
+    end = next->end;
     before = std::move(last);
     last = std::move(next);
   }

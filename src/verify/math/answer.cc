@@ -23,6 +23,17 @@ bool Strip(std::string_view& text, std::string_view open, std::string_view close
   return true;
 }
 
+// A full stop, but not the last one of an ellipsis behind a decimal: 0.333...
+bool StripFullStop(std::string_view& text) {
+  const size_t digits = text.find_last_not_of('.');
+  const bool ellipsis = text.ends_with("...") && digits != std::string_view::npos &&
+                        IsAsciiDigit(text[digits]) &&
+                        text.substr(0, digits).find('.') != std::string_view::npos;
+  if (ellipsis || !text.ends_with('.')) return false;
+  text = Trimmed(text.substr(0, text.size() - 1));
+  return true;
+}
+
 bool StripTrailing(std::string_view& text, std::string_view what) {
   if (what.empty() || !text.ends_with(what)) return false;
   text = Trimmed(text.substr(0, text.size() - what.size()));
@@ -36,7 +47,7 @@ std::string Clean(std::string_view text) {
   for (bool changed = true; changed;) {
     changed = Strip(text, "$$", "$$") || Strip(text, "$", "$") || Strip(text, "\\(", "\\)") ||
               Strip(text, "\\[", "\\]") || Strip(text, "**", "**") || Strip(text, "*", "*") ||
-              Strip(text, "`", "`") || Strip(text, "\"", "\"") || StripTrailing(text, ".") ||
+              Strip(text, "`", "`") || Strip(text, "\"", "\"") || StripFullStop(text) ||
               StripTrailing(text, ",") || StripTrailing(text, ";") || StripTrailing(text, ":") ||
               StripTrailing(text, "**");
   }
@@ -166,7 +177,8 @@ std::optional<FinalAnswer> Announced(std::string_view text) {
   const std::string lower = LowerAscii(text);
   for (size_t at = lower.rfind(kWord); at != std::string::npos;
        at = at == 0 ? std::string::npos : lower.rfind(kWord, at - 1)) {
-    const size_t begin = BehindAnchor(lower, at + kWord.size());
+    size_t begin = BehindAnchor(lower, at + kWord.size());
+    if (begin == 0) begin = BehindAnswerHeading(text, at);
     if (begin == 0) continue;
     std::string answer;
     if (const std::optional<Formula> formula = FormulaAt(text, begin)) {

@@ -14,7 +14,8 @@ struct FinalAnswer {
 // The first of these that occurs there is the answer:
 //   1. the last \boxed{...} or \fbox{...}
 //   2. the last line with ####
-//   3. the last "answer is ...", "answer: ...", up to the end of the sentence
+//   3. the last "answer is ...", "answer: ...", up to the end of the sentence; or the text under a
+//      heading "**Final Answer**"
 //   4. the last formula: $...$, $$...$$, \(...\), \[...\]
 //   5. the whole text, if it is one line of at most 200 bytes
 FinalAnswer ExtractAnswer(std::string_view completion);

@@ -42,6 +42,12 @@ TEST(MathAnswerTest, Announced) {
   EXPECT_EQ(Find("The answer is 5. No, the answer is 6."), "6");
   EXPECT_EQ(Find("The answers differ; it issues 5"), "The answers differ; it issues 5");
   EXPECT_EQ(Find("The answer is"), "");
+  EXPECT_EQ(Find("**Final Answer**\n\n73"), "73");
+  EXPECT_EQ(Find("### Final Answer\n\n$x = 73$\n\nThis was checked."), "x = 73");
+  EXPECT_EQ(Find("The answer key\n\n73"), "");
+  EXPECT_EQ(Find("**Final Answer**\n"), "Final Answer");
+  EXPECT_EQ(Find("\\boxed{0.333...}"), "0.333...");
+  EXPECT_EQ(Find("The answer is 5..."), "5");
 }
 
 TEST(MathAnswerTest, Formulas) {

@@ -1,12 +1,14 @@
 #include "verify/math/compare.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "core/error.h"
 #include "verify/math/literal.h"
+#include "verify/math/set_minus.h"
 #include "verify/math/statement.h"
 
 namespace lorikeet::math {
@@ -27,11 +29,17 @@ class Comparison {
   Match Of(const Expression& reference, const Expression& answer) {
     scope_.budget.SpendWork(1);
     if (reference == answer) return Match::kEqual;
+    return OfNamed(WithPointNamed(reference), WithPointNamed(answer));
+  }
+
+ private:
+  Match OfNamed(const Expression& reference, const Expression& answer) {
     if (reference.kind == Kind::kRelation || answer.kind == Kind::kRelation) {
       return Relations(reference, answer);
     }
-    const Expression a = Expanded(reference, scope_.budget);
-    const Expression b = Expanded(answer, scope_.budget);
+    const Expression a = WithoutElements(Expanded(reference, scope_.budget), scope_);
+    const Expression b = WithoutElements(Expanded(answer, scope_.budget), scope_);
+    if (a.kind == Kind::kSetMinus || b.kind == Kind::kSetMinus) return SetDifferences(a, b);
     if (IsCollection(a) || IsCollection(b)) return Collections(a, b);
     if (a.kind == Kind::kTuple || b.kind == Kind::kTuple) return Tuples(a, b);
     if (a.kind == Kind::kMatrix || b.kind == Kind::kMatrix) return Matrices(a, b);
@@ -40,7 +48,6 @@ class Comparison {
     return Scalars(a, b);
   }
 
- private:
   static bool IsCollection(const Expression& e) {
     return e.kind == Kind::kList || e.kind == Kind::kSet || e.kind == Kind::kUnion;
   }
@@ -55,8 +62,30 @@ class Comparison {
       const Match values = Of(a->value, b->value);
       if (values != Match::kDifferent) return values;
     }
+    if ((a && a->application) || (b && b->application)) return Match::kDifferent;
     if (reference.kind != answer.kind) return Match::kDifferent;
+    if (!AreScalars(reference) || !AreScalars(answer)) return SameSides(reference, answer);
     return SameRelation(reference, answer);
+  }
+
+  // Whether the sides have a difference: no side is a collection, and none has two values.
+  static bool AreScalars(const Expression& e) {
+    constexpr std::array<Kind, 9> kOthers = {Kind::kPlusMinus, Kind::kTuple,   Kind::kSet,
+                                             Kind::kList,      Kind::kUnion,   Kind::kRatio,
+                                             Kind::kMatrix,    Kind::kNumeral, Kind::kSetMinus};
+    const bool other =
+        std::find(kOthers.begin(), kOthers.end(), e.kind) != kOthers.end() ||
+        (e.kind == Kind::kSymbol && (e.text == "\\infty" || e.text.starts_with("\\mathbb")));
+    return !other && std::all_of(e.children.begin(), e.children.end(), AreScalars);
+  }
+
+  // Side by side: a point, an interval or a matrix has no difference. Two sides of an equation may
+  // be exchanged.
+  Match SameSides(const Expression& reference, const Expression& answer) {
+    if (reference.text != answer.text) return Match::kDifferent;
+    const Match straight = InOrder(reference.children, answer.children);
+    if (straight != Match::kDifferent || reference.text != "=") return straight;
+    return InOrder(reference.children, {answer.children[1], answer.children[0]});
   }
 
   // Two equations or inequalities whose differences of sides are proportional: 2x = 4 and x - 2 =
@@ -97,7 +126,8 @@ class Comparison {
   static std::optional<std::vector<Expression>> NamedValues(const Expression& e) {
     std::set<std::string> names;
     std::vector<Expression> values;
-    for (const Expression& child : e.children) {
+    for (const Expression& part : e.children) {
+      const Expression child = WithPointNamed(part);
       const std::optional<Claim> claim =
           child.kind == Kind::kRelation ? ReadClaim(child) : std::nullopt;
       if (!claim || claim->name.empty() || !names.insert(claim->name).second) return std::nullopt;
@@ -122,32 +152,32 @@ class Comparison {
     if (!sets && a.size() != b.size()) return Match::kDifferent;
     if (a.empty() != b.empty()) return Match::kDifferent;
     std::vector<bool> taken(b.size(), false);
-    bool unknown = false;
+    Match open = Match::kDifferent;  // kUnknown or kUnproven if an element was
     for (const Expression& x : a) {
       bool found = false;
       for (size_t j = 0; j < b.size() && (sets || !found); ++j) {
         if (taken[j] && !sets) continue;
         const Match match = Of(x, b[j]);
-        unknown = unknown || match == Match::kUnknown;
+        if (match == Match::kUnknown || match == Match::kUnproven) open = match;
         if (match != Match::kEqual) continue;
         found = true;
         taken[j] = true;
       }
-      if (!found) return unknown ? Match::kUnknown : Match::kDifferent;
+      if (!found) return open;
     }
     const bool all = std::find(taken.begin(), taken.end(), false) == taken.end();
-    return all ? Match::kEqual : unknown ? Match::kUnknown : Match::kDifferent;
+    return all ? Match::kEqual : open;
   }
 
   Match InOrder(const std::vector<Expression>& a, const std::vector<Expression>& b) {
     if (a.size() != b.size()) return Match::kDifferent;
-    bool unknown = false;
+    Match all = Match::kEqual;
     for (size_t i = 0; i < a.size(); ++i) {
       const Match match = Of(a[i], b[i]);
       if (match == Match::kDifferent) return match;
-      unknown = unknown || match == Match::kUnknown;
+      if (match != Match::kEqual) all = match;
     }
-    return unknown ? Match::kUnknown : Match::kEqual;
+    return all;
   }
 
   Match Tuples(const Expression& a, const Expression& b) {
@@ -158,6 +188,13 @@ class Comparison {
   Match Matrices(const Expression& a, const Expression& b) {
     if (a.kind != b.kind || a.number != b.number) return Match::kDifferent;
     return InOrder(a.children, b.children);
+  }
+
+  // Those that have no simpler form: by their parts.
+  Match SetDifferences(const Expression& a, const Expression& b) {
+    if (a.kind != Kind::kSetMinus) return Match::kDifferent;
+    const Match parts = a.kind == b.kind ? InOrder(a.children, b.children) : Match::kUnproven;
+    return parts == Match::kEqual ? parts : Match::kUnproven;
   }
 
   // 3:4 is \frac{3}{4}, and not 6:8.
@@ -183,7 +220,9 @@ class Comparison {
     if (a_percent && b_percent) return Values(a.children[0], b.children[0]);
     if (!a_percent && !b_percent) return Values(a, b);
     const Match plain = Values(a_percent ? a.children[0] : a, b_percent ? b.children[0] : b);
-    return plain == Match::kEqual ? plain : Values(a, b);
+    if (plain == Match::kEqual) return plain;
+    const Match hundredth = Values(a, b);
+    return hundredth == Match::kDifferent ? plain : hundredth;
   }
 
   Match Values(const Expression& a, const Expression& b) {
@@ -191,8 +230,9 @@ class Comparison {
     const bool decimals = HasDecimals(a) || HasDecimals(b);
     const Match exact = ExactMatch(a, b, decimals);
     if (exact != Match::kUnknown) return exact;
+    if (OrderedText(a) == OrderedText(b)) return Match::kEqual;  // (x + y)^90 is (y + x)^90
     if (!decimals && DifferAtPoints(a, b)) return Match::kDifferent;
-    return CompareNumerically(a, b, decimals ? kDecimalTolerance : kTolerance, scope_);
+    return CompareValues(a, b, decimals, scope_);
   }
 
   // kUnknown if a side has no exact value, a rounded one, or one that is too costly.

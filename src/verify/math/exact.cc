@@ -11,69 +11,7 @@ namespace {
 
 using Value = std::optional<Quotient>;
 
-constexpr int64_t kMaxFactorial = 3000;
-
-Quotient Number(const Rational& value) { return {Polynomial(value), Polynomial(Rational(1))}; }
-
-// A denominator of one term becomes a factor of the numerator.
-Quotient Divided(Polynomial num, Polynomial den, Budget& budget) {
-  if (den.zero()) Fail(ErrorCode::kInvalidArgument, "a division by zero");
-  if (num.zero()) return Number(Rational());
-  if (den.size() > 1) return {std::move(num), std::move(den)};
-  const std::optional<Polynomial> inverse = TermPower(den, Rational(-1), budget);
-  return {Product(num, *inverse, budget), Polynomial(Rational(1))};
-}
-
-Quotient Plus(const Quotient& a, const Quotient& b, Budget& budget) {
-  if (a.den == b.den) return Divided(Sum(a.num, b.num, budget), a.den, budget);
-  return Divided(Sum(Product(a.num, b.den, budget), Product(b.num, a.den, budget), budget),
-                 Product(a.den, b.den, budget), budget);
-}
-
-Quotient Times(const Quotient& a, const Quotient& b, Budget& budget) {
-  return Divided(Product(a.num, b.num, budget), Product(a.den, b.den, budget), budget);
-}
-
-Quotient Inverse(const Quotient& a, Budget& budget) { return Divided(a.den, a.num, budget); }
-
-Polynomial WholePower(Polynomial base, int64_t exponent, Budget& budget) {
-  Polynomial power(Rational(1));
-  for (; exponent > 0; exponent >>= 1) {
-    if ((exponent & 1) != 0) power = Product(power, base, budget);
-    if (exponent > 1) base = Product(base, base, budget);
-  }
-  return power;
-}
-
-Value Power(const Quotient& base, const Rational& exponent, Budget& budget) {
-  if (exponent.zero()) {
-    if (base.num.zero()) Fail(ErrorCode::kInvalidArgument, "zero to the power zero");
-    return Number(Rational(1));
-  }
-  if (base.num.zero()) {
-    if (exponent.negative()) Fail(ErrorCode::kInvalidArgument, "a division by zero");
-    return Number(Rational());
-  }
-  if (base.num.size() == 1 && base.den.size() == 1) {
-    const std::optional<Polynomial> power = TermPower(base.num, exponent, budget);
-    return power ? Value({*power, Polynomial(Rational(1))}) : std::nullopt;
-  }
-  if (!exponent.integer()) return std::nullopt;
-  const std::optional<int64_t> size = exponent.num().Abs().ToInt64();
-  if (!size) Fail(ErrorCode::kOutOfMemory, "a power of a sum that is too high");
-  const Quotient power =
-      Divided(WholePower(base.num, *size, budget), WholePower(base.den, *size, budget), budget);
-  return exponent.negative() ? Inverse(power, budget) : power;
-}
-
-Integer Factorial(int64_t n, Budget& budget) {
-  Integer product(1);
-  for (int64_t k = 2; k <= n; ++k) {
-    budget.SpendWork(2 + product.size() / 16);
-    product = product * Integer(k);
-  }
-  return product;
-}
+constexpr int64_t kMaxFactorial = 3300;  // larger ones are no Integer
 
 // Functions of rational numbers whose value is rational.
 class RationalFunction {
@@ -94,14 +32,15 @@ class RationalFunction {
     const std::optional<int64_t> n = x.ToInt64();
     if (!n || *n < 0) return std::nullopt;
     if (*n > kMaxFactorial) Fail(ErrorCode::kOutOfMemory, "a factorial of {}", *n);
-    return Rational(Factorial(*n, budget_));
+    budget_.SpendWork(1 + *n / 2);
+    return Rational(Integer::Factorial(static_cast<uint32_t>(*n)));
   }
 
  private:
   std::optional<Rational> Fold(const std::string& name) const {
     Rational result = x_[0];
     for (const Rational& x : x_) {
-      budget_.SpendWork(1 + x.size() * x.size());
+      budget_.SpendWork(1 + x.size() * x.size() / 256);
       if (name == "min" || name == "max") {
         if ((x < result) == (name == "min")) result = x;
         continue;
@@ -125,12 +64,8 @@ class RationalFunction {
     if (*k > *n) return Rational();
     const int64_t steps = std::min(*k, *n - *k);
     if (steps > kMaxFactorial) Fail(ErrorCode::kOutOfMemory, "a binomial of {}", *n);
-    Integer product(1);
-    for (int64_t i = 1; i <= steps; ++i) {
-      budget_.SpendWork(4 + product.size() / 8);
-      product = product * Integer(*n - steps + i) / Integer(i);
-    }
-    return Rational(product);
+    budget_.SpendWork(1 + steps);
+    return Rational(Integer::Binomial(*n, static_cast<uint32_t>(steps)));
   }
 
   const std::vector<Rational>& x_;
@@ -159,10 +94,10 @@ class Evaluator {
         return value ? Value(Inverse(*value, budget_)) : std::nullopt;
       }
       case Kind::kPower:
-        return Raised(e.children[0], Constant(e.children[1]));
+        return Raised(e.children[0], Of(e.children[1]));
       case Kind::kRoot: {
-        const std::optional<Rational> degree = Constant(e.children[1]);
-        return Raised(e.children[0], degree ? std::optional(degree->Inverse()) : std::nullopt);
+        const Value degree = Of(e.children[1]);
+        return Raised(e.children[0], degree ? Value(Inverse(*degree, budget_)) : std::nullopt);
       }
       case Kind::kPercent: {
         const Value value = Of(e.children[0]);
@@ -195,25 +130,33 @@ class Evaluator {
     return value;
   }
 
-  std::optional<Rational> Constant(const Expression& e) {
-    const Value value = Of(e);
-    return value ? ToRational(*value) : std::nullopt;
-  }
-
-  Value Raised(const Expression& base, const std::optional<Rational>& exponent) {
-    const Value value = exponent ? Of(base) : std::nullopt;
-    return value ? Power(*value, *exponent, budget_) : std::nullopt;
+  Value Raised(const Expression& base, const Value& exponent) {
+    if (!exponent) return std::nullopt;
+    const std::optional<Rational> rational = ToRational(*exponent);
+    if (!rational && !scope_.atoms) return std::nullopt;
+    const Value value = Of(base);
+    if (!value) return std::nullopt;
+    if (scope_.atoms) return PowerOf(*value, *exponent, *scope_.atoms, budget_);
+    return Power(*value, *rational, budget_);
   }
 
   Value Function(const Expression& e) {
-    std::vector<Rational> arguments;
+    std::vector<Quotient> arguments;
+    std::vector<Rational> rationals;
     for (const Expression& child : e.children) {
-      const std::optional<Rational> argument = Constant(child);
+      const Value argument = Of(child);
       if (!argument) return std::nullopt;
+      if (const std::optional<Rational> rational = ToRational(*argument)) {
+        rationals.push_back(*rational);
+      }
       arguments.push_back(*argument);
     }
-    const std::optional<Rational> value = RationalFunction(arguments, budget_).Call(e.text);
-    return value ? Value(Number(*value)) : std::nullopt;
+    const bool large = scope_.atoms && e.text == "factorial" && rationals.size() == 1 &&
+                       rationals[0] > Rational(kMaxFactorial);
+    if (rationals.size() == arguments.size() && !large) {
+      if (auto value = RationalFunction(rationals, budget_).Call(e.text)) return Number(*value);
+    }
+    return scope_.atoms ? FunctionOf(e.text, arguments, *scope_.atoms, budget_) : std::nullopt;
   }
 
   Scope& scope_;
@@ -239,15 +182,6 @@ Polynomial Scope::ValueOf(const std::string& symbol) {
 
 std::optional<Quotient> ExactValue(const Expression& expression, Scope& scope) {
   return Evaluator(scope).Of(expression);
-}
-
-bool Equal(const Quotient& a, const Quotient& b, Budget& budget) {
-  if (a.den == b.den) return a.num == b.num;
-  return Product(a.num, b.den, budget) == Product(b.num, a.den, budget);
-}
-
-std::optional<Rational> ToRational(const Quotient& value) {
-  return value.den.size() == 1 ? value.num.ToRational() : std::nullopt;
 }
 
 }  // namespace lorikeet::math

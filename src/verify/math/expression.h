@@ -30,6 +30,7 @@ enum class Kind : uint8_t {
   kRatio,      // children joined by ":"
   kRelation,   // children joined by the characters of text: = ~ ! < > l (<=) g (>=) i (in)
   kMatrix,     // rows of number.num() children each
+  kSetMinus,   // child 0 without the elements of child 1
 };
 
 struct Expression {

@@ -44,6 +44,24 @@ class NormalizedText {
   bool space_ = false;
 };
 
+// "6:30p.m." as "6:30pm", "a.m." likewise; the last full stop may be missing.
+std::string WithPlainHours(const std::string& text) {
+  std::string plain;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const std::string rest = LowerAscii(std::string_view(text).substr(i, 4));
+    const bool hours = (rest.starts_with("a.m") || rest.starts_with("p.m")) && i > 0 &&
+                       (IsAsciiDigit(text[i - 1]) || text[i - 1] == ' ') &&
+                       (rest.size() < 4 || !IsAsciiLetter(rest[3]));
+    if (!hours) {
+      plain.push_back(text[i]);
+      continue;
+    }
+    plain += {text[i], 'm'};
+    i += rest.ends_with('.') ? 3 : 2;
+  }
+  return plain;
+}
+
 // `text` without typesetting commands and white space, and with text commands unwrapped.
 std::string Normalized(std::string_view text) {
   constexpr std::array<std::string_view, 8> kTextCommands = {
@@ -73,6 +91,9 @@ std::string Normalized(std::string_view text) {
       i += space;
     } else if (const size_t dropped = one_of(kDropped)) {
       i += dropped;
+    } else if (rest.starts_with("{:}")) {
+      out.Put(':');
+      i += 3;
     } else if (rest.starts_with("\\dfrac") || rest.starts_with("\\tfrac")) {
       out.Put('\\');  // and the rest of \frac
       i += 2;
@@ -87,7 +108,7 @@ std::string Normalized(std::string_view text) {
       ++i;
     }
   }
-  return out.Take();
+  return WithPlainHours(out.Take());
 }
 
 // Whether a text consists of words only: the case of their letters does not matter.
@@ -134,6 +155,9 @@ char ChoiceOf(std::string_view text, bool more) {
 // m" a length or a product.
 std::vector<Reading> ReadingsOf(std::string_view text, const std::set<std::string>* variables) {
   bool thousands = false, scientific = false, letters = false;
+  const bool ellipsis = text.find("dots") != std::string_view::npos ||
+                        text.find("...") != std::string_view::npos ||
+                        text.find("…") != std::string_view::npos;
   for (size_t i = 0; i < text.size(); ++i) {
     letters = letters || IsAsciiLetter(text[i]);
     if (i == 0 || i + 1 >= text.size() || !IsAsciiDigit(text[i - 1])) continue;
@@ -152,6 +176,7 @@ std::vector<Reading> ReadingsOf(std::string_view text, const std::set<std::strin
   };
   vary(letters, [](Reading& reading) { reading.units = true; });
   vary(thousands, [](Reading& reading) { reading.thousands = false; });
+  vary(ellipsis, [](Reading& reading) { reading.repeating = false; });
   vary(scientific, [](Reading& reading) { reading.scientific = false; });
   return readings;
 }
@@ -193,15 +218,15 @@ Parsed ParseAnswer(std::string_view text, const std::set<std::string>& variables
 // Compares any reading of one with any reading of the other.
 math::Match CompareAll(const Parsed& reference, const Parsed& answer) {
   math::Scope scope;
-  bool unknown = false;
+  math::Match open = math::Match::kDifferent;  // kUnknown or kUnproven if a pair was
   for (const Expression& a : reference.expressions) {
     for (const Expression& b : answer.expressions) {
       const math::Match match = math::Compare(a, b, scope);
       if (match == math::Match::kEqual) return match;
-      unknown = unknown || match == math::Match::kUnknown;
+      if (match != math::Match::kDifferent) open = match;
     }
   }
-  return unknown ? math::Match::kUnknown : math::Match::kDifferent;
+  return open;
 }
 
 Grade GradeByValue(const std::string& reference, const std::string& answer) {
@@ -227,6 +252,11 @@ Grade GradeByValue(const std::string& reference, const std::string& answer) {
       return Grade::Correct();
     case math::Match::kDifferent:
       return Grade::Wrong(fmt::format("{} is not {}", Quoted(answer), Quoted(reference)));
+    case math::Match::kUnproven:
+      return Grade::Invalid(
+          fmt::format("{} agrees with the reference {} as far as it was computed, "
+                      "but is not proven equal",
+                      Quoted(answer), Quoted(reference)));
     default:
       return Grade::Invalid(
           fmt::format("the reference {} has no value that is known", Quoted(reference)));
@@ -254,14 +284,17 @@ Grade GradeAnswer(const std::string& reference, const std::string& answer) {
 }  // namespace
 
 Grade GradeMath(std::string_view reference, std::string_view completion) {
+  std::string expected, given;
   try {
-    const math::FinalAnswer answer = math::ExtractAnswer(completion);
-    const std::string expected = math::ReferenceAnswer(reference);
+    math::FinalAnswer answer = math::ExtractAnswer(completion);
+    expected = math::ReferenceAnswer(reference);
     if (expected.empty()) return Grade::Invalid("the reference is empty");
     if (answer.text.empty()) return Grade::Wrong(fmt::format("no answer: {}", answer.where));
-    return GradeAnswer(expected, answer.text);
+    given = std::move(answer.text);
+    return GradeAnswer(expected, given);
   } catch (const std::exception& error) {  // budget or memory exhausted
-    return Grade::Invalid(error.what());
+    return Grade::Invalid(fmt::format("comparing {} with the reference {}: {}", Quoted(given),
+                                      Quoted(expected), error.what()));
   }
 }
 

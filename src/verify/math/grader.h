@@ -8,7 +8,7 @@
 namespace lorikeet {
 
 // Changes whenever a verdict may change.
-inline constexpr int kMathGraderVersion = 1;
+inline constexpr int kMathGraderVersion = 2;
 
 // Reward 1 if the final answer of `completion` (verify/math/answer.h) has the value of `reference`,
 // else 0. kInvalid if the reference is neither mathematics nor words, or the comparison exceeds its

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <string>
 #include <vector>
 
@@ -89,12 +88,6 @@ TEST(MathIntegerTest, KnownValues) {
   for (size_t i = 2; i <= 300; ++i) fibonacci.push_back(fibonacci[i - 1] + fibonacci[i - 2]);
   EXPECT_EQ(Integer::Gcd(fibonacci[300], fibonacci[225]), fibonacci[75]);
   EXPECT_EQ(Integer::Gcd(Integer(0), Integer(-6)).ToString(), "6");
-}
-
-TEST(MathIntegerTest, Doubles) {
-  EXPECT_EQ(Integer(-12345).ToDouble(), -12345.0);
-  EXPECT_DOUBLE_EQ(Integer::Power(Integer(10), 100).ToDouble(), 1e100);
-  EXPECT_EQ(Integer::Power(Integer(10), 400).ToDouble(), HUGE_VAL);
 }
 
 TEST(MathIntegerTest, SizeIsBounded) {

@@ -40,7 +40,9 @@ class Lexer {
   char FirstBehindSpace() const {
     size_t i = at_;
     while (i < end_ && IsSpace(text_[i])) ++i;
-    return i < end_ ? text_[i] : '\0';
+    if (i < end_ || !in_text_) return i < end_ ? text_[i] : '\0';
+    while (i < text_.size() && (IsSpace(text_[i]) || text_[i] == '}')) ++i;  // \text{lcm}(4, 6)
+    return i < text_.size() ? text_[i] : '\0';
   }
   bool LastIs(TokenType type) const { return !tokens_.empty() && tokens_.back().type == type; }
 
@@ -203,6 +205,9 @@ class Lexer {
       Fail(ErrorCode::kInvalidArgument, "the command \\{}", name);
     }
     if (meaning.kind == CommandClass::kText) return TextArgument();
+    if (meaning.kind == CommandClass::kAccent || (name == "overline" && HasLetterArgument())) {
+      return Accent(std::string(name));
+    }
     if (name == "begin" || name == "end") return Environment(name);
     AddMeaning(meaning);
   }
@@ -235,6 +240,34 @@ class Lexer {
     while (IsSpace(Peek())) ++at_;
     if (Take("|") || Take("\\vert")) Add(TokenType::kSymbol, left ? "lvert" : "rvert");
     Take(".");
+  }
+
+  bool HasLetterArgument() const {
+    size_t i = at_;
+    while (i < end_ && (IsSpace(text_[i]) || text_[i] == '{')) ++i;
+    return i < end_ && IsAsciiLetter(text_[i]);
+  }
+
+  // \hat{x}, \bar x, \hat\theta: a letter whose name has the accent.
+  void Accent(const std::string& name) {
+    while (IsSpace(Peek())) ++at_;
+    std::string inside;
+    if (Peek() == '{') {
+      const auto [begin, close] = Braces();
+      for (const char c : std::string_view(text_).substr(begin, close - begin)) {
+        if (!IsSpace(c)) inside.push_back(c);
+      }
+    } else {
+      const bool command = Take("\\");
+      const size_t begin = at_;
+      while (IsAsciiLetter(Peek()) && (command || at_ == begin)) ++at_;
+      inside = (command ? "\\" : "") + text_.substr(begin, at_ - begin);
+    }
+    const bool plain = std::all_of(inside.begin(), inside.end(), [](char c) {
+      return IsAsciiLetter(c) || IsAsciiDigit(c) || c == '_' || c == '\\';
+    });
+    if (inside.empty() || !plain) Fail(ErrorCode::kInvalidArgument, "\\{} of no letter", name);
+    Add(TokenType::kLetter, "\\" + name + "{" + inside + "}");
   }
 
   void BlackboardLetter() {
@@ -290,6 +323,7 @@ class Lexer {
       return Add(TokenType::kSymbol, std::string(kSpelling(symbol)));
     }
     if (Take("{}")) return;
+    if (Take("...")) return Add(TokenType::kCommand, "ldots");
     // "5! = 120" is a factorial, "x != 5" is not.
     if (Starts("!=") && !LastIs(TokenType::kNumber)) {
       at_ += 2;

@@ -11,7 +11,7 @@ namespace lorikeet::math {
 
 enum class TokenType : uint8_t {
   kNumber,   // "1234.5", "3.", "1.5e-3": no separators of thousands
-  kLetter,   // a variable: "x", "\\alpha"
+  kLetter,   // a variable: "x", "\\alpha", "\\hat{x}"
   kWord,     // "apples", and every word inside \text
   kCommand,  // "frac", "sqrt", "sin", "pi", "begin:pmatrix", ...
   kSymbol,   // + - * / ^ _ ( ) [ ] { } \{ \} , ; : = ! < > <= >= != | % ' & \\ +- -+ "deg"
@@ -31,6 +31,7 @@ struct Reading {
   const std::set<std::string>* variables = nullptr;
   bool thousands = true;   // "1,234" is one number (outside brackets), not two
   bool scientific = true;  // "2e-1" is 0.2, not 2 e - 1
+  bool repeating = true;   // the digits before an ellipsis that occur twice repeat: 0.1212...
   bool units = false;      // every run of letters is a word; "5 m" is 5 metres, not 5 m
 };
 

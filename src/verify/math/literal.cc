@@ -69,4 +69,19 @@ Expression RepeatingLiteral(std::string_view start, std::string_view period) {
   return number;
 }
 
+Expression EllipsisLiteral(std::string_view text, bool twice) {
+  const std::string_view behind = text.substr(std::min(text.find('.') + 1, text.size()));
+  for (size_t length = 1; 2 * length <= behind.size(); ++length) {
+    const std::string_view period = behind.substr(behind.size() - length);
+    size_t count = 1;
+    while ((count + 1) * length <= behind.size() &&
+           behind.substr(behind.size() - (count + 1) * length, length) == period) {
+      ++count;
+    }
+    const bool repeats = count >= 3 || (count == 2 && length > 1 && twice);
+    if (repeats) return RepeatingLiteral(text.substr(0, text.size() - count * length), period);
+  }
+  return Plain(text);
+}
+
 }  // namespace lorikeet::math

@@ -102,9 +102,53 @@ class Parser {
   std::vector<Expression> Elements() {
     std::vector<Expression> elements;
     do {
-      elements.push_back(Statement());
+      if (const std::string environment = Alignment(); !environment.empty()) {
+        AlignedRows(environment, elements);
+      } else {
+        elements.push_back(Statement());
+      }
     } while (TakeSeparator());
     return elements;
+  }
+
+  // "aligned" at its beginning.
+  std::string Alignment() const {
+    constexpr std::array<std::string_view, 7> kAlignments = {
+        "aligned", "align", "align*", "gathered", "gather", "gather*", "split"};
+    const std::string& text = in_.Now().text;
+    if (!in_.Is(TokenType::kCommand) || !text.starts_with("begin:")) return {};
+    const std::string name = text.substr(text.find(':') + 1);
+    const bool known = std::find(kAlignments.begin(), kAlignments.end(), name) != kAlignments.end();
+    return known ? name : std::string();
+  }
+
+  // A statement a row; a row that begins with a relation continues the one before.
+  void AlignedRows(const std::string& environment, std::vector<Expression>& elements) {
+    const Depth depth(depth_);
+    const std::string end = "end:" + environment;
+    const bool outer = std::exchange(aligned_, true);
+    in_.Skip();
+    while (!in_.Is(TokenType::kCommand, end)) {
+      do {
+        elements.push_back(Statement());
+      } while (TakeSeparator());
+      if (in_.Take("\\\\")) continue;
+      if (!in_.Is(TokenType::kCommand, end)) in_.Refuse();
+    }
+    in_.Skip();
+    aligned_ = outer;
+  }
+
+  // In an alignment: & and, before a relation, the end of a row.
+  void SkipAlignment() {
+    if (!aligned_) return;
+    while (in_.Take("&")) {
+    }
+    size_t ahead = 0;
+    while (in_.IsSymbol("\\\\", ahead) || in_.IsSymbol("&", ahead)) ++ahead;
+    if (in_.Is(TokenType::kSymbol, ahead) && RelationNamed(in_.Now(ahead).text) != '\0') {
+      in_.Skip(ahead);
+    }
   }
 
   Expression Statement() {
@@ -112,7 +156,9 @@ class Parser {
     std::vector<Expression> sides;
     std::string relations;
     for (;;) {
+      SkipAlignment();
       sides.push_back(Union());
+      SkipAlignment();
       const char relation = in_.Is(TokenType::kSymbol) ? RelationNamed(in_.Now().text) : '\0';
       if (relation == '\0') break;
       in_.Skip();
@@ -126,6 +172,9 @@ class Parser {
     std::vector<Expression> parts;
     do {
       parts.push_back(Ratio());
+      while (in_.Take("setminus")) {
+        parts.back() = Counted(Binary(Kind::kSetMinus, std::move(parts.back()), Ratio()));
+      }
     } while (in_.Take("cup"));
     return Joined(Kind::kUnion, std::move(parts));
   }
@@ -133,9 +182,23 @@ class Parser {
   Expression Ratio() {
     std::vector<Expression> parts;
     do {
-      parts.push_back(Sum());
+      parts.push_back(Stacked());
     } while (in_.Take(":"));
     return Joined(Kind::kRatio, std::move(parts));
+  }
+
+  // TeX's {n \choose k} and {a \over b}, whose arguments are all on their side.
+  Expression Stacked() {
+    Expression above = Sum();
+    const bool choose = in_.Is(TokenType::kCommand, "choose");
+    if (!choose && !in_.Is(TokenType::kCommand, "over")) return above;
+    in_.Skip();
+    Expression below = Sum();
+    if (choose) {
+      return Counted(Binary(Kind::kFunction, std::move(above), std::move(below), "binom"));
+    }
+    return Counted(
+        Binary(Kind::kProduct, std::move(above), Node(Kind::kInverse, std::move(below))));
   }
 
   // Skips units: "per hour", "cm^2", "km/h", "square metres".
@@ -244,13 +307,18 @@ class Parser {
       case TokenType::kLetter:
         return !(token.space_before && IsUnit());
       case TokenType::kCommand:
-        return !token.text.starts_with("end:") && token.text != "overline";
+        return !token.text.starts_with("end:") && !IsBehindOperand(token.text);
       case TokenType::kSymbol:
         return in_.IsOneOf({"(", "[", "{", "lvert", "lfloor", "lceil"}) ||
                (token.text == "|" && !in_bars_);
       default:
         return false;
     }
+  }
+
+  // Commands that belong to what is before them.
+  static bool IsBehindOperand(std::string_view command) {
+    return command == "overline" || command == "choose" || command == "over" || command == "ldots";
   }
 
   Expression Power() {
@@ -337,9 +405,17 @@ class Parser {
     return text;
   }
 
+  static bool IsDecimal(std::string_view number) {
+    return number.find('.') < number.size() - 1 && number.find('e') == std::string_view::npos;
+  }
+
   Expression Number() {
     const std::string digits = in_.Next();
     if (in_.Take("_")) return Numeral(digits);
+    if (in_.Is(TokenType::kCommand, "ldots") && IsDecimal(digits)) {
+      in_.Skip();
+      return Counted(EllipsisLiteral(digits, reading_.repeating));
+    }
     if (!in_.Is(TokenType::kCommand, "overline") || digits.find('.') == std::string::npos) {
       return Counted(Literal(digits));
     }
@@ -363,7 +439,7 @@ class Parser {
   }
 
   Expression Command() {
-    if (in_.Is(TokenType::kCommand, "overline") || in_.Now().text.starts_with("end:")) in_.Refuse();
+    if (IsBehindOperand(in_.Now().text) || in_.Now().text.starts_with("end:")) in_.Refuse();
     const std::string name = in_.Next();
     if (name == "frac") {
       Expression num = Argument();
@@ -501,6 +577,7 @@ class Parser {
   const Reading& reading_;
   Budget& budget_;
   int depth_ = 0;
+  bool aligned_ = false;  // inside of an alignment
   bool in_bars_ = false;  // a bar closes rather than opens
 };
 

@@ -11,6 +11,9 @@ namespace {
 constexpr int64_t kMaxExponent = 1'000'000;
 constexpr int64_t kMaxDivisor = 1 << 16;  // a remaining factor above its square may be composite
 
+// Work of a reduced fraction of this size: a greatest common divisor.
+int64_t CostOfFraction(int64_t limbs) { return limbs * limbs / 256; }
+
 Factor Reduced(int64_t generator, int64_t num, int64_t den) {
   const int64_t divisor = std::gcd(num, den);
   num /= divisor;
@@ -38,7 +41,7 @@ struct Term {
     const int32_t whole = factor.num / factor.den - (factor.num % factor.den < 0 ? 1 : 0);
     if (whole == 0) return;
     const int64_t limbs = std::min<int64_t>(std::abs(whole), Integer::kMaxLimbs);
-    budget.SpendWork(1 + limbs * limbs / 16);
+    budget.SpendWork(1 + CostOfFraction(limbs));
     factor.num -= whole * factor.den;
     coefficient = coefficient * Rational::Power(Rational(factor.generator), whole);
   }
@@ -67,7 +70,18 @@ Term Multiply(const Monomial& a, const Monomial& b, Budget& budget) {
   return term;
 }
 
-// The prime factors of n > 0; false if it is too large.
+// Whether generator^(num/den of factor) to the power exponent is a power of the generator.
+bool IsPlainPower(const Factor& factor, const Rational& exponent, const Factor& power) {
+  if (factor.generator == kImaginary) return exponent.integer();
+  if (IsAtom(factor.generator)) return exponent.integer() || IsPositiveAtom(factor.generator);
+  if (factor.generator > 0 || !IsVariable(factor.generator)) return true;
+  const bool even_root = !exponent.den().odd();
+  const bool even_power = factor.num % 2 == 0;
+  return !(even_root && even_power && power.num % 2 != 0);  // sqrt(x^2) is |x|
+}
+
+}  // namespace
+
 bool Factorise(Integer n, std::vector<std::pair<int64_t, int32_t>>* primes, Budget& budget) {
   const auto divide_out = [&](int64_t p) {
     int32_t count = 0;
@@ -93,6 +107,8 @@ bool Factorise(Integer n, std::vector<std::pair<int64_t, int32_t>>* primes, Budg
   return true;
 }
 
+namespace {
+
 // Appends n^(num / den) to factors.
 bool AppendPower(const Integer& n, int64_t num, int64_t den, Monomial* factors, Budget& budget) {
   std::vector<std::pair<int64_t, int32_t>> primes;
@@ -101,20 +117,20 @@ bool AppendPower(const Integer& n, int64_t num, int64_t den, Monomial* factors, 
   return true;
 }
 
-// Whether generator^(num/den of factor) to the power exponent is a power of the generator.
-bool IsPlainPower(const Factor& factor, const Rational& exponent, const Factor& power) {
-  if (factor.generator == kImaginary) return exponent.integer();
-  if (factor.generator > 0 || !IsVariable(factor.generator)) return true;
-  const bool even_root = !exponent.den().odd();
-  const bool even_power = factor.num % 2 == 0;
-  return !(even_root && even_power && power.num % 2 != 0);  // sqrt(x^2) is |x|
-}
-
 }  // namespace
 
 Polynomial Polynomial::Generator(int64_t generator) {
   Polynomial result;
   result.Add({{generator, 1, 1}}, Rational(1));
+  return result;
+}
+
+Polynomial GeneratorPower(int64_t generator, const Rational& exponent) {
+  Polynomial result;
+  if (exponent.zero()) return Polynomial(Rational(1));
+  const std::optional<int64_t> num = exponent.num().ToInt64(), den = exponent.den().ToInt64();
+  if (!num || !den) Fail(ErrorCode::kOutOfMemory, "an exponent above {}", kMaxExponent);
+  result.Add({Reduced(generator, *num, *den)}, Rational(1));
   return result;
 }
 
@@ -135,7 +151,7 @@ void Polynomial::Add(const Monomial& monomial, const Rational& coefficient) {
 Polynomial Sum(const Polynomial& a, const Polynomial& b, Budget& budget) {
   Polynomial sum = a;
   for (const auto& [monomial, coefficient] : b.terms()) {
-    budget.SpendWork(5 + coefficient.size() * coefficient.size());
+    budget.SpendWork(5 + CostOfFraction(coefficient.size()));
     sum.Add(monomial, coefficient);
   }
   return sum;
@@ -145,9 +161,7 @@ Polynomial Product(const Polynomial& a, const Polynomial& b, Budget& budget) {
   Polynomial product;
   for (const auto& [left, x] : a.terms()) {
     for (const auto& [right, y] : b.terms()) {
-      // A reduced fraction costs a greatest common divisor: the square of its size.
-      const int64_t size = x.size() + y.size();
-      budget.SpendWork(20 + size * size);
+      budget.SpendWork(20 + CostOfFraction(x.size() + y.size()));
       const Term term = Multiply(left, right, budget);
       product.Add(term.monomial, term.coefficient * x * y);
     }
@@ -176,9 +190,8 @@ std::optional<Polynomial> TermPower(const Polynomial& term, const Rational& expo
   }
   Rational rational(1);
   if (*q == 1) {
-    // Cost for numbers that reach n limbs: n^2 / 16 for the last product.
     const int64_t limbs = std::min<int64_t>(coefficient.size() * std::abs(*p), Integer::kMaxLimbs);
-    budget.SpendWork(1 + limbs * limbs / 16);
+    budget.SpendWork(1 + CostOfFraction(limbs));
     rational = Rational::Power(coefficient, static_cast<int32_t>(*p));
   } else {
     const bool negative = coefficient.negative();

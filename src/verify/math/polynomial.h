@@ -11,6 +11,7 @@
 #include <map>
 #include <optional>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "verify/math/budget.h"
@@ -20,7 +21,13 @@ namespace lorikeet::math {
 
 // A generator above 0 is that prime.
 constexpr int64_t kImaginary = -1, kPi = -2, kEuler = -3, kInfinity = -4, kFirstVariable = -16;
-inline bool IsVariable(int64_t generator) { return generator <= kFirstVariable; }
+// Atoms (verify/math/atoms.h): even ones are positive numbers.
+constexpr int64_t kFirstAtom = -1'000'000;
+inline bool IsAtom(int64_t generator) { return generator <= kFirstAtom; }
+inline bool IsPositiveAtom(int64_t generator) { return IsAtom(generator) && generator % 2 == 0; }
+inline bool IsVariable(int64_t generator) {
+  return generator <= kFirstVariable && !IsAtom(generator);
+}
 
 struct Factor {  // generator^(num / den), in lowest terms, num not 0
   int64_t generator = 0;
@@ -51,10 +58,15 @@ class Polynomial {
   std::map<Monomial, Rational> terms_;  // no zeros
 };
 
+// generator^exponent.
+Polynomial GeneratorPower(int64_t generator, const Rational& exponent);
+
 // All throw Error(kOutOfMemory) beyond the budget.
 Polynomial Sum(const Polynomial& a, const Polynomial& b, Budget& budget);
 Polynomial Product(const Polynomial& a, const Polynomial& b, Budget& budget);
 Polynomial Negative(const Polynomial& a);
+// Appends the prime factors of n > 0; false if it is too large.
+bool Factorise(Integer n, std::vector<std::pair<int64_t, int32_t>>* primes, Budget& budget);
 
 // A polynomial of one term, raised to exponent. Absent if the power is not a term: a root of a
 // number that is too large to factor, of i, or of an even power of a variable (which may be

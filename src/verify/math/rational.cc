@@ -1,7 +1,5 @@
 #include "verify/math/rational.h"
 
-#include <cmath>
-
 #include "core/error.h"
 
 namespace lorikeet::math {
@@ -45,12 +43,6 @@ Rational Rational::Inverse() const { return {den_, num_}; }
 Integer Rational::Floor() const {
   const Integer quotient = num_ / den_;
   return num_.negative() && !integer() ? quotient - Integer(1) : quotient;
-}
-
-double Rational::ToDouble() const {
-  int above = 0, below = 0;
-  const double num = num_.Mantissa(&above), den = den_.Mantissa(&below);
-  return std::ldexp(num / den, above - below);
 }
 
 std::string Rational::ToString() const {

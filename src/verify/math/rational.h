@@ -36,7 +36,6 @@ class Rational {
 
   Rational Inverse() const;      // throws Error(kInvalidArgument) for zero
   Integer Floor() const;         // the largest integer that is not above
-  double ToDouble() const;       // within 1e-15 of its value, or infinite, or 0
   std::string ToString() const;  // "-3/4", "5"
 
   static Rational Power(const Rational& base, int32_t exponent);

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "core/error.h"
 
 namespace lorikeet::math {
@@ -25,14 +23,6 @@ TEST(MathRationalTest, LowestTerms) {
   EXPECT_EQ(Rational(-3).Floor().ToString(), "-3");
   EXPECT_EQ(Rational::Power(third, -3).ToString(), "27");
   EXPECT_EQ(Rational::Power(-third, 3).ToString(), "-1/27");
-}
-
-TEST(MathRationalTest, Doubles) {
-  const Rational ratio(Integer::Power(Integer(10), 401),
-                       Integer::Power(Integer(10), 400) * Integer(4));
-  EXPECT_EQ(ratio.ToDouble(), 2.5);
-  EXPECT_DOUBLE_EQ(Rational(Integer(1), Integer::Power(Integer(3), 300)).ToDouble(),
-                   std::pow(3.0, -300));
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include "verify/math/statement.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "verify/math/literal.h"
 
@@ -48,12 +50,22 @@ Expression Interval(Expression low, Expression high, bool low_closed, bool high_
   return Binary(Kind::kTuple, std::move(low), std::move(high), brackets);
 }
 
+// f(0), read as a product of f and 0. Other letters are factors.
+bool IsApplication(const Expression& e) {
+  constexpr std::string_view kFunctions = "fghFGHPpqT";
+  if (e.kind != Kind::kProduct || e.children.size() != 2) return false;
+  const Expression &function = e.children[0], &argument = e.children[1];
+  return function.kind == Kind::kSymbol &&
+         kFunctions.find(function.text[0]) != std::string_view::npos && !HasVariables(argument);
+}
+
 std::optional<Claim> ReadEquation(const Expression& e) {
   const Expression& first = e.children.front();
   const Expression& last = e.children.back();
   if (std::string name = NameOf(first); !name.empty()) return Claim{std::move(name), last};
   if (IsVariableNode(last)) return Claim{last.text, first};
   if (!HasVariables(first)) return Claim{{}, last};  // 2 + 2 = 4
+  if (IsApplication(first)) return Claim{OrderedText(first), last, /*application=*/true};
   return std::nullopt;
 }
 
@@ -159,6 +171,28 @@ bool HasInfinity(const Expression& expression) {
   return Any(expression, [](const Expression& e) { return e.text == "\\infty"; });
 }
 
+Expression WithPointNamed(const Expression& expression) {
+  const std::vector<Expression>& parts = expression.children;
+  const bool point = expression.kind == Kind::kProduct && parts.size() == 2 &&
+                     parts[0].kind == Kind::kSymbol && parts[0].text[0] >= 'A' &&
+                     parts[0].text[0] <= 'Z' && parts[1].kind == Kind::kTuple &&
+                     parts[1].text == "()";
+  return point ? Binary(Kind::kRelation, parts[0], parts[1], "=") : expression;
+}
+
+std::string OrderedText(const Expression& expression) {
+  std::vector<std::string> parts;
+  for (const Expression& child : expression.children) parts.push_back(OrderedText(child));
+  if (expression.kind == Kind::kSum || expression.kind == Kind::kProduct) {
+    std::sort(parts.begin(), parts.end());
+  }
+  const bool number = expression.kind == Kind::kNumber;
+  std::string text = std::to_string(static_cast<int>(expression.kind)) + ":" +
+                     (number ? "" : expression.text) + expression.number.ToString() + "(";
+  for (const std::string& part : parts) text += part + ",";
+  return text + ")";
+}
+
 std::optional<Claim> ReadClaim(const Expression& relation) {
   const Expression e = WithoutApproximations(relation);
   if (e.children.size() == 1) return Claim{{}, e.children[0]};
@@ -180,7 +214,8 @@ Expression Expanded(const Expression& expression, Budget& budget) {
     Expression scaled = ScaledMatrix(expression, budget);
     if (scaled.kind == Kind::kMatrix) return scaled;
   }
-  const bool collection = expression.kind == Kind::kList || expression.kind == Kind::kSet;
+  const bool collection = expression.kind == Kind::kList || expression.kind == Kind::kSet ||
+                          expression.kind == Kind::kSetMinus;
   if (collection ||
       !Any(expression, [](const Expression& e) { return e.kind == Kind::kPlusMinus; })) {
     return expression;  // the elements of a collection are expanded one by one

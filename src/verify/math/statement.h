@@ -18,7 +18,14 @@ bool HasInfinity(const Expression& expression);
 struct Claim {
   std::string name;  // name of the value: "x", "f x", "(x, y)"; may be empty
   Expression value;
+  bool application = false;  // f(0) = 1: a value of a function, and no equation
 };
+
+// A point "Q(2,3)" as the equation Q = (2,3); other expressions as they are.
+Expression WithPointNamed(const Expression& expression);
+
+// A text that is the same for expressions that differ in the order of summands and factors.
+std::string OrderedText(const Expression& expression);
 
 // The claim of a kRelation: name = value, a chain of equations that ends in the value, value
 // \approx rounded, name in set, name < 5, 1 < name < 5, name != 5. Absent for other relations (x +

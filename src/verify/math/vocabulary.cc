@@ -15,7 +15,7 @@ namespace {
 using Names = std::unordered_set<std::string_view>;
 using Meanings = std::unordered_map<std::string_view, CommandMeaning>;
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 66> kSigns = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 68> kSigns = {{
     {"−", "-"},
     {"–", "-"},
     {"—", "-"},
@@ -44,6 +44,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 66> kSigns =
     {"∪", "\\cup "},
     {"∈", "\\in "},
     {"∅", "\\emptyset "},
+    {"∖", "\\setminus "},
+    {"…", "\\ldots "},
     {"°", "^\\circ "},
     {"½", "\\frac{1}{2}"},
     {"⅓", "\\frac{1}{3}"},
@@ -118,38 +120,67 @@ const Meanings& Commands() {
           "Sigma", "Phi",    "Psi",   "Omega", "ell",     "pi",    "infty"}) {
       m[name] = {CommandClass::kLetter, name};
     }
+    for (const char* name : {"hat", "bar", "tilde", "dot", "ddot", "check", "breve", "widehat",
+                             "widetilde", "overrightarrow", "mathring"}) {
+      m[name] = {CommandClass::kAccent, {}};
+    }
     m["varepsilon"] = {CommandClass::kLetter, "epsilon"};
     m["vartheta"] = {CommandClass::kLetter, "theta"};
     m["varphi"] = {CommandClass::kLetter, "phi"};
-    constexpr std::array<std::pair<std::string_view, std::string_view>, 42> kSymbols = {
-        {{"cdot", "*"},      {"times", "*"},       {"ast", "*"},         {"div", "/"},
-         {"pm", "+-"},       {"mp", "-+"},         {"le", "<="},         {"leq", "<="},
-         {"leqslant", "<="}, {"ge", ">="},         {"geq", ">="},        {"geqslant", ">="},
-         {"lt", "<"},        {"gt", ">"},          {"ne", "!="},         {"neq", "!="},
-         {"in", "in"},       {"approx", "approx"}, {"cup", "cup"},       {"lbrace", "\\{"},
-         {"rbrace", "\\}"},  {"lbrack", "["},      {"rbrack", "]"},      {"langle", "("},
-         {"rangle", ")"},    {"colon", ":"},       {"vert", "|"},        {"mid", "|"},
-         {"lvert", "lvert"}, {"rvert", "rvert"},   {"lfloor", "lfloor"}, {"rfloor", "rfloor"},
-         {"lceil", "lceil"}, {"rceil", "rceil"},   {"prime", "'"},       {"circ", "circ"},
-         {"degree", "deg"},  {"land", ";"},        {"lor", ";"},         {"lparen", "("},
-         {"rparen", ")"},    {"equiv", "="}}};
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 44> kSymbols = {
+        {{"cdot", "*"},
+         {"times", "*"},
+         {"ast", "*"},
+         {"div", "/"},
+         {"pm", "+-"},
+         {"mp", "-+"},
+         {"le", "<="},
+         {"leq", "<="},
+         {"leqslant", "<="},
+         {"ge", ">="},
+         {"geq", ">="},
+         {"geqslant", ">="},
+         {"lt", "<"},
+         {"gt", ">"},
+         {"ne", "!="},
+         {"neq", "!="},
+         {"in", "in"},
+         {"approx", "approx"},
+         {"cup", "cup"},
+         {"lbrace", "\\{"},
+         {"rbrace", "\\}"},
+         {"lbrack", "["},
+         {"rbrack", "]"},
+         {"langle", "("},
+         {"rangle", ")"},
+         {"colon", ":"},
+         {"vert", "|"},
+         {"mid", "|"},
+         {"lvert", "lvert"},
+         {"rvert", "rvert"},
+         {"lfloor", "lfloor"},
+         {"rfloor", "rfloor"},
+         {"lceil", "lceil"},
+         {"rceil", "rceil"},
+         {"prime", "'"},
+         {"circ", "circ"},
+         {"degree", "deg"},
+         {"land", ";"},
+         {"lor", ";"},
+         {"lparen", "("},
+         {"rparen", ")"},
+         {"equiv", "="},
+         {"setminus", "setminus"},
+         {"backslash", "setminus"}}};
     for (const auto& [name, spelling] : kSymbols) m[name] = {CommandClass::kSymbol, spelling};
-    constexpr std::array<std::pair<std::string_view, std::string_view>, 15> kOthers = {
-        {{"frac", "frac"},
-         {"dfrac", "frac"},
-         {"tfrac", "frac"},
-         {"cfrac", "frac"},
-         {"binom", "binom"},
-         {"dbinom", "binom"},
-         {"tbinom", "binom"},
-         {"sqrt", "sqrt"},
-         {"surd", "surd"},
-         {"cbrt", "cbrt"},
-         {"overline", "overline"},
-         {"emptyset", "emptyset"},
-         {"varnothing", "emptyset"},
-         {"begin", "begin"},
-         {"end", "end"}}};
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 21> kOthers = {
+        {{"frac", "frac"},           {"dfrac", "frac"},        {"tfrac", "frac"},
+         {"cfrac", "frac"},          {"binom", "binom"},       {"dbinom", "binom"},
+         {"tbinom", "binom"},        {"sqrt", "sqrt"},         {"surd", "surd"},
+         {"cbrt", "cbrt"},           {"overline", "overline"}, {"emptyset", "emptyset"},
+         {"varnothing", "emptyset"}, {"choose", "choose"},     {"over", "over"},
+         {"ldots", "ldots"},         {"dots", "ldots"},        {"dotsc", "ldots"},
+         {"cdots", "ldots"},         {"begin", "begin"},       {"end", "end"}}};
     for (const auto& [name, spelling] : kOthers) m[name] = {CommandClass::kCommand, spelling};
     for (const std::string_view name : kFunctions) m[name] = {CommandClass::kCommand, name};
     return m;

@@ -14,6 +14,7 @@ enum class CommandClass : uint8_t {
   kUnknown,
   kIgnored,  // typesetting only: \displaystyle, \quad, \mathbf
   kText,     // its argument is words: \text, \mathrm
+  kAccent,   // its argument is the rest of a name: \hat
   kLetter,   // spelled "\\name": \alpha, \infty
   kSymbol,   // spelled `spelling`: \cdot is "*"
   kCommand,  // spelled `spelling`: \dfrac is "frac"

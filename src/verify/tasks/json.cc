@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <optional>
 #include <set>
 
 #include "core/error.h"
 #include "core/text.h"
 #include "verify/answer.h"
+#include "verify/number_answer.h"
 #include "verify/tasks/rows.h"
 
 namespace lorikeet {
@@ -172,6 +175,35 @@ bool HasEqualKeys(std::string_view text) {
   return Json::parse(text, look).is_discarded() || equal;
 }
 
+// Whether a number with a point or an exponent is a whole number as the machine's double and not as
+// it is written: 5.0000000000000001, 1e-400.
+bool HasRoundedNumber(std::string_view text) {
+  struct Numbers : nlohmann::json_sax<Json> {
+    bool rounded = false;
+    bool null() override { return true; }
+    bool boolean(bool) override { return true; }
+    bool number_integer(number_integer_t) override { return true; }
+    bool number_unsigned(number_unsigned_t) override { return true; }
+    bool number_float(number_float_t value, const string_t& written) override {
+      if (std::floor(value) != value) return true;
+      const std::optional<math::Rational> exact = ParseNumber(written);
+      rounded = rounded || !exact || !exact->integer();
+      return true;
+    }
+    bool string(string_t&) override { return true; }
+    bool binary(binary_t&) override { return true; }
+    bool start_object(size_t) override { return true; }
+    bool key(string_t&) override { return true; }
+    bool end_object() override { return true; }
+    bool start_array(size_t) override { return true; }
+    bool end_array() override { return true; }
+    bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override {
+      return false;
+    }
+  } numbers;
+  return Json::sax_parse(text, &numbers) && numbers.rounded;
+}
+
 // The last fenced block if there is one, else from the first '{' to the last '}'.
 std::string_view JsonIn(std::string_view text) {
   constexpr std::string_view kFence = "```";
@@ -198,6 +230,7 @@ Grade GradeJson(const Problem& problem, std::string_view completion) {
     return Grade::Wrong(Quoted(text) + " is not valid JSON");
   }
   if (HasEqualKeys(text)) return Grade::Wrong("a key is there twice");
+  if (HasRoundedNumber(text)) return Grade::Wrong("a number that is whole only after rounding");
   const std::string fault = FaultOf(value, rule, "the object");
   return fault.empty() ? Grade::Correct() : Grade::Wrong(fault);
 }

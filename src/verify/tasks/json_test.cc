@@ -66,6 +66,8 @@ TEST(JsonTask, ChecksEachKindOfRule) {
   ExpectVerdicts(problem, {{with("true", "1"), kFalse},
                            {with("true", "false"), kFalse},
                            {with("4", "4.0"), kRight},  // "the number 4"
+                           {with("4", "4e0"), kRight},
+                           {with("4", "4.0000000000000000001"), kFalse},  // 4 as a double
                            {with("4", "true"), kFalse},
                            {with("\"y\"", "\"z\""), kFalse},
                            {with("\"y\"", "[\"y\"]"), kFalse},
@@ -78,6 +80,14 @@ TEST(JsonTask, ChecksEachKindOfRule) {
                            {with("{\"k\":\"v\"}", "{\"k\":\"v\",\"k\":\"v\"}"), kFalse},
                            {with("{\"k\":\"v\"}", "\"v\""), kFalse},
                            {with("{\"k\":\"v\"}", "{}"), kFalse}});
+}
+
+TEST(JsonTask, UnderflowIsNotZero) {
+  const Problem problem = ProblemWith({Field("n", {{"kind", "number"}, {"value", 0}})});
+  ExpectVerdicts(problem, {{R"({"n":0})", kRight},
+                           {R"({"n":0.0})", kRight},
+                           {R"({"n":1e-400})", kFalse},
+                           {R"({"n":-1e-999})", kFalse}});
 }
 
 TEST(JsonTask, AsksForAsManyKeysAsTheDifficulty) {
