@@ -91,7 +91,7 @@ TEST(SftOptions, KeysThatMeanSomethingElseAreRefusedWithAdvice) {
               HasSubstr("run.yaml:1: 'gradient_accumulation_steps' is not"));
   EXPECT_THAT(ErrorOf("scale: 20"), HasSubstr("lora_alpha = scale * lora_r"));
   EXPECT_THAT(ErrorOf("train_on_inputs: true"), HasSubstr("assistant_only_loss: false"));
-  EXPECT_THAT(ErrorOf("packing: true"), HasSubstr("always packed"));
+  EXPECT_THAT(ErrorOf("packing_strategy: wrapped"), HasSubstr("always packed"));
   EXPECT_THAT(ErrorOf("load_in_4bit: true"), HasSubstr("GGUF"));
 }
 
