@@ -2,7 +2,8 @@
 # are those of Debian 12 (bookworm), on which it is built and tested; Debian 13 (trixie) has the same (tools/try_release.sh).
 
 build_packages="g++ cmake ninja-build pkg-config libdnnl-dev libhwy-dev libcli11-dev libyaml-cpp-dev
-  nlohmann-json3-dev libfmt-dev libpcre2-dev libutf8proc-dev libcpp-httplib-dev libssl-dev"
+  nlohmann-json3-dev libfmt-dev libpcre2-dev libutf8proc-dev libcpp-httplib-dev libssl-dev zlib1g-dev
+  libzstd-dev"
 # Programs that it calls: gnuplot draws the figures of a study.
 run_packages="gnuplot-nox"
 
