@@ -34,7 +34,7 @@ def main():
     # Two members, as `cat a.gz b.gz` makes them.
     (OUT / "rows.jsonl.gz").write_bytes(
         gzip.compress(lines[:half], mtime=0) + gzip.compress(lines[half:], mtime=0))
-    (OUT / "rows.jsonl.zst").write_bytes(zstandard.ZstdCompressor(level=3).compress(lines))
+    (OUT / "rows.jsonl.zst").write_bytes(zstandard.ZstdCompressor(level=3, write_checksum=True).compress(lines))
 
     table = pa.Table.from_pylist(ROWS)
     table = table.set_column(1, "source", table["source"].dictionary_encode())
