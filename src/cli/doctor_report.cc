@@ -7,6 +7,7 @@
 
 #include "cli/version.h"
 #include "core/format.h"
+#include "data/arrow_rows.h"
 
 namespace lorikeet {
 namespace {
@@ -103,6 +104,9 @@ Facts DoctorReport(const DoctorFacts& facts) {
   Facts v;
   v("version", kVersion, "lorikeet");
   v("library_versions", probe.library_versions, "Libraries");
+  const std::string arrow = ArrowVersion();
+  v("arrow", arrow, "Parquet",
+    arrow == "none" ? "needs a build with Arrow (docs/building.md)" : arrow);
   v("cpu_model", facts.cpu_model, "CPU");
   v("cpu_features", FeaturesJson(facts.cpu), "Features", FeatureText(facts.cpu));
   v("native_bf16", native_bf16, "bf16", native_bf16 ? "native" : "not native");

@@ -1,8 +1,13 @@
 #include "data/row_file.h"
 
-#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <utility>
 
+#include "core/check.h"
 #include "core/error.h"
+#include "data/arrow_rows.h"
+#include "data/container.h"
 
 namespace lorikeet {
 namespace {
@@ -34,9 +39,42 @@ class ArrayCutter {
   ArrayCutter(std::string_view content, const std::string& name) : content_(content), name_(name) {}
 
   std::vector<Row> Cut() {
-    std::vector<Row> rows;
     SkipSpace();
-    ++at_;  // the opening '['
+    std::vector<Row> rows = Elements();
+    SkipSpace();
+    if (at_ < content_.size()) {
+      Fail(ErrorCode::kCorruptFile, "{}:{}: text after the array's closing ']'", name_, line_);
+    }
+    return rows;
+  }
+
+  // The rows of {"data": [...]}; nothing where the text is not of that shape, or goes on after it.
+  std::optional<std::vector<Row>> CutWrapped() {
+    SkipSpace();
+    if (!Skip("{")) return std::nullopt;
+    SkipSpace();
+    bool known = false;
+    for (const char* key : {"\"data\"", "\"rows\"", "\"train\"", "\"examples\"", "\"instances\""}) {
+      known = known || Skip(key);
+    }
+    SkipSpace();
+    if (!known || !Skip(":")) return std::nullopt;
+    SkipSpace();
+    if (!content_.substr(at_).starts_with('[')) return std::nullopt;
+    std::vector<Row> rows = Elements();
+    SkipSpace();
+    if (!Skip("}")) return std::nullopt;
+    SkipSpace();
+    const bool objects = !rows.empty() && rows[0].text.starts_with('{');
+    if (at_ < content_.size() || !objects) return std::nullopt;
+    return rows;
+  }
+
+ private:
+  // From the opening '[' to behind the closing ']'.
+  std::vector<Row> Elements() {
+    std::vector<Row> rows;
+    ++at_;
     SkipSpace();
     while (Peek() != ']' || !rows.empty()) {
       rows.push_back(Element());
@@ -45,16 +83,19 @@ class ArrayCutter {
       if (Peek() != ',') Fail(ErrorCode::kCorruptFile, "{}:{}: expected ',' or ']'", name_, line_);
       ++at_;
       SkipSpace();
+      if (Peek() == ']') {
+        Fail(ErrorCode::kCorruptFile, "{}:{}: a comma before the array's ']'; delete it", name_,
+             line_);
+      }
     }
     ++at_;
-    SkipSpace();
-    if (at_ < content_.size()) {
-      Fail(ErrorCode::kCorruptFile, "{}:{}: text after the array's closing ']'", name_, line_);
-    }
     return rows;
   }
-
- private:
+  bool Skip(std::string_view text) {
+    const bool there = content_.substr(std::min(at_, content_.size())).starts_with(text);
+    if (there) at_ += text.size();
+    return there;
+  }
   char Peek() const {
     if (at_ >= content_.size()) {
       Fail(ErrorCode::kCorruptFile, "{}:{}: the file ends before the array's ']'; is it truncated?",
@@ -92,25 +133,105 @@ class ArrayCutter {
   int64_t line_ = 1;
 };
 
-}  // namespace
+std::optional<std::vector<Row>> Wrapped(std::string_view content, const std::string& name) {
+  try {
+    return ArrayCutter(content, name).CutWrapped();
+  } catch (const Error&) {
+    return std::nullopt;  // the reader of lines says what is wrong with them
+  }
+}
 
-std::vector<Row> CutRows(std::string_view content, const std::string& name) {
+std::string_view WithoutMark(std::string_view content, const std::string& name) {
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
   if (content.starts_with("\xFF\xFE") || content.starts_with("\xFE\xFF")) {
     Fail(ErrorCode::kCorruptFile, "{}:1: the file is UTF-16; save it as UTF-8", name);
   }
   if (content.starts_with(kByteOrderMark)) content.remove_prefix(kByteOrderMark.size());
+  return content;
+}
+
+// Files whose first row is no JSON at all are something else.
+void RequireJson(const Row& first, const std::string& name) {
+  if (first.text.starts_with('{') || first.text.starts_with('[')) return;
+  constexpr size_t kShown = 40;
+  std::string shown;
+  for (const char c : first.text.substr(0, kShown)) shown += c >= ' ' && c <= '~' ? c : '?';
+  Fail(ErrorCode::kCorruptFile,
+       "{}:{}: no JSON but '{}'; expected one JSON object per line (comma- or tab-separated files "
+       "are read if their name ends in .csv or .tsv)",
+       name, first.line, shown);
+}
+
+// Converted files are read once more, from memory.
+void RefusePackedTwice(std::string_view content, const std::string& name) {
+  switch (ContainerOf(content, NameWithoutPacking(name))) {
+    case Container::kText:
+    case Container::kCsv:
+    case Container::kTsv:
+      return;
+    default:
+      Fail(ErrorCode::kInvalidArgument, "{}: holds another packed file; unpack it once", name);
+  }
+}
+
+}  // namespace
+
+std::vector<Row> CutRows(std::string_view content, const std::string& name) {
+  content = WithoutMark(content, name);
   const std::string_view trimmed = TrimJsonSpace(content);
   if (trimmed.starts_with('[')) return ArrayCutter(content, name).Cut();
+  if (std::optional<std::vector<Row>> rows = Wrapped(content, name)) return *std::move(rows);
   return CutLines(content);
 }
 
-RowFile::RowFile(const std::string& path) : file_(path) {
-  rows_ = CutRows({reinterpret_cast<const char*>(file_.data()), file_.size()}, path);
+RowFile::RowFile(const std::string& path) : path_(path) {
+  if (std::filesystem::is_directory(path)) {
+    if (std::filesystem::exists(path + "/dataset_dict.json")) {
+      Fail(ErrorCode::kInvalidArgument,
+           "{}: holds several splits of a data set; give the folder of one, such as {}/train", path,
+           path);
+    }
+    if (!IsDatasetFolder(path)) {
+      Fail(ErrorCode::kInvalidArgument, "{}: is a folder; name the data files in it", path);
+    }
+    TakeLines(DatasetFolderToJson(path));
+  } else {
+    file_ = MappedFile(path);
+    Read({reinterpret_cast<const char*>(file_.data()), file_.size()}, path);
+  }
   if (rows_.empty()) {
     Fail(ErrorCode::kInvalidArgument,
          "{}: the file holds no rows; expected one JSON object per line", path);
   }
+}
+
+void RowFile::Read(std::string_view content, const std::string& name) {
+  const Container container = ContainerOf(content, name);
+  switch (container) {
+    case Container::kGzip:
+    case Container::kZstd:
+      text_ = Unpack(container, content, name);
+      RefusePackedTwice(text_, name);
+      return Read(text_, NameWithoutPacking(name));
+    case Container::kCsv:
+    case Container::kTsv:
+      return TakeLines(
+          CsvToJson(WithoutMark(content, name), container == Container::kCsv ? ',' : '\t', name));
+    case Container::kParquet:
+      return TakeLines(ParquetToJson(name));
+    case Container::kArrow:
+      return TakeLines(ArrowToJson(name));
+    case Container::kText:
+      rows_ = CutRows(content, name);
+      if (!rows_.empty()) RequireJson(rows_[0], name);
+  }
+}
+
+void RowFile::TakeLines(JsonLines lines) {
+  text_ = std::move(lines.text);
+  rows_ = CutLines(text_);
+  CHECK(rows_.size() == lines.source.size());
+  for (size_t i = 0; i < rows_.size(); ++i) rows_[i].line = lines.source[i];
 }
 
 }  // namespace lorikeet

@@ -1,5 +1,6 @@
-// A `RowFile` is a JSONL file, or one JSON array, split into rows without parsing or copying: the
-// file stays mapped, and a row is a view of it with its line number.
+// A `RowFile` is a data file split into rows, each the text of one JSON value with its line number.
+// JSONL files and JSON arrays stay mapped and are not copied; other containers (gzip, zstd, CSV,
+// TSV, Parquet, Arrow; data/container.h) are converted in memory.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "core/file.h"
+#include "data/csv.h"
 
 namespace lorikeet {
 
@@ -17,19 +19,28 @@ struct Row {
 };
 
 // Splits `content` into rows: the elements of the array if it begins with '[', else its non-blank
-// lines. A byte order mark and CRLF are accepted. Throws Error naming `name` and the line for an
-// array that does not close. The rows point into `content`.
+// lines. An object around the array, {"data": [...]}, is left out (its key may also be rows, train,
+// examples or instances). A byte order mark and CRLF are accepted. Throws Error naming `name` and
+// the line for an array that does not close. The rows point into `content`.
 std::vector<Row> CutRows(std::string_view content, const std::string& name);
 
 class RowFile {
  public:
-  // Throws Error naming `path` if it cannot be read or has no rows.
+  // `path`: a file, or a folder that `datasets` saved. Throws Error naming `path` if it cannot be
+  // read, has no rows, or is in a container that is not read.
   explicit RowFile(const std::string& path);
+  RowFile(const RowFile&) = delete;  // rows_ may point into text_
+  RowFile& operator=(const RowFile&) = delete;
   std::span<const Row> rows() const { return rows_; }
-  const std::string& path() const { return file_.path(); }
+  const std::string& path() const { return path_; }
 
  private:
+  void Read(std::string_view content, const std::string& name);
+  void TakeLines(JsonLines lines);
+
+  std::string path_;
   MappedFile file_;
+  std::string text_;  // what was unpacked or converted
   std::vector<Row> rows_;
 };
 
