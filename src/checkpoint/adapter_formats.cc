@@ -21,6 +21,7 @@ AdapterFormat FormatToRead(const std::string& path) {
   if (const auto format = AdapterFormatOf(path)) return *format;
   std::error_code ignored;
   if (fs::is_regular_file(path, ignored)) {
+    RefuseWebPage(MappedFile(path));
     Fail(ErrorCode::kInvalidArgument,
          "{}: not an adapter; give a folder of peft or mlx-lm, or a GGUF file of an adapter", path);
   }

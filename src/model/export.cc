@@ -115,7 +115,9 @@ void WriteConfig(const ModelSource& source, DType dtype, bool untie_head, const 
 
 DType StoredDtype(const ModelSource& source) {
   for (const ModelSource::Entry& entry : source.entries()) {
-    if (entry.shape.size() == 2) return IsQuantised(entry.dtype) ? DType::kBF16 : entry.dtype;
+    if (entry.shape.size() != 2) continue;
+    if (IsQuantised(entry.dtype)) return DType::kBF16;
+    if (IsFloat(entry.dtype)) return entry.dtype;
   }
   return DType::kBF16;
 }
