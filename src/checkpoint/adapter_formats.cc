@@ -70,7 +70,7 @@ std::string BaseNamedByAdapter(const std::string& path) {
       break;
   }
   const std::string config = (fs::path(path) / "adapter_config.json").string();
-  return ParseLoraConfig(ParseJson(ReadFile(config), config), config).base_model_name_or_path;
+  return ParseLoraConfig(ReadFile(config), config).base_model_name_or_path;
 }
 
 }  // namespace lorikeet

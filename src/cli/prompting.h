@@ -56,7 +56,9 @@ class ChatSession {
     return adapter_ ? adapter_->SharedWeights() : nullptr;
   }
   // Over the adapter's modules; 0 without one.
-  int64_t max_rank() const { return adapter_ ? adapter_->weights().MaxRank() : 0; }
+  LoraExtent adapter_extent() const {
+    return adapter_ ? adapter_->weights().Extent() : LoraExtent();
+  }
   const TokenizerBundle& text() const { return *bundle_; }
   bool HasTemplate() const { return template_.has_value(); }
   const std::string& name() const { return name_; }  // name of the model, for error messages

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "kernels/cast.h"
+#include "kernels/column_scale.h"
 #include "kernels/matmul/matmul.h"
 
 namespace lorikeet {
@@ -162,6 +163,13 @@ ChangeTensor MergeAdapter(const LoraAdapter& adapter) {
     }
     Scale(scaled.tensor(), pair.scale);
     MatMul(scaled.tensor(), pair.a, values, MatMulKind::kTN, /*accumulate=*/true);
+    if (!pair.magnitude) return;
+    const Buffer lengths(DType::kF32, {count});
+    RowLengths(values, lengths.tensor());
+    for (int64_t i = 0; i < count; ++i) {
+      const float gain = pair.magnitude.as<float>()[begin + i] / lengths.tensor().as<float>()[i];
+      Scale(values.Rows(i, i + 1), gain);
+    }
   };
 }
 

@@ -18,9 +18,10 @@ size_t ForwardArenaBytes(const Model& model, const LoraWeights* adapter, int64_t
 size_t TrainingArenaBytes(const Model& model, const LoraTraining* training, Recompute recompute,
                           int64_t T);
 
-// The same for a step of decoding with adapters of up to max_rank on any linears, one for all rows
-// or several (0: none): `tokens` tokens, and the logits of `rows` of them.
-size_t DecodeArenaBytes(const Model& model, int64_t max_rank, int64_t tokens, int64_t rows);
+// The same for a step of decoding with adapters of up to this extent on any linears, one for all
+// rows or several (rank 0: none): `tokens` tokens, and the logits of `rows` of them.
+size_t DecodeArenaBytes(const Model& model, const LoraExtent& adapters, int64_t tokens,
+                        int64_t rows);
 
 struct MemoryPart {
   std::string name;  // "base weights", "adapter", "gradients", ...

@@ -87,8 +87,9 @@ class Generator {
   Generator(const Model& model, const GeneratorLimits& limits);
 
   // Max memory of a generator of these limits: the cache and the arena of a step. Reserved at
-  // construction, touched as it fills. max_rank: of the adapters that requests name.
-  static size_t Bytes(const Model& model, const GeneratorLimits& limits, int64_t max_rank = 0);
+  // construction, touched as it fills. adapters: those that requests name.
+  static size_t Bytes(const Model& model, const GeneratorLimits& limits,
+                      const LoraExtent& adapters = {});
 
   // Queues a request. Throws Error(kInvalidArgument) for parameters out of range, ids outside the
   // vocabulary, and a prompt that together with max_tokens fits neither the capacity nor all pages.
@@ -142,7 +143,7 @@ class Generator {
   Arena arena_;
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
-  int64_t reserved_rank_ = 0;                       // maximum adapter rank that arena_ has room for
+  LoraExtent reserved_;                             // adapters that arena_ has room for
   std::vector<Sequence*> batch_;  // running_ as rows of the step's batch: by adapter
   GeneratorStats stats_;
 };
