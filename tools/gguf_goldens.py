@@ -2,8 +2,10 @@
 """Writes tests/golden/gguf/: small GGUF files and the values that the `gguf` package reads from them.
 
 types.gguf        metadata of every type; for each tensor type T a tensor "T" and its f32 values "T.expected"
+iq_types.gguf     the same for the IQ and TQ types and MXFP4
 tiny_<arch>.gguf  a whole tiny model of each architecture, with mixed tensor types
 tiny_<arch>.safetensors  the same weights in Hugging Face's names and row order, as f32
+split/            tiny_qwen3moe.gguf in three parts, the first without tensors, as gguf-split --no-tensor-first-split
 
 The q and k of llama and smollm3 are permuted as llama.cpp's converter does it before they are quantised; the
 expected values are quantised and dequantised without any permutation, so that the test covers undoing it.
@@ -25,6 +27,9 @@ QUANTISABLE = [Q.F32, Q.F16, Q.BF16, Q.Q8_0, Q.Q4_0, Q.Q4_1, Q.Q5_0, Q.Q5_1]
 K_TYPES = [Q.Q2_K, Q.Q3_K, Q.Q4_K, Q.Q5_K, Q.Q6_K]
 # Byte offsets of the f16 scales in a K block; every other byte may have any value.
 K_SCALES = {Q.Q2_K: (80, 82), Q.Q3_K: (108,), Q.Q4_K: (0, 2), Q.Q5_K: (0, 2), Q.Q6_K: (208,)}
+# Likewise of the IQ and TQ types. IQ1_M has its scale in the high nibbles of the last four words, MXFP4 an exponent.
+IQ_SCALES = {Q.IQ2_XXS: (0,), Q.IQ2_XS: (0,), Q.IQ2_S: (0,), Q.IQ3_XXS: (0,), Q.IQ3_S: (0,), Q.IQ1_S: (0,), Q.IQ1_M: (),
+             Q.IQ4_NL: (0,), Q.IQ4_XS: (0,), Q.MXFP4: (), Q.TQ1_0: (52,), Q.TQ2_0: (64,)}
 
 rng = np.random.default_rng(20)
 
@@ -33,10 +38,25 @@ def random_k_blocks(qtype, rows, blocks):
     """Rows of random blocks: the gguf package cannot quantise these, and any bits are a valid block."""
     size = gguf.GGML_QUANT_SIZES[qtype][1]
     data = rng.integers(0, 256, (rows, blocks, size), dtype=np.uint8)
-    for offset in K_SCALES[qtype]:
+    for offset in (K_SCALES | IQ_SCALES)[qtype]:
         scale = rng.normal(0, 0.05, (rows, blocks, 1)).astype(np.float16)
         data[:, :, offset : offset + 2] = scale.view(np.uint8)
+    if qtype == Q.IQ1_M:
+        scale = rng.normal(0, 0.05, (rows, blocks, 1)).astype(np.float16).view(np.uint16)
+        words = data[:, :, 48:].copy().view(np.uint16)
+        words = (words & 0x0FFF) | ((scale >> np.array([0, 4, 8, 12], dtype=np.uint16)) & 15) << 12
+        data[:, :, 48:] = words.astype(np.uint16).view(np.uint8)
+    if qtype == Q.MXFP4:
+        data[:, :, 0] = rng.integers(115, 130, (rows, blocks))
+        data[0, 0, 0], data[0, 1, 0], data[1, 0, 0] = 0, 1, 254  # the smallest scales and the largest
     return data.reshape(rows, blocks * size)
+
+
+def write_iq_types():
+    writer = gguf.GGUFWriter(OUT / "iq_types.gguf", "none")
+    for qtype in IQ_SCALES:
+        add_with_expected(writer, qtype, random_k_blocks(qtype, 2, 3))
+    finish(writer)
 
 
 def write_types():
@@ -164,6 +184,90 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
     (OUT / f"tiny_{arch}.safetensors").chmod(0o644)  # save_file gives access to the owner only
 
 
+def quantised_or_random(weights, qtype):
+    """Bytes of a type: quantised where the package can, else random blocks, whose values replace the weights."""
+    if qtype in IQ_SCALES and qtype != Q.MXFP4:
+        blocks = weights.shape[-1] // gguf.GGML_QUANT_SIZES[qtype][0]
+        data = random_k_blocks(qtype, weights.size // weights.shape[-1], blocks)
+        return data.reshape(*weights.shape[:-1], -1)
+    return quantize(weights, qtype)
+
+
+def moe_tensors(hidden, heads, kv_heads, head_dim, inner, vocab, experts):
+    """(GGUF name, HF name with {} for the expert, shape, type) of a model of two layers."""
+    yield "token_embd.weight", "model.embed_tokens.weight", (vocab, hidden), Q.Q8_0
+    for i in range(2):
+        blk, hf = f"blk.{i}.", f"model.layers.{i}."
+        yield blk + "attn_norm.weight", hf + "input_layernorm.weight", (hidden,), Q.F32
+        for name, rows in (("q", heads), ("k", kv_heads), ("v", kv_heads)):
+            yield blk + f"attn_{name}.weight", hf + f"self_attn.{name}_proj.weight", (rows * head_dim, hidden), Q.IQ4_NL
+        yield blk + "attn_output.weight", hf + "self_attn.o_proj.weight", (hidden, heads * head_dim), Q.MXFP4
+        yield blk + "attn_q_norm.weight", hf + "self_attn.q_norm.weight", (head_dim,), Q.F32
+        yield blk + "attn_k_norm.weight", hf + "self_attn.k_norm.weight", (head_dim,), Q.F32
+        yield blk + "ffn_norm.weight", hf + "post_attention_layernorm.weight", (hidden,), Q.F32
+        yield blk + "ffn_gate_inp.weight", hf + "mlp.gate.weight", (experts, hidden), Q.F32
+        for name, rows, cols in (("gate", inner, hidden), ("up", inner, hidden), ("down", hidden, inner)):
+            shape = (experts, rows, cols)
+            yield blk + f"ffn_{name}_exps.weight", hf + "mlp.experts.{}." + f"{name}_proj.weight", shape, Q.IQ4_NL
+    yield "output_norm.weight", "model.norm.weight", (hidden,), Q.F32
+    yield "output.weight", "lm_head.weight", (vocab, hidden), Q.Q8_0
+
+
+def moe_metadata(writer, hidden, heads, kv_heads, head_dim, inner, experts):
+    writer.add_context_length(4096)
+    writer.add_embedding_length(hidden)
+    writer.add_block_count(2)
+    writer.add_feed_forward_length(2 * inner)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_key_length(head_dim)
+    writer.add_value_length(head_dim)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_freq_base(1000000.0)
+    writer.add_expert_count(experts)
+    writer.add_expert_used_count(2)
+    writer.add_expert_feed_forward_length(inner)
+    writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+    writer.add_rope_scaling_factor(4.0)
+    writer.add_rope_scaling_orig_ctx_len(1024)
+    writer.add_rope_scaling_yarn_attn_factor(1.25)
+
+
+def write_moe():
+    sizes = {"hidden": 32, "heads": 2, "kv_heads": 1, "head_dim": 32, "inner": 32, "experts": 3}
+    expected, tensors = {}, []
+    for name, hf_name, shape, qtype in moe_tensors(vocab=24, **sizes):
+        data = quantised_or_random(rng.normal(0, 1, shape).astype(np.float32), qtype)
+        tensors.append((name, data, qtype))
+        values = dequantize(data, qtype).astype(np.float32)
+        if "{}" in hf_name:
+            expected |= {hf_name.format(e): values[e] for e in range(len(values))}
+        else:
+            expected[hf_name] = values
+    save_file(expected, OUT / "tiny_qwen3moe.safetensors")
+    (OUT / "tiny_qwen3moe.safetensors").chmod(0o644)
+    (OUT / "split").mkdir(exist_ok=True)
+    parts = [[], tensors[: len(tensors) // 2], tensors[len(tensors) // 2 :]]
+    write_part(OUT / "tiny_qwen3moe.gguf", sizes, tensors, None)
+    for i, part in enumerate(parts):
+        write_part(OUT / "split" / f"moe-{i + 1:05}-of-{len(parts):05}.gguf", sizes, part, (i, len(parts), len(tensors)))
+
+
+def write_part(path, sizes, tensors, split):
+    writer = gguf.GGUFWriter(path, "qwen3moe")
+    if split is None or split[0] == 0:
+        moe_metadata(writer, **sizes)
+    if split is not None:
+        if split[0] > 0:  # such parts have no metadata but these
+            writer.kv_data[0].clear()
+        writer.add_uint16(gguf.Keys.Split.LLM_KV_SPLIT_NO, split[0])
+        writer.add_uint16(gguf.Keys.Split.LLM_KV_SPLIT_COUNT, split[1])
+        writer.add_int32(gguf.Keys.Split.LLM_KV_SPLIT_TENSORS_COUNT, split[2])
+    for name, data, qtype in tensors:
+        writer.add_tensor(name, data, raw_dtype=qtype)
+    finish(writer)
+
+
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)
     write_types()
@@ -171,3 +275,5 @@ if __name__ == "__main__":
     write_model("qwen2", 32, 4, 2, 8, 32, 24, 1, [Q.F16, Q.Q5_1, Q.BF16])
     write_model("qwen3", 32, 2, 1, 32, 32, 24, 1, [Q.BF16, Q.Q4_0])
     write_model("smollm3", 32, 4, 2, 8, 32, 24, 1, [Q.Q8_0, Q.F16])
+    write_iq_types()
+    write_moe()

@@ -21,6 +21,7 @@ AdapterFormat FormatToRead(const std::string& path) {
   if (const auto format = AdapterFormatOf(path)) return *format;
   std::error_code ignored;
   if (fs::is_regular_file(path, ignored)) {
+    RefuseWebPage(MappedFile(path));
     Fail(ErrorCode::kInvalidArgument,
          "{}: not an adapter; give a folder of peft or mlx-lm, or a GGUF file of an adapter", path);
   }
@@ -69,7 +70,7 @@ std::string BaseNamedByAdapter(const std::string& path) {
       break;
   }
   const std::string config = (fs::path(path) / "adapter_config.json").string();
-  return ParseLoraConfig(ParseJson(ReadFile(config), config), config).base_model_name_or_path;
+  return ParseLoraConfig(ReadFile(config), config).base_model_name_or_path;
 }
 
 }  // namespace lorikeet

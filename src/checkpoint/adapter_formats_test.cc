@@ -118,7 +118,7 @@ void ExpectSame(const AdapterFile& got, const AdapterFile& expected) {
 
 // s B A of one module, in double.
 std::vector<double> Product(const AdapterFile& adapter, size_t index) {
-  const auto& [module, a, b, alpha, r] = adapter.pairs[index];
+  const auto& [module, a, b, alpha, r, magnitude] = adapter.pairs[index];
   const double scale = ScaleOf(adapter.config, adapter.pairs[index]);
   std::vector<double> product;
   for (int64_t i = 0; i < b.rows(); ++i) {
@@ -180,7 +180,7 @@ TEST_F(AdapterFormatsTest, PeftGgufPeftIsTheSameBits) {
   for (const char* family : {"llama", "qwen2"}) {
     LoraConfig config = Config(3, 16);
     std::ranges::sort(config.target_modules);
-    config.rank_pattern["model.layers.1.mlp.up_proj"] = 5;
+    config.rank_pattern = {{"model.layers.1.mlp.up_proj", 5}};
     const AdapterFile adapter = Make(config, Modules());
     const GgufBase base = {.model_type = family, .heads = {4, 2}};
     EXPECT_EQ(WriteGgufAdapter(Path("a.gguf"), adapter, base, DType::kF32), 0);
@@ -210,8 +210,8 @@ TEST_F(AdapterFormatsTest, GgufNamesAndRowsAreThoseOfLlamaCpp) {
 TEST_F(AdapterFormatsTest, WhatAFormatCannotSayIsFoldedIntoB) {
   LoraConfig config = Config(4, 10);
   config.use_rslora = true;
-  config.rank_pattern["up_proj"] = 7;
-  config.alpha_pattern["model.layers.1.self_attn.k_proj"] = 3;
+  config.rank_pattern = {{"up_proj", 7}};
+  config.alpha_pattern = {{"model.layers.1.self_attn.k_proj", 3}};
   const AdapterFile adapter = Make(config, Modules());
   EXPECT_EQ(WriteGgufAdapter(Path("a.gguf"), adapter, kLlama, DType::kF32), 3);
   const AdapterFile from_gguf = ReadAnyAdapter(Path("a.gguf"));

@@ -102,8 +102,10 @@ LoraConfig ConfigOfPairs(const std::vector<AdapterFile::Pair>& pairs) {
   config.r = Commonest(ranks);
   config.lora_alpha = Commonest(alphas);
   for (const auto& pair : pairs) {
-    if (pair.r != config.r) config.rank_pattern[pair.module] = pair.r;
-    if (pair.alpha != config.lora_alpha) config.alpha_pattern[pair.module] = pair.alpha;
+    if (pair.r != config.r) config.rank_pattern.emplace_back(pair.module, pair.r);
+    if (pair.alpha != config.lora_alpha) {
+      config.alpha_pattern.emplace_back(pair.module, pair.alpha);
+    }
   }
   config.target_modules = TargetsOf(pairs);
   return config;
@@ -120,6 +122,11 @@ void WidenInto(const Tensor& from, const Tensor& to) {
 }
 
 FoldedAdapter FoldScales(const AdapterFile& adapter, OneNumber which) {
+  if (adapter.config.use_dora) {
+    Fail(ErrorCode::kUnsupported,
+         "a DoRA adapter has no form in MLX and GGUF files; merge it into its base (lorikeet "
+         "merge)");
+  }
   std::vector<double> numbers;
   for (const auto& pair : adapter.pairs) {
     if (which == OneNumber::kScale) {

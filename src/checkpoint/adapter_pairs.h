@@ -45,6 +45,7 @@ struct FoldedAdapter {
   std::vector<Buffer> storage;
   int64_t folded = 0;  // number of pairs whose B was changed (and is f32 then)
 };
+// Throws Error(kUnsupported) for DoRA.
 FoldedAdapter FoldScales(const AdapterFile& adapter, OneNumber which);
 
 // to = from as f32; from is f32, f16, bf16 or quantised.

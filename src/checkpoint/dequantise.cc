@@ -1,7 +1,9 @@
 #include "checkpoint/dequantise.h"
 
+#include <algorithm>
 #include <cstring>
 
+#include "checkpoint/dequantise_iq.h"
 #include "core/check.h"
 #include "core/float16.h"
 
@@ -156,50 +158,48 @@ void Q6_K(const uint8_t* p, float* y) {
   }
 }
 
-template <class BlockFn>
-void ForBlocks(DType dtype, const uint8_t* src, int64_t count, float* dst, const BlockFn& block) {
-  const int64_t elements = DTypeBlock(dtype), bytes = DTypeBytes(dtype, elements);
-  CHECK(count % elements == 0);
-  for (int64_t i = 0; i < count / elements; ++i) block(src + i * bytes, dst + i * elements);
-}
+struct BlockFormat {
+  DType dtype;
+  void (*block)(const uint8_t* p, float* y);
+};
+constexpr BlockFormat kFormats[] = {
+    {DType::kQ4_0, Q4_0},
+    {DType::kQ4_1, Q4_1},
+    {DType::kQ5_0, Q5_0},
+    {DType::kQ5_1, Q5_1},
+    {DType::kQ8_0, Q8_0},
+    {DType::kQ2_K, Q2_K},
+    {DType::kQ3_K, Q3_K},
+    {DType::kQ4_K, Q4_K},
+    {DType::kQ5_K, Q5_K},
+    {DType::kQ6_K, Q6_K},
+    {DType::kIQ2_XXS, DequantiseIQ2_XXS},
+    {DType::kIQ2_XS, DequantiseIQ2_XS},
+    {DType::kIQ2_S, DequantiseIQ2_S},
+    {DType::kIQ3_XXS, DequantiseIQ3_XXS},
+    {DType::kIQ3_S, DequantiseIQ3_S},
+    {DType::kIQ1_S, DequantiseIQ1_S},
+    {DType::kIQ1_M, DequantiseIQ1_M},
+    {DType::kIQ4_NL, DequantiseIQ4_NL},
+    {DType::kIQ4_XS, DequantiseIQ4_XS},
+    {DType::kMXFP4, DequantiseMXFP4},
+    {DType::kTQ1_0, DequantiseTQ1_0},
+    {DType::kTQ2_0, DequantiseTQ2_0},
+};
 
 }  // namespace
 
 void DequantiseRow(DType dtype, const std::byte* src, int64_t count, float* dst) {
   const auto* p = reinterpret_cast<const uint8_t*>(src);
-  switch (dtype) {
-    case DType::kF32:
-      return Widen<float>(p, count, dst);
-    case DType::kBF16:
-      return Widen<bfloat16>(p, count, dst);
-    case DType::kF16:
-      return Widen<float16>(p, count, dst);
-    case DType::kQ4_0:
-      return ForBlocks(dtype, p, count, dst, Q4_0);
-    case DType::kQ4_1:
-      return ForBlocks(dtype, p, count, dst, Q4_1);
-    case DType::kQ5_0:
-      return ForBlocks(dtype, p, count, dst, Q5_0);
-    case DType::kQ5_1:
-      return ForBlocks(dtype, p, count, dst, Q5_1);
-    case DType::kQ8_0:
-      return ForBlocks(dtype, p, count, dst, Q8_0);
-    case DType::kQ2_K:
-      return ForBlocks(dtype, p, count, dst, Q2_K);
-    case DType::kQ3_K:
-      return ForBlocks(dtype, p, count, dst, Q3_K);
-    case DType::kQ4_K:
-      return ForBlocks(dtype, p, count, dst, Q4_K);
-    case DType::kQ5_K:
-      return ForBlocks(dtype, p, count, dst, Q5_K);
-    case DType::kQ6_K:
-      return ForBlocks(dtype, p, count, dst, Q6_K);
-    case DType::kI32:
-    case DType::kI64:
-    case DType::kU8:
-      break;
-  }
-  CHECK(false && "integers are not weights");
+  if (dtype == DType::kF32) return Widen<float>(p, count, dst);
+  if (dtype == DType::kBF16) return Widen<bfloat16>(p, count, dst);
+  if (dtype == DType::kF16) return Widen<float16>(p, count, dst);
+  const auto* const format =
+      std::ranges::find(kFormats, dtype, [](const BlockFormat& f) { return f.dtype; });
+  CHECK(format != std::end(kFormats));  // integers are not weights
+  const int64_t elements = DTypeBlock(dtype), bytes = DTypeBytes(dtype, elements);
+  CHECK(count % elements == 0);
+  for (int64_t i = 0; i < count / elements; ++i) format->block(p + i * bytes, dst + i * elements);
 }
 
 }  // namespace lorikeet

@@ -1,5 +1,5 @@
-// Dequantisation: rows of any stored dtype to f32. The block formats are those of GGUF (Q4_0 ...
-// Q6_K).
+// Dequantisation: rows of any stored dtype to f32. The block formats are those of GGUF: Q4_0 to
+// Q6_K, IQ1_S to IQ4_XS, MXFP4, TQ1_0 and TQ2_0.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "core/error.h"
@@ -19,23 +20,65 @@ T Load(const std::byte* p) {  // fields are unaligned
   return value;
 }
 
-// GGML's numbers for the dtypes that a model's weights can have here.
+// GGML's types of tensors, by number. Those without a dtype are not read.
 struct GgmlType {
   uint32_t id;
-  DType dtype;
+  const char* name;
+  std::optional<DType> dtype;
 };
 constexpr GgmlType kGgmlTypes[] = {
-    {0, DType::kF32},   {1, DType::kF16},   {2, DType::kQ4_0},  {3, DType::kQ4_1},
-    {6, DType::kQ5_0},  {7, DType::kQ5_1},  {8, DType::kQ8_0},  {10, DType::kQ2_K},
-    {11, DType::kQ3_K}, {12, DType::kQ4_K}, {13, DType::kQ5_K}, {14, DType::kQ6_K},
-    {26, DType::kI32},  {27, DType::kI64},  {30, DType::kBF16},
+    {0, "F32", DType::kF32},
+    {1, "F16", DType::kF16},
+    {2, "Q4_0", DType::kQ4_0},
+    {3, "Q4_1", DType::kQ4_1},
+    {4, "Q4_2", {}},
+    {5, "Q4_3", {}},
+    {6, "Q5_0", DType::kQ5_0},
+    {7, "Q5_1", DType::kQ5_1},
+    {8, "Q8_0", DType::kQ8_0},
+    {9, "Q8_1", {}},
+    {10, "Q2_K", DType::kQ2_K},
+    {11, "Q3_K", DType::kQ3_K},
+    {12, "Q4_K", DType::kQ4_K},
+    {13, "Q5_K", DType::kQ5_K},
+    {14, "Q6_K", DType::kQ6_K},
+    {15, "Q8_K", {}},
+    {16, "IQ2_XXS", DType::kIQ2_XXS},
+    {17, "IQ2_XS", DType::kIQ2_XS},
+    {18, "IQ3_XXS", DType::kIQ3_XXS},
+    {19, "IQ1_S", DType::kIQ1_S},
+    {20, "IQ4_NL", DType::kIQ4_NL},
+    {21, "IQ3_S", DType::kIQ3_S},
+    {22, "IQ2_S", DType::kIQ2_S},
+    {23, "IQ4_XS", DType::kIQ4_XS},
+    {24, "I8", DType::kI8},
+    {25, "I16", DType::kI16},
+    {26, "I32", DType::kI32},
+    {27, "I64", DType::kI64},
+    {28, "F64", DType::kF64},
+    {29, "IQ1_M", DType::kIQ1_M},
+    {30, "BF16", DType::kBF16},
+    {31, "Q4_0_4_4", {}},
+    {32, "Q4_0_4_8", {}},
+    {33, "Q4_0_8_8", {}},
+    {34, "TQ1_0", DType::kTQ1_0},
+    {35, "TQ2_0", DType::kTQ2_0},
+    {36, "IQ4_NL_4_4", {}},
+    {37, "IQ4_NL_4_8", {}},
+    {38, "IQ4_NL_8_8", {}},
+    {39, "MXFP4", DType::kMXFP4},
+    {40, "NVFP4", {}},
+    {41, "Q1_0", {}},
 };
 
-std::optional<DType> DTypeFromId(uint32_t id) {
-  for (const GgmlType& type : kGgmlTypes) {
-    if (type.id == id) return type.dtype;
-  }
-  return std::nullopt;
+const GgmlType* TypeFromId(uint32_t id) {
+  const auto* const type = std::ranges::find(kGgmlTypes, id, &GgmlType::id);
+  return type == std::end(kGgmlTypes) ? nullptr : type;
+}
+
+// "-00002-of-00003.gguf", with which the name of a part of a split model ends.
+std::string PartSuffix(int64_t part, int64_t parts) {
+  return fmt::format("-{:05}-of-{:05}.gguf", part, parts);
 }
 
 // Size of a tensor in bytes; empty if it overflows or its rows are not whole blocks.
@@ -162,7 +205,8 @@ void GgufFile::ReadMetadata(Cursor& cursor, uint64_t count) {
 Tensor GgufFile::ReadTensorInfo(Cursor& cursor, const std::string& name) const {
   const auto rank = cursor.Next<uint32_t>();
   Tensor tensor;
-  if (rank == 0 || rank > tensor.shape.size()) {
+  constexpr uint32_t kMaxRank = 4;  // GGML's
+  if (rank == 0 || rank > kMaxRank) {
     Fail(ErrorCode::kCorruptFile,
          "{}: tensor {} has {} dimensions, not 1 to 4; the file is damaged", path(),
          QuotedName(name), rank);
@@ -176,14 +220,16 @@ Tensor GgufFile::ReadTensorInfo(Cursor& cursor, const std::string& name) const {
     }
   }
   const auto id = cursor.Next<uint32_t>();
-  const std::optional<DType> dtype = DTypeFromId(id);
-  if (!dtype) {
-    Fail(ErrorCode::kUnsupported,
-         "{}: tensor {} has GGML type {}; supported are F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, "
-         "Q8_0 and Q2_K to Q6_K: take another quantisation of this model",
-         path(), QuotedName(name), id);
+  const GgmlType* const type = TypeFromId(id);
+  if (type == nullptr || !type->dtype) {
+    Fail(
+        ErrorCode::kUnsupported,
+        "{}: tensor {} has GGML type {}; supported are F32, F16, BF16, Q4_0 to Q8_0, Q2_K to Q6_K, "
+        "IQ1_S to IQ4_XS, MXFP4, TQ1_0 and TQ2_0: take another quantisation of this model",
+        path(), QuotedName(name),
+        type == nullptr ? fmt::format("{}, which llama.cpp does not have", id) : type->name);
   }
-  tensor.dtype = *dtype;
+  tensor.dtype = *type->dtype;
   return tensor;
 }
 
@@ -241,10 +287,11 @@ void GgufFile::PlaceTensors(uint64_t data_begin, uint64_t align,
   }
 }
 
-GgufFile::GgufFile(const std::string& path) : file_(path) {
+GgufFile::GgufFile(const std::string& path, OneFile /*tag*/) : file_(path) {
   Cursor cursor(file_);
   constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
   if (file_.size() < 2 * sizeof(uint32_t) || cursor.Next<uint32_t>() != kMagic) {
+    RefuseWebPage(file_);
     Fail(ErrorCode::kCorruptFile, "{}: not a GGUF file", path);
   }
   const auto version = cursor.Next<uint32_t>();
@@ -257,6 +304,80 @@ GgufFile::GgufFile(const std::string& path) : file_(path) {
   const auto value_count = cursor.Next<uint64_t>();
   ReadMetadata(cursor, value_count);
   ReadTensors(cursor, tensor_count);
+}
+
+GgufFile::GgufFile(const std::string& path) : GgufFile(path, OneFile()) {
+  const int64_t parts = IntOr("split.count", 1);
+  if (parts > 1) JoinParts(parts);
+}
+
+// Makes this part of a split model the whole: the first part's metadata, the tensors of all.
+void GgufFile::JoinParts(int64_t parts) {
+  const std::string given = path();
+  const int64_t own = Int("split.no");  // from 0
+  const std::string suffix = PartSuffix(own + 1, parts);
+  if (own < 0 || own >= parts || !given.ends_with(suffix)) {
+    Fail(
+        ErrorCode::kUnsupported,
+        "{}: part {} of {} of a split model, whose name must end in {} for the others to be found; "
+        "rename the parts, or join them with llama-gguf-split --merge",
+        given, own + 1, parts, suffix);
+  }
+  const std::string stem = given.substr(0, given.size() - suffix.size());
+  std::vector<GgufFile> files;
+  for (int64_t i = 0; i < parts; ++i) {
+    if (i == own) {
+      files.push_back(std::move(*this));
+      continue;
+    }
+    const std::string name = stem + PartSuffix(i + 1, parts);
+    std::error_code ignored;
+    if (!std::filesystem::exists(name, ignored)) {
+      Fail(ErrorCode::kNotFound, "{}: not there; {} is part {} of {} of a model and needs them all",
+           name, given, own + 1, parts);
+    }
+    files.push_back(GgufFile(name, OneFile()));
+    if (files.back().IntOr("split.count", 1) != parts || files.back().IntOr("split.no", 0) != i) {
+      Fail(ErrorCode::kCorruptFile,
+           "{}: is not part {} of {}, as its name and {} say; get the parts again", name, i + 1,
+           parts, given);
+    }
+  }
+  *this = std::move(files[0]);
+  for (size_t i = 1; i < files.size(); ++i) Append(std::move(files[i]));
+  const int64_t tensors = IntOr("split.tensors.count", std::ssize(tensors_));
+  if (tensors != std::ssize(tensors_)) {
+    Fail(ErrorCode::kCorruptFile,
+         "{}: its {} parts have {} tensors where it says {}; get the parts again", path(), parts,
+         tensors_.size(), tensors);
+  }
+}
+
+void GgufFile::Append(GgufFile part) {
+  for (NamedTensor& tensor : part.tensors_) {
+    if (!index_.emplace(tensor.name, tensors_.size()).second) {
+      Fail(ErrorCode::kCorruptFile, "{}: tensor {} is in another part too; get the parts again",
+           part.path(), QuotedName(tensor.name));
+    }
+    tensors_.push_back(std::move(tensor));
+  }
+  more_.push_back(std::move(part.file_));
+}
+
+std::vector<std::string> GgufFile::paths() const {
+  std::vector<std::string> paths = {path()};
+  for (const MappedFile& file : more_) paths.push_back(file.path());
+  return paths;
+}
+
+void GgufFile::Forget(const Tensor& tensor) const {
+  const auto bytes = static_cast<size_t>(tensor.bytes());
+  file_.Forget(tensor.data, bytes);
+  for (const MappedFile& file : more_) file.Forget(tensor.data, bytes);
+}
+
+bool IsFirstOfSplit(std::string_view path, size_t parts) {
+  return path.ends_with(PartSuffix(1, static_cast<int64_t>(parts)));
 }
 
 Tensor GgufFile::Find(std::string_view name) const {

@@ -12,19 +12,20 @@
 
 namespace lorikeet {
 
-// A mapped GGUF file. Shapes are in row-major order as in the rest of the program, the reverse of
-// the file's. Every accessor throws Error naming file and key if the key is absent or has another
-// type.
+// A mapped GGUF file, or all files of a split model. Shapes are in row-major order as in the rest
+// of the program, the reverse of the file's. Every accessor throws Error naming file and key if the
+// key is absent or has another type.
 class GgufFile final : public TensorFile {
  public:
+  // `path`: the file, or any part of a split model ("NAME-00002-of-00003.gguf"), the others of
+  // which lie beside it. Throws Error, which names a part that is missing.
   explicit GgufFile(const std::string& path);
 
   Tensor Find(std::string_view name) const override;
   const std::vector<NamedTensor>& tensors() const override { return tensors_; }
-  void Forget(const Tensor& tensor) const override {
-    file_.Forget(tensor.data, static_cast<size_t>(tensor.bytes()));
-  }
-  const std::string& path() const { return file_.path(); }
+  void Forget(const Tensor& tensor) const override;
+  const std::string& path() const { return file_.path(); }  // the first part if the model is split
+  std::vector<std::string> paths() const;                   // every part, in order
 
   bool Has(std::string_view key) const;
   const std::vector<std::string>& keys() const { return keys_; }  // in file order
@@ -67,7 +68,11 @@ class GgufFile final : public TensorFile {
     const std::byte* data;
   };
   class Cursor;
+  struct OneFile {};
 
+  GgufFile(const std::string& path, OneFile tag);  // this part alone if the model is split
+  void JoinParts(int64_t parts);
+  void Append(GgufFile part);
   static int64_t SizeOf(Type type);
   static const char* NameOf(Type type);
   static std::optional<int64_t> AsInt(Type type, const std::byte* p);
@@ -82,10 +87,14 @@ class GgufFile final : public TensorFile {
   [[noreturn]] void FailType(std::string_view key, const Value& value, const char* wanted) const;
 
   MappedFile file_;
+  std::vector<MappedFile> more_;  // the other parts of a split model
   std::vector<std::string> keys_;
   std::unordered_map<std::string, Value> values_;
   std::vector<NamedTensor> tensors_;
   std::unordered_map<std::string, size_t> index_;
 };
+
+// Whether a path has the name of the first of so many parts: "NAME-00001-of-00003.gguf".
+bool IsFirstOfSplit(std::string_view path, size_t parts);
 
 }  // namespace lorikeet

@@ -205,7 +205,7 @@ int64_t WriteGgufAdapter(const std::string& path, const AdapterFile& adapter, co
     const Tensor t = AsDtype(tensor, dtype, &storage);
     tensors.push_back({name, dtype, {t.rows(), t.cols()}, t.data});
   };
-  for (const auto& [module, a, b] : folded.pairs) {
+  for (const auto& [module, a, b, magnitude] : folded.pairs) {
     const std::string name = GgufNameOf(module, base, path);
     Tensor rows = b;
     if (interleaved && IsQueryOrKey(module)) {

@@ -18,15 +18,19 @@ namespace {
 constexpr const char* kRopeFactors = "rope_freqs.weight";
 
 struct Architecture {
-  const char* gguf_name;  // also HF's model_type
+  const char* gguf_name;
+  const char* hf_type;  // model_type
   const char* hf_class;
   bool interleaved;  // whether q and k are permuted
+  bool experts;      // whether every MLP is a mixture of experts
 };
 constexpr Architecture kArchitectures[] = {
-    {"llama", "LlamaForCausalLM", true},
-    {"qwen2", "Qwen2ForCausalLM", false},
-    {"qwen3", "Qwen3ForCausalLM", false},
-    {"smollm3", "SmolLM3ForCausalLM", true},  // every 4th layer without rope: config.json's default
+    {"llama", "llama", "LlamaForCausalLM", true, false},
+    {"qwen2", "qwen2", "Qwen2ForCausalLM", false, false},
+    {"qwen3", "qwen3", "Qwen3ForCausalLM", false, false},
+    {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", false, true},
+    // Every 4th layer without rope: config.json's default.
+    {"smollm3", "smollm3", "SmolLM3ForCausalLM", true, false},
 };
 
 const Architecture& ArchitectureNamed(const std::string& name, const std::string& where) {
@@ -147,8 +151,10 @@ std::optional<Json> RopeScalingFromMetadata(const GgufFile& gguf, const Hyperpar
   Json scaling{{"rope_type", type}, {"factor", factor}};
   if (type == "linear") return scaling;
   scaling["original_max_position_embeddings"] = hyper.Size("rope.scaling.original_context_length");
+  // yarn_attn_factor is config.json's attention_factor as llama.cpp's converter copies it.
   const std::pair<const char*, const char*> optional[] = {
       {"rope.scaling.attn_factor", "attention_factor"},
+      {"rope.scaling.yarn_attn_factor", "attention_factor"},
       {"rope.scaling.yarn_beta_fast", "beta_fast"},
       {"rope.scaling.yarn_beta_slow", "beta_slow"}};
   for (const auto& [key, hf_key] : optional) {
@@ -158,15 +164,14 @@ std::optional<Json> RopeScalingFromMetadata(const GgufFile& gguf, const Hyperpar
 }
 
 // Refuses variants that the architecture's name allows and this program does not compute.
-void RefuseVariants(const GgufFile& gguf, const Hyperparameters& hyper, int64_t head_dim) {
-  if (gguf.IntOr(hyper.Key("expert_count"), 0) > 0) {
-    Fail(ErrorCode::kUnsupported, "{}: a mixture of experts; only dense models are supported",
-         gguf.path());
-  }
-  if (gguf.IntOr("split.count", 1) > 1) {
-    Fail(ErrorCode::kUnsupported,
-         "{}: one of {} parts; join them first with llama-gguf-split --merge", gguf.path(),
-         gguf.Int("split.count"));
+void RefuseVariants(const GgufFile& gguf, const Hyperparameters& hyper, int64_t head_dim,
+                    bool experts) {
+  if (!experts && gguf.IntOr(hyper.Key("expert_count"), 0) > 0) {
+    Fail(
+        ErrorCode::kUnsupported,
+        "{}: a mixture of experts of architecture {}; as GGUF only qwen3moe is supported, take the "
+        "Hugging Face folder",
+        gguf.path(), QuotedName(gguf.String("general.architecture")));
   }
   for (const char* key :
        {"attention.key_length", "attention.value_length", "rope.dimension_count"}) {
@@ -183,6 +188,26 @@ void RefuseVariants(const GgufFile& gguf, const Hyperparameters& hyper, int64_t 
 const char* TorchDType(DType dtype) {
   if (dtype == DType::kF32) return "float32";
   return dtype == DType::kF16 ? "float16" : "bfloat16";
+}
+
+// llama.cpp's qwen3moe has experts in every layer and always makes the weights of the chosen ones
+// sum to 1; files can say otherwise.
+void AddExperts(const GgufFile& gguf, const Hyperparameters& hyper, Json& config) {
+  config["num_experts"] = hyper.Size("expert_count");
+  config["num_experts_per_tok"] = hyper.Size("expert_used_count");
+  config["moe_intermediate_size"] = hyper.Size("expert_feed_forward_length");
+  config["norm_topk_prob"] = gguf.BoolOr(hyper.Key("expert_weights_norm"), true);
+  config["decoder_sparse_step"] = 1;
+  config["mlp_only_layers"] = Json::array();
+  for (const char* key : {"expert_weights_scale", "expert_shared_count",
+                          "expert_shared_feed_forward_length", "expert_gating_func"}) {
+    // A gating function of 1 is softmax.
+    const double harmless = std::string_view(key).ends_with("_count") ? 0 : 1;
+    const double value = gguf.FloatOr(hyper.Key(key), harmless);
+    if (value == harmless || value == 0) continue;
+    Fail(ErrorCode::kUnsupported, "{}: metadata {} is {}; not supported", gguf.path(),
+         QuotedName(hyper.Key(key)), value);
+  }
 }
 
 void AddTokenIds(const GgufFile& gguf, Json& config) {
@@ -217,12 +242,20 @@ constexpr Renamed kInLayer[] = {
     {"attn_q_norm.weight", "self_attn.q_norm.weight"},
     {"attn_k_norm.weight", "self_attn.k_norm.weight"},
     {"ffn_norm.weight", "post_attention_layernorm.weight"},
+    {"ffn_gate_inp.weight", "mlp.gate.weight"},
     {"ffn_gate.weight", "mlp.gate_proj.weight"},
     {"ffn_gate.bias", "mlp.gate_proj.bias"},
     {"ffn_up.weight", "mlp.up_proj.weight"},
     {"ffn_up.bias", "mlp.up_proj.bias"},
     {"ffn_down.weight", "mlp.down_proj.weight"},
     {"ffn_down.bias", "mlp.down_proj.bias"},
+};
+
+// Matrices of all experts of a layer in one tensor (experts, out, in).
+constexpr Renamed kStacked[] = {
+    {"ffn_gate_exps.weight", "gate_proj.weight"},
+    {"ffn_up_exps.weight", "up_proj.weight"},
+    {"ffn_down_exps.weight", "down_proj.weight"},
 };
 
 // "blk.3.attn_q.weight" -> 3 and "attn_q.weight"; empty for other forms.
@@ -248,6 +281,28 @@ std::string HfName(std::string_view name, int64_t layers) {
     if (split->second == row.gguf) return fmt::format("model.layers.{}.{}", split->first, row.hf);
   }
   return "";
+}
+
+// The experts' matrices of a stacked tensor; empty for other tensors.
+std::vector<GgufWeight> Unstacked(const GgufFile& gguf, std::string_view name, const Tensor& tensor,
+                                  const Json& config) {
+  const auto split = SplitLayer(name);
+  if (!split || split->first >= config["num_hidden_layers"]) return {};
+  const auto* const row = std::ranges::find(
+      kStacked, split->second, [](const Renamed& r) { return std::string_view(r.gguf); });
+  if (row == std::end(kStacked)) return {};
+  const int64_t experts = config["num_experts"];
+  if (tensor.rank != 3 || tensor.rows() != experts) {
+    Fail(ErrorCode::kCorruptFile, "{}: {} is not a stack of {} experts' matrices", gguf.path(),
+         QuotedName(name), experts);
+  }
+  std::vector<GgufWeight> weights;
+  for (int64_t e = 0; e < experts; ++e) {
+    const Tensor one = tensor.Rows(e, e + 1);
+    weights.push_back({fmt::format("model.layers.{}.mlp.experts.{}.{}", split->first, e, row->hf),
+                       Tensor(one.data, one.dtype, {one.shape[1], one.shape[2]})});
+  }
+  return weights;
 }
 
 int64_t HeadsOf(std::string_view hf_name, const Json& config) {
@@ -282,13 +337,15 @@ Json ConfigFromGguf(const GgufFile& gguf) {
     Fail(ErrorCode::kCorruptFile, "{}: {} heads do not fit in a hidden size of {}", gguf.path(),
          heads, hidden);
   }
-  RefuseVariants(gguf, hyper, head_dim);
+  RefuseVariants(gguf, hyper, head_dim, architecture.experts);
   Json config{
       {"architectures", {architecture.hf_class}},
-      {"model_type", architecture.gguf_name},
+      {"model_type", architecture.hf_type},
       {"vocab_size", embedding.rows()},
       {"hidden_size", hidden},
-      {"intermediate_size", hyper.Size("feed_forward_length")},
+      {"intermediate_size", architecture.experts
+                                ? hyper.SizeOr("feed_forward_length", hidden)  // no layer has it
+                                : hyper.Size("feed_forward_length")},
       {"num_hidden_layers", hyper.Size("block_count")},
       {"num_attention_heads", heads},
       {"num_key_value_heads", hyper.SizeOr("attention.head_count_kv", heads)},
@@ -306,6 +363,7 @@ Json ConfigFromGguf(const GgufFile& gguf) {
   if (config["model_type"] == "llama") {
     config["mlp_bias"] = static_cast<bool>(gguf.Find("blk.0.ffn_up.bias"));
   }
+  if (architecture.experts) AddExperts(gguf, hyper, config);
   AddTokenIds(gguf, config);
   std::optional<Json> scaling = RopeScalingFromFactors(gguf, head_dim, config["rope_theta"]);
   if (!scaling) scaling = RopeScalingFromMetadata(gguf, hyper);
@@ -314,10 +372,16 @@ Json ConfigFromGguf(const GgufFile& gguf) {
 }
 
 std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config) {
-  const bool interleaved = ArchitectureOf(gguf).interleaved;
+  const Architecture& architecture = ArchitectureOf(gguf);
+  const bool interleaved = architecture.interleaved;
   std::vector<GgufWeight> weights;
   for (const auto& [name, tensor] : gguf.tensors()) {
     if (name == kRopeFactors) continue;  // now the config's rope_scaling
+    if (architecture.experts) {
+      const std::vector<GgufWeight> matrices = Unstacked(gguf, name, tensor, config);
+      weights.insert(weights.end(), matrices.begin(), matrices.end());
+      if (!matrices.empty()) continue;
+    }
     GgufWeight weight{HfName(name, config["num_hidden_layers"]), tensor};
     if (weight.hf_name.empty()) {
       Fail(ErrorCode::kUnsupported, "{}: tensor {} has no place in a {} model of {} layers",
@@ -352,6 +416,9 @@ std::string GgufNameOfHf(std::string_view hf_name) {
 }
 
 std::string GgufArchitecture(const std::string& model_type, const std::string& where) {
+  for (const Architecture& architecture : kArchitectures) {
+    if (model_type == architecture.hf_type) return architecture.gguf_name;
+  }
   return ArchitectureNamed(model_type == "mistral" ? "llama" : model_type, where).gguf_name;
 }
 

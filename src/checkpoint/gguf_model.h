@@ -1,5 +1,5 @@
 // A GGUF file in Hugging Face terms: its metadata as config.json, its tensors under HF names.
-// Architectures: llama, qwen2, qwen3.
+// Architectures: llama, qwen2, qwen3, qwen3moe.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -12,8 +12,8 @@
 namespace lorikeet {
 
 // The keys of config.json from the metadata and the existing tensors. Throws Error for other
-// architectures and for variants that this program does not compute (experts, partial rotary
-// embeddings, layers of different shapes, ...).
+// architectures and for variants that this program does not compute (partial rotary embeddings,
+// layers of different shapes, ...).
 Json ConfigFromGguf(const GgufFile& gguf);
 
 struct GgufWeight {

@@ -38,7 +38,7 @@ TEST(LoraConfigTest, PatternsAreSuffixesAndRegexes) {
   EXPECT_EQ(RankOf(config, "model.layers.4.mlp.up_proj"), 4);
 }
 
-LoraConfig Parse(const std::string& text) { return ParseLoraConfig(ParseJson(text, "c"), "c"); }
+LoraConfig Parse(const std::string& text) { return ParseLoraConfig(text, "c"); }
 
 TEST(LoraConfigTest, ConfigDefaultsAreThoseOfPeft) {
   const LoraConfig config =
@@ -78,11 +78,14 @@ TEST(LoraConfigTest, ConfigErrorsNameTheKey) {
   EXPECT_THAT(error(R"("bias":"all")"), HasSubstr("'bias'"));
   EXPECT_THAT(error(R"("init_lora_weights":"pissa_niter_4")"), HasSubstr("'init_lora_weights'"));
   for (const char* key :
-       {"use_dora", "lora_bias", "fan_in_fan_out", "modules_to_save", "layers_to_transform",
-        "layer_replication", "exclude_modules", "trainable_token_indices", "target_parameters",
-        "alora_invocation_tokens", "some_new_feature"}) {
+       {"use_dora", "lora_bias", "modules_to_save", "layer_replication", "exclude_modules",
+        "trainable_token_indices", "target_parameters", "alora_invocation_tokens", "use_qalora",
+        "use_bdlora", "arrow_config", "kasa_config", "velora_config", "monteclora_config",
+        "some_new_feature"}) {
     EXPECT_THAT(error(std::string("\"") + key + "\":[0]"), HasSubstr(std::string("'") + key + "'"));
   }
+  EXPECT_THAT(error(R"("layers_to_transform":["1"])"), HasSubstr("'layers_to_transform'"));
+  EXPECT_THAT(error(R"("layers_to_transform":-1)"), HasSubstr("'layers_to_transform'"));
   const std::string deep = std::string(150, '[') + std::string(150, ']');
   EXPECT_THAT(error("\"rank_pattern\":" + deep), HasSubstr("'rank_pattern'"));
   EXPECT_THAT(error("\"unknown\":" + deep), HasSubstr("'unknown'"));
@@ -91,6 +94,71 @@ TEST(LoraConfigTest, ConfigErrorsNameTheKey) {
   EXPECT_THAT(error("\"r\":" + deeper), HasSubstr("nested deeper"));
   EXPECT_THROW(Parse("[]"), Error);
   EXPECT_THROW(Parse("{}"), Error);
+}
+
+// adapter_placement_keys_refused: keys that only say where factors sit.
+TEST(LoraConfigTest, KeysThatNarrowTheTargetsAreReadAsPeftDoes) {
+  const auto config = [](const std::string& pairs) {
+    return Parse("{\"peft_type\":\"LORA\"," + pairs + "}");
+  };
+  const std::string names = R"("target_modules":["q_proj","v_proj"],)";
+  const auto in = [](const LoraConfig& c, const char* module) { return IsTarget(c, module); };
+  const LoraConfig one = config(names + R"("layers_to_transform":[1],"layers_pattern":null)");
+  EXPECT_TRUE(in(one, "model.layers.1.self_attn.q_proj"));
+  EXPECT_FALSE(in(one, "model.layers.0.self_attn.q_proj"));
+  EXPECT_FALSE(in(one, "model.layers.11.self_attn.q_proj"));
+  EXPECT_FALSE(in(one, "layers.1.q_proj"));  // nothing stands before "layers"
+  EXPECT_FALSE(in(one, "layers.q_proj"));    // in no layer
+  EXPECT_TRUE(in(config(R"("target_modules":["x.0.q"],"layers_to_transform":1)"), "x.0.q"));
+  const LoraConfig named = config(names + R"("layers_to_transform":1,"layers_pattern":"layers")");
+  EXPECT_TRUE(in(named, "layers.1.q_proj"));
+  EXPECT_TRUE(in(named, "model.layers.1.mlp.experts.0.q_proj"));  // the first number
+  EXPECT_FALSE(in(named, "model.h.1.q_proj"));
+  const LoraConfig regex =
+      config(names + R"("layers_to_transform":[1,3],"layers_pattern":["h","(lay|blo)..s?"])");
+  EXPECT_TRUE(in(regex, "model.h.3.q_proj"));
+  EXPECT_TRUE(in(regex, "model.layers.3.q_proj"));
+  EXPECT_FALSE(in(regex, "model.layers.2.q_proj"));
+  const LoraConfig excluded =
+      config(R"("target_modules":"All-Linear","exclude_modules":["v_proj"])");
+  EXPECT_TRUE(in(excluded, "model.layers.1.self_attn.q_proj"));
+  EXPECT_FALSE(in(excluded, "model.layers.1.self_attn.v_proj"));
+  EXPECT_FALSE(in(config(names + R"("exclude_modules":".*[.]1[.].*q_proj")"),
+                  "model.layers.1.self_attn.q_proj"));
+  const LoraConfig saved = config(R"("target_modules":"all-linear","modules_to_save":["mlp"])");
+  EXPECT_FALSE(in(saved, "model.layers.1.mlp.up_proj"));
+  EXPECT_TRUE(in(saved, "model.layers.1.self_attn.q_proj"));
+  for (const LoraConfig& c : {one, named, regex, excluded}) {  // and survive saving
+    const LoraConfig again = Parse(LoraConfigText(c));
+    EXPECT_EQ(again.layers_to_transform, c.layers_to_transform);
+    EXPECT_EQ(again.layers_pattern, c.layers_pattern);
+    EXPECT_EQ(again.exclude_modules, c.exclude_modules);
+    EXPECT_EQ(again.exclude_regex, c.exclude_regex);
+  }
+}
+
+TEST(LoraConfigTest, KeysWithoutEffectAreAccepted) {
+  EXPECT_NO_THROW(
+      Parse(R"({"peft_type":"LORA","target_modules":["q"],"ensure_weight_tying":true,)"
+            R"("fan_in_fan_out":true,"bias":null,"lora_bias":false,"lora_dtype":"bf16",)"
+            R"("trainable_token_indices":null,"kasa_config":null,"some_key":"none",)"
+            R"("loftq_config":{"loftq_bits":4},"auto_mapping":{"unsloth_fixed":true}})"));
+}
+
+// adapter_pattern_order: the file's order, which is not the alphabet's.
+TEST(LoraConfigTest, TheFirstPatternOfTheFileCounts) {
+  const LoraConfig config =
+      Parse(R"({"peft_type":"LORA","r":4,"lora_alpha":8,"target_modules":["q_proj","v_proj"],)"
+            R"("rank_pattern":{"z.*q_proj":2,"q_proj":3,"v_proj":5,"q_proj":6},)"
+            R"("alpha_pattern":{"q_proj":4,"layers.0.self_attn.q_proj":64}})");
+  for (const char* layer : {"0", "1"}) {
+    const std::string q = std::string("model.layers.") + layer + ".self_attn.q_proj";
+    EXPECT_EQ(AlphaOf(config, q), 4);
+    EXPECT_EQ(RankOf(config, q), 6);  // the last value of a repeated key, as in Python
+  }
+  const LoraConfig again = Parse(LoraConfigText(config));
+  EXPECT_EQ(again.rank_pattern, config.rank_pattern);
+  EXPECT_EQ(again.alpha_pattern, config.alpha_pattern);
 }
 
 TEST(LoraConfigTest, TextReadsBack) {

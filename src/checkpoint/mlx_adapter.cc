@@ -167,7 +167,7 @@ MlxWritten WriteMlxAdapter(const std::string& dir, const AdapterFile& adapter) {
   }
   std::vector<Buffer> storage;
   std::vector<TensorToWrite> tensors;
-  for (const auto& [module, a, b] : folded.pairs) {
+  for (const auto& [module, a, b, magnitude] : folded.pairs) {
     if (a.rows() < rank) ++written.padded;
     const Tensor at = Transposed(a, a.cols(), rank, &storage);
     const Tensor bt = Transposed(b, rank, b.rows(), &storage);

@@ -48,12 +48,16 @@ bool HasSafetensors(const fs::path& folder) {
   return Exists(folder / "model.safetensors") || Exists(folder / "model.safetensors.index.json");
 }
 
-// The GGUF file of a folder that contains only this file; it is used in place of the folder.
+// The GGUF file of a folder that contains only this file, or only the parts of one model; it is
+// used in place of the folder.
 std::string OnlyGgufIn(const fs::path& folder) {
   std::vector<std::string> found;
   std::error_code unreadable;  // reported by the search for config.json
   for (const auto& entry : fs::directory_iterator(folder, unreadable)) {
     if (entry.path().extension() == ".gguf") found.push_back(entry.path().string());
+  }
+  for (const std::string& path : found) {
+    if (IsFirstOfSplit(path, found.size())) return path;
   }
   if (found.size() > 1) {
     Fail(ErrorCode::kInvalidArgument, "{}: holds {} GGUF files; name one of them, e.g. {}",
@@ -146,8 +150,8 @@ ModelSource ModelSource::Open(const std::string& path_or_name) {
 
 ModelSource ModelSource::OpenGguf(const std::string& path) {
   ModelSource source;
-  source.path_ = path;
   auto gguf = std::make_unique<GgufFile>(path);
+  source.path_ = gguf->path();
   if (gguf->Has("general.type") && gguf->String("general.type") == "adapter") {
     Fail(ErrorCode::kInvalidArgument,
          "{}: an adapter, not a model; give its base as the model and this file as the adapter",

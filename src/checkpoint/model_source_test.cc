@@ -159,6 +159,21 @@ TEST(GgufConfigTest, SmolLM3) {
   EXPECT_FALSE(config.contains("no_rope_layer_interval"));
 }
 
+TEST(GgufConfigTest, Qwen3Moe) {
+  const Json config = ModelSource::Open(kGolden + "tiny_qwen3moe.gguf").config();
+  EXPECT_EQ(config["architectures"], Json({"Qwen3MoeForCausalLM"}));
+  EXPECT_EQ(config["model_type"], "qwen3_moe");
+  EXPECT_EQ(config["num_experts"], 3);
+  EXPECT_EQ(config["num_experts_per_tok"], 2);
+  EXPECT_EQ(config["moe_intermediate_size"], 32);
+  EXPECT_EQ(config["intermediate_size"], 64);
+  EXPECT_EQ(config["norm_topk_prob"], true);
+  EXPECT_EQ(config["rope_scaling"], Json({{"rope_type", "yarn"},
+                                          {"factor", 4.0},
+                                          {"attention_factor", 1.25},
+                                          {"original_max_position_embeddings", 1024}}));
+}
+
 TEST_F(ModelSourceTest, GgufOfAnotherArchitectureOrWithAStrangeTensor) {
   const auto patched = [&](const std::string& from, const std::string& to) {
     std::string bytes = ReadFile(kGolden + "tiny_llama.gguf");
@@ -237,6 +252,26 @@ TEST_F(ModelSourceTest, FoldersThatAreNoModel) {
   EXPECT_THAT(ErrorOf(Path("m")), HasSubstr("config.json"));
   Put("empty/config.json", "{}");
   EXPECT_THAT(ErrorOf(Path("empty")), HasSubstr("model.safetensors"));
+}
+
+// A vision tower has tensors of five dimensions, old checkpoints have masks and counters: whoever
+// does not ask for them is not concerned.
+TEST_F(ModelSourceTest, TensorsThatNobodyReadsMayHaveAnyRankAndDtype) {
+  const float value = 3;
+  const std::vector<uint8_t> zeros(64);
+  Put("m/config.json", "{}");
+  WriteSafetensors(Path("m/model.safetensors"),
+                   {{"w", DType::kF32, {1, 1}, &value},
+                    {"visual.patch_embed.proj.weight", DType::kBF16, {2, 1, 2, 2, 2}, zeros.data()},
+                    {"mask", DType::kBool, {1, 1, 1, 1, 1, 8}, zeros.data()},
+                    {"scale", DType::kF8E4M3, {4}, zeros.data()},
+                    {"count", DType::kF64, {}, zeros.data()}},
+                   {});
+  const ModelSource source = ModelSource::Open(Path("m"));
+  EXPECT_EQ(ReadAs<float>(source, "w")[0], 3);
+  EXPECT_EQ(source.Find("visual.patch_embed.proj.weight")->shape.size(), 5U);
+  float out = 0;
+  EXPECT_THROW(source.Read("count", DType::kF32, &out), Error);
 }
 
 TEST_F(ModelSourceTest, ReadConvertsHalvesAndRefusesIntegers) {

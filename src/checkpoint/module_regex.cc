@@ -50,6 +50,11 @@ struct Matcher {
   }
 };
 
+const Matcher& OfThread() {
+  thread_local const Matcher matcher;
+  return matcher;
+}
+
 bool IsAscii(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
@@ -70,15 +75,14 @@ ModuleRegex::ModuleRegex(std::string_view pattern, const std::string& where)
       code, [](const void* p) { pcre2_code_free(static_cast<pcre2_code*>(const_cast<void*>(p))); });
 }
 
-bool ModuleRegex::FullMatch(std::string_view name) const {
+bool ModuleRegex::Matches(std::string_view name, void* data) const {
   if (!IsValidUtf8(name) || (ignores_case_ && !IsAscii(name))) {
     Fail(ErrorCode::kUnsupported, "{}: regular expression {} against the name {}, which is not {}",
          where_, QuotedName(pattern_), QuotedName(name), ignores_case_ ? "ASCII" : "UTF-8");
   }
-  thread_local Matcher matcher;
-  const int rc = pcre2_match(static_cast<const pcre2_code*>(code_.get()),
-                             reinterpret_cast<PCRE2_SPTR>(name.data()), name.size(), 0,
-                             PCRE2_NO_UTF_CHECK, matcher.data, matcher.context);
+  const int rc = pcre2_match(
+      static_cast<const pcre2_code*>(code_.get()), reinterpret_cast<PCRE2_SPTR>(name.data()),
+      name.size(), 0, PCRE2_NO_UTF_CHECK, static_cast<pcre2_match_data*>(data), OfThread().context);
   if (rc == PCRE2_ERROR_NOMATCH) return false;
   if (rc < 0) {
     Fail(ErrorCode::kUnsupported,
@@ -86,6 +90,20 @@ bool ModuleRegex::FullMatch(std::string_view name) const {
          QuotedName(pattern_), QuotedName(name), ErrorText(rc));
   }
   return true;
+}
+
+bool ModuleRegex::FullMatch(std::string_view name) const { return Matches(name, OfThread().data); }
+
+std::string ModuleRegex::LastGroup(std::string_view name) const {
+  const auto* const code = static_cast<const pcre2_code*>(code_.get());
+  const std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> data(
+      pcre2_match_data_create_from_pattern(code, nullptr), pcre2_match_data_free);
+  if (data == nullptr) Fail(ErrorCode::kOutOfMemory, "regex: no memory");
+  uint32_t groups = 0;
+  pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &groups);
+  if (groups == 0 || !Matches(name, data.get())) return "";
+  const size_t* const ends = pcre2_get_ovector_pointer(data.get()) + size_t{2} * groups;
+  return ends[0] == PCRE2_UNSET ? "" : std::string(name.substr(ends[0], ends[1] - ends[0]));
 }
 
 }  // namespace lorikeet

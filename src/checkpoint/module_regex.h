@@ -31,8 +31,13 @@ class ModuleRegex {
   // Throws Error(kUnsupported) if the match exceeds the limit of backtracking steps: configs are
   // untrusted.
   bool FullMatch(std::string_view name) const;
+  // The text of the pattern's last group in a full match; "" without a match. Throws as FullMatch
+  // does.
+  std::string LastGroup(std::string_view name) const;
 
  private:
+  bool Matches(std::string_view name, void* data) const;  // data: pcre2_match_data
+
   std::shared_ptr<const void> code_;  // pcre2_code
   std::string pattern_, where_;
   bool ignores_case_ = false;

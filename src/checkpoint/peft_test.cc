@@ -127,7 +127,16 @@ TEST_F(PeftTest, EveryTensorIsUsedAndEveryPairIsWhole) {
   EXPECT_THAT(ErrorOf(config, {a}), HasSubstr("'model.q': has lora_A but no lora_B"));
   EXPECT_THAT(ErrorOf(config, {b}), HasSubstr("'model.q': has lora_B but no lora_A"));
   EXPECT_THAT(ErrorOf(config, {a, b, f32("x", {1})}), HasSubstr("'x'"));
-  EXPECT_THAT(ErrorOf(config, {a, b, f32(q + "lora_magnitude_vector", {4})}), HasSubstr("DoRA"));
+  EXPECT_THAT(ErrorOf(config, {a, b, f32(q + "lora_magnitude_vector", {4})}),
+              HasSubstr("does not say use_dora"));
+  const std::string dora = R"({"peft_type":"LORA","target_modules":["q"],"r":2,"use_dora":true})";
+  EXPECT_EQ(ErrorOf(dora, {a, b, f32(q + "lora_magnitude_vector", {4})}), "");
+  EXPECT_THAT(ErrorOf(dora, {a, b}), HasSubstr("no lora_magnitude_vector"));
+  EXPECT_THAT(ErrorOf(dora, {a, b, f32(q + "lora_magnitude_vector", {3})}),
+              HasSubstr("another size"));
+  EXPECT_THAT(ErrorOf(dora, {a, b, f32(q + "lora_magnitude_vector", {2, 2})}),
+              HasSubstr("not a vector"));
+  EXPECT_THAT(ErrorOf(dora, {f32(q + "lora_magnitude_vector", {4})}), HasSubstr("no factors"));
   EXPECT_THAT(ErrorOf(config, {a, b, f32("base_model.model.e.lora_embedding_A", {2, 2})}),
               HasSubstr("lora_embedding_A"));
   EXPECT_THAT(ErrorOf(config, {f32(q + "lora_A.weight", {3, 3}), b}), HasSubstr("rank 2"));
@@ -152,7 +161,7 @@ TEST_F(PeftTest, KeepsTheBaseWeightThatPeftCopiesWithLmHead) {
                              {head + "lora_B.weight", DType::kF32, {4, 1}, zeros.data()}}),
             "");
   const AdapterFile adapter = ReadAdapter(dir());
-  EXPECT_EQ(adapter.base_copies.at("lm_head").rows(), 4);
+  EXPECT_EQ(adapter.base_copies.at("lm_head.weight").rows(), 4);
 }
 
 TEST_F(PeftTest, MissingFilesAndPickledWeights) {

@@ -26,8 +26,12 @@ struct DTypeRow {
   DType dtype;
 };
 constexpr DTypeRow kDTypes[] = {
-    {"F32", DType::kF32}, {"F16", DType::kF16}, {"BF16", DType::kBF16},
-    {"I32", DType::kI32}, {"I64", DType::kI64}, {"U8", DType::kU8},
+    {"F32", DType::kF32},        {"F16", DType::kF16},        {"BF16", DType::kBF16},
+    {"I32", DType::kI32},        {"I64", DType::kI64},        {"U8", DType::kU8},
+    {"BOOL", DType::kBool},      {"I8", DType::kI8},          {"I16", DType::kI16},
+    {"U16", DType::kU16},        {"U32", DType::kU32},        {"U64", DType::kU64},
+    {"F64", DType::kF64},        {"F8_E4M3", DType::kF8E4M3}, {"F8_E5M2", DType::kF8E5M2},
+    {"F8_E8M0", DType::kF8E8M0},
 };
 
 std::optional<DType> DTypeFromName(std::string_view name) {
@@ -66,8 +70,8 @@ std::vector<int64_t> ShapeFrom(const Json& json, const std::string& path, const 
     shape.push_back(dim.get<int64_t>());
   }
   if (shape.size() > std::tuple_size_v<decltype(Tensor::shape)>) {
-    Fail(ErrorCode::kUnsupported, "{}: tensor {} has {} dimensions; at most 4 are supported", path,
-         QuotedName(name), shape.size());
+    Fail(ErrorCode::kUnsupported, "{}: tensor {} has {} dimensions; at most {} are supported", path,
+         QuotedName(name), shape.size(), std::tuple_size_v<decltype(Tensor::shape)>);
   }
   if (shape.empty()) shape.push_back(1);
   return shape;
@@ -96,8 +100,8 @@ HeaderEntry EntryFrom(const std::string& name, const Json& json, const std::stri
   const std::optional<DType> type = DTypeFromName(dtype_name);
   if (!type) {
     Fail(ErrorCode::kUnsupported,
-         "{}: tensor {} has dtype {}; supported are F32, F16, BF16, I32, I64 and U8", path,
-         QuotedName(name), QuotedName(dtype_name));
+         "{}: tensor {} has dtype {}, which is not one of 8 or more bits that safetensors has",
+         path, QuotedName(name), QuotedName(dtype_name));
   }
   HeaderEntry entry{name, *type, ShapeFrom(*shape, path, name), (*offsets)[0].get<uint64_t>(),
                     (*offsets)[1].get<uint64_t>()};
@@ -118,6 +122,7 @@ std::vector<HeaderEntry> ReadHeader(const MappedFile& file, uint64_t* data_begin
   }
   std::memcpy(&length, file.data(), sizeof length);
   if (length > kMaxHeaderBytes || length > file.size() - sizeof length) {
+    RefuseWebPage(file);
     Fail(ErrorCode::kCorruptFile,
          "{}: its header claims {} bytes of {}; not a safetensors file, or cut short", path, length,
          file.size());

@@ -31,12 +31,12 @@ class TensorFile {
 // `path`: a .safetensors file, a *.safetensors.index.json with its shards beside it, or a folder
 // with model.safetensors or model.safetensors.index.json. Only tensors that are unaligned in their
 // file are copied. Scalars get shape {1}. Throws Error naming the file, and the tensor if there is
-// one, for damage, dtypes outside core/tensor.h and more than 4 dimensions.
+// one, for damage, dtypes outside core/tensor.h and more than 8 dimensions.
 std::unique_ptr<TensorFile> OpenSafetensors(const std::string& path);
 
 struct TensorToWrite {
   std::string name;
-  DType dtype;  // f32, f16, bf16, i32, i64 or u8
+  DType dtype;  // any but quantised ones
   std::vector<int64_t> shape;
   const void* data;
 };

@@ -6,9 +6,11 @@
 #include <vector>
 
 #include "checkpoint/mlx_adapter.h"
+#include "checkpoint/model_source.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/format.h"
+#include "core/text.h"
 #include "engine/read_model.h"
 #include "engine/text_files.h"
 
@@ -57,9 +59,23 @@ AdapterFile Read(const AdapterConversion& conversion, AdapterFormat from) {
   return ReadAnyAdapter(conversion.adapter, heads);
 }
 
+// Copies of the base's tensors are left out, which is right only if they equal the base's.
+void CheckCopies(const AdapterFile& adapter, const std::string& path) {
+  if (adapter.base_copies.empty()) return;
+  const std::string& base = adapter.config.base_model_name_or_path;
+  if (base.empty()) {
+    Fail(ErrorCode::kInvalidArgument,
+         "{}: has a copy of {}, to be compared with the base, and names no base; give --base", path,
+         QuotedName(adapter.base_copies.begin()->first));
+  }
+  CheckBaseCopies(adapter, ModelSource::Open(base), path);
+}
+
 void WritePeft(const std::string& dir, const AdapterFile& adapter) {
   std::vector<AdapterPairToWrite> pairs;
-  for (const auto& pair : adapter.pairs) pairs.push_back({pair.module, pair.a, pair.b});
+  for (const auto& pair : adapter.pairs) {
+    pairs.push_back({pair.module, pair.a, pair.b, pair.magnitude});
+  }
   WriteAdapter(dir, adapter.config, pairs);
 }
 
@@ -107,6 +123,7 @@ AdapterConversionFacts ConvertAdapter(const AdapterConversion& conversion) {
   // A base given by the user takes precedence over the one named in the file.
   std::string& base = adapter.config.base_model_name_or_path;
   if (!conversion.model.empty()) base = conversion.model;
+  CheckCopies(adapter, conversion.adapter);
   AdapterConversionFacts facts;
   facts.from = *from;
   facts.modules = std::ssize(adapter.pairs);

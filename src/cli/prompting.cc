@@ -110,9 +110,9 @@ Message MakeMessage(const std::string& role, const std::string& content) {
 int64_t SlotsThatFit(const ChatSession& session, int64_t slots, int64_t capacity) {
   const int64_t available = ReadMemory().available;
   const auto bytes = [&](int64_t n) {
-    return static_cast<int64_t>(
-        Generator::Plan(session.model(), {.slots = n, .capacity = capacity}, session.max_rank())
-            .total());
+    return static_cast<int64_t>(Generator::Plan(session.model(), {.slots = n, .capacity = capacity},
+                                                session.adapter_extent())
+                                    .total());
   };
   while (slots > 1 && bytes(slots) > available / 10 * 9) slots = (slots + 1) / 2;
   if (bytes(slots) > available) {

@@ -55,8 +55,10 @@ class ChatSession {
   std::shared_ptr<const LoraWeights> adapter() const {
     return adapter_ ? adapter_->SharedWeights() : nullptr;
   }
-  // Maximum rank over the adapter's modules; 0 without an adapter.
-  int64_t max_rank() const { return adapter_ ? adapter_->weights().MaxRank() : 0; }
+  // Maximum over the adapter's modules; 0 without an adapter.
+  LoraExtent adapter_extent() const {
+    return adapter_ ? adapter_->weights().Extent() : LoraExtent();
+  }
   const TokenizerBundle& text() const { return *bundle_; }
   bool HasTemplate() const { return template_.has_value(); }
   const std::string& name() const { return name_; }  // name of the model, for error messages

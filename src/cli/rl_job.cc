@@ -192,7 +192,8 @@ void MakeTrainer(const RlOptions& options, std::optional<LoraAdapter> adapter, T
   const GeneratorLimits limits = {
       .slots = std::min<int64_t>(steps.batch_size * options.rl().group_size, 64),
       .capacity = longest};
-  SettleMemory(options, Generator::Plan(model, limits, adapter ? adapter->weights().MaxRank() : 0),
+  SettleMemory(options,
+               Generator::Plan(model, limits, adapter ? adapter->weights().Extent() : LoraExtent()),
                &shape, job);
   if (adapter) job->expert_notes = ExpertNotes(model.config(), shape);
   job->run = MakeRun(model, std::move(adapter), shape);

@@ -57,7 +57,7 @@ TEST(SftOptions, NeutralValuesOfOtherTrainers) {
   SftOptions a = options, b = plain;
   EXPECT_EQ(ToYaml(OptionTable(a)), ToYaml(OptionTable(b)));
   EXPECT_THAT(ErrorOf("lora_dropout: 0.05\n"), HasSubstr("adapters train without dropout"));
-  EXPECT_THAT(ErrorOf("use_dora: true\n"), HasSubstr("adapters are plain LoRA"));
+  EXPECT_THAT(ErrorOf("use_dora: true\n"), HasSubstr("new adapters are plain LoRA"));
   EXPECT_THAT(ErrorOf("modules_to_save: [lm_head]\n"), HasSubstr("low-rank factors only"));
   EXPECT_THAT(ErrorOf("optim: adamw_8bit\n"), HasSubstr("AdamW is the optimizer"));
   EXPECT_THAT(ErrorOf("bf16: true\n"), HasSubstr("write dtype: bf16"));

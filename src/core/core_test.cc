@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "core/json.h"
 #include "core/machine.h"
 #include "core/random.h"
+#include "core/temporary_folder_for_test.h"
 
 namespace lorikeet {
 namespace {
@@ -90,6 +92,29 @@ TEST(MappedFile, WhatIsForgottenLeavesMemoryAndCanBeReadAgain) {
     EXPECT_EQ(std::count(own.begin(), own.end(), 'y'), 1 << 20);
   }
   std::filesystem::remove(path);
+}
+
+// git_lfs_pointers: whatever file it stands for.
+TEST(MappedFile, GitLfsPointersAndErrorPagesAreNamed) {
+  const TemporaryFolder folder;
+  const auto error = [&](const std::string& content) -> std::string {
+    const std::string path = folder / "tokenizer.json";
+    WriteFileAtomically(path, content);
+    try {
+      ParseJson(ReadFile(path), path);
+    } catch (const Error& e) {
+      EXPECT_TRUE(std::string_view(e.what()).starts_with(path));
+      return e.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(error("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 17098251\n"),
+              testing::HasSubstr("a Git LFS pointer, not the file itself; run git lfs pull"));
+  for (const char* page : {"<html><body>404</body></html>", "\n <!DOCTYPE html>\n<html>"}) {
+    EXPECT_THAT(error(page), testing::HasSubstr("an HTML page, not the file itself"));
+  }
+  EXPECT_EQ(error("{}"), "");
+  EXPECT_THAT(error("version 2"), testing::HasSubstr("not valid JSON"));
 }
 
 TEST(RandomStream, DependsOnEveryPartOfItsKeyAndOnNothingElse) {

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/text.h"
 
 namespace lorikeet {
 namespace {
@@ -49,9 +50,33 @@ std::string ParentOf(const std::string& path) {
   return parent.empty() ? "." : parent.string();
 }
 
+void RefusePointer(std::string_view content, const std::string& path) {
+  if (!content.starts_with("version https://git-lfs")) return;
+  Fail(ErrorCode::kCorruptFile,
+       "{}: a Git LFS pointer, not the file itself; run git lfs pull in its folder, or get it with "
+       "hf "
+       "download",
+       path);
+}
+
+std::string_view TextOf(const MappedFile& file) {
+  return {reinterpret_cast<const char*>(file.data()), file.size()};
+}
+
 }  // namespace
 
-MappedFile::MappedFile(const std::string& path) : path_(path) {
+void RefuseWebPage(std::string_view content, const std::string& where) {
+  const std::string begin = LowerAscii(Trimmed(content.substr(0, 64)));
+  if (!begin.starts_with("<html") && !begin.starts_with("<!doctype")) return;
+  Fail(ErrorCode::kCorruptFile,
+       "{}: an HTML page, not the file itself: a download saved an error page; get the file again",
+       where);
+}
+void RefuseWebPage(const MappedFile& file) { RefuseWebPage(TextOf(file), file.path()); }
+
+// Delegates, so that the destructor unmaps a pointer that is refused.
+MappedFile::MappedFile(const std::string& path) : MappedFile() {
+  path_ = path;
   const FileDescriptor fd(path, O_RDONLY);
   struct stat info {};
   if (fstat(fd.get(), &info) != 0) FailErrno(path, "read");
@@ -61,6 +86,7 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   void* p = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (p == MAP_FAILED) FailErrno(path, "map into memory");
   data_ = static_cast<const std::byte*>(p);
+  RefusePointer(TextOf(*this), path);
 }
 
 MappedFile::~MappedFile() {

@@ -7,7 +7,8 @@
 
 namespace lorikeet {
 
-// A file mapped read-only. Throws Error naming the path.
+// A file mapped read-only. Throws Error naming the path; also for a Git LFS pointer, the few lines
+// of text that a clone without Git LFS has in place of a large file.
 class MappedFile {
  public:
   MappedFile() = default;
@@ -29,6 +30,10 @@ class MappedFile {
 };
 
 std::string ReadFile(const std::string& path);
+// Throws Error(kCorruptFile) if the file begins as an HTML page: a saved error page in place of the
+// file. For readers of files that cannot begin so.
+void RefuseWebPage(const MappedFile& file);
+void RefuseWebPage(std::string_view content, const std::string& where);
 // Creates a folder and its parents where they do not exist. Throws Error(kIo): "DIR: cannot
 // create: reason", with `what` ("output_dir ") before it.
 void CreateFolders(const std::string& dir, std::string_view what = {});

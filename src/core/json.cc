@@ -1,6 +1,7 @@
 #include "core/json.h"
 
 #include "core/error.h"
+#include "core/file.h"
 
 namespace lorikeet {
 namespace {
@@ -35,6 +36,7 @@ J Parse(std::string_view text, const std::string& where) {
   try {
     return J::parse(text.begin(), text.end());
   } catch (const typename J::exception& e) {
+    RefuseWebPage(text, where);
     Fail(ErrorCode::kCorruptFile, "{}: not valid JSON: {}", where, e.what());
   }
 }

@@ -19,6 +19,16 @@ enum class DType : uint8_t {
   kI32,
   kI64,
   kU8,
+  kBool,  // this and the next ones: in files only, as tensors that no model here reads
+  kI8,
+  kI16,
+  kU16,
+  kU32,
+  kU64,
+  kF64,
+  kF8E4M3,
+  kF8E5M2,
+  kF8E8M0,
   kQ4_0,
   kQ4_1,
   kQ5_0,
@@ -29,6 +39,18 @@ enum class DType : uint8_t {
   kQ4_K,
   kQ5_K,
   kQ6_K,
+  kIQ2_XXS,
+  kIQ2_XS,
+  kIQ2_S,
+  kIQ3_XXS,
+  kIQ3_S,
+  kIQ1_S,
+  kIQ1_M,
+  kIQ4_NL,
+  kIQ4_XS,
+  kMXFP4,
+  kTQ1_0,
+  kTQ2_0,
 };
 
 const char* DTypeName(DType dtype);  // "f32", "bf16", "q4_1", ...
@@ -54,7 +76,7 @@ struct Tensor {
   void* data = nullptr;
   DType dtype = DType::kF32;
   int rank = 0;
-  std::array<int64_t, 4> shape{};
+  std::array<int64_t, 8> shape{};
 
   Tensor() = default;
   Tensor(void* memory, DType type, std::initializer_list<int64_t> dims)

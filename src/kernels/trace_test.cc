@@ -10,6 +10,7 @@
 #include "kernels/adamw.h"
 #include "kernels/attention.h"
 #include "kernels/cast.h"
+#include "kernels/column_scale.h"
 #include "kernels/copy.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/embedding.h"
@@ -189,6 +190,18 @@ std::vector<Case> OtherCases() {
       {"Scale",
        [](Memory& m) {
          Scale(m({T, D}), 2);
+       }},
+      {"ScaleColumns",
+       [](Memory& m) {
+         ScaleColumns(m({T, D}), m({D}), m({T, D}), true);
+       }},
+      {"AddColumnDots",
+       [](Memory& m) {
+         AddColumnDots(m({T, D}), m({T, D}), m({D}), m({D}));
+       }},
+      {"RowLengths",
+       [](Memory& m) {
+         RowLengths(m({T, D}), m({T}));
        }},
       {"ColumnSums",
        [](Memory& m) {

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "kernels/cast.h"
+#include "kernels/column_scale.h"
 #include "kernels/matmul/matmul.h"
 
 namespace lorikeet {
@@ -115,7 +116,9 @@ void WriteConfig(const ModelSource& source, DType dtype, bool untie_head, const 
 
 DType StoredDtype(const ModelSource& source) {
   for (const ModelSource::Entry& entry : source.entries()) {
-    if (entry.shape.size() == 2) return IsQuantised(entry.dtype) ? DType::kBF16 : entry.dtype;
+    if (entry.shape.size() != 2) continue;
+    if (IsQuantised(entry.dtype)) return DType::kBF16;
+    if (IsFloat(entry.dtype)) return entry.dtype;
   }
   return DType::kBF16;
 }
@@ -160,6 +163,13 @@ ChangeTensor MergeAdapter(const LoraAdapter& adapter) {
     }
     Scale(scaled.tensor(), pair.scale);
     MatMul(scaled.tensor(), pair.a, values, MatMulKind::kTN, /*accumulate=*/true);
+    if (!pair.magnitude) return;
+    const Buffer lengths(DType::kF32, {count});
+    RowLengths(values, lengths.tensor());
+    for (int64_t i = 0; i < count; ++i) {
+      const float gain = pair.magnitude.as<float>()[begin + i] / lengths.tensor().as<float>()[i];
+      Scale(values.Rows(i, i + 1), gain);
+    }
   };
 }
 

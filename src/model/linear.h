@@ -1,5 +1,7 @@
 // y = x W^T + bias + s (x A^T) B^T, and its gradient: the only place where LoRA touches the
-// arithmetic. Full fine-tuning is the same call with the weight's gradient present.
+// arithmetic. Full fine-tuning is the same call with the weight's gradient present. With DoRA y = g
+// o (x W^T + s (x A^T) B^T) + bias, where g = m / |W + s B A|, row by row; the lengths |.| count as
+// constants in the gradient, as in peft.
 // C = f32|bf16, the compute dtype: operands of products in C, their results in f32.
 #pragma once
 #include <cstdint>
@@ -30,11 +32,14 @@ struct LoraFactors {
   int64_t r = 0;
   float scale = 0;  // s = alpha / r, or alpha / sqrt(r)
   Tensor a, bt;     // (R, in), (R, out) C
+  // DoRA's, else empty: g = magnitude * inverse_norm, and 1 / |W + s B A|. (out) f32
+  Tensor gain, inverse_norm;
 };
 
 // Gradients of the factors' f32 masters.
 struct LoraGradients {
-  Tensor da, dbt;  // (R, in), (R, out) f32
+  Tensor da, dbt;     // (R, in), (R, out) f32
+  Tensor dmagnitude;  // (out) f32; empty without DoRA
 };
 
 // y (T, out) f32 is written, or added to when accumulating; without a bias and not accumulating it
@@ -63,8 +68,10 @@ void LinearBackwardInput(const Linear& linear, const LoraFactors* lora, const Te
                          Arena& scratch);
 
 // da += lora_dy_t x, dbt += lora_x_t dy; dweight += dy^T x, dbias += column sums of dy: whichever
-// of them exist. x (T, in) C. `gradients` may be null.
-void LinearBackwardWeights(const Linear& linear, const LoraGradients* gradients, const Tensor& dy,
-                           const Tensor& x, const Tensor& lora_x_t, const Tensor& lora_dy_t);
+// of them exist. x (T, in) C. `gradients` may be null; otherwise `lora` is theirs. With DoRA dy is
+// scaled by g, and the product before it is computed again for the magnitudes' gradient.
+void LinearBackwardWeights(const Linear& linear, const LoraFactors* lora,
+                           const LoraGradients* gradients, const Tensor& dy, const Tensor& x,
+                           const Tensor& lora_x_t, const Tensor& lora_dy_t, Arena& scratch);
 
 }  // namespace lorikeet

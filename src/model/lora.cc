@@ -13,6 +13,9 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "kernels/cast.h"
+#include "kernels/column_scale.h"
+#include "kernels/matmul/matmul.h"
+#include "kernels/trace.h"
 
 namespace lorikeet {
 namespace {
@@ -65,6 +68,26 @@ void InitialiseA(const LoraPair& pair, uint64_t seed, double init_a) {
   float* a = pair.a.as<float>();
   for (int64_t i = 0; i < pair.a.size(); ++i) {
     a[i] = static_cast<float>(bound * (2 * random.Uniform(static_cast<uint64_t>(i)) - 1));
+  }
+}
+
+// lengths (1, out) = |W + s B A|, row by row, in pieces of the weight that stay in the cache.
+void AdaptedLengths(const LoraPair& pair, const Tensor& lengths) {
+  const int64_t out = pair.bt.cols(), in = pair.a.cols();
+  const int64_t piece = std::clamp<int64_t>((1 << 18) / in, 1, out);
+  const Buffer sum(DType::kF32, {piece, in}), scaled(DType::kF32, {pair.r, piece});
+  for (int64_t begin = 0; begin < out; begin += piece) {
+    const int64_t n = std::min(piece, out - begin);
+    const Tensor rows = sum.tensor().Rows(0, n);
+    const Tensor b(scaled.tensor().data, DType::kF32, {pair.r, n});  // the rows' part of s B^T
+    for (int64_t k = 0; k < pair.r; ++k) {
+      const float* from = pair.bt.as<float>() + k * out + begin;
+      std::transform(from, from + n, b.as<float>() + k * n,
+                     [&](float value) { return pair.scale * value; });
+    }
+    Convert(pair.weight.Rows(begin, begin + n), rows);
+    MatMul(b, pair.a, rows, MatMulKind::kTN, /*accumulate=*/true);
+    RowLengths(rows, Tensor(lengths.as<float>() + begin, DType::kF32, {n}));
   }
 }
 
@@ -220,6 +243,12 @@ LoraPair& LoraAdapter::AddPair(const Linear& linear, int64_t r, float alpha,
   factors.a = pair.shares_a ? from->a : working(pair.a);
   pair.bt = pair.shares_b ? shared_from->bt : Allocate(DType::kF32, r, linear.out_features());
   factors.bt = pair.shares_b ? from->bt : working(pair.bt);
+  if (config_.use_dora) {
+    pair.weight = linear.weight;
+    pair.magnitude = Allocate(DType::kF32, 1, linear.out_features());
+    factors.gain = Allocate(DType::kF32, 1, linear.out_features());
+    factors.inverse_norm = Allocate(DType::kF32, 1, linear.out_features());
+  }
   weights_->Set(linear, factors);
   pairs_.push_back(std::move(pair));
   return pairs_.back();
@@ -246,9 +275,11 @@ void LoraAdapter::Describe(const std::vector<std::string>& modules,
     if (IsExpert(pair.module) || pair.r == config_.r) continue;
     const std::string name = LastPart(pair.module);
     const std::string& key = expert_names.contains(name) ? pair.module : name;
-    config_.rank_pattern[key] = static_cast<int>(pair.r);
+    SetPattern(&config_.rank_pattern, key, static_cast<int>(pair.r));
     // peft sees a router as a parameter of this name.
-    if (IsRouter(pair.module)) config_.rank_pattern[name + ".weight"] = static_cast<int>(pair.r);
+    if (IsRouter(pair.module)) {
+      SetPattern(&config_.rank_pattern, name + ".weight", static_cast<int>(pair.r));
+    }
   }
 }
 
@@ -261,6 +292,7 @@ void LoraAdapter::RewriteConfig() {
   config.base_model_name_or_path = config_.base_model_name_or_path;
   config.lora_dropout = config_.lora_dropout;
   config.use_rslora = config_.use_rslora;
+  config.use_dora = config_.use_dora;
   config_ = std::move(config);
 }
 
@@ -287,7 +319,9 @@ LoraAdapter LoraAdapter::Create(const Model& model, const LoraConfig& config, ui
   });
   if (!DryScope::active()) {
     ParallelDynamic(static_cast<int64_t>(adapter.pairs_.size()), [&](int64_t i) {
-      InitialiseA(adapter.pairs_[static_cast<size_t>(i)], seed, init_a);
+      const LoraPair& pair = adapter.pairs_[static_cast<size_t>(i)];
+      InitialiseA(pair, seed, init_a);
+      if (pair.magnitude) AdaptedLengths(pair, pair.magnitude);  // B is zero: those of W
     });
   }
   adapter.Describe(modules, targets);
@@ -300,6 +334,7 @@ LoraAdapter LoraAdapter::Load(const Model& model, const std::string& dir) {
   const ModelConfig& model_config = model.config();
   const AdapterFile file =
       ReadAnyAdapter(dir, {model_config.num_attention_heads, model_config.num_key_value_heads});
+  CheckBaseCopies(file, model.source(), dir);
   LoraAdapter adapter(model, file.config);
   std::string& base = adapter.config_.base_model_name_or_path;
   if (base.empty()) base = model.source().path();
@@ -331,6 +366,7 @@ LoraAdapter LoraAdapter::Load(const Model& model, const std::string& dir) {
     const Buffer b(DType::kF32, {stored.b.rows(), stored.b.cols()});
     Convert(stored.b, b.tensor());
     Transpose(b.tensor(), pair.bt);
+    if (pair.magnitude) Convert(stored.magnitude, pair.magnitude);
   });
   for (const auto& pair : file.pairs) {
     if (!found.contains(CommonName(pair.module))) continue;
@@ -346,18 +382,44 @@ int64_t LoraAdapter::NumParameters() const {
   int64_t count = 0;
   for (const LoraPair& pair : pairs_) {
     count += (pair.shares_a ? 0 : pair.a.size()) + (pair.shares_b ? 0 : pair.bt.size());
+    count += pair.magnitude.size();
   }
   return count;
 }
 
 void LoraAdapter::RefreshWorkingCopies() {
   weights_->ValuesChanged();
-  if (compute_ == DType::kF32 || DryScope::active()) return;
+  if (DryScope::active()) return;
+  RefreshLengths();
+  if (compute_ == DType::kF32) return;
   ParallelDynamic(static_cast<int64_t>(pairs_.size()), [&](int64_t i) {
     const LoraPair& pair = pairs_[static_cast<size_t>(i)];
     const LoraFactors& factors = weights_->slots()[static_cast<size_t>(pair.slot)];
     if (!pair.shares_a) Convert(pair.a, factors.a);
     if (!pair.shares_b) Convert(pair.bt, factors.bt);
+  });
+}
+
+void LoraAdapter::RefreshLengths() {
+  if (!config_.use_dora) return;
+  const Kernel here([&] {
+    KernelCall call{"RefreshLengths", "low-rank products", {"{} modules", {std::ssize(pairs_)}}};
+    for (const LoraPair& pair : pairs_) {
+      call.flops += 2 * (pair.r + 1) * pair.weight.size();
+      call.bytes += BytesOf(pair.weight, pair.a, pair.bt, pair.magnitude);
+    }
+    return call;
+  });
+  ParallelDynamic(static_cast<int64_t>(pairs_.size()), [&](int64_t i) {
+    const LoraPair& pair = pairs_[static_cast<size_t>(i)];
+    const LoraFactors& factors = weights_->slots()[static_cast<size_t>(pair.slot)];
+    AdaptedLengths(pair, factors.inverse_norm);
+    const float* m = pair.magnitude.as<float>();
+    auto *gain = factors.gain.as<float>(), *inverse = factors.inverse_norm.as<float>();
+    for (int64_t n = 0; n < pair.magnitude.size(); ++n) {
+      gain[n] = m[n] / inverse[n];
+      inverse[n] = 1 / inverse[n];
+    }
   });
 }
 
@@ -367,8 +429,14 @@ void LoraAdapter::Save(const std::string& dir) const {
     pairs.push_back({pair.module,
                      {nullptr, DType::kF32, {pair.r, pair.a.cols()}},
                      {nullptr, DType::kF32, {pair.bt.cols(), pair.r}}});
+    if (pair.magnitude) pairs.back().magnitude = {nullptr, DType::kF32, {pair.magnitude.size()}};
   }
   WriteAdapter(dir, config_, pairs, [this](size_t index, const ByteSink& sink) {
+    if (index >= 2 * pairs_.size()) {
+      const Tensor& magnitude = pairs_[index - 2 * pairs_.size()].magnitude;
+      sink(magnitude.data, static_cast<size_t>(magnitude.bytes()));
+      return;
+    }
     const LoraPair& pair = pairs_[index / 2];
     if (index % 2 == 0) {
       sink(pair.a.data, static_cast<size_t>(pair.a.bytes()));

@@ -1,4 +1,5 @@
-// A `LoraAdapter` is an adapter in memory: its modules and the f32 masters of their factors.
+// A `LoraAdapter` is an adapter in memory: its modules and the f32 masters of their factors. With
+// DoRA it reads the model's weights and must not outlive it.
 #pragma once
 #include <memory>
 #include <string>
@@ -17,8 +18,10 @@ struct LoraPair {
   int slot = -1;  // Linear::lora_slot
   int64_t r = 0;
   float alpha = 0;
-  float scale = 0;  // s = alpha / r, or alpha / sqrt(r)
-  Tensor a, bt;     // (R, in), (R, out) f32
+  float scale = 0;   // s = alpha / r, or alpha / sqrt(r)
+  Tensor a, bt;      // (R, in), (R, out) f32
+  Tensor magnitude;  // DoRA's (1, out) f32, the lengths of the rows of W + s B A; else empty
+  Tensor weight;     // the module's W, with DoRA
   // Experts may share a factor: the tensor is then that of an earlier pair of the adapter.
   bool shares_a = false, shares_b = false;
 };
@@ -31,7 +34,7 @@ class LoraAdapter {
   // and MLP), "attention", "mlp" (with experts) and "experts". lm_head is adapted only if named,
   // routers only if named "router" or "gate". Experts have rank ExpertRank. config.shared_outer:
   // experts of a layer share the factor on the hidden side, A of gate and up and B of down. Throws
-  // Error if a target matches nothing.
+  // Error if a target matches nothing. config.use_dora: magnitudes are the lengths of W's rows.
   static LoraAdapter Create(const Model& model, const LoraConfig& config, uint64_t seed,
                             double init_a = 1);
   // Loads a folder of peft or mlx-lm, or a GGUF file. Throws Error for a pair that has no module in
@@ -60,6 +63,7 @@ class LoraAdapter {
   void Describe(const std::vector<std::string>& modules, const std::vector<std::string>& targets);
   void RewriteConfig();
   void RefreshWorkingCopies();  // after the masters changed
+  void RefreshLengths();        // DoRA's gains, after the working copies changed
   Tensor Allocate(DType dtype, int64_t rows, int64_t cols);
 
   LoraConfig config_;

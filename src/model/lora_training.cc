@@ -21,6 +21,8 @@ LoraTraining::LoraTraining(LoraAdapter adapter) : adapter_(std::move(adapter)) {
     LoraGradients& g = gradients_[slot];
     g.da = gradient(pair.module + ".lora_A", pair.a, slots[slot].a);
     g.dbt = gradient(pair.module + ".lora_B", pair.bt, slots[slot].bt);
+    if (!pair.magnitude) continue;
+    g.dmagnitude = gradient(pair.module + ".lora_magnitude_vector", pair.magnitude, pair.magnitude);
   }
 }
 
@@ -30,6 +32,7 @@ std::shared_ptr<const LoraWeights> LoraTraining::Snapshot() const {
 }
 
 void LoraTraining::ValuesChanged() {
+  adapter_.RefreshLengths();
   adapter_.weights_->ValuesChanged();
   snapshot_.reset();
 }

@@ -13,7 +13,7 @@ class LoraTraining {
  public:
   explicit LoraTraining(LoraAdapter adapter);  // allocates zeroed gradients
 
-  // A and B of every pair, in order; a shared factor occurs once.
+  // A and B of every pair and the magnitude of DoRA, in order; a shared factor occurs once.
   const std::vector<Param>& params() const { return params_; }
   // Gradients of a linear's factors; null when it is not adapted.
   const LoraGradients* Gradients(const Linear& linear) const {

@@ -2,6 +2,7 @@
 // with a version that identifies their values. A pass has them for ranges of its rows
 // (model/adapter_rows.h).
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -12,6 +13,18 @@
 #include "model/linear.h"
 
 namespace lorikeet {
+
+// What adapters ask of a pass's scratch memory: the largest rank of any linear, and whether one is
+// of DoRA.
+struct LoraExtent {
+  int64_t rank = 0;  // 0: no adapter
+  bool dora = false;
+
+  bool Covers(const LoraExtent& other) const { return rank >= other.rank && (dora || !other.dora); }
+  LoraExtent With(const LoraExtent& other) const {
+    return {std::max(rank, other.rank), dora || other.dora};
+  }
+};
 
 class LoraWeights {
  public:
@@ -27,8 +40,8 @@ class LoraWeights {
   std::span<const LoraFactors> slots() const { return slots_; }  // by lora_slot; r = 0: none
   DType compute() const { return compute_; }
   uint64_t version() const { return version_; }
-  size_t Bytes() const;     // bytes of all factors; a shared one counts once
-  int64_t MaxRank() const;  // over all linears
+  size_t Bytes() const;       // bytes of all factors; a shared one counts once
+  LoraExtent Extent() const;  // over all linears
 
   // A copy with its own version, which later changes of this object do not affect.
   std::shared_ptr<const LoraWeights> Copy() const;

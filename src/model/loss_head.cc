@@ -112,7 +112,8 @@ void ChunkBackward(const HeadPass& pass, const ChunkOfRows& chunk, std::vector<f
   CopyFromHost(g, c.g);
   LogprobBackward(c.logits, chunk.targets, c.lse, c.g, c.dlogits);
   LinearBackwardInput(w.lm_head, pass.lora, c.dlogits, c.dx, false, c.lora_dy_t, pass.arena);
-  LinearBackwardWeights(w.lm_head, pass.gradients, c.dlogits, c.x, c.lora_x_t, c.lora_dy_t);
+  LinearBackwardWeights(w.lm_head, pass.lora, pass.gradients, c.dlogits, c.x, c.lora_x_t,
+                        c.lora_dy_t, pass.arena);
   Zero(c.dhidden);
   RmsNormBackward(c.dx, c.xhat, w.norm.weight, c.rstd, c.dhidden, w.norm.dweight);
   PutRows(c.dhidden, chunk.rows, pass.output.dhidden);

@@ -66,7 +66,8 @@ struct Pass {
   }
   void BackwardWeights(const Linear& linear, const Tensor& dy, const Tensor& x,
                        const Tensor& lora_x_t, const Tensor& lora_dy_t) const {
-    LinearBackwardWeights(linear, Gradients(linear), dy, x, lora_x_t, lora_dy_t);
+    LinearBackwardWeights(linear, Lora(linear), Gradients(linear), dy, x, lora_x_t, lora_dy_t,
+                          arena);
   }
 };
 

@@ -26,6 +26,7 @@ LoraConfig AdapterOf(const TrainingShape& shape) {
   config.r = shape.lora_r;
   config.expert_r = shape.lora_expert_rank;
   config.shared_outer = shape.lora_shared_outer;
+  config.use_dora = shape.use_dora;
   config.target_modules = shape.target_modules;
   return config;
 }

@@ -51,17 +51,26 @@ size_t TrainingArenaBytes(const Model& model, const LoraTraining* training, Reco
   return DryForwardBackward(model, training, recompute, {T}).arena_bytes;
 }
 
-size_t DecodeArenaBytes(const Model& model, int64_t max_rank, int64_t tokens, int64_t rows) {
+size_t DecodeArenaBytes(const Model& model, const LoraExtent& adapters, int64_t tokens,
+                        int64_t rows) {
   const DryRouting routing(DryRouting::kAllTogether);
-  if (max_rank == 0) return DryDecode(model, nullptr, tokens, rows).arena_bytes;
+  if (adapters.rank == 0) return DryDecode(model, nullptr, tokens, rows).arena_bytes;
   const DryScope dry;
   LoraConfig all;
-  all.r = all.expert_r = static_cast<int>(max_rank);
+  all.r = all.expert_r = static_cast<int>(adapters.rank);
   all.target_modules.clear();
   all.target_regex = ".*";
-  const LoraAdapter adapter = LoraAdapter::Create(model, all, /*seed=*/0);
-  return std::max(DryDecode(model, &adapter.weights(), tokens, rows).arena_bytes,
-                  DryDecode(model, &adapter.weights(), tokens, rows, /*mixed=*/true).arena_bytes);
+  size_t bytes = 0;
+  for (const bool dora : {false, true}) {
+    if (dora && !adapters.dora) break;
+    all.use_dora = dora;
+    const LoraAdapter adapter = LoraAdapter::Create(model, all, /*seed=*/0);
+    for (const bool mixed : {false, true}) {
+      bytes =
+          std::max(bytes, DryDecode(model, &adapter.weights(), tokens, rows, mixed).arena_bytes);
+    }
+  }
+  return bytes;
 }
 
 size_t ProgramBytes(const ModelConfig& c, const TrainingShape& shape) {
@@ -128,7 +137,7 @@ FlopsPerToken TrainingFlops(const ModelConfig& c, const TrainingShape& shape,
   const RunSkeleton run(c, shape);
   // Multiply-adds of a token in the weights and in the adapters; of all experts together.
   struct Products {
-    int64_t base = 0, low_rank = 0;
+    int64_t base = 0, low_rank = 0, again = 0;  // again: for DoRA's magnitudes
   } layers, experts, head;
   const Weights& weights = run.model().weights();
   ForEachLinear(weights, [&](const Linear& linear) {
@@ -137,7 +146,10 @@ FlopsPerToken TrainingFlops(const ModelConfig& c, const TrainingShape& shape,
     sum.base += linear.in_features() * linear.out_features();
     const LoraFactors* lora =
         run.training() == nullptr ? nullptr : run.training()->weights().Find(linear);
-    if (lora != nullptr) sum.low_rank += lora->r * (linear.in_features() + linear.out_features());
+    if (lora == nullptr) return;
+    sum.low_rank += lora->r * (linear.in_features() + linear.out_features());
+    if (!lora->gain) return;
+    sum.again += linear.in_features() * linear.out_features() + lora->r * linear.out_features();
   });
   const bool full = shape.method == Method::kFull;
   FlopsPerToken flops;
@@ -147,10 +159,12 @@ FlopsPerToken TrainingFlops(const ModelConfig& c, const TrainingShape& shape,
     flops.forward += times * 2 * (n + low_rank);
     // dx, and for full fine-tuning dW; of an adapter: g and dx through it, dA and dB.
     flops.backward += times * (2 * n + (full ? 2 * n : 4 * low_rank));
+    flops.backward += times * 2 * static_cast<double>(products.again);
   };
   add(layers, 1);
   if (c.num_experts > 0) {
-    add({experts.base / c.num_experts, experts.low_rank / c.num_experts},
+    add({experts.base / c.num_experts, experts.low_rank / c.num_experts,
+         experts.again / c.num_experts},
         static_cast<double>(c.num_experts_per_tok));
   }
   add(head, trained_fraction);

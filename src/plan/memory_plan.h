@@ -18,8 +18,9 @@ size_t TrainingArenaBytes(const Model& model, const LoraTraining* training, Reco
                           int64_t T);
 
 // The same for a step of decoding `tokens` tokens, with the logits of `rows` of them, and with one
-// or several adapters of rank up to max_rank (0: none) on any linears.
-size_t DecodeArenaBytes(const Model& model, int64_t max_rank, int64_t tokens, int64_t rows);
+// or several adapters of up to this extent (rank 0: none) on any linears.
+size_t DecodeArenaBytes(const Model& model, const LoraExtent& adapters, int64_t tokens,
+                        int64_t rows);
 
 struct MemoryPart {
   std::string name;  // "base weights", "adapter", "gradients", ...

@@ -15,6 +15,7 @@ struct TrainingShape {
   int lora_r = 32;
   int lora_expert_rank = 0;        // rank of every expert; 0: lora_r / active experts
   bool lora_shared_outer = false;  // a layer's experts share their factor on the hidden side
+  bool use_dora = false;           // whether the adapter, which is loaded then, is of DoRA
   std::vector<std::string> target_modules = {"all-linear"};
   DType compute = DType::kBF16;
   Recompute recompute = Recompute::kNone;

@@ -23,7 +23,9 @@ std::vector<ForeignKey> ForeignAdapterKeys() {
   const char* start = "A is uniform and B zero; scale A with lora_init_a_scale, or delete the line";
   return {{"scale", "write lora_alpha = scale * lora_r"},
           {"lora_dropout", "adapters train without dropout; delete the line", {"0"}},
-          {"use_dora", kPlainLora, {"false"}},
+          {"use_dora",
+           "new adapters are plain LoRA; train one with DoRA further by adapter: DIR",
+           {"false"}},
           {"use_qalora", kPlainLora, {"false"}},
           {"lora_bias", kPlainLora, {"false"}},
           {"bias", "biases stay as they are under LoRA; delete the line", {"none"}},

@@ -197,6 +197,7 @@ void TakeShapeOf(const LoraAdapter& adapter, TrainingShape* shape) {
   shape->lora_expert_rank = expert_r;
   shape->lora_r = r > 0 ? r : std::max(shape->lora_r, 1);
   shape->lora_shared_outer = shared;
+  shape->use_dora = adapter.config().use_dora;
 }
 
 LearningRateQuery LearningRateQueryOf(const Run& run, const ModelConfig& model,

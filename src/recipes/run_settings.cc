@@ -109,13 +109,15 @@ Json SettingsOf(const TrainingRun& training, const std::vector<Example>& train, 
     settings["lora_r"] = lora.r;
     settings["lora_alpha"] = lora.lora_alpha;
     settings["use_rslora"] = lora.use_rslora;
+    if (lora.use_dora) settings["use_dora"] = true;
     settings["target_modules"] = lora.target_modules;
     AddFactorScales(run.adapter, adapter->init_a(), &settings);
     recorded.insert(recorded.end(),
                     {"lora_init_a_scale", "loraplus_lr_ratio", "adam_epsilon_a_scale",
                      "adam_epsilon_b_scale", "weight_decay_a_scale", "weight_decay_b_scale"});
     if (training.model().config().num_experts > 0) {
-      settings["rank_pattern"] = lora.rank_pattern;
+      settings["rank_pattern"] = Json::object();
+      for (const auto& [pattern, r] : lora.rank_pattern) settings["rank_pattern"][pattern] = r;
       settings["lora_parameters"] = adapter->NumParameters();  // fewer where experts share factors
     }
   }

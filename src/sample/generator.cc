@@ -21,9 +21,9 @@ int64_t HeadRows(const Model& model, const GeneratorLimits& limits) {
   return std::min(limits.slots, HeadChunkRows(model.config()));
 }
 
-// The arena of the largest step of adapters of up to max_rank.
-size_t StepBytes(const Model& model, int64_t max_rank, const GeneratorLimits& limits) {
-  return DecodeArenaBytes(model, max_rank, limits.tokens_per_step, HeadRows(model, limits));
+// The arena of the largest step of adapters of up to this extent.
+size_t StepBytes(const Model& model, const LoraExtent& adapters, const GeneratorLimits& limits) {
+  return DecodeArenaBytes(model, adapters, limits.tokens_per_step, HeadRows(model, limits));
 }
 
 GeneratorLimits Checked(const Model& model, GeneratorLimits limits) {
@@ -114,14 +114,14 @@ Generator::Generator(const Model& model, const GeneratorLimits& limits,
       limits_(Checked(model, limits)),
       cache_(model.config(), model.compute(), limits_.pages),
       workspace_(workspace == nullptr ? std::make_shared<Arena>(0) : std::move(workspace)) {
-  workspace_->Reserve(StepBytes(model, 0, limits_));
+  workspace_->Reserve(StepBytes(model, {}, limits_));
 }
 
 Generator::Memory Generator::Plan(const Model& model, const GeneratorLimits& limits,
-                                  int64_t max_rank) {
+                                  const LoraExtent& adapters) {
   const GeneratorLimits checked = Checked(model, limits);
   return {KvCache::Bytes(model.config(), model.compute(), checked.pages),
-          StepBytes(model, max_rank, checked)};
+          StepBytes(model, adapters, checked)};
 }
 
 uint64_t Generator::VersionOf(const GenerateRequest& request) const {
@@ -205,18 +205,18 @@ void Generator::Preempt() {
 // on its place.
 void Generator::OrderByAdapter() {
   batch_.clear();
-  int64_t max_rank = 0;
+  LoraExtent extent;
   for (const auto& sequence : running_) {
     batch_.push_back(sequence.get());
     const LoraWeights* adapter = sequence->request.adapter.get();
-    if (adapter != nullptr) max_rank = std::max(max_rank, adapter->MaxRank());
+    if (adapter != nullptr) extent = extent.With(adapter->Extent());
   }
   std::stable_sort(batch_.begin(), batch_.end(), [this](const Sequence* a, const Sequence* b) {
     return VersionOf(a->request) < VersionOf(b->request);
   });
-  if (max_rank > reserved_rank_) {
-    workspace_->Reserve(StepBytes(model_, max_rank, limits_));
-    reserved_rank_ = max_rank;
+  if (!reserved_.Covers(extent)) {
+    reserved_ = reserved_.With(extent);
+    workspace_->Reserve(StepBytes(model_, reserved_, limits_));
   }
 }
 

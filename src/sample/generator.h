@@ -89,7 +89,7 @@ class Generator {
             std::shared_ptr<Arena> workspace = nullptr);
 
   // Max memory of a generator of these limits. Reserved at construction, touched as it fills.
-  // max_rank: of the adapters that requests name.
+  // adapters: those that requests name.
   struct Memory {
     size_t cache = 0;      // keys and values
     size_t workspace = 0;  // the arena of a step
@@ -99,7 +99,8 @@ class Generator {
       return cache + (workspace > bytes ? workspace - bytes : 0);
     }
   };
-  static Memory Plan(const Model& model, const GeneratorLimits& limits, int64_t max_rank = 0);
+  static Memory Plan(const Model& model, const GeneratorLimits& limits,
+                     const LoraExtent& adapters = {});
 
   // Queues a request. Throws Error(kInvalidArgument) for parameters out of range, ids outside the
   // vocabulary, and a prompt that together with max_tokens fits neither the capacity nor all pages.
@@ -153,7 +154,7 @@ class Generator {
   std::shared_ptr<Arena> workspace_;
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
-  int64_t reserved_rank_ = 0;     // maximum adapter rank that workspace_ has room for
+  LoraExtent reserved_;                             // adapters that workspace_ has room for
   std::vector<Sequence*> batch_;  // running_ as rows of the step's batch: by adapter
   GeneratorStats stats_;
 };

@@ -191,6 +191,7 @@ std::string ScaleText(const AdapterFacts& facts) {
                 : fmt::format(", scales {:g} to {:g}", low->scale, high->scale);
   }
   if (c.use_rslora) text += " (alpha / sqrt(r))";
+  if (c.use_dora) text += ", DoRA";
   if (!c.rank_pattern.empty()) text += fmt::format(", {} rank patterns", c.rank_pattern.size());
   if (!c.alpha_pattern.empty()) text += fmt::format(", {} alpha patterns", c.alpha_pattern.size());
   return text;
@@ -272,14 +273,20 @@ AdapterFacts InspectAdapter(const std::string& dir, bool spectral, const ModelSo
     facts.modules[index] = ModuleFacts(file.pairs[index], file.config, spectral);
   });
   for (const AdapterFile::Pair& pair : file.pairs) {
-    facts.parameters += pair.a.size() + pair.b.size();
-    facts.bytes += pair.a.bytes() + pair.b.bytes();
+    facts.parameters += pair.a.size() + pair.b.size() + pair.magnitude.size();
+    facts.bytes += pair.a.bytes() + pair.b.bytes() + pair.magnitude.bytes();
   }
   for (const AdapterFacts::Module& m : facts.modules) {
     facts.zero_b += m.zero_b ? 1 : 0;
     facts.not_finite += m.finite ? 0 : 1;
   }
-  if (base != nullptr) CheckFit(*base, &facts);
+  if (base == nullptr) return facts;
+  CheckFit(*base, &facts);
+  try {
+    CheckBaseCopies(file, *base, dir);
+  } catch (const Error& e) {
+    facts.misfits.emplace_back(e.what());
+  }
   return facts;
 }
 
