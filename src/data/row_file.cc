@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/json.h"
 
 namespace lorikeet {
 namespace {
@@ -48,6 +49,7 @@ class ArrayCutter {
     }
     ++at_;
     SkipSpace();
+    if (at_ < content_.size() && content_[at_] == '[') return CutLines(content_);  // lists in JSONL
     if (at_ < content_.size()) {
       Fail(ErrorCode::kCorruptFile, "{}:{}: text after the array's closing ']'", name_, line_);
     }
@@ -92,6 +94,14 @@ class ArrayCutter {
   int64_t line_ = 1;
 };
 
+// Whether a value is a message and no row: a list of such is one conversation.
+bool IsMessage(std::string_view text) {
+  const OrderedJson json =
+      OrderedJson::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  const auto has = [&](const char* key) { return json.contains(key); };
+  return json.is_object() && ((has("role") && has("content")) || (has("from") && has("value")));
+}
+
 }  // namespace
 
 std::vector<Row> CutRows(std::string_view content, const std::string& name) {
@@ -101,8 +111,10 @@ std::vector<Row> CutRows(std::string_view content, const std::string& name) {
   }
   if (content.starts_with(kByteOrderMark)) content.remove_prefix(kByteOrderMark.size());
   const std::string_view trimmed = TrimJsonSpace(content);
-  if (trimmed.starts_with('[')) return ArrayCutter(content, name).Cut();
-  return CutLines(content);
+  if (!trimmed.starts_with('[')) return CutLines(content);
+  std::vector<Row> rows = ArrayCutter(content, name).Cut();
+  if (rows.empty() || !IsMessage(rows.front().text)) return rows;
+  return {{trimmed, rows.front().line}};  // one list of messages
 }
 
 RowFile::RowFile(const std::string& path) : file_(path) {

@@ -251,13 +251,15 @@ struct Sft {
 
 // Objective: the likelihood of plain text, cut into blocks, from random weights.
 struct Pretrain {
-  int64_t max_length = 512;  // tokens of a block
+  int64_t max_length = 512;    // tokens of a block
+  RenderingOptions rendering;  // its data_columns
 
   template <class V>
   void ForEach(V& v) {
     v(max_length, "max_length", 512,
       "Tokens of a block: documents stand end to end, and blocks are cut from them.",
       {.aliases = {"block_size", "max_seq_length", "sequence_len", "max_seq_len"}, .min = 2});
+    rendering.Columns(v);
   }
 };
 

@@ -205,6 +205,16 @@ void CompareTemplates(const TokenizerFacts& a, const TokenizerFacts& b, Differen
     out->Add(fmt::format("line {}", i + 1), line(x), line(y));
     break;  // the rest is mostly the same lines, moved
   }
+  const auto &p = a.bundle.named_templates, &q = b.bundle.named_templates;
+  std::map<std::string, std::string> all = p;
+  all.insert(q.begin(), q.end());
+  for (const auto& [name, source] : all) {
+    const auto hash = [&, &name = name](const std::map<std::string, std::string>& named) {
+      const auto found = named.find(name);
+      return found == named.end() ? std::string("none") : "hash " + HashOf(found->second);
+    };
+    if (hash(p) != hash(q)) out->Add("template " + name, hash(p), hash(q));
+  }
   out->End();
 }
 
@@ -244,6 +254,9 @@ std::string TokenizerFactsText(const TokenizerFacts& facts) {
                                ? "none"
                                : fmt::format("{} bytes, hash {}", facts.bundle.chat_template.size(),
                                              facts.template_hash));
+  for (const auto& [name, source] : facts.bundle.named_templates) {
+    text += TableRow("", fmt::format("{}: {} bytes, hash {}", name, source.size(), HashOf(source)));
+  }
   return text;
 }
 
@@ -256,6 +269,8 @@ OrderedJson TokenizerFactsJson(const TokenizerFacts& facts) {
   const auto token = [](const std::string& content, int32_t id) {
     return content.empty() ? OrderedJson() : OrderedJson{{"content", content}, {"id", id}};
   };
+  OrderedJson named = OrderedJson::object();
+  for (const auto& [name, source] : b.named_templates) named[name] = HashOf(source);
   return {{"kind", "tokenizer"},
           {"path", facts.path},
           {"tokenizer", facts.kind},
@@ -268,7 +283,8 @@ OrderedJson TokenizerFactsJson(const TokenizerFacts& facts) {
           {"adds_bos", b.add_bos},
           {"added_tokens", std::move(added)},
           {"chat_template_bytes", b.chat_template.size()},
-          {"chat_template_hash", facts.template_hash}};
+          {"chat_template_hash", facts.template_hash},
+          {"named_chat_templates", std::move(named)}};
 }
 
 TokenizerDifferences CompareTokenizers(const TokenizerFacts& a, const TokenizerFacts& b) {
