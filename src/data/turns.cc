@@ -67,7 +67,7 @@ bool FlagOf(const OrderedJson& value, const char* key, size_t index) {
 
 void HonourFlags(Message& message, size_t index, std::vector<Remark>* remarks) {
   std::optional<bool> trained;
-  const char* said = nullptr;
+  const char* decided_by = nullptr;
   for (const char* key : {"weight", "train", "training", "loss"}) {
     const auto it = message.fields.find(key);
     if (it == message.fields.end()) continue;
@@ -76,10 +76,10 @@ void HonourFlags(Message& message, size_t index, std::vector<Remark>* remarks) {
     if (IsEmptyJson(value)) continue;
     const bool flag = FlagOf(value, key, index);
     if (trained && *trained != flag) {
-      BadRow("message {}: \"{}\" and \"{}\" contradict each other", index + 1, said, key);
+      BadRow("message {}: \"{}\" and \"{}\" contradict each other", index + 1, decided_by, key);
     }
     trained = flag;
-    said = key;
+    decided_by = key;
   }
   const auto mask = message.fields.find("mask");
   if (mask != message.fields.end()) {
@@ -97,7 +97,7 @@ void HonourFlags(Message& message, size_t index, std::vector<Remark>* remarks) {
   } else if (trained.value_or(false)) {
     remarks->push_back({fmt::format("\"{}\" of turns that are not the assistant's does not train "
                                     "them; --train-on all trains everything",
-                                    said),
+                                    decided_by),
                         static_cast<int64_t>(index)});
   }
 }
