@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -25,17 +26,23 @@ std::string SpecialToken(const JsonFields& fields, const std::string& key) {
   return fields.String(key);
 }
 
-std::string TemplateOf(const JsonFields& config) {
+// Templates by name; a single one is called "default".
+std::map<std::string, std::string> TemplatesOf(const TokenizerSources& sources,
+                                               const JsonFields& config) {
+  std::map<std::string, std::string> templates = sources.additional_templates;
+  if (!sources.chat_template.empty()) templates.emplace("default", sources.chat_template);
+  if (!templates.empty()) return templates;
   const Json& value = config.At("chat_template");
-  if (!value.is_array()) return config.String("chat_template", "");
-  std::string first;
+  if (!value.is_array()) {
+    std::string source = config.String("chat_template", "");
+    if (!source.empty()) templates["default"] = std::move(source);
+    return templates;
+  }
   for (const Json& item : value) {
     const JsonFields named(item, config.Where("chat_template"));
-    const std::string source = named.String("template");
-    if (named.String("name") == "default") return source;
-    if (first.empty()) first = source;
+    templates[named.String("name")] = named.String("template");
   }
-  return first;
+  return templates;
 }
 
 int32_t IdOf(const Tokenizer& tokenizer, const std::string& token, const std::string& key,
@@ -89,7 +96,9 @@ TokenizerBundle LoadTokenizerBundle(const TokenizerSources& sources) {
   bundle.bos_id = IdOf(bundle.tokenizer, bundle.bos_token, "bos_token", where);
   bundle.eos_id = IdOf(bundle.tokenizer, bundle.eos_token, "eos_token", where);
   bundle.pad_id = IdOf(bundle.tokenizer, bundle.pad_token, "pad_token", where);
-  bundle.chat_template = sources.chat_template.empty() ? TemplateOf(config) : sources.chat_template;
+  bundle.named_templates = TemplatesOf(sources, config);
+  const auto standard = bundle.named_templates.extract("default");
+  if (!standard.empty()) bundle.chat_template = standard.mapped();
   bundle.eos_ids = EosIds(generation, bundle.tokenizer.VocabSize());
   const bool listed = std::find(bundle.eos_ids.begin(), bundle.eos_ids.end(), bundle.eos_id) !=
                       bundle.eos_ids.end();
@@ -118,7 +127,28 @@ TokenizerSources ReadTokenizerFolder(const std::string& dir) {
   sources.special_tokens_map_json = read("special_tokens_map.json");
   sources.generation_config_json = read("generation_config.json");
   sources.chat_template = read("chat_template.jinja");
+  for (const std::string& file : AdditionalTemplateFiles(dir)) {
+    sources.additional_templates[AdditionalTemplateName(file)] = read(file.c_str());
+  }
   return sources;
+}
+
+std::string AdditionalTemplateName(const std::string& file) {
+  const std::string folder = std::string(kTemplateFolder) + "/", ending = ".jinja";
+  if (!file.starts_with(folder) || !file.ends_with(ending)) return "";
+  return file.substr(folder.size(), file.size() - folder.size() - ending.size());
+}
+
+std::vector<std::string> AdditionalTemplateFiles(const std::string& dir) {
+  namespace fs = std::filesystem;
+  std::vector<std::string> files;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(fs::path(dir) / kTemplateFolder, none)) {
+    const std::string name = std::string(kTemplateFolder) + "/" + entry.path().filename().string();
+    if (!AdditionalTemplateName(name).empty() && entry.is_regular_file()) files.push_back(name);
+  }
+  std::sort(files.begin(), files.end());
+  return files;
 }
 
 void FailWithoutTokenizer(const std::string& where) {

@@ -2,6 +2,7 @@
 // tokens.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,24 +15,35 @@ struct TokenizerSources {
   std::string tokenizer_json, tokenizer_config_json, special_tokens_map_json,
       generation_config_json;
   std::string chat_template;  // chat_template.jinja, if it exists
-  std::string where;          // folder or file, for errors
+  // Sources of additional_chat_templates/NAME.jinja, by name.
+  std::map<std::string, std::string> additional_templates;
+  std::string where;  // folder or file, for errors
 };
 
 struct TokenizerBundle {
   Tokenizer tokenizer;
-  std::string chat_template{};  // Jinja source; "" when there is none
+  std::string chat_template{};  // Jinja source; "" when there is none, or none called "default"
+  std::map<std::string, std::string> named_templates{};  // the others: "tool_use", "rag", ...
   std::string bos_token{}, eos_token{}, pad_token{}, unk_token{};  // "" when there is none
   int32_t bos_id = -1, eos_id = -1, pad_id = -1;
   std::vector<int32_t> eos_ids{};  // tokens that end a generation: generation_config's, and eos_id
   bool add_bos = false;            // whether Encode(text, true) begins with bos_id
 };
 
-// tokenizer_config.json takes precedence over special_tokens_map.json, chat_template.jinja over the
-// template in tokenizer_config.json (in a list of templates the one named "default" is used).
+// tokenizer_config.json takes precedence over special_tokens_map.json. Chat templates are taken as
+// `transformers` does: chat_template.jinja and additional_chat_templates/ together replace those in
+// tokenizer_config.json, where they are one template or a list of named ones.
 // Throws Error naming file and key; a named special token must be in the vocabulary.
 TokenizerBundle LoadTokenizerBundle(const TokenizerSources& sources);
 // Throws Error(kNotFound) when `dir` has no tokenizer.json.
 TokenizerSources ReadTokenizerFolder(const std::string& dir);
+
+// The folder of a model in which templates of other names than "default" are kept.
+inline constexpr const char* kTemplateFolder = "additional_chat_templates";
+// NAME of the file "additional_chat_templates/NAME.jinja"; "" if `file` has another name.
+std::string AdditionalTemplateName(const std::string& file);
+// Names of those files of a folder, relative to it, sorted; none if the folder has none.
+std::vector<std::string> AdditionalTemplateFiles(const std::string& dir);
 
 // Throws Error(kNotFound) for the model `where`, which has no tokenizer files.
 [[noreturn]] void FailWithoutTokenizer(const std::string& where);

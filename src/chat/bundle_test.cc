@@ -48,6 +48,31 @@ TEST(TokenizerBundle, OtherFiles) {
   EXPECT_EQ(b.eos_ids, (Ids{6, 2}));
 }
 
+TEST(TokenizerBundle, NamedTemplates) {
+  TokenizerSources s = Sources();
+  s.tokenizer_config_json = R"({"eos_token": "</s>", "chat_template": [
+      {"name": "tool_use", "template": "T"}, {"name": "rag", "template": "R"},
+      {"name": "tool_use", "template": "U"}]})";
+  using Templates = std::map<std::string, std::string>;
+  TokenizerBundle b = LoadTokenizerBundle(s);
+  EXPECT_EQ(b.chat_template, "");
+  EXPECT_EQ(b.named_templates, (Templates{{"tool_use", "U"}, {"rag", "R"}}));
+  // Files replace the list as a whole.
+  s.additional_templates = {{"tool_use", "F"}};
+  EXPECT_EQ(LoadTokenizerBundle(s).named_templates, (Templates{{"tool_use", "F"}}));
+  s.chat_template = "J";
+  b = LoadTokenizerBundle(s);
+  EXPECT_EQ(b.chat_template, "J");
+  EXPECT_EQ(b.named_templates, (Templates{{"tool_use", "F"}}));
+}
+
+TEST(TokenizerBundle, NamesOfTemplateFiles) {
+  EXPECT_EQ(AdditionalTemplateName("additional_chat_templates/tool_use.jinja"), "tool_use");
+  EXPECT_EQ(AdditionalTemplateName("additional_chat_templates/.jinja"), "");
+  EXPECT_EQ(AdditionalTemplateName("chat_template.jinja"), "");
+  EXPECT_TRUE(AdditionalTemplateFiles("/no/such/folder").empty());
+}
+
 TEST(TokenizerBundle, Errors) {
   TokenizerSources s = Sources();
   s.generation_config_json = R"({"eos_token_id": 99})";

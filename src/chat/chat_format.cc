@@ -1,8 +1,10 @@
 #include "chat/chat_format.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
+#include "core/error.h"
 #include "core/file.h"
 
 namespace lorikeet {
@@ -28,23 +30,52 @@ constexpr const char* kPlainTemplate =
     "none of role ' + message['role']) }}{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}{{ 'Answer:' }}{% endif %}";
 
+std::string TemplateNames(const TokenizerBundle& bundle) {
+  std::string names = bundle.chat_template.empty() ? "" : "default";
+  for (const auto& [name, source] : bundle.named_templates) {
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  return names;
+}
+
+// For a model with several templates and none for conversations without tools.
+std::string RefusingTemplate(const TokenizerBundle& bundle) {
+  const std::string what = "the model has several chat templates (" + TemplateNames(bundle) +
+                           ") and none is called default; name the one to use with --chat-template";
+  return "{{ raise_exception(" + OrderedJson(what).dump() + ") }}";
+}
+
 }  // namespace
 
 std::optional<ChatTemplate> ChooseChatTemplate(const TokenizerBundle& bundle,
                                                const std::string& choice) {
-  std::string source = bundle.chat_template, where = "the tokenizer's chat template";
-  if (choice == "chatml") {
-    source = ChatMlTemplate(bundle);
-    where = "the built-in chatml template";
-  } else if (choice == "plain") {
-    source = kPlainTemplate;
-    where = "the built-in plain template";
-  } else if (!choice.empty()) {
-    source = ReadFile(choice);
-    where = choice;
+  const auto make = [&](std::string source, std::string where) {
+    return ChatTemplate(source, std::move(where), bundle.bos_token, bundle.eos_token,
+                        {{"pad_token", bundle.pad_token}, {"unk_token", bundle.unk_token}});
+  };
+  const std::string own = "the tokenizer's chat template";
+  if (choice == "chatml") return make(ChatMlTemplate(bundle), "the built-in chatml template");
+  if (choice == "plain") return make(kPlainTemplate, "the built-in plain template");
+  const auto& named = bundle.named_templates;
+  if (const auto found = named.find(choice); found != named.end()) {
+    return make(found->second, own + " " + choice);
   }
-  if (source.empty() && choice.empty()) return std::nullopt;
-  return ChatTemplate(std::move(source), std::move(where), bundle.bos_token, bundle.eos_token);
+  if (choice == "default" && !bundle.chat_template.empty()) return make(bundle.chat_template, own);
+  if (!choice.empty()) {
+    if (!named.empty() && !std::filesystem::exists(choice)) {
+      Fail(ErrorCode::kNotFound,
+           "{}: is no file and none of the model's chat templates, which are {}", choice,
+           TemplateNames(bundle));
+    }
+    return make(ReadFile(choice), choice);
+  }
+  if (bundle.chat_template.empty() && named.empty()) return std::nullopt;
+  ChatTemplate chosen =
+      make(bundle.chat_template.empty() ? RefusingTemplate(bundle) : bundle.chat_template, own);
+  if (const auto tools = named.find("tool_use"); tools != named.end()) {
+    chosen.SetForTools(make(tools->second, own + " tool_use"));
+  }
+  return chosen;
 }
 
 OrderedJson MergedVariables(OrderedJson variables, const OrderedJson& own) {

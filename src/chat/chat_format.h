@@ -11,8 +11,11 @@
 
 namespace lorikeet {
 
-// The template that `choice` (RenderConfig::chat_template) names, or nothing if the tokenizer has
-// none. The built-in `chatml` ends turns with the tokenizer's own end token if it does not have
+// The template that `choice` (RenderConfig::chat_template) names: "chatml", "plain", one of the
+// tokenizer's named templates, or a file. "": the tokenizer's own, as `transformers` chooses it:
+// the one called "tool_use" for conversations with tools, "default" otherwise, and an error at the
+// first rendering if there are several and no such one. Nothing if the tokenizer has none. The
+// built-in `chatml` ends turns with the tokenizer's own end token if it does not have
 // <|im_end|>, so that sampling can stop. The built-in `plain` is for base models, which are not
 // trained on turns but on many lists of questions with answers:
 //

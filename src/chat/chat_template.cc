@@ -1,5 +1,8 @@
 #include "chat/chat_template.h"
 
+#include <algorithm>
+#include <mutex>
+#include <optional>
 #include <utility>
 
 #include "chat/jinja/renderer.h"
@@ -8,6 +11,8 @@
 
 namespace lorikeet {
 namespace {
+
+constexpr int64_t kProbeSteps = 200'000;  // of a tiny conversation; real templates take a fiftieth
 
 using jinja::Dict;
 using jinja::Value;
@@ -88,13 +93,27 @@ Message MessageFromJson(const OrderedJson& json) {
   return message;
 }
 
+std::string PythonJson(const OrderedJson& json) {
+  jinja::Budget budget;
+  return jinja::ToJson(Value::FromJson(json), {}, budget);
+}
+
 struct ChatTemplate::Parsed {
   jinja::Template tree;
 };
 
+// Found at the first rendering.
+struct ChatTemplate::LazyStyle {
+  std::once_flag once;
+  MessageStyle style;
+};
+
 ChatTemplate::ChatTemplate(const std::string& source, std::string where, std::string bos_token,
                            std::string eos_token, std::map<std::string, std::string> special_tokens)
-    : source_(source), where_(std::move(where)), special_tokens_(std::move(special_tokens)) {
+    : source_(source),
+      where_(std::move(where)),
+      special_tokens_(std::move(special_tokens)),
+      style_(std::make_unique<LazyStyle>()) {
   special_tokens_["bos_token"] = std::move(bos_token);
   special_tokens_["eos_token"] = std::move(eos_token);
   try {
@@ -108,7 +127,45 @@ ChatTemplate::~ChatTemplate() = default;
 ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
+void ChatTemplate::SetForTools(ChatTemplate chat_template) {
+  for_tools_ = std::make_unique<const ChatTemplate>(std::move(chat_template));
+}
+
+const ChatTemplate& ChatTemplate::For(const OrderedJson& tools) const {
+  return for_tools_ != nullptr && !tools.empty() ? *for_tools_ : *this;
+}
+
 bool ChatTemplate::HasGenerationBlocks() const { return parsed_->tree.has_generation; }
+
+bool ChatTemplate::Mentions(std::string_view word) const {
+  const auto in_word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  for (size_t at = source_.find(word); at != std::string::npos; at = source_.find(word, at + 1)) {
+    const size_t end = at + word.size();
+    const bool begins = at == 0 || !in_word(source_[at - 1]);
+    if (begins && (end == source_.size() || !in_word(source_[end]))) return true;
+  }
+  return false;
+}
+
+const MessageStyle& ChatTemplate::Style() const {
+  std::call_once(style_->once, [&] {
+    style_->style = FindMessageStyle(
+        [&](std::span<const Message> messages,
+            const OrderedJson& tools) -> std::optional<std::string> {
+          RenderOptions options;
+          options.tools = tools;
+          try {
+            return RenderAsGiven(messages, options, kProbeSteps).text;
+          } catch (const Error&) {  // this form is not read
+            return std::nullopt;
+          }
+        },
+        source_);
+  });
+  return style_->style;
+}
 
 std::string ChatTemplate::Render(std::span<const Message> messages,
                                  const RenderOptions& options) const {
@@ -117,16 +174,26 @@ std::string ChatTemplate::Render(std::span<const Message> messages,
 
 RenderedChat ChatTemplate::RenderWithSpans(std::span<const Message> messages,
                                            const RenderOptions& options) const {
+  if (&For(options.tools) != this) return for_tools_->RenderWithSpans(messages, options);
   try {
-    const Dict context = Context(messages, options, special_tokens_);
-    jinja::Rendered rendered = jinja::Renderer(parsed_->tree, context, options.date).Run();
-    RenderedChat out;
-    out.text = std::move(rendered.text);
-    for (const auto& span : rendered.generation) out.generation.push_back({span.begin, span.end});
-    return out;
+    if (!options.in_style) return RenderAsGiven(messages, options, jinja::Budget::kMaxSteps);
+    RenderOptions without_empty = options;
+    if (options.tools.empty()) without_empty.tools = nullptr;
+    return RenderAsGiven(InStyle(messages, Style()), without_empty, jinja::Budget::kMaxSteps);
   } catch (const Error& e) {
-    Fail(e.code(), "{} {}", where_, e.what());
+    const std::string hint = options.in_style ? BadArguments(messages) : "";
+    Fail(e.code(), "{} {}{}{}", where_, e.what(), hint.empty() ? "" : "; ", hint);
   }
+}
+
+RenderedChat ChatTemplate::RenderAsGiven(std::span<const Message> messages,
+                                         const RenderOptions& options, int64_t max_steps) const {
+  const Dict context = Context(messages, options, special_tokens_);
+  jinja::Rendered rendered = jinja::Renderer(parsed_->tree, context, options.date, max_steps).Run();
+  RenderedChat out;
+  out.text = std::move(rendered.text);
+  for (const auto& span : rendered.generation) out.generation.push_back({span.begin, span.end});
+  return out;
 }
 
 }  // namespace lorikeet

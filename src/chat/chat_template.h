@@ -7,9 +7,11 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "chat/message.h"
+#include "chat/message_style.h"
 #include "core/json.h"
 
 namespace lorikeet {
@@ -19,6 +21,9 @@ struct RenderOptions {
   OrderedJson tools;      // list of JSON schemas; null if none
   OrderedJson variables;  // further variables of the template, e.g. enable_thinking; object or null
   std::string date;       // for strftime_now: YYYY-MM-DD, optionally " HH:MM:SS"; empty = today
+  // Whether messages are given in the form that the template reads (chat/message_style.h). false:
+  // exactly as they are.
+  bool in_style = true;
 };
 
 struct ByteSpan {
@@ -44,8 +49,16 @@ class ChatTemplate {
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
 
+  // Uses another template for conversations with tools, as `transformers` does with the one called
+  // "tool_use".
+  void SetForTools(ChatTemplate chat_template);
+  // The template that conversations with these tools (null if none) are rendered by.
+  const ChatTemplate& For(const OrderedJson& tools) const;
+
   // The template marks the assistant's words itself ({% generation %}).
   bool HasGenerationBlocks() const;
+  // Whether `word` occurs in the source as a whole word: a name that does not is never read.
+  bool Mentions(std::string_view word) const;
   const std::string& source() const { return source_; }
 
   // Both const and safe to call from several threads. Throw Error for what the template refuses
@@ -56,10 +69,20 @@ class ChatTemplate {
 
  private:
   struct Parsed;
+  const MessageStyle& Style() const;
+  RenderedChat RenderAsGiven(std::span<const Message> messages, const RenderOptions& options,
+                             int64_t max_steps) const;
+
   std::string source_;
   std::string where_;
   std::map<std::string, std::string> special_tokens_;
   std::unique_ptr<const Parsed> parsed_;
+  struct LazyStyle;
+  std::unique_ptr<LazyStyle> style_;
+  std::unique_ptr<const ChatTemplate> for_tools_;  // null: the same template
 };
+
+// Text of JSON as Python's json.dumps(ensure_ascii=False) writes it: with ", " and ": ".
+std::string PythonJson(const OrderedJson& json);
 
 }  // namespace lorikeet

@@ -15,7 +15,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const std::vector<Message> kMessages = {
       {"system", "s", nullptr},
       {"user", " u\n\xC3\xA9 ", nullptr},
-      {"assistant", "<think>t</think>a", {{"tool_calls", {{{"name", "f"}, {"n", 1.5}}}}}}};
+      {"assistant", "<think>t</think>a", {{"tool_calls", {{{"name", "f"}, {"n", 1.5}}}}}},
+      {"assistant", "", OrderedJson::parse(R"({"content": null, "function_call": {"name": "f",
+          "arguments": "{\"a\": 1}"}})")},
+      {"user", "", OrderedJson::parse(R"({"content": [{"text": "p"}, {"type": "text"}]})")}};
   RenderOptions options;
   options.add_generation_prompt = true;
   options.tools = kTools;

@@ -68,6 +68,7 @@ std::string RefusalDifference(std::string got, std::string expected) {
 std::string Difference(const std::string& source, const OrderedJson& record,
                        const OrderedJson& golden) {
   RenderOptions options;
+  options.in_style = false;
   options.add_generation_prompt = golden.value("add_generation_prompt", false);
   options.date = golden.value("date", "2026-03-05 14:07:09");
   if (golden.contains("tools")) options.tools = golden["tools"];

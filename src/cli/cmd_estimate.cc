@@ -53,6 +53,7 @@ struct EstimateOptions {
     v(trained_tokens, "trained_tokens", std::nullopt,
       "Instead of data: how many tokens there are to be learned.", {.min = 1, .max = 1e18});
     RenderingOptions& rendering = std::get<Sft>(run.objective).rendering;
+    rendering.Columns(v);
     rendering.MaxLength(v);
     rendering.Overlong(v);
     rendering.TrainedTokens(v);

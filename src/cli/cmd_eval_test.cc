@@ -182,5 +182,62 @@ TEST_F(RenderingInCommands, WhatIsLearnedIsSaidInOneWay) {
   EXPECT_THAT(bad.error, HasSubstr("--chat-template-kwargs: give a JSON object"));
 }
 
+// What is shown can be trained, and what is trained can be shown.
+TEST_F(RenderingInCommands, options_of_inspect_and_sft_differ) {
+  WriteFileAtomically(folder_ / "named.jsonl", R"({"q": "2+2?", "a": "4"})"
+                                               "\n"
+                                               R"({"q": "3+3?", "a": "6"})"
+                                               "\n");
+  WriteFileAtomically(folder_ / "render.yaml",
+                      "data_columns: [instruction=q, output=a]\ntrain_on: last\n");
+  const std::string model = model_.path(), rows = folder_ / "named.jsonl";
+  const auto tokens = [&](const Words& more) {
+    const int64_t shown =
+        Run(RunInspect, {"data", rows, "--model", model, "--json"}, more).Json()["trained_tokens"];
+    const OrderedJson trained =
+        Run(RunSft, {model, "--data", rows, "--output-dir", folder_ / "o", "--dry-run", "--json"},
+            more)
+            .Json();
+    EXPECT_EQ(trained["trained_tokens"], shown);
+    return shown;
+  };
+  const Words columns = {"--data-columns", "instruction=q,output=a"};
+  for (const Words& more :
+       {Words{"--chat-template-kwargs", R"({"enable_thinking": false})"},
+        Words{"--train-on", "last"}, Words{"--train-on", "all"}, Words{"--date", "2026-01-01"}}) {
+    Words both = columns;
+    both.insert(both.end(), more.begin(), more.end());
+    EXPECT_GT(tokens(both), 0);
+  }
+  EXPECT_EQ(tokens({"--config", folder_ / "render.yaml"}), tokens(columns));
+  const auto counted =
+      Run(RunEval, {model, "--data", rows, "--json"}, columns).Json()["counted_tokens"];
+  EXPECT_EQ(counted, tokens(columns));
+  EXPECT_THAT(RunCommand(RunSft, {model, "--data", rows, "--output-dir", folder_ / "o"}).error,
+              HasSubstr("--data-columns"));
+}
+
+TEST_F(RenderingInCommands, tool_use_template_not_chosen) {
+  const std::string model = model_.path(), extra = "/additional_chat_templates/tool_use.jinja";
+  std::filesystem::create_directories(model + "/additional_chat_templates");
+  WriteFileAtomically(model + "/chat_template.jinja", kChatMl);
+  WriteFileAtomically(model + extra, std::string("TOOLS {{ tools | tojson }}\n") + kChatMl);
+  const std::string rows = std::string(LORIKEET_SOURCE_DIR) +
+                           "/tests/golden/data/cases/tool_use_template_not_chosen/rows.jsonl";
+  const CommandOutcome shown = Run(RunInspect, {"data", rows, "--model", model, "--no-color"}, {});
+  EXPECT_THAT(shown.out, HasSubstr("TOOLS [{\"type\": \"function\""));
+  const Words sft = {model, "--data", rows, "--max-steps", "1", "--quiet", "--output-dir"};
+  Run(RunSft, sft, {folder_ / "named"});
+  EXPECT_EQ(ReadFile((folder_ / "named") + extra), ReadFile(model + extra));
+  Run(RunMerge, {folder_ / "named", folder_ / "merged"}, {});
+  EXPECT_EQ(ReadFile((folder_ / "merged") + extra), ReadFile(model + extra));
+  // Another template replaces them all.
+  Run(RunSft, sft, {folder_ / "chosen", "--chat-template", folder_ / "moody.jinja"});
+  EXPECT_FALSE(std::filesystem::exists((folder_ / "chosen") + extra));
+  Run(RunMerge, {folder_ / "chosen", folder_ / "merged2"}, {});
+  EXPECT_FALSE(std::filesystem::exists((folder_ / "merged2") + extra));
+  EXPECT_EQ(ReadFile((folder_ / "merged2") + "/chat_template.jinja"), kMoody);
+}
+
 }  // namespace
 }  // namespace lorikeet

@@ -40,6 +40,7 @@ struct GenerateOptions {
       "JSONL file of prompts: {\"prompt\": TEXT}, or any data file; then its own last answers are "
       "left out and come along as \"reference\".",
       {.aliases = {"dataset"}, .metavar = "FILE"});
+    answer.rendering.Columns(v);
     v(source.raw, "raw", false, "Continue the text as it is, without the chat template.");
     v(num_samples, "num_samples", 1, "Answers to each prompt, each with its own random numbers.",
       {.aliases = {"num_return_sequences", "n"}, .min = 1, .max = 65536});
@@ -222,6 +223,7 @@ int RunGenerate(int argc, char** argv) {
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
   options.common.Apply();
   CheckSource(options.source, options.answer.system);
+  options.source.columns = ColumnMap(options.answer.rendering.data_columns);
   const ChatSession session(options.answer);
   std::vector<std::string> notes;
   const std::vector<GenerateTask> tasks =

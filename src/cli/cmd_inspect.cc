@@ -114,6 +114,7 @@ struct InspectDataOptions {
     v(first_example, "first_example", 1, "The first of them, counted from 1.", {.min = 1});
     v(last_turn_only, "last_turn_only", false, "The same as train_on: last.",
       {.group = "As training would read it"});
+    rendering.Columns(v);
     rendering.MaxLength(v);
     rendering.Overlong(v);
     rendering.TrainedTokens(v);

@@ -53,6 +53,7 @@ struct MergeOptions {
       "JSONL file to compare on instead of the built-in sample.", {.metavar = "FILE"});
     v(verify_tokens, "verify_tokens", 256, "Tokens to compare on, at most.",
       {.min = 1, .max = 65536});
+    rendering.Columns(v);
     rendering.Template(v);
     v(json, "json", false, "Print the result as one JSON object.");
     common.ForEach(v);
@@ -97,6 +98,9 @@ std::vector<TextFile> TextFilesOf(const LoadedModel& base, const std::string& ad
   const fs::path jinja = fs::path(adapter) / "chat_template.jinja";
   if (!files.empty() && fs::is_regular_file(jinja)) {
     ReplaceChatTemplate(files, ReadFile(jinja.string()));
+    for (const std::string& name : AdditionalTemplateFiles(adapter)) {
+      files.push_back({name, ReadFile(adapter + "/" + name)});
+    }
   }
   return files;
 }

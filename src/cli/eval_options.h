@@ -39,6 +39,7 @@ struct EvalOptions {
       "Plain UTF-8 text instead: cut into pieces of max_length tokens without BOS, each starting "
       "fresh.",
       {.metavar = "FILE"});
+    rendering.Columns(v);
     rendering.MaxLength(v);
     rendering.Overlong(v);
     rendering.TrainedTokens(v, {"count"});

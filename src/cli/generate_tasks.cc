@@ -53,8 +53,8 @@ class TaskMaker {
     return task;
   }
   GenerateTask FromRow(const Row& row) const {
-    if (const auto prompt = PromptAlone(row.text)) return FromText(*prompt);
-    Record record = ParseRecord(row);
+    if (const auto prompt = PromptAlone(row.text, source_.columns)) return FromText(*prompt);
+    Record record = ParseRecord(row, nullptr, source_.columns);
     if (record.format == Format::kTokens) {
       GenerateTask task;
       task.text = session_.text().tokenizer.Decode(record.tokens);
@@ -78,13 +78,19 @@ class TaskMaker {
     return task;
   }
   // The prompt of a row {"prompt": "..."} without a completion, which is not a training example.
-  static std::optional<std::string> PromptAlone(std::string_view text) {
+  static std::optional<std::string> PromptAlone(std::string_view text, const ColumnMap& columns) {
     const OrderedJson json =
         OrderedJson::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
-    if (!json.is_object() || json.contains("completion") || json.contains("messages")) {
+    if (!json.is_object()) return std::nullopt;
+    const auto find = [&](const char* name) {
+      const auto named = columns.row().find(name);
+      return json.find(named == columns.row().end() ? name : named->second);
+    };
+    const bool alone = columns.NamesAFormat() ? columns.Maps("prompt") : !json.contains("response");
+    if (!alone || find("completion") != json.end() || find("messages") != json.end()) {
       return std::nullopt;
     }
-    const auto it = json.find("prompt");
+    const auto it = find("prompt");
     if (it == json.end() || !it->is_string()) return std::nullopt;
     return it->get<std::string>();
   }

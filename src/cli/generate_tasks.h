@@ -25,7 +25,8 @@ struct GenerateTask {
 
 struct PromptSource {
   std::optional<std::string> prompt, prompt_file, messages, data;
-  bool raw = false;  // true: continue the text without a chat template
+  ColumnMap columns = {};  // of the data file
+  bool raw = false;        // true: continue the text without a chat template
 };
 
 // Throws Error(kInvalidArgument) unless exactly one source is given, and for --raw with messages or

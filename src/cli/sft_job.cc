@@ -61,7 +61,9 @@ void CheckFits(const SftOptions& options, const TrainingShape& shape) {
 // Documents are read whole.
 RenderConfig RenderConfigOf(const Run& run) {
   if (const Sft* sft = std::get_if<Sft>(&run.objective)) return RenderConfigOf(sft->rendering);
-  return {.train_on = TrainOn::kAll};
+  RenderConfig config = {.train_on = TrainOn::kAll};
+  config.columns = ColumnMap(std::get<Pretrain>(run.objective).rendering.data_columns);
+  return config;
 }
 
 void LoadData(const SftOptions& options, const ReshapeData& reshape, SftJob* job) {

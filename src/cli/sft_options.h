@@ -85,6 +85,7 @@ struct SftOptions {
     v(eval_split, "eval_split", 0.0, "Share of data to hold out when eval_data is not given.",
       {.aliases = {"val_size", "val_set_size"}, .min = 0, .max = 0.9});
     RenderingOptions& rendering = std::get<Sft>(run.objective).rendering;
+    rendering.Columns(v);
     rendering.MaxLength(v);
     rendering.Overlong(v);
     rendering.TrainedTokens(v);

@@ -46,6 +46,7 @@ struct StudyOptions {
       {.above = 0, .max = 0.9});
     v(eval_examples, "eval_examples", 200, "Held-out examples to evaluate, the first ones; 0: all.",
       {.min = 0});
+    rendering.Columns(v);
     rendering.MaxLength(v, 512);
     rendering.Overlong(v);
     rendering.TrainedTokens(v);

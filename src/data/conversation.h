@@ -8,15 +8,17 @@
 
 #include "chat/chat_template.h"
 #include "core/json.h"
+#include "data/columns.h"
 #include "data/row_file.h"
+#include "data/turns.h"
 
 namespace lorikeet {
 
 enum class Format : uint8_t {
-  kMessages,          // {"messages": [{"role", "content", "weight"?, ...}]}
-  kPromptCompletion,  // {"prompt", "completion"}, both strings or both lists of messages
+  kMessages,          // {"messages": [{"role", "content", "weight"?, ...}], "system"?}, or the list
+  kPromptCompletion,  // {"prompt", "completion"}: strings, or lists of messages
   kText,              // {"text"}
-  kAlpaca,            // {"instruction", "input"?, "output", "system"?}
+  kAlpaca,            // {"instruction", "input"?, "output", "system"?, "history"?}
   kShareGpt,          // {"conversations": [{"from", "value"}], "system"?}
   kTokens,            // {"tokens": [ids], "weights": [one per token]?}
 };
@@ -35,12 +37,18 @@ struct Record {
   std::vector<float> weights;      // weight of each token as a target; empty: all 1
   OrderedJson tools;               // for the chat template; null when absent
   OrderedJson template_variables;  // "chat_template_kwargs" of the row; null when absent
+  std::vector<Remark> remarks;
+  std::string taken;  // columns recognised by themselves: "instruction=question,output=answer"
+  std::vector<std::string> missing_columns;  // named by the user, not in this row
   int64_t line = 0;
 };
 
-// Reads one row. Keys unknown to its format are added to `ignored_keys`. Throws Error with a
-// message without the place: the caller knows file and line.
-Record ParseRecord(const Row& row, std::set<std::string>* ignored_keys = nullptr);
+// Reads one row, by the names that `columns` gives. Frequent names of two columns (question and
+// answer, prompt and response, ...) are taken as `instruction` and `output`. Keys unknown to the
+// format are added to `ignored_keys`. Throws Error with a message without the place: the caller
+// knows file and line.
+Record ParseRecord(const Row& row, std::set<std::string>* ignored_keys = nullptr,
+                   const ColumnMap& columns = {});
 
 // Bad rows of one file, reported together: the first in full, the others by line.
 class RowErrors {

@@ -19,10 +19,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   } catch (const Error&) {
     return 0;
   }
+  static const ColumnMap kColumns({"prompt=question", "completion=answer", "role=who"});
   std::set<std::string> ignored;
   for (const Row& row : rows) {
     CHECK(row.text.data() >= content.data() &&
           row.text.data() + row.text.size() <= content.data() + size);
+    try {
+      ParseRecord(row, &ignored, kColumns);
+    } catch (const Error&) {  // checked below
+    }
     try {
       const Record record = ParseRecord(row, &ignored);
       CHECK(record.weights.empty() || record.weights.size() == record.tokens.size());

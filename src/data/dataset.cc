@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -21,6 +22,9 @@ struct RowOutcome {
   std::optional<Format> format;
   std::vector<Example> examples;
   std::set<std::string> ignored_keys;
+  std::vector<Remark> remarks;
+  std::string taken_columns;
+  std::vector<std::string> missing_columns;
   std::optional<int64_t> edited_message, reworded_message;
   int64_t truncated = 0, dropped_too_long = 0, dropped_by_truncation = 0, straddling = 0,
           without_end = 0;
@@ -63,8 +67,11 @@ class RowReader {
   RowOutcome Read(const Row& row) const {
     RowOutcome outcome;
     try {
-      const Record record = ParseRecord(row, &outcome.ignored_keys);
+      Record record = ParseRecord(row, &outcome.ignored_keys, config_.columns);
       outcome.format = record.format;
+      outcome.remarks = std::move(record.remarks);
+      outcome.taken_columns = std::move(record.taken);
+      outcome.missing_columns = std::move(record.missing_columns);
       for (const Message& message : record.messages) {
         outcome.has_assistant |= message.role == "assistant";
       }
@@ -75,6 +82,9 @@ class RowReader {
         outcome.split = result.renderings.size() > 1;
         outcome.edited_message = result.edited_message;
         outcome.reworded_message = result.reworded_message;
+        std::move(result.remarks.begin(), result.remarks.end(),
+                  std::back_inserter(outcome.remarks));
+        outcome.ignored_keys.insert(result.unread_keys.begin(), result.unread_keys.end());
         for (const Rendering& rendering : result.renderings) {
           AddExample(Mark(rendering, bundle_), outcome);
           outcome.bos_added |= NeedsBos(bundle_, rendering.text);
@@ -170,6 +180,7 @@ class Loader {
 
   Dataset Finish(const TokenizerBundle& bundle, const RenderConfig& config) {
     ThrowIfErrors();
+    FailMissingColumns();
     dataset_.stats.format = *format_;
     if (dataset_.examples.empty()) FailNothingTrained(config);
     dataset_.stats.bos_rule = BosRule(bundle);
@@ -199,7 +210,35 @@ class Loader {
     any_assistant_ |= outcome.has_assistant;
     any_bos_added_ |= outcome.bos_added;
     any_bos_ |= outcome.starts_with_bos;
-    ignored_keys_.insert(outcome.ignored_keys.begin(), outcome.ignored_keys.end());
+    for (const std::string& key : outcome.ignored_keys) ++ignored_keys_[key];
+    for (const std::string& column : outcome.missing_columns) ++missing_columns_[column];
+    if (!outcome.taken_columns.empty()) ++taken_columns_[outcome.taken_columns];
+    CountRemarks(row, outcome.remarks);
+  }
+
+  // Each text once per row.
+  void CountRemarks(const Row& row, const std::vector<Remark>& remarks) {
+    for (const Remark& remark : remarks) {
+      auto found = std::find_if(remarks_.begin(), remarks_.end(),
+                                [&](const Counted& known) { return known.text == remark.text; });
+      if (found == remarks_.end()) {
+        const std::string message =
+            remark.message ? fmt::format(", message {}", *remark.message + 1) : "";
+        found = remarks_.insert(found,
+                                {remark.text, fmt::format("line {}{}", row.line, message), 0, 0});
+      }
+      if (found->last_line == row.line) continue;
+      found->last_line = row.line;
+      ++found->rows;
+    }
+  }
+
+  void FailMissingColumns() const {
+    for (const auto& [column, rows] : missing_columns_) {
+      if (rows < dataset_.stats.rows) continue;
+      Fail(ErrorCode::kInvalidArgument, "{}: no row has the column \"{}\" that data_columns names",
+           path_, column);
+    }
   }
 
   [[noreturn]] void FailNothingTrained(const RenderConfig& config) const {
@@ -231,7 +270,14 @@ class Loader {
   void AddNotes() {
     DataStats& stats = dataset_.stats;
     const auto note = [&](std::string text) { stats.notes.push_back(std::move(text)); };
+    for (const auto& [columns, rows] : taken_columns_) {
+      note(fmt::format("columns taken: {} (rows: {}); --data-columns names others", columns, rows));
+    }
     if (!ignored_keys_.empty()) note("keys ignored: " + JoinKeys());
+    for (const Counted& remark : remarks_) {
+      note(
+          fmt::format("{} (the first: {}); such rows: {}", remark.text, remark.first, remark.rows));
+    }
     if (stats.split_rows > 0) {
       note(fmt::format(
           "the chat template edits earlier turns once later ones follow (the first: {}); rows "
@@ -242,8 +288,7 @@ class Loader {
     if (stats.reworded > 0) {
       note(
           fmt::format("the chat template does not give the words of an assistant turn as they are "
-                      "(the first: {}); "
-                      "look at it below; such rows: {}",
+                      "(the first: {}); lorikeet inspect data shows it; such rows: {}",
                       first_reworded_, stats.reworded));
     }
     if (stats.rows_without_target > 0) {
@@ -268,20 +313,27 @@ class Loader {
     constexpr size_t kMax = 12;
     std::string joined;
     size_t count = 0;
-    for (const std::string& key : ignored_keys_) {
+    for (const auto& [key, rows] : ignored_keys_) {
       if (count++ == kMax) {
         return joined + fmt::format(" and {} more", ignored_keys_.size() - kMax);
       }
-      joined += (joined.empty() ? "" : ", ") + key;
+      joined += fmt::format("{}{} ({} {})", joined.empty() ? "" : ", ", key, rows,
+                            rows == 1 ? "row" : "rows");
     }
     return joined;
   }
+
+  struct Counted {
+    std::string text, first;
+    int64_t rows = 0, last_line = 0;
+  };
 
   const std::string& path_;
   Dataset dataset_;
   RowErrors errors_;
   std::optional<Format> format_;
-  std::set<std::string> ignored_keys_;
+  std::map<std::string, int64_t> ignored_keys_, missing_columns_, taken_columns_;  // rows of each
+  std::vector<Counted> remarks_;
   std::string first_split_, first_reworded_;
   int64_t first_without_target_ = 0, first_straddling_ = 0;
   bool any_assistant_ = false, any_bos_added_ = false, any_bos_ = false;

@@ -23,10 +23,10 @@ TokenizerBundle BareIds(int64_t vocab_size, const std::string& where) {
   return {.tokenizer = Tokenizer::FromJson(json.dump(), where)};
 }
 
-Format FormatOf(const std::string& path) {
+Format FormatOfFile(const std::string& path, const ColumnMap& columns) {
   const RowFile file(path);
   try {
-    return ParseRecord(file.rows().front()).format;
+    return ParseRecord(file.rows().front(), nullptr, columns).format;
   } catch (const Error& e) {
     Fail(e.code(), "{}:{}: {}", path, file.rows().front().line, e.what());
   }
@@ -78,7 +78,7 @@ Dataset LoadExamples(const std::vector<std::string>& paths, const DatasetText& t
   std::optional<TokenizerBundle> bare;
   for (const std::string& path : paths) {
     if (text.tokenizer == nullptr) {
-      if (FormatOf(path) != Format::kTokens) FailWithoutTokenizer(text.where);
+      if (FormatOfFile(path, config.columns) != Format::kTokens) FailWithoutTokenizer(text.where);
       if (!bare) bare = BareIds(text.vocab_size, text.where);
     }
     Dataset one = LoadDataset(path, text.tokenizer != nullptr ? *text.tokenizer : *bare, config);

@@ -133,16 +133,25 @@ TEST(Dataset, NotesWhatAPersonShouldKnow) {
   EXPECT_THAT(dataset.line, ElementsAre(2, 3));
 }
 
-TEST(Dataset, WarnsWhenTheTemplateLosesWords) {
-  // As templates of vision models do with plain strings.
+TEST(Dataset, WarnsWhenTheTemplateChangesWords) {
+  const TokenizerBundle bundle = MakeTinyBundle(
+      {.chat_template =
+           "{% for m in messages %}{{ m.role }}: {{ m.content | upper }}<|im_end|>{% endfor %}"
+           "{% if add_generation_prompt %}assistant: {% endif %}"});
+  const Dataset dataset = Load(ChatRow("a", "b"), bundle);
+  EXPECT_EQ(dataset.stats.reworded, 1);
+  EXPECT_THAT(dataset.stats.notes, ElementsAre(HasSubstr("(the first: line 1, message 2)")));
+}
+
+TEST(Dataset, RefusesATemplateThatLosesWords) {
   const TokenizerBundle bundle = MakeTinyBundle(
       {.chat_template =
            "{% for m in messages %}{{ m.role }}: {% if m.content is not string %}{{ m.content }}"
            "{% endif %}<|im_end|>{% endfor %}{% if add_generation_prompt %}assistant: {% endif "
            "%}"});
-  const Dataset dataset = Load(ChatRow("a", "b"), bundle);
-  EXPECT_EQ(dataset.stats.reworded, 1);
-  EXPECT_THAT(dataset.stats.notes, ElementsAre(HasSubstr("(the first: line 1, message 2)")));
+  EXPECT_THAT([&] { Load(ChatRow("a", "b"), bundle); },
+              ThrowsMessage<Error>(HasSubstr("message 2: the chat template writes none of its "
+                                             "words")));
 }
 
 TEST(Dataset, WarnsWhenNoEndIsTrained) {

@@ -14,14 +14,16 @@
 #include "chat/chat_format.h"
 #include "chat/chat_template.h"
 #include "core/json.h"
+#include "data/columns.h"
 #include "data/conversation.h"
 
 namespace lorikeet {
 
 enum class TrainOn : uint8_t {
-  kAssistant,  // every assistant turn with its end-of-turn token; the completion; the text
-  kLast,       // the last assistant turn only
-  kAll,        // every token
+  kAssistant,   // every assistant turn with its end-of-turn token; the completion; the text
+  kLast,        // the last assistant turn only
+  kGeneration,  // what the chat template marks with {% generation %}
+  kAll,         // every token
 };
 enum class Overlong : uint8_t {
   kTruncate,  // keeps the beginning
@@ -35,7 +37,8 @@ struct RenderConfig {
   // "": the tokenizer's own; "chatml", "plain": built-in ones; else a file
   std::string chat_template = {};
   OrderedJson template_variables = {};  // e.g. {"enable_thinking": false}; a row's take precedence
-  std::string date = {};  // for templates that print it; fix it to make runs repeatable
+  std::string date = {};   // for templates that print it; fix it to make runs repeatable
+  ColumnMap columns = {};  // columns of the file that have other names
 };
 
 struct TextSpan {
@@ -46,9 +49,12 @@ struct Rendering {
   std::string text;
   std::vector<TextSpan> trained;  // ascending
   bool append_eos = false;        // whether a trained EOS follows the text
+  // Whether a token is trained that has any byte in a trained span, as `transformers` maps
+  // {% generation %} marks to tokens. false: one that begins in it.
+  bool any_overlap = false;
 };
 
-// Tokens of a rendering and the weight of each as a target: 1 iff it begins inside a trained span.
+// Tokens of a rendering and the weight of each as a target, 1 or 0.
 struct MarkedTokens {
   std::vector<int32_t> ids;
   std::vector<float> weights;
@@ -67,6 +73,8 @@ class Renderer {
     std::vector<Rendering> renderings;
     std::optional<int64_t> edited_message = {};    // the first such turn, from 0
     std::optional<int64_t> reworded_message = {};  // first trained turn that the template changed
+    std::vector<Remark> remarks = {};
+    std::vector<std::string> unread_keys = {};  // that the template never reads; "messages.mood"
   };
   // For all formats except kTokens. Throws Error without the place: the caller knows file and line.
   Result Render(const Record& record) const;
@@ -77,21 +85,29 @@ class Renderer {
     TextSpan span;     // span of the turn, with its end-of-turn token
     int64_t message = 0;
     bool reworded = false;
+    bool marks_differ = false;  // {% generation %} marks other text than the span
   };
   Result RenderMessages(const Record& record) const;
-  Turn FindTurn(std::span<const Message> messages, const RenderOptions& options) const;
-  size_t TurnBegin(std::span<const Message> messages, const RenderOptions& options,
-                   std::string_view text) const;
+  Result RenderAll(const Record& record, const ChatTemplate& chat_template,
+                   const RenderOptions& options) const;
+  Result RenderMarked(const Record& record, const ChatTemplate& chat_template,
+                      const RenderOptions& options) const;
+  Result RenderTurns(const Record& record, const ChatTemplate& chat_template,
+                     const RenderOptions& options) const;
+  Turn FindTurn(const ChatTemplate& chat_template, std::span<const Message> messages,
+                const RenderOptions& options) const;
+  size_t TurnBegin(const ChatTemplate& chat_template, std::span<const Message> messages,
+                   const RenderOptions& options, std::string_view text) const;
   size_t TurnEnd(std::string_view text, size_t begin, std::string_view content) const;
+  std::string_view WithoutEnd(std::string_view text) const;
   RenderOptions OptionsFor(const Record& record) const;
   void FindEndTexts();
-  void FindGenerationPrompt();
+  std::string GenerationPrompt(const ChatTemplate& chat_template) const;
 
   const TokenizerBundle& bundle_;
   RenderConfig config_;
   std::optional<ChatTemplate> template_;
-  std::string generation_prompt_;       // "<|im_start|>assistant\n"; empty where it cannot be told
-  std::vector<std::string> end_texts_;  // tokens that end a turn
+  std::vector<std::string> end_texts_;      // tokens that end a turn
   std::vector<std::string> special_texts_;  // all special tokens
 };
 

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "core/json.h"
 #include "data/arrow_rows.h"
 #include "data/container.h"
 
@@ -42,6 +43,7 @@ class ArrayCutter {
     SkipSpace();
     std::vector<Row> rows = Elements();
     SkipSpace();
+    if (at_ < content_.size() && content_[at_] == '[') return CutLines(content_);  // lists in JSONL
     if (at_ < content_.size()) {
       Fail(ErrorCode::kCorruptFile, "{}:{}: text after the array's closing ']'", name_, line_);
     }
@@ -141,6 +143,14 @@ std::optional<std::vector<Row>> Wrapped(std::string_view content, const std::str
   }
 }
 
+// Whether a value is a message and no row: a list of such is one conversation.
+bool IsMessage(std::string_view text) {
+  const OrderedJson json =
+      OrderedJson::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  const auto has = [&](const char* key) { return json.contains(key); };
+  return json.is_object() && ((has("role") && has("content")) || (has("from") && has("value")));
+}
+
 std::string_view WithoutMark(std::string_view content, const std::string& name) {
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
   if (content.starts_with("\xFF\xFE") || content.starts_with("\xFE\xFF")) {
@@ -179,7 +189,11 @@ void RefusePackedTwice(std::string_view content, const std::string& name) {
 std::vector<Row> CutRows(std::string_view content, const std::string& name) {
   content = WithoutMark(content, name);
   const std::string_view trimmed = TrimJsonSpace(content);
-  if (trimmed.starts_with('[')) return ArrayCutter(content, name).Cut();
+  if (trimmed.starts_with('[')) {
+    std::vector<Row> rows = ArrayCutter(content, name).Cut();
+    if (rows.empty() || !IsMessage(rows.front().text)) return rows;
+    return {{trimmed, rows.front().line}};  // one list of messages
+  }
   if (std::optional<std::vector<Row>> rows = Wrapped(content, name)) return *std::move(rows);
   return CutLines(content);
 }

@@ -18,10 +18,11 @@ struct Row {
   int64_t line = 0;       // its first line, counted from 1
 };
 
-// Splits `content` into rows: the elements of the array if it begins with '[', else its non-blank
-// lines. An object around the array, {"data": [...]}, is left out (its key may also be rows, train,
-// examples or instances). A byte order mark and CRLF are accepted. Throws Error naming `name` and
-// the line for an array that does not close. The rows point into `content`.
+// Splits `content` into rows: the elements of the array if it is one, else its non-blank lines. An
+// array of messages ("role" and "content") is one row. An object around the array, {"data": [...]},
+// is left out (its key may also be rows, train, examples or instances). A byte order mark and CRLF
+// are accepted. Throws Error naming `name` and the line for an array that does not close. The rows
+// point into `content`.
 std::vector<Row> CutRows(std::string_view content, const std::string& name);
 
 class RowFile {

@@ -19,7 +19,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-const std::string kGolden = LORIKEET_SOURCE_DIR "/tests/golden/data/";
+const std::string kGolden = LORIKEET_SOURCE_DIR "/tests/golden/containers/";
 
 std::string WriteTemp(const std::string& name, std::string_view content) {
   const std::string path = testing::TempDir() + std::to_string(getpid()) + "_" + name;

@@ -108,9 +108,10 @@ FolderFacts WriteModelFolder(const ModelSource& source, const FolderToWrite& fol
     if (!unfinished.empty()) fs::remove_all(unfinished, ignored);
     throw;
   }
-  for (const auto& file : fs::directory_iterator(dir)) {
+  for (const auto& file : fs::recursive_directory_iterator(dir)) {
+    if (!file.is_regular_file()) continue;
     facts.bytes += static_cast<int64_t>(file.file_size());
-    facts.files.push_back(file.path().filename().string());
+    facts.files.push_back(fs::relative(file.path(), dir).string());
   }
   std::sort(facts.files.begin(), facts.files.end());
   return facts;

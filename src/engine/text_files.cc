@@ -77,12 +77,34 @@ std::string GenerationConfig(const GgufFile& gguf, const GgufTokenizerFields& fi
   return json.dump(2) + "\n";
 }
 
+// Chat templates of other names, as files; with them the default one must be a file too.
+void AddNamedTemplates(const GgufFile& gguf, const std::string& standard,
+                       std::vector<TextFile>& files) {
+  if (!gguf.Has("tokenizer.chat_templates")) return;
+  const size_t before = files.size();
+  for (const std::string& name : gguf.Strings("tokenizer.chat_templates")) {
+    const bool is_name = !name.empty() && name.find_first_of("/\\") == std::string::npos;
+    const std::string source = gguf.StringOr("tokenizer.chat_template." + name, "");
+    if (!is_name || name == "default" || source.empty()) continue;
+    files.push_back({std::string(kTemplateFolder) + "/" + name + ".jinja", source});
+  }
+  if (files.size() > before && !standard.empty()) files.push_back({kTemplateFile, standard});
+}
+
 std::vector<TextFile> FromGguf(const GgufFile& gguf) {
   if (!gguf.Has("tokenizer.ggml.model") || !gguf.Has("tokenizer.ggml.tokens")) return {};
   const GgufTokenizerFields fields = TokenizerFields(gguf);
-  return {{"tokenizer.json", TokenizerJsonFromGguf(fields)},
-          {"tokenizer_config.json", TokenizerConfigJsonFromGguf(fields)},
-          {"generation_config.json", GenerationConfig(gguf, fields)}};
+  std::vector<TextFile> files = {{"tokenizer.json", TokenizerJsonFromGguf(fields)},
+                                 {"tokenizer_config.json", TokenizerConfigJsonFromGguf(fields)},
+                                 {"generation_config.json", GenerationConfig(gguf, fields)}};
+  AddNamedTemplates(gguf, fields.chat_template, files);
+  return files;
+}
+
+void AddTemplateFolder(const std::string& dir, std::vector<TextFile>& files) {
+  for (const std::string& name : AdditionalTemplateFiles(dir)) {
+    files.push_back({name, ReadFile(dir + "/" + name)});
+  }
 }
 
 }  // namespace
@@ -95,6 +117,7 @@ std::vector<TextFile> CollectTextFiles(const ModelSource& source) {
     if (!content.empty()) files.push_back({name, std::move(content)});
   }
   const bool has_tokenizer = !files.empty() && files.front().name == kTextFiles.front();
+  if (has_tokenizer) AddTemplateFolder(source.path(), files);
   return has_tokenizer ? files : std::vector<TextFile>();
 }
 
@@ -106,6 +129,7 @@ std::vector<TextFile> TextFilesIn(const std::string& dir) {
     std::error_code ignored;
     if (fs::is_regular_file(path, ignored)) files.push_back({name, ReadFile(path.string())});
   }
+  AddTemplateFolder(dir, files);
   return files;
 }
 
@@ -123,19 +147,28 @@ std::optional<TokenizerSources> TokenizerSourcesOf(const ModelSource& source) {
   sources.special_tokens_map_json = content("special_tokens_map.json");
   sources.generation_config_json = content("generation_config.json");
   sources.chat_template = content(kTemplateFile);
+  for (const TextFile& file : files) {
+    const std::string name = AdditionalTemplateName(file.name);
+    if (!name.empty()) sources.additional_templates[name] = file.content;
+  }
   sources.where = source.path();
   return sources;
 }
 
 void ReplaceChatTemplate(std::vector<TextFile>& files, const std::string& jinja) {
   std::erase_if(files, [](const TextFile& file) {
-    return file.name == kTemplateFile || file.name == "chat_template.json";
+    return file.name == kTemplateFile || file.name == "chat_template.json" ||
+           !AdditionalTemplateName(file.name).empty();
   });
   files.push_back({kTemplateFile, jinja});
 }
 
 void WriteTextFiles(const std::vector<TextFile>& files, const std::string& dir) {
-  for (const TextFile& file : files) WriteFileAtomically(dir + "/" + file.name, file.content);
+  for (const TextFile& file : files) {
+    const std::string path = dir + "/" + file.name;
+    if (!AdditionalTemplateName(file.name).empty()) CreateFolders(dir + "/" + kTemplateFolder);
+    WriteFileAtomically(path, file.content);
+  }
 }
 
 }  // namespace lorikeet

@@ -11,7 +11,7 @@
 namespace lorikeet {
 
 struct TextFile {
-  std::string name;  // "tokenizer.json"
+  std::string name;  // "tokenizer.json", "additional_chat_templates/tool_use.jinja"
   std::string content;
 };
 
@@ -25,7 +25,7 @@ std::vector<TextFile> TextFilesIn(const std::string& dir);
 // Sources of a model's tokenizer; empty if it has none.
 std::optional<TokenizerSources> TokenizerSourcesOf(const ModelSource& source);
 
-// Replaces the model's chat template by `jinja`.
+// Replaces the model's chat templates by `jinja`.
 void ReplaceChatTemplate(std::vector<TextFile>& files, const std::string& jinja);
 
 // Writes each file atomically into an existing folder. Throws Error(kIo).

@@ -18,6 +18,7 @@ TrainOn TrainOnOf(const RenderingOptions& rendering) {
     train_on = same;
   }
   if (train_on == "last") return TrainOn::kLast;
+  if (train_on == "generation") return TrainOn::kGeneration;
   return train_on == "all" ? TrainOn::kAll : TrainOn::kAssistant;
 }
 
@@ -45,6 +46,7 @@ RenderConfig RenderConfigOf(const RenderingOptions& rendering) {
   config.chat_template = rendering.chat_template.value_or("");
   config.template_variables = TemplateVariablesOf(rendering);
   config.date = rendering.date.value_or("");
+  config.columns = ColumnMap(rendering.data_columns);
   return config;
 }
 

@@ -14,18 +14,33 @@
 namespace lorikeet {
 
 struct RenderingOptions {
+  std::vector<std::string> data_columns;  // "prompt=question"
   std::optional<std::string> chat_template, chat_template_kwargs, date;
   std::string train_on = "assistant";
   std::optional<bool> assistant_only_loss;  // train_on as other trainers write it
   int64_t max_length = 2048;
   std::string overlong = "truncate";
 
+  // Where data files are read.
+  template <class V>
+  void Columns(V& v) {
+    v(data_columns, "data_columns", {},
+      "Columns of the data that have other names, e.g. prompt=instruction,completion=response; "
+      "docs/data.md lists the names.",
+      {.metavar = "NAME=COLUMN",
+       .refused = {{"prompt_feature", "write data_columns: prompt=COLUMN"},
+                   {"completion_feature", "write data_columns: completion=COLUMN"},
+                   {"chat_feature", "write data_columns: messages=COLUMN"},
+                   {"text_feature", "write data_columns: text=COLUMN"},
+                   {"field_messages", "write data_columns: messages=COLUMN"},
+                   {"dataset_text_field", "write data_columns: text=COLUMN"}}});
+  }
   // Also for prompts.
   template <class V>
   void Template(V& v) {
     v(chat_template, "chat_template", std::nullopt,
-      "Jinja file to use instead of the model's own chat template, or chatml, or plain (for base "
-      "models).",
+      "Jinja file to use instead of the model's own chat template, or the name of one of several, "
+      "or chatml, or plain (for base models).",
       {.aliases = {"chat_template_path", "chat_template_jinja"}, .metavar = "FILE"});
     v(chat_template_kwargs, "chat_template_kwargs", std::nullopt,
       "Variables for the chat template, as a JSON object; a row's own win.", {.metavar = "JSON"});
@@ -35,10 +50,10 @@ struct RenderingOptions {
   template <class V>
   void TrainedTokens(V& v, std::vector<std::string> aliases = {}) {
     v(train_on, "train_on", "assistant",
-      "What is learned: every assistant turn with its end-of-turn token, only the last one, or "
-      "every token.",
+      "What is learned: every assistant turn with its end-of-turn token, only the last one, what "
+      "the chat template marks with {% generation %}, or every token.",
       {.aliases = std::move(aliases),
-       .choices = {"assistant", "last", "all"},
+       .choices = {"assistant", "last", "generation", "all"},
        .foreign = {{"train_on_inputs", "write train_on: all, or assistant_only_loss: false"},
                    {"train_on_prompt", "write train_on: all, or assistant_only_loss: false"},
                    {"mask_history", "write train_on: last"}}});

@@ -239,13 +239,15 @@ struct Sft {
 
 // Objective: the likelihood of plain text, cut into blocks, from random weights.
 struct Pretrain {
-  int64_t max_length = 512;  // tokens of a block
+  int64_t max_length = 512;    // tokens of a block
+  RenderingOptions rendering;  // its data_columns
 
   template <class V>
   void ForEach(V& v) {
     v(max_length, "max_length", 512,
       "Tokens per block: documents are joined end to end and cut into blocks.",
       {.aliases = {"block_size", "max_seq_length", "sequence_len", "max_seq_len"}, .min = 2});
+    rendering.Columns(v);
   }
 };
 

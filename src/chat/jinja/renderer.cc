@@ -22,8 +22,8 @@ void Renderer::Scope::Set(const std::string& name, Value value) {
   }
 }
 
-Renderer::Renderer(const Template& source, const Dict& context, std::string now)
-    : source_(source), context_(context), now_(std::move(now)) {}
+Renderer::Renderer(const Template& source, const Dict& context, std::string now, int64_t max_steps)
+    : source_(source), context_(context), now_(std::move(now)), budget_(max_steps) {}
 
 Rendered Renderer::Run() {
   Rendered result;

@@ -27,7 +27,8 @@ class Renderer {
   // `context`: initial variables of the template. Both must outlive the renderer.
   // `now`: the time for strftime_now, "YYYY-MM-DD", optionally followed by " HH:MM:SS"; empty = the
   // clock.
-  Renderer(const Template& source, const Dict& context, std::string now);
+  Renderer(const Template& source, const Dict& context, std::string now,
+           int64_t max_steps = Budget::kMaxSteps);
 
   // Throws Error whose message begins with "line N: ".
   Rendered Run();

@@ -146,9 +146,9 @@ bool SameEntries(const Dict& a, const Dict& b, Budget& budget) {
 
 void Budget::Charge(int64_t steps) {
   used_ += steps;
-  if (used_ > kMaxSteps) {
+  if (used_ > max_steps_) {
     Fail(ErrorCode::kUnsupported, "the template takes more than {} steps: it may never end",
-         kMaxSteps);
+         max_steps_);
   }
 }
 

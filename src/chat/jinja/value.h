@@ -28,11 +28,13 @@ class Budget {
   static constexpr int64_t kMaxSteps = 20'000'000;
   static constexpr size_t kMaxString = size_t{64} << 20;
 
+  explicit Budget(int64_t max_steps = kMaxSteps) : max_steps_(max_steps) {}
   void Charge(int64_t steps);      // throws Error(kUnsupported) beyond the limit
   void ChargeBytes(size_t bytes);  // the same for a string of `bytes`, which is bounded too
   int64_t used() const { return used_; }
 
  private:
+  int64_t max_steps_;
   int64_t used_ = 0;
 };
 

@@ -201,6 +201,16 @@ void CompareTemplates(const TokenizerFacts& a, const TokenizerFacts& b, Differen
     out->Add(fmt::format("line {}", i + 1), line(x), line(y));
     break;  // the rest is mostly the same lines, moved
   }
+  const auto &p = a.bundle.named_templates, &q = b.bundle.named_templates;
+  std::map<std::string, std::string> all = p;
+  all.insert(q.begin(), q.end());
+  for (const auto& [name, source] : all) {
+    const auto hash = [&, &name = name](const std::map<std::string, std::string>& named) {
+      const auto found = named.find(name);
+      return found == named.end() ? std::string("none") : "hash " + HashOf(found->second);
+    };
+    if (hash(p) != hash(q)) out->Add("template " + name, hash(p), hash(q));
+  }
   out->End();
 }
 
@@ -257,6 +267,12 @@ Facts TokenizerReport(const TokenizerFacts& facts) {
     facts.template_hash.empty()
         ? "none"
         : fmt::format("{} bytes, hash {}", b.chat_template.size(), facts.template_hash));
+  OrderedJson named = OrderedJson::object();
+  for (const auto& [name, source] : b.named_templates) {
+    named[name] = HashOf(source);
+    v.Row("", fmt::format("{}: {} bytes, hash {}", name, source.size(), HashOf(source)));
+  }
+  v("named_chat_templates", named);
   return v;
 }
 

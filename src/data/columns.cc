@@ -1,0 +1,54 @@
+#include "data/columns.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/error.h"
+
+namespace lorikeet {
+namespace {
+
+constexpr std::array<std::string_view, 8> kRequired = {
+    "messages", "conversations", "prompt", "completion", "text", "instruction", "output", "tokens"};
+constexpr std::array<std::string_view, 6> kOptional = {"input", "system",  "history",
+                                                       "tools", "weights", "chat_template_kwargs"};
+constexpr std::array<std::string_view, 4> kOfMessages = {"role", "content", "from", "value"};
+
+template <class Names>
+bool Among(const Names& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+}  // namespace
+
+ColumnMap::ColumnMap(const std::vector<std::string>& items) {
+  for (const std::string& item : items) {
+    const size_t equals = item.find('=');
+    const std::string name = item.substr(0, equals);
+    if (equals == std::string::npos || equals == 0 || equals + 1 == item.size()) {
+      Fail(ErrorCode::kInvalidArgument,
+           "data_columns: \"{}\" is no pair; write NAME=COLUMN, e.g. prompt=question", item);
+    }
+    const bool of_message = Among(kOfMessages, name);
+    if (!of_message && !Among(kRequired, name) && !Among(kOptional, name)) {
+      Fail(ErrorCode::kInvalidArgument,
+           "data_columns: no format has a \"{}\"; the names are messages, conversations, prompt, "
+           "completion, text, instruction, input, output, system, history, tools, tokens, weights, "
+           "chat_template_kwargs, and role, content, from, value within messages",
+           name);
+    }
+    auto& columns = of_message ? message_ : row_;
+    if (!columns.emplace(name, item.substr(equals + 1)).second) {
+      Fail(ErrorCode::kInvalidArgument, "data_columns: \"{}\" is given twice", name);
+    }
+  }
+}
+
+bool ColumnMap::NamesAFormat() const {
+  return std::any_of(row_.begin(), row_.end(),
+                     [](const auto& pair) { return IsRequiredColumn(pair.first); });
+}
+
+bool IsRequiredColumn(std::string_view name) { return Among(kRequired, name); }
+
+}  // namespace lorikeet
