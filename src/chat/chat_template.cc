@@ -12,7 +12,8 @@
 namespace lorikeet {
 namespace {
 
-constexpr int64_t kProbeSteps = 200'000;  // of a tiny conversation; real templates take a fiftieth
+// Limit for rendering a tiny conversation; real templates take a fiftieth.
+constexpr int64_t kProbeSteps = 200'000;
 
 using jinja::Dict;
 using jinja::Value;

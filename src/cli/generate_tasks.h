@@ -25,7 +25,7 @@ struct GenerateTask {
 
 struct PromptSource {
   std::optional<std::string> prompt, prompt_file, messages, data;
-  ColumnMap columns = {};  // of the data file
+  ColumnMap columns = {};  // names of columns in the data file
   bool raw = false;        // true: continue the text without a chat template
 };
 

@@ -83,10 +83,10 @@ TEST(DataInOtherContainers, CsvRowsAreObjectsOfTexts) {
               ElementsAre(Json{{"prompt", "a,b"}, {"completion", "c"}}));
   EXPECT_THAT(CsvRows("prompt\tcompletion\na,b\tc\n", "x.tsv"),
               ElementsAre(Json{{"prompt", "a,b"}, {"completion", "c"}}));
-  EXPECT_THAT(CsvRows("messages,note\n\"[{\"\"role\"\": \"\"user\"\",\n\"\"content\"\": "
-                      "\"\"Hi\"\"}]\",[x]\n"),
-              ElementsAre(Json{{"messages", {{{"role", "user"}, {"content", "Hi"}}}},
-                               {"note", "[x]"}}));
+  EXPECT_THAT(
+      CsvRows("messages,note\n\"[{\"\"role\"\": \"\"user\"\",\n\"\"content\"\": "
+              "\"\"Hi\"\"}]\",[x]\n"),
+      ElementsAre(Json{{"messages", {{{"role", "user"}, {"content", "Hi"}}}}, {"note", "[x]"}}));
   const RowFile file(WriteTemp("lines.csv", "text\n\"a\nb\"\nc\n"));
   EXPECT_EQ(file.rows()[0].line, 2);
   EXPECT_EQ(file.rows()[1].line, 4);
@@ -159,8 +159,9 @@ TEST(DataInOtherContainers, ParquetAndArrow) {
 TEST(DataInOtherContainers, AllGiveTheSameConversations) {
   const std::vector<Record> plain = ReadRecords(kGolden + "rows.jsonl");
   ASSERT_EQ(plain.size(), 2U);
-  EXPECT_EQ(plain[1].messages[0].content, "Gr\xC3\xBC\xC3\x9F"
-                                          "e, \xD0\xBC\xD0\xB8\xD1\x80 \xE4\xBD\xA0\xE5\xA5\xBD");
+  EXPECT_EQ(plain[1].messages[0].content,
+            "Gr\xC3\xBC\xC3\x9F"
+            "e, \xD0\xBC\xD0\xB8\xD1\x80 \xE4\xBD\xA0\xE5\xA5\xBD");
   const std::vector<Record> packed = ReadRecords(kGolden + "rows.jsonl.gz");
   ASSERT_EQ(packed.size(), 2U);
   EXPECT_EQ(packed[1].messages[0].content, plain[1].messages[0].content);

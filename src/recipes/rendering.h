@@ -28,7 +28,7 @@ struct RenderingOptions {
       "Columns of the data that have other names, e.g. prompt=instruction,completion=response; "
       "docs/data.md lists the names.",
       {.metavar = "NAME=COLUMN",
-       .refused = {{"prompt_feature", "write data_columns: prompt=COLUMN"},
+       .foreign = {{"prompt_feature", "write data_columns: prompt=COLUMN"},
                    {"completion_feature", "write data_columns: completion=COLUMN"},
                    {"chat_feature", "write data_columns: messages=COLUMN"},
                    {"text_feature", "write data_columns: text=COLUMN"},
