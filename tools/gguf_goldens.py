@@ -2,10 +2,10 @@
 """Writes tests/golden/gguf/: small GGUF files and the values that the `gguf` package reads from them.
 
 types.gguf        metadata of every type; for each tensor type T a tensor "T" and its f32 values "T.expected"
-tiny_<arch>.gguf  whole tiny models of the three architectures, with mixed tensor types
+tiny_<arch>.gguf  a whole tiny model of each architecture, with mixed tensor types
 tiny_<arch>.safetensors  the same weights in Hugging Face's names and row order, as f32
 
-The llama model's q and k are permuted as llama.cpp's converter does it before they are quantised; the
+The q and k of llama and smollm3 are permuted as llama.cpp's converter does it before they are quantised; the
 expected values are quantised and dequantised without any permutation, so that the test covers undoing it.
 
 Usage: tools/gguf_goldens.py   (needs numpy, gguf, safetensors; made with gguf 0.19.0)
@@ -134,7 +134,7 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
             weights = permute(weights, permuted_heads)
         writer.add_tensor(gguf_name, quantize(weights, qtype), raw_dtype=qtype)
 
-    permuted = arch == "llama"
+    permuted = arch in ("llama", "smollm3")
     add("token_embd.weight", "model.embed_tokens.weight", (vocab, hidden))
     for i in range(layers):
         blk, hf = f"blk.{i}.", f"model.layers.{i}."
@@ -170,3 +170,4 @@ if __name__ == "__main__":
     write_model("llama", 32, 4, 2, 16, 64, 24, 2, [Q.Q4_1, Q.Q8_0, Q.F16, Q.F32, Q.Q5_0])
     write_model("qwen2", 32, 4, 2, 8, 32, 24, 1, [Q.F16, Q.Q5_1, Q.BF16])
     write_model("qwen3", 32, 2, 1, 32, 32, 24, 1, [Q.BF16, Q.Q4_0])
+    write_model("smollm3", 32, 4, 2, 8, 32, 24, 1, [Q.Q8_0, Q.F16])

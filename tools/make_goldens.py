@@ -103,7 +103,8 @@ FAMILIES = {
             },
         ),
     ),
-    # Old spelling, as Qwen2.5's own files: a sliding window that is named but off, no head_dim.
+    # Old spelling, as Qwen2.5's own files: a sliding window that is named but off, no head_dim; biases of q, k and v
+    # that the config does not mention; three heads on one.
     "qwen2": Family(
         14,
         base_config(
@@ -123,7 +124,17 @@ FAMILIES = {
         ),
         extra_lora_runs={"weight_decay": {"weight_decay": 0.1}},
     ),
-    # Layers 0 and 2 have experts, layer 1 is dense; weights of the two experts divided by their sum.
+    # Every second layer without rope, by the interval; a tied head that the config does not mention.
+    "smollm3": Family(
+        16,
+        base_config(
+            "SmolLM3ForCausalLM", "smollm3", attention_bias=False, mlp_bias=False, num_hidden_layers=3,
+            no_rope_layer_interval=2, dtype="float32", pad_token_id=None, use_sliding_window=False,
+            rope_parameters={"rope_theta": 2000000.0, "rope_type": "default"},
+        ),
+    ),
+    # Layers 0 and 2 have experts, layer 1 is dense; weights of the two experts divided by their sum. No adapter on the
+    # dense MLP, which peft cannot load beside experts.
     "qwen3_moe": Family(
         20,
         base_config(

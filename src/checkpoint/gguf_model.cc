@@ -1,5 +1,7 @@
 #include "checkpoint/gguf_model.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -24,14 +26,17 @@ constexpr Architecture kArchitectures[] = {
     {"llama", "LlamaForCausalLM", true},
     {"qwen2", "Qwen2ForCausalLM", false},
     {"qwen3", "Qwen3ForCausalLM", false},
+    {"smollm3", "SmolLM3ForCausalLM", true},  // every 4th layer without rope: config.json's default
 };
 
 const Architecture& ArchitectureNamed(const std::string& name, const std::string& where) {
+  std::vector<std::string_view> names;
   for (const Architecture& architecture : kArchitectures) {
     if (name == architecture.gguf_name) return architecture;
+    names.emplace_back(architecture.gguf_name);
   }
-  Fail(ErrorCode::kUnsupported, "{}: architecture {}; supported are llama, qwen2 and qwen3", where,
-       QuotedName(name));
+  Fail(ErrorCode::kUnsupported, "{}: architecture {}; supported: {}", where, QuotedName(name),
+       fmt::join(names, ", "));
 }
 
 const Architecture& ArchitectureOf(const GgufFile& gguf) {

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "checkpoint/gguf_golden_for_test.h"
 #include "checkpoint/safetensors.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-const std::string kGolden = LORIKEET_SOURCE_DIR "/tests/golden/gguf/";
+const std::string kGolden = GgufGolden("");
 
 // A temporary folder, and the environment variables that make it the cache.
 class ModelSourceTest : public testing::Test {
@@ -73,8 +74,9 @@ std::vector<T> ReadAs(const ModelSource& source, const std::string& name) {
 
 float ValueOf(const std::string& name) { return ReadAs<float>(ModelSource::Open(name), "w")[0]; }
 
-class GgufModelTest : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Architectures, GgufModelTest, testing::Values("llama", "qwen2", "qwen3"));
+class GgufModelTest : public testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Architectures, GgufModelTest,
+                         testing::ValuesIn(GgufGoldenArchitectures()));
 
 // Names, shapes and values, q and k in Hugging Face's row order, against the tensors before they
 // were permuted.
@@ -145,6 +147,18 @@ TEST(GgufConfigTest, Qwen) {
   EXPECT_FALSE(qwen3.contains("rope_scaling"));
 }
 
+// Which layers have no rope is not in the file: every fourth, as config.json means when it is
+// silent.
+TEST(GgufConfigTest, SmolLM3) {
+  const Json config = ModelSource::Open(kGolden + "tiny_smollm3.gguf").config();
+  EXPECT_EQ(config["architectures"], Json({"SmolLM3ForCausalLM"}));
+  EXPECT_EQ(config["model_type"], "smollm3");
+  EXPECT_EQ(config["attention_bias"], false);
+  EXPECT_EQ(config["tie_word_embeddings"], true);
+  EXPECT_FALSE(config.contains("no_rope_layers"));
+  EXPECT_FALSE(config.contains("no_rope_layer_interval"));
+}
+
 TEST_F(ModelSourceTest, GgufOfAnotherArchitectureOrWithAStrangeTensor) {
   const auto patched = [&](const std::string& from, const std::string& to) {
     std::string bytes = ReadFile(kGolden + "tiny_llama.gguf");
@@ -155,7 +169,8 @@ TEST_F(ModelSourceTest, GgufOfAnotherArchitectureOrWithAStrangeTensor) {
     return ErrorOf(Path("x.gguf"));
   };
   EXPECT_EQ(patched("nothing", "nothing"), "");
-  EXPECT_THAT(patched("llama", "gemma"), AllOf(HasSubstr("x.gguf"), HasSubstr("'gemma'")));
+  EXPECT_THAT(patched("llama", "gemma"),
+              AllOf(HasSubstr("x.gguf"), HasSubstr("'gemma'; supported: llama, qwen2")));
   EXPECT_THAT(patched("blk.1.ffn_up", "blk.2.ffn_up"), HasSubstr("'blk.2.ffn_up.weight'"));
   EXPECT_THAT(patched("blk.1.ffn_up", "blk.x.ffn_up"), HasSubstr("'blk.x.ffn_up.weight'"));
   EXPECT_THAT(patched("blk.1.ffn_up", "blk.1.ffn_xx"), HasSubstr("'blk.1.ffn_xx.weight'"));

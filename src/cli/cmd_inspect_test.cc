@@ -32,6 +32,8 @@ TEST(InspectModel, CountsWhatTheModelHas) {
   EXPECT_EQ(of_parts, model->NumParameters());
   EXPECT_TRUE(json["tokenizer"].is_null());
   EXPECT_THAT(RunCommand(RunInspect, {"model", GoldenModel("llama3")}).out, HasSubstr("llama3 x"));
+  EXPECT_THAT(RunCommand(RunInspect, {"model", GoldenModel("smollm3")}).out,
+              HasSubstr("theta 2e+06, none in 1 of 3 layers"));
 }
 
 TEST(InspectAdapter, NormsAreThoseOfTheProduct) {

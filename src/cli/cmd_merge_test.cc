@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/gguf_golden_for_test.h"
 #include "checkpoint/safetensors.h"
 #include "cli/command_testing.h"
 #include "cli/commands.h"
@@ -20,15 +21,11 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string Gguf(const std::string& name) {
-  return std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/gguf/" + name;
-}
-
-class ConvertGguf : public ::testing::TestWithParam<const char*> {};
+class ConvertGguf : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(ConvertGguf, WritesTheSameValues) {
   const TemporaryFolder tmp;
-  const std::string stem = Gguf(std::string("tiny_") + GetParam());
+  const std::string stem = GgufGolden("tiny_" + GetParam());
   const CommandOutcome outcome =
       RunCommand(RunConvert, {stem + ".gguf", tmp / "out", "--dtype", "f32", "--json"});
   ASSERT_EQ(outcome.error, "");
@@ -48,7 +45,7 @@ TEST_P(ConvertGguf, WritesTheSameValues) {
   // The folder is a valid model.
   EXPECT_EQ(ModelSource::Open(tmp / "out").config()["torch_dtype"], "float32");
 }
-INSTANTIATE_TEST_SUITE_P(Families, ConvertGguf, ::testing::Values("llama", "qwen2", "qwen3"));
+INSTANTIATE_TEST_SUITE_P(Families, ConvertGguf, ::testing::ValuesIn(GgufGoldenArchitectures()));
 
 TEST(Convert, AnotherDtypeIsRoundedOnceAndTextFilesAreCopied) {
   const TemporaryFolder tmp;

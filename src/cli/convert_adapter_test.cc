@@ -46,7 +46,7 @@ TEST_P(ConvertAdapterFamily, ThereAndBackAndInUse) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Families, ConvertAdapterFamily,
-                         ::testing::Values("llama", "llama3", "qwen2", "qwen3"));
+                         ::testing::Values("llama", "llama3", "qwen2", "qwen3", "smollm3"));
 
 TEST(ConvertAdapter, InspectAndMergeReadTheOtherFormats) {
   const TemporaryFolder tmp;

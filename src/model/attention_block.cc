@@ -63,16 +63,18 @@ void ZeroPadding(const Tensor& kv, int64_t T) {
 // How heads are split off a projection: the norm and the rotation of queries and of keys.
 struct Heads {
   HeadNorm q_norm, k_norm;
-  HeadRope rope;
-  bool normed;
+  HeadRope table;
+  bool normed, rotated;
 
   Heads(const Pass& pass, const AttentionWeights& w, const AttentionActivations& a)
       : q_norm{w.q_norm.weight, pass.config().rms_norm_eps, a.q_xhat, a.q_rstd},
         k_norm{w.k_norm.weight, pass.config().rms_norm_eps, a.k_xhat, a.k_rstd},
-        rope{pass.cos, pass.sin},
-        normed(w.spec.qk_norm) {}
+        table{pass.cos, pass.sin},
+        normed(w.spec.qk_norm),
+        rotated(w.spec.rope) {}
   const HeadNorm* q() const { return normed ? &q_norm : nullptr; }
   const HeadNorm* k() const { return normed ? &k_norm : nullptr; }
+  const HeadRope* rope() const { return rotated ? &table : nullptr; }
 };
 
 }  // namespace
@@ -137,8 +139,8 @@ void BlockForward(const Pass& pass, const AttentionWeights& w, const Tensor& x,
     pass.Project(linear, x, product, false, lora_x_t);
     SplitHeadsForward(product, norm, rope, to);
   };
-  split(w.q_proj, a.q_lora_x_t, heads.q(), &heads.rope, a.q);
-  split(w.k_proj, a.k_lora_x_t, heads.k(), &heads.rope, KvDestination(pass, s, a.k, k));
+  split(w.q_proj, a.q_lora_x_t, heads.q(), heads.rope(), a.q);
+  split(w.k_proj, a.k_lora_x_t, heads.k(), heads.rope(), KvDestination(pass, s, a.k, k));
   split(w.v_proj, a.v_lora_x_t, nullptr, nullptr, KvDestination(pass, s, a.v, v));
   if (pass.cache == nullptr) {
     ZeroPadding(a.k, pass.T());
@@ -179,8 +181,8 @@ void BlockBackward(const Pass& pass, const AttentionWeights& w, const NormedInpu
     pass.BackwardInput(linear, dproduct, dx, adds, lora_dy_t);
     pass.BackwardWeights(linear, dproduct, x, lora_x_t, lora_dy_t);
   };
-  split(w.q_proj, dq, a.q_lora_x_t, heads.q(), &heads.rope, w.q_norm.dweight, accumulate);
-  split(w.k_proj, dk, a.k_lora_x_t, heads.k(), &heads.rope, w.k_norm.dweight, true);
+  split(w.q_proj, dq, a.q_lora_x_t, heads.q(), heads.rope(), w.q_norm.dweight, accumulate);
+  split(w.k_proj, dk, a.k_lora_x_t, heads.k(), heads.rope(), w.k_norm.dweight, true);
   split(w.v_proj, dv, a.v_lora_x_t, nullptr, nullptr, Tensor(), true);
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "core/error.h"
@@ -14,25 +13,42 @@ namespace {
 
 // A model family: the properties of its modelling code that are not in config.json.
 struct Family {
-  const char* model_type;
-  const char* architecture;   // class in transformers, for a config.json that is written here
-  bool qkv_bias;              // always there
-  bool reads_attention_bias;  // `attention_bias` switches q, k, v and o
-  bool qk_norm;
-  const ExpertNames* experts;  // null: dense
+  const char* model_type = nullptr;
+  const char* architecture = nullptr;  // class in transformers, for a config.json written here
+  bool qkv_bias = false;               // always there
+  bool reads_attention_bias = false;   // `attention_bias` switches q, k, v and o
+  bool qk_norm = false;
+  bool reads_no_rope_layers = false;
+  const ExpertNames* experts = nullptr;  // null: dense
+  // What its configuration class says where config.json is silent.
+  double rope_theta = 1e4;
+  bool tie_word_embeddings = false;
 };
 
 constexpr ExpertNames kQwenExperts = {"mlp", "gate_proj", "up_proj", "down_proj"};
 constexpr ExpertNames kMixtralExperts = {"block_sparse_moe", "w1", "w3", "w2"};
 
-constexpr std::array<Family, 6> kFamilies = {{
-    {"llama", "LlamaForCausalLM", false, true, false, nullptr},
-    {"mistral", "MistralForCausalLM", false, false, false, nullptr},
-    {"qwen2", "Qwen2ForCausalLM", true, false, false, nullptr},
-    {"qwen3", "Qwen3ForCausalLM", false, true, true, nullptr},
-    {"qwen3_moe", "Qwen3MoeForCausalLM", false, true, true, &kQwenExperts},
-    {"mixtral", "MixtralForCausalLM", false, false, false, &kMixtralExperts},
-}};
+constexpr Family kFamilies[] = {
+    {.model_type = "llama", .architecture = "LlamaForCausalLM", .reads_attention_bias = true},
+    {.model_type = "mistral", .architecture = "MistralForCausalLM"},
+    {.model_type = "qwen2", .architecture = "Qwen2ForCausalLM", .qkv_bias = true},
+    {.model_type = "qwen3",
+     .architecture = "Qwen3ForCausalLM",
+     .reads_attention_bias = true,
+     .qk_norm = true},
+    {.model_type = "qwen3_moe",
+     .architecture = "Qwen3MoeForCausalLM",
+     .reads_attention_bias = true,
+     .qk_norm = true,
+     .experts = &kQwenExperts},
+    {.model_type = "smollm3",
+     .architecture = "SmolLM3ForCausalLM",
+     .reads_attention_bias = true,
+     .reads_no_rope_layers = true,
+     .rope_theta = 2e6,
+     .tie_word_embeddings = true},
+    {.model_type = "mixtral", .architecture = "MixtralForCausalLM", .experts = &kMixtralExperts},
+};
 
 const Family& FamilyOf(const JsonFields& json) {
   const auto type = json.Need<std::string>("model_type");
@@ -44,8 +60,8 @@ const Family& FamilyOf(const JsonFields& json) {
 }
 
 // The older spelling has rope_theta and rope_scaling, the newer one rope_parameters.
-void ReadRope(const JsonFields& json, ModelConfig* config) {
-  config->rope_theta = json.Get<double>("rope_theta", 1e4);
+void ReadRope(const JsonFields& json, const Family& family, ModelConfig* config) {
+  config->rope_theta = json.Get<double>("rope_theta", family.rope_theta);
   const char* key = json.Has("rope_parameters") ? "rope_parameters" : "rope_scaling";
   if (!json.Has(key)) return;
   const JsonFields rope = json.Object(key);
@@ -65,6 +81,23 @@ void ReadRope(const JsonFields& json, ModelConfig* config) {
     scaling.attention_factor = rope.Need<double>("attention_factor");
   if (rope.Has("mscale")) scaling.mscale = rope.Need<double>("mscale");
   if (rope.Has("mscale_all_dim")) scaling.mscale_all_dim = rope.Need<double>("mscale_all_dim");
+}
+
+// As SmolLM3Config: a list with an entry per layer, or the interval.
+void ReadRopeLayers(const JsonFields& json, const Family& family, ModelConfig* config) {
+  if (!family.reads_no_rope_layers) return;
+  const int64_t layers = config->num_hidden_layers;
+  std::vector<int64_t>& rotated = config->no_rope_layers;
+  if (json.Has("no_rope_layers")) {
+    rotated = json.Need<std::vector<int64_t>>("no_rope_layers");
+    if (std::ssize(rotated) != layers) {
+      Fail(ErrorCode::kCorruptFile, "{}: no_rope_layers has {} entries for {} layers", json.where(),
+           rotated.size(), layers);
+    }
+    return;
+  }
+  const int64_t interval = json.Size("no_rope_layer_interval", 4);
+  for (int64_t l = 0; l < layers; ++l) rotated.push_back((l + 1) % interval == 0 ? 0 : 1);
 }
 
 void RefuseUnsupported(const JsonFields& json, ModelConfig* config) {
@@ -142,9 +175,13 @@ int64_t ModelConfig::num_expert_layers() const {
   return num_hidden_layers / decoder_sparse_step - excepted;
 }
 
+bool ModelConfig::has_rope(int64_t layer) const {
+  return no_rope_layers.empty() || no_rope_layers[static_cast<size_t>(layer)] != 0;
+}
+
 namespace {
 
-AttentionSpec AttentionOf(const ModelConfig& c) {
+AttentionSpec AttentionOf(const ModelConfig& c, int64_t layer) {
   return {.hidden_size = c.hidden_size,
           .heads = c.num_attention_heads,
           .kv_heads = c.num_key_value_heads,
@@ -152,7 +189,8 @@ AttentionSpec AttentionOf(const ModelConfig& c) {
           .score_scale = 1.0F / std::sqrt(static_cast<float>(c.head_dim)),
           .qkv_bias = c.qkv_bias,
           .o_bias = c.o_bias,
-          .qk_norm = c.qk_norm};
+          .qk_norm = c.qk_norm,
+          .rope = c.has_rope(layer)};
 }
 
 BlockSpec ChannelMixerOf(const ModelConfig& c, int64_t layer) {
@@ -168,7 +206,7 @@ BlockSpec ChannelMixerOf(const ModelConfig& c, int64_t layer) {
 std::vector<LayerSpec> LayersOf(const ModelConfig& c) {
   std::vector<LayerSpec> layers;
   for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
-    layers.push_back({{{"input_layernorm", {AttentionOf(c)}},
+    layers.push_back({{{"input_layernorm", {AttentionOf(c, l)}},
                        {"post_attention_layernorm", {ChannelMixerOf(c, l)}}}});
   }
   return layers;
@@ -197,7 +235,7 @@ ModelConfig ReadModelConfig(const Json& json, const std::string& where) {
   config.head_dim = fields.Size("head_dim", config.hidden_size / config.num_attention_heads);
   config.max_position_embeddings = fields.Size("max_position_embeddings", 2048);
   config.rms_norm_eps = fields.Get<float>("rms_norm_eps", 1e-6F);
-  config.tie_word_embeddings = fields.Get<bool>("tie_word_embeddings", false);
+  config.tie_word_embeddings = fields.Get<bool>("tie_word_embeddings", family.tie_word_embeddings);
   const bool attention_bias =
       family.reads_attention_bias && fields.Get<bool>("attention_bias", false);
   config.qkv_bias = family.qkv_bias || attention_bias;
@@ -206,7 +244,8 @@ ModelConfig ReadModelConfig(const Json& json, const std::string& where) {
   config.mlp_bias = family.experts == nullptr && fields.Get<bool>("mlp_bias", false);
   config.qk_norm = family.qk_norm;
   ReadExperts(fields, family.experts, &config);
-  ReadRope(fields, &config);
+  ReadRope(fields, family, &config);
+  ReadRopeLayers(fields, family, &config);
   RefuseUnsupported(fields, &config);
   CheckShapes(config, where);
   config.layers = LayersOf(config);

@@ -12,7 +12,7 @@
 namespace lorikeet {
 
 struct ModelConfig {
-  std::string model_type;    // llama, mistral, qwen2, qwen3, qwen3_moe, mixtral
+  std::string model_type;    // llama, mistral, ...
   std::string architecture;  // LlamaForCausalLM, ...
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
@@ -25,6 +25,8 @@ struct ModelConfig {
   float rms_norm_eps = 1e-6F;
   double rope_theta = 1e4;
   RopeScaling rope_scaling;
+  std::vector<int64_t>
+      no_rope_layers;  // smollm3, per layer: 0 is one without rope; empty: all have
   bool tie_word_embeddings = false;
   bool qkv_bias = false;  // qwen2; llama and qwen3 with attention_bias
   bool o_bias = false;    // llama and qwen3 with attention_bias
@@ -47,6 +49,7 @@ struct ModelConfig {
   int64_t kv_size() const { return num_key_value_heads * head_dim; }           // K * Dh
   bool has_experts(int64_t layer) const;
   int64_t num_expert_layers() const;
+  bool has_rope(int64_t layer) const;
 };
 
 // `where` names the source in errors. Throws Error for an unknown family, a missing or impossible

@@ -21,6 +21,7 @@ struct AttentionSpec {
   float score_scale = 1;                          // factor of the scores
   bool qkv_bias = false, o_bias = false;
   bool qk_norm = false;  // RMS norm of every head's query and key, before the rotation
+  bool rope = true;      // whether queries and keys are rotated
 
   int64_t group() const { return heads / kv_heads; }  // G
   int64_t q_size() const { return heads * head_dim; }

@@ -172,8 +172,7 @@ INSTANTIATE_TEST_SUITE_P(Cases, PlanTest,
                          });
 
 TEST(MemoryPlan, CountsWhatTheModelHas) {
-  for (const std::string family : {"llama", "llama3", "llama_bias", "qwen2", "qwen3", "qwen3_moe",
-                                   "qwen3_moe_plain", "mixtral"}) {
+  for (const std::string& family : GoldenFamilies()) {
     const auto model = Model::Load(GoldenDir(family), DType::kF32);
     EXPECT_EQ(CountParameters(model->config()), model->NumParameters()) << family;
     TrainingShape shape;

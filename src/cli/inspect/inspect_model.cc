@@ -64,6 +64,9 @@ void ReadTokenizer(const ModelSource& source, ModelFacts* facts) {
 
 std::string RopeText(const ModelConfig& c) {
   std::string text = fmt::format("theta {:g}", c.rope_theta);
+  if (const auto without = std::ranges::count(c.no_rope_layers, 0); without > 0) {
+    text += fmt::format(", none in {} of {} layers", without, c.num_hidden_layers);
+  }
   if (c.rope_scaling.type == "default") return text;
   text += fmt::format(", {} x {:g}", c.rope_scaling.type, c.rope_scaling.factor);
   if (c.rope_scaling.original_max_position_embeddings > 0) {
@@ -154,6 +157,7 @@ OrderedJson ConfigJson(const ModelConfig& c) {
                       {"o_bias", c.o_bias},
                       {"mlp_bias", c.mlp_bias},
                       {"qk_norm", c.qk_norm}};
+  if (!c.no_rope_layers.empty()) json["no_rope_layers"] = c.no_rope_layers;
   if (c.num_experts == 0) return json;
   json["num_experts"] = c.num_experts;
   json["num_experts_per_tok"] = c.num_experts_per_tok;
