@@ -21,7 +21,7 @@ namespace {
 
 constexpr AttentionShape kShape{/*kv_heads=*/2, /*group=*/3, /*head_dim=*/16, /*scale=*/0.25F};
 // 0: none; the others around blocks of 64 positions and a piece of 512 keys.
-constexpr int64_t kWindows[] = {0, 1, 7, 63, 64, 65, 512};
+constexpr int64_t kWindows[] = {0, 1, 63, 65, 512};
 constexpr int64_t kWidth = kShape.kv_heads * kShape.group * kShape.head_dim;
 
 // A prefix (0: none) and the lengths of what follows it.

@@ -237,6 +237,7 @@ void ExpectBackward(const Problem& p, int64_t window) {
 TEST_F(AttentionTest, BackwardEqualsTheComplexStep) {
   for (const DType dtype : dtypes_) {
     for (const int64_t window : kWindows) {
+      if (window == 512 && dtype != DType::kF32) continue;  // slow
       const int64_t longest = window == 512 ? 580 : window == 0 ? 70 : 140;
       const Problem p(dtype, {5, longest});
       p.Forward(WithWindow(window));
