@@ -223,7 +223,7 @@ int RunGenerate(int argc, char** argv) {
   options.common.Apply();
   CheckSource(options.source, options.answer.system);
   const ChatSession session(options.answer);
-  std::vector<std::string> notes;
+  std::vector<std::string> notes = session.model().config().notes;
   const std::vector<GenerateTask> tasks =
       ReadTasks(options.source, session, options.answer.system, &notes);
   if (options.common.verbose) notes.push_back("sampling: " + session.SamplingText());

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/format.h"
 #include "engine/text_files.h"
+#include "model/source_config.h"
 
 namespace lorikeet {
 namespace {
@@ -75,6 +76,14 @@ std::string RopeText(const ModelConfig& c) {
   return text;
 }
 
+// "512 tokens in 20 of 24 layers"
+std::string WindowText(const ModelConfig& c) {
+  const int64_t window = *std::max_element(c.windows.begin(), c.windows.end());
+  const auto layers =
+      std::count_if(c.windows.begin(), c.windows.end(), [](auto w) { return w > 0; });
+  return fmt::format("{} tokens in {} of {} layers", window, layers, c.num_hidden_layers);
+}
+
 std::string BiasText(const ModelConfig& c) {
   std::vector<std::string> biased;
   if (c.qkv_bias) biased.emplace_back("q, k, v");
@@ -106,6 +115,7 @@ std::string ConfigText(const ModelConfig& c) {
                    fmt::format("{}, head {}", HumanCount(c.vocab_size),
                                c.tie_word_embeddings ? "tied to the embedding" : "of its own"));
   text += TableRow("rope", RopeText(c));
+  if (c.has_windows()) text += TableRow("window", WindowText(c));
   text += TableRow("max length", fmt::format("{} tokens", c.max_position_embeddings));
   return text + TableRow("biases", BiasText(c));
 }
@@ -149,6 +159,7 @@ OrderedJson ConfigJson(const ModelConfig& c) {
                       {"num_key_value_heads", c.num_key_value_heads},
                       {"head_dim", c.head_dim},
                       {"max_position_embeddings", c.max_position_embeddings},
+                      {"windows", c.windows},
                       {"rope_theta", c.rope_theta},
                       {"rope_type", c.rope_scaling.type},
                       {"rope_factor", c.rope_scaling.factor},
@@ -189,7 +200,7 @@ ModelFacts InspectModel(const ModelSource& source) {
     facts.model_type = config["model_type"].get<std::string>();
   }
   try {
-    facts.config = ReadModelConfig(config, source.path());
+    facts.config = ReadModelConfig(source);
   } catch (const Error& e) {
     facts.why_unsupported = e.what();
   }
@@ -213,6 +224,9 @@ std::string ModelText(const ModelFacts& facts) {
     text += TableRow("because", facts.why_unsupported);
   }
   text += TokenizerText(facts);
+  if (facts.config) {
+    for (const std::string& note : facts.config->notes) text += TableRow("note", note);
+  }
   text += fmt::format("\n{:<12} {:>8} {:>18} {:>12}\n", "part", "tensors", "parameters", "size");
   const auto row = [&](const std::string& name, int64_t tensors, int64_t parameters,
                        int64_t bytes) {
@@ -234,6 +248,7 @@ OrderedJson ModelJson(const ModelFacts& facts) {
       {"supported", facts.config.has_value()},
       {"why_unsupported", facts.config ? OrderedJson(nullptr) : OrderedJson(facts.why_unsupported)},
       {"config", facts.config ? ConfigJson(*facts.config) : OrderedJson(nullptr)},
+      {"notes", facts.config ? OrderedJson(facts.config->notes) : OrderedJson::array()},
       {"tensors", facts.tensors},
       {"parameters", facts.parameters},
       {"bytes", facts.bytes},
