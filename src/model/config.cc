@@ -112,9 +112,7 @@ void RefuseUnsupported(const JsonFields& json) {
   }
   if (json.Has("per_layer_config") && !json.At("per_layer_config").empty()) {
     Fail(ErrorCode::kUnsupported,
-         "{}: per_layer_config (layers of different shapes) is not "
-         "supported",
-         json.where());
+         "{}: per_layer_config is not supported: layers of different shapes", json.where());
   }
   if (json.Has("quantization")) {
     Fail(ErrorCode::kUnsupported,
@@ -238,12 +236,15 @@ std::vector<LayerSpec> LayersOf(const ModelConfig& c) {
   return layers;
 }
 
+// Bounds the memory of their specs, before any weight shows that they do not exist.
+constexpr int64_t kMaxLayers = 1 << 14;
+
 // Sizes and switches, with the family's defaults.
 void ReadShape(const JsonFields& fields, const Family& family, ModelConfig* config) {
   ModelConfig& c = *config;
   c.hidden_size = fields.Size("hidden_size");
   c.intermediate_size = fields.Size("intermediate_size");
-  c.num_hidden_layers = fields.Size("num_hidden_layers");
+  c.num_hidden_layers = fields.Int("num_hidden_layers", 1, kMaxLayers);
   c.vocab_size = fields.Size("vocab_size");
   c.num_attention_heads = fields.Size("num_attention_heads");
   const bool all_heads =
