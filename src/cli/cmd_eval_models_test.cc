@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "checkpoint/safetensors.h"
-#include "cli/command_testing.h"
+#include "cli/command_for_test.h"
 #include "cli/commands.h"
 #include "core/file.h"
 #include "core/threads_scope_for_test.h"
