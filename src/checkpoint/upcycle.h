@@ -20,7 +20,8 @@ Upcycling ParseUpcycling(const std::string& text, uint64_t seed);
 
 // The mixture as a source that can be written: its experts are views of the dense model's MLP.
 // Llama and Mistral become Mixtral, which has their attention; Qwen3 becomes Qwen3-MoE. Throws
-// Error for a model that fits neither: other families, biases, sliding windows.
+// Error for a model that fits neither: other families, biases, use_sliding_window. dense: from
+// WithExplicitConfig (model/source_config.h), since the defaults of the two families differ.
 ModelSource Upcycle(const ModelSource& dense, const Upcycling& options);
 
 }  // namespace lorikeet

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/format.h"
 #include "engine/model_folder.h"
+#include "model/source_config.h"
 #include "options/args.h"
 
 namespace lorikeet {
@@ -144,7 +145,8 @@ int RunConvert(int argc, char** argv) {
   }
   ModelSource source = ModelSource::Open(options.model);
   if (options.upcycle) {
-    source = Upcycle(source, ParseUpcycling(*options.upcycle, static_cast<uint64_t>(options.seed)));
+    source = Upcycle(WithExplicitConfig(source),
+                     ParseUpcycling(*options.upcycle, static_cast<uint64_t>(options.seed)));
   }
   CheckOutputFolder(options.output_dir, options.overwrite, {source.path()});
   const DType dtype = ParseStoredDtype(options.dtype, source);

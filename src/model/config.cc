@@ -160,11 +160,13 @@ void ReadExperts(const JsonFields& json, const Family& family, ModelConfig* conf
   }
 }
 
-void CheckShapes(const ModelConfig& c, const std::string& where) {
+void CheckShapes(const JsonFields& json, const ModelConfig& c) {
+  const std::string& where = json.where();
   if (c.num_attention_heads % c.num_key_value_heads != 0) {
     Fail(ErrorCode::kCorruptFile,
-         "{}: num_attention_heads {} is not a multiple of num_key_value_heads {}", where,
-         c.num_attention_heads, c.num_key_value_heads);
+         "{}: num_attention_heads {} is not a multiple of num_key_value_heads {}{}", where,
+         c.num_attention_heads, c.num_key_value_heads,
+         json.Has("num_key_value_heads") ? "" : ", the default of this model_type");
   }
   if (c.head_dim % 2 != 0) {
     Fail(ErrorCode::kUnsupported, "{}: head_dim {} is odd; rotary embedding needs pairs", where,
@@ -286,7 +288,7 @@ ModelConfig ReadModelConfig(const Json& json, const std::string& where) {
   config.model_type = family.model_type;
   config.architecture = family.architecture;
   ReadShape(fields, family, &config);
-  CheckShapes(config, where);
+  CheckShapes(fields, config);
   RefuseUnsupported(fields);
   ReadExperts(fields, family, &config);
   ReadRope(fields, family, &config);

@@ -278,6 +278,12 @@ TEST(Refusals, NameTheKey) {
               HasSubstr("num_experts is 4, but num_local_experts 8"));
 }
 
+TEST(Refusals, ADefaultIsCalledSo) {
+  EXPECT_THAT(ErrorOf(Small("qwen2", {{"num_attention_heads", 4}})),
+              HasSubstr("num_attention_heads 4 is not a multiple of num_key_value_heads 32, the "
+                        "default of this model_type"));
+}
+
 TEST(Refusals, AWrapperNamesItsLanguageModel) {
   const Json text = {{"model_type", "qwen3_5_text"}};
   EXPECT_THAT(

@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <map>
 
 #include "checkpoint/upcycle.h"
@@ -15,6 +16,7 @@
 #include "core/temporary_folder_for_test.h"
 #include "model/export.h"
 #include "model/model_for_test.h"
+#include "model/source_config.h"
 
 namespace lorikeet {
 namespace {
@@ -280,26 +282,50 @@ class Upcycled : public ::testing::TestWithParam<const char*> {};
 TEST_P(Upcycled, ComputesWhatTheDenseModelDoes) {
   const TemporaryFolder folder(std::string("upcycled_") + GetParam());
   const ModelSource source = ModelSource::Open(GoldenDir(GetParam()));
-  WriteModel(Upcycle(source, {.experts = 4, .active = 2, .seed = 7}), DType::kF32, {},
-             folder.path());
+  WriteModel(Upcycle(WithExplicitConfig(source), {.experts = 4, .active = 2, .seed = 7}),
+             DType::kF32, {}, folder.path());
   const auto dense = Model::Load(GoldenDir(GetParam()), DType::kF32);
   const auto mixture = Model::Load(folder.path(), DType::kF32);
   EXPECT_EQ(mixture->config().num_experts, 4);
   EXPECT_TRUE(mixture->config().norm_topk_prob);
   EXPECT_LT(LargestDifference(Logprobs(*mixture), Logprobs(*dense)), 2e-5);
 }
-INSTANTIATE_TEST_SUITE_P(Families, Upcycled, ::testing::Values("llama", "llama3", "qwen3"));
+INSTANTIATE_TEST_SUITE_P(Families, Upcycled,
+                         ::testing::Values("llama", "llama3", "qwen3", "mistral_window",
+                                           "llama_yarn", "llama_own_head"));
+
+// The two families have other defaults: what the dense file leaves out is written.
+TEST(Upcycle, KeepsTheDefaultsOfTheDenseFamily) {
+  const TemporaryFolder folder("upcycled_defaults");
+  std::filesystem::copy(GoldenDir("llama"), folder / "dense");
+  Json config = ParseJson(ReadFile((folder / "dense") + "/config.json"), "config.json");
+  for (const char* key : {"rms_norm_eps", "rope_theta", "max_position_embeddings"}) {
+    config.erase(key);
+  }
+  WriteFileAtomically((folder / "dense") + "/config.json", config.dump());
+  const auto dense = Model::Load(folder / "dense", DType::kF32);
+  std::filesystem::create_directory(folder / "mixture");
+  WriteModel(Upcycle(WithExplicitConfig(dense->source()), {.experts = 4, .active = 2}), DType::kF32,
+             {}, folder / "mixture");
+  const auto mixture = Model::Load(folder / "mixture", DType::kF32);
+  EXPECT_EQ(mixture->config().rope_theta, 1e4);
+  EXPECT_EQ(mixture->config().rms_norm_eps, 1e-6F);
+  EXPECT_EQ(mixture->config().max_position_embeddings, 2048);
+  EXPECT_LT(LargestDifference(Logprobs(*mixture), Logprobs(*dense)), 2e-5);
+}
 
 TEST(Upcycle, RefusesWhatNoMixtureCanHold) {
   const auto refusal = [](const std::string& family) {
     try {
-      Upcycle(ModelSource::Open(GoldenDir(family)), {.experts = 4, .active = 2});
+      Upcycle(WithExplicitConfig(ModelSource::Open(GoldenDir(family))),
+              {.experts = 4, .active = 2});
     } catch (const Error& e) {
       return std::string(e.what());
     }
     return std::string();
   };
   EXPECT_THAT(refusal("llama_bias"), HasSubstr("attention_bias is set"));
+  EXPECT_THAT(refusal("mistral_layer_types"), HasSubstr("only some layers have a sliding window"));
   EXPECT_THAT(refusal("qwen2"), HasSubstr("no mixture of experts to become"));
   EXPECT_THAT(refusal("qwen3_moe"), HasSubstr("no mixture of experts to become"));
   EXPECT_THROW(ParseUpcycling("8", 0), Error);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/arena.h"
+#include "core/error.h"
 
 namespace lorikeet {
 namespace {
@@ -37,7 +38,38 @@ bool HasOwnHead(const ModelSource& source) {
   return !comparable || !SameValues(source, *head, *embedding);
 }
 
+// null for none; all layers must have the same.
+Json WindowOf(const ModelConfig& config, const std::string& where) {
+  if (!config.has_windows()) return nullptr;
+  const int64_t window = config.window(0);
+  for (const int64_t other : config.windows) {
+    if (other == window) continue;
+    Fail(ErrorCode::kUnsupported,
+         "{}: only some layers have a sliding window, which the family "
+         "of the result cannot say",
+         where);
+  }
+  return window;
+}
+
 }  // namespace
+
+ModelSource WithExplicitConfig(const ModelSource& source) {
+  const ModelConfig c = ReadModelConfig(source);
+  Json config = source.config();
+  config["num_key_value_heads"] = c.num_key_value_heads;
+  config["head_dim"] = c.head_dim;
+  config["max_position_embeddings"] = c.max_position_embeddings;
+  if (!config.contains("rms_norm_eps")) config["rms_norm_eps"] = c.rms_norm_eps;
+  config["rope_theta"] = c.rope_theta;
+  config["sliding_window"] = WindowOf(c, source.path());
+  config["tie_word_embeddings"] = c.tie_word_embeddings;
+  std::vector<ModelSource::Part> parts;
+  for (const ModelSource::Entry& entry : source.entries()) {
+    parts.push_back({entry.name, entry.name, {}});
+  }
+  return source.Rebuilt(std::move(config), parts, {});
+}
 
 ModelConfig ReadModelConfig(const ModelSource& source) {
   ModelConfig config = ReadModelConfig(source.config(), source.path());

@@ -10,4 +10,9 @@ namespace lorikeet {
 // Error.
 ModelConfig ReadModelConfig(const ModelSource& source);
 
+// The same model with a config.json that says what its family's defaults and rules decide, so that
+// another family (checkpoint/upcycle.h) reads the same from it. Throws Error if only some layers
+// have a window, which no key says in every family.
+ModelSource WithExplicitConfig(const ModelSource& source);
+
 }  // namespace lorikeet
