@@ -9,12 +9,15 @@
 
 namespace lorikeet {
 
-// Contents of the files; all but the first may be empty.
+// Contents of the files. All but tokenizer_json may be empty; without it sentencepiece_model is
+// read.
 struct TokenizerSources {
   std::string tokenizer_json, tokenizer_config_json, special_tokens_map_json,
       generation_config_json;
-  std::string chat_template;  // chat_template.jinja, if it exists
-  std::string where;          // folder or file, for errors
+  std::string sentencepiece_model;  // tokenizer.model
+  std::string added_tokens_json;    // added_tokens.json
+  std::string chat_template;        // chat_template.jinja, if it exists
+  std::string where;                // folder or file, for errors
 };
 
 struct TokenizerBundle {
@@ -23,17 +26,21 @@ struct TokenizerBundle {
   std::string bos_token{}, eos_token{}, pad_token{}, unk_token{};  // "" when there is none
   int32_t bos_id = -1, eos_id = -1, pad_id = -1;
   std::vector<int32_t> eos_ids{};  // tokens that end a generation: generation_config's, and eos_id
-  bool add_bos = false;            // whether Encode(text, true) begins with bos_id
+  std::vector<int32_t> leading_ids{};  // what the tokenizer puts before a text: mostly BOS alone
+  bool add_bos = false;                // whether there are such
 };
 
-// tokenizer_config.json takes precedence over special_tokens_map.json, chat_template.jinja over the
+// Special tokens as in chat/special_tokens.h; chat_template.jinja takes precedence over the
 // template in tokenizer_config.json (in a list of templates the one named "default" is used).
-// Throws Error naming file and key; a named special token must be in the vocabulary.
+// Throws Error naming file and key; BOS, EOS, PAD and UNK must be in the vocabulary.
 TokenizerBundle LoadTokenizerBundle(const TokenizerSources& sources);
-// Throws Error(kNotFound) when `dir` has no tokenizer.json.
+// Throws Error(kNotFound) when `dir` has neither tokenizer.json nor tokenizer.model.
 TokenizerSources ReadTokenizerFolder(const std::string& dir);
+// Whether a folder has one of the two files.
+bool HasTokenizerFile(const std::string& dir);
 
-// Throws Error(kNotFound) for the model `where`, which has no tokenizer files.
+// Throws Error(kNotFound) for the model `where`, which has neither file; the message names the
+// conversion of other files that it has.
 [[noreturn]] void FailWithoutTokenizer(const std::string& where);
 
 }  // namespace lorikeet
