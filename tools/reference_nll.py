@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Prints, as JSON, the mean negative log-likelihood per token of a text by transformers (eager attention).
 
-The text is cut into pieces of --max-length tokens, without BOS; each piece starts fresh and its first token is not
-predicted. --ids takes token ids instead of text (a JSON list of lists, or JSONL lines {"tokens": [...]}), so that
+The text is cut into pieces of --max-length tokens; each begins with the BOS that the tokenizer puts before a text, if
+it puts one. A piece starts fresh and its first token is not predicted. --ids takes token ids instead of text (a JSON list of lists, or JSONL lines {"tokens": [...]}), so that
 two tokenizers cannot be the difference; --write-ids saves the pieces as such JSONL, for `lorikeet eval --data`.
 """
 
@@ -25,8 +25,12 @@ def read_sequences(options):
         return [piece for ids in read_token_lines(options.ids) for piece in chunked(ids, options.max_length)]
     tokenizer = transformers.AutoTokenizer.from_pretrained(options.model)
     with open(options.text, encoding="utf-8") as file:
-        ids = tokenizer(file.read(), add_special_tokens=False)["input_ids"]
-    return chunked(ids, options.max_length)
+        text = file.read()
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    with_special = tokenizer(text)["input_ids"]
+    added = len(with_special) - len(ids)
+    bos = next(with_special[:n] for n in range(added + 1) if with_special[n:n + len(ids)] == ids)
+    return [bos + piece for piece in chunked(ids, options.max_length - len(bos))]
 
 
 def main():

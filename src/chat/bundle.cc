@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "chat/sentencepiece_folder.h"
+#include "chat/special_tokens.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -16,14 +18,6 @@ Json ParseOptional(const std::string& text, const std::string& where) {
   Json json = text.empty() ? Json::object() : ParseJson(text, where);
   if (!json.is_object()) Fail(ErrorCode::kCorruptFile, "{}: expected a JSON object", where);
   return json;
-}
-
-// A special token is a string, or an object with "content".
-std::string SpecialToken(const JsonFields& fields, const std::string& key) {
-  const Json& value = fields.At(key);
-  if (value.is_null()) return "";
-  if (value.is_object()) return JsonFields(value, fields.Where(key)).String("content");
-  return fields.String(key);
 }
 
 // Templates by name; a single one is called "default".
@@ -50,18 +44,18 @@ int32_t IdOf(const Tokenizer& tokenizer, const std::string& token, const std::st
   if (token.empty()) return -1;
   const auto id = tokenizer.TokenToId(token);
   if (!id) {
-    Fail(ErrorCode::kCorruptFile, "{}: {} '{}' is not in the vocabulary of tokenizer.json", where,
-         key, token);
+    Fail(ErrorCode::kCorruptFile, "{}: {} '{}' is not in the tokenizer's vocabulary", where, key,
+         token);
   }
   return *id;
 }
 
-// generation_config.json has one id or a list of ids.
+// generation_config.json has one id or a list of ids; -1 is none.
 std::vector<int32_t> EosIds(const JsonFields& generation, int32_t vocab_size) {
   const Json& value = generation.At("eos_token_id");
   std::vector<int32_t> ids;
   for (const Json& id : value.is_array() ? value : Json::array({value})) {
-    if (id.is_null()) continue;
+    if (id.is_null() || id == -1) continue;
     const bool ok = id.is_number_unsigned() && id.get<uint64_t>() < uint64_t(vocab_size);
     if (!ok) generation.Expected("eos_token_id", fmt::format("ids below {}", vocab_size));
     ids.push_back(id.get<int32_t>());
@@ -69,30 +63,42 @@ std::vector<int32_t> EosIds(const JsonFields& generation, int32_t vocab_size) {
   return ids;
 }
 
+Tokenizer MakeTokenizer(const TokenizerSources& sources, const JsonFields& config,
+                        SpecialTokens* special) {
+  const bool sentencepiece = sources.tokenizer_json.empty() && !sources.sentencepiece_model.empty();
+  if (!sentencepiece) {
+    return Tokenizer::FromJson(sources.tokenizer_json, sources.where + ": tokenizer.json",
+                               special->tokens);
+  }
+  const std::string json =
+      TokenizerJsonOfFolder(sources.sentencepiece_model, config, sources.where, special);
+  return Tokenizer::FromJson(json, sources.where + ": tokenizer.model", special->tokens);
+}
+
+bool HasFile(const std::string& dir, const char* name) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(std::filesystem::path(dir) / name, ignored);
+}
+
 }  // namespace
 
 TokenizerBundle LoadTokenizerBundle(const TokenizerSources& sources) {
   const std::string& where = sources.where;
-  TokenizerBundle bundle{
-      .tokenizer = Tokenizer::FromJson(sources.tokenizer_json, where + ": tokenizer.json")};
   const Json config_json =
       ParseOptional(sources.tokenizer_config_json, where + ": tokenizer_config.json");
-  const Json map_json =
-      ParseOptional(sources.special_tokens_map_json, where + ": special_tokens_map.json");
   const Json generation_json =
       ParseOptional(sources.generation_config_json, where + ": generation_config.json");
   const JsonFields config(config_json, where + ": tokenizer_config.json");
-  const JsonFields map(map_json, where + ": special_tokens_map.json");
   const JsonFields generation(generation_json, where + ": generation_config.json");
 
-  const auto token = [&](const std::string& key) {
-    const std::string own = SpecialToken(config, key);
-    return own.empty() ? SpecialToken(map, key) : own;
-  };
-  bundle.bos_token = token("bos_token");
-  bundle.eos_token = token("eos_token");
-  bundle.pad_token = token("pad_token");
-  bundle.unk_token = token("unk_token");
+  SpecialTokens special =
+      ReadSpecialTokens({sources.tokenizer_config_json, sources.special_tokens_map_json,
+                         sources.added_tokens_json, where});
+  TokenizerBundle bundle{.tokenizer = MakeTokenizer(sources, config, &special)};
+  bundle.bos_token = special.bos;
+  bundle.eos_token = special.eos;
+  bundle.pad_token = special.pad;
+  bundle.unk_token = special.unk;
   bundle.bos_id = IdOf(bundle.tokenizer, bundle.bos_token, "bos_token", where);
   bundle.eos_id = IdOf(bundle.tokenizer, bundle.eos_token, "eos_token", where);
   bundle.pad_id = IdOf(bundle.tokenizer, bundle.pad_token, "pad_token", where);
@@ -103,9 +109,8 @@ TokenizerBundle LoadTokenizerBundle(const TokenizerSources& sources) {
   const bool listed = std::find(bundle.eos_ids.begin(), bundle.eos_ids.end(), bundle.eos_id) !=
                       bundle.eos_ids.end();
   if (bundle.eos_id >= 0 && !listed) bundle.eos_ids.push_back(bundle.eos_id);
-  const Encoding sample = bundle.tokenizer.EncodeWithOffsets("a", true);
-  bundle.add_bos = bundle.bos_id >= 0 && !sample.ids.empty() && sample.end.front() == 0 &&
-                   sample.ids.front() == bundle.bos_id;
+  bundle.leading_ids = bundle.tokenizer.before();
+  bundle.add_bos = !bundle.leading_ids.empty();
   return bundle;
 }
 
@@ -118,19 +123,23 @@ TokenizerSources ReadTokenizerFolder(const std::string& dir) {
   TokenizerSources sources;
   sources.where = dir;
   sources.tokenizer_json = read("tokenizer.json");
-  if (sources.tokenizer_json.empty()) {
-    Fail(ErrorCode::kNotFound,
-         "{}: no tokenizer.json; save the tokenizer in the fast format (save_pretrained does)",
-         dir);
+  sources.sentencepiece_model = read("tokenizer.model");
+  if (sources.tokenizer_json.empty() && sources.sentencepiece_model.empty()) {
+    FailWithoutTokenizer(dir);
   }
   sources.tokenizer_config_json = read("tokenizer_config.json");
   sources.special_tokens_map_json = read("special_tokens_map.json");
+  sources.added_tokens_json = read("added_tokens.json");
   sources.generation_config_json = read("generation_config.json");
   sources.chat_template = read("chat_template.jinja");
   for (const std::string& file : AdditionalTemplateFiles(dir)) {
     sources.additional_templates[AdditionalTemplateName(file)] = read(file.c_str());
   }
   return sources;
+}
+
+bool HasTokenizerFile(const std::string& dir) {
+  return HasFile(dir, "tokenizer.json") || HasFile(dir, "tokenizer.model");
 }
 
 std::string AdditionalTemplateName(const std::string& file) {
@@ -152,9 +161,16 @@ std::vector<std::string> AdditionalTemplateFiles(const std::string& dir) {
 }
 
 void FailWithoutTokenizer(const std::string& where) {
+  for (const char* other : {"vocab.json", "tekken.json", "tiktoken.model", "spiece.model"}) {
+    if (!HasFile(where, other)) continue;
+    Fail(ErrorCode::kNotFound,
+         "{}: has {} but no tokenizer.json or tokenizer.model; make one with `transformers`: "
+         "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
+         where, other);
+  }
   Fail(ErrorCode::kNotFound,
-       "{}: has no tokenizer.json, so text cannot be read or written; put the model's tokenizer "
-       "files beside its weights",
+       "{}: has no tokenizer.json or tokenizer.model, so text cannot be read or written; put the "
+       "model's tokenizer files beside its weights",
        where);
 }
 

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "chat/chat_format.h"
 #include "core/error.h"
+#include "core/json.h"
 #include "tokenizer/gguf_fields_for_test.h"
 #include "tokenizer/gguf_tokenizer.h"
 
@@ -71,6 +73,45 @@ TEST(TokenizerBundle, NamesOfTemplateFiles) {
   EXPECT_EQ(AdditionalTemplateName("additional_chat_templates/.jinja"), "");
   EXPECT_EQ(AdditionalTemplateName("chat_template.jinja"), "");
   EXPECT_TRUE(AdditionalTemplateFiles("/no/such/folder").empty());
+}
+
+TEST(TokenizerBundle, IdsOfMinusOneAreNone) {
+  TokenizerSources s = Sources();
+  s.generation_config_json = R"({"eos_token_id": -1, "bos_token_id": -1})";
+  EXPECT_EQ(LoadTokenizerBundle(s).eos_ids, (Ids{2}));
+  s.generation_config_json = R"({"eos_token_id": [-1, 6]})";
+  EXPECT_EQ(LoadTokenizerBundle(s).eos_ids, (Ids{6, 2}));
+  s.generation_config_json = R"({"eos_token_id": [-2, 6]})";
+  EXPECT_THROW(LoadTokenizerBundle(s), Error);
+}
+
+// What the post-processor puts before a text counts, whatever the config calls BOS.
+TEST(TokenizerBundle, PostProcessorDecidesWhatLeads) {
+  TokenizerSources s = Sources();
+  s.tokenizer_config_json = R"({"bos_token": "</s>", "add_bos_token": false})";
+  TokenizerBundle b = LoadTokenizerBundle(s);
+  EXPECT_EQ(b.bos_id, 2);
+  EXPECT_EQ(b.leading_ids, (Ids{1}));
+  Ids ids = {5};
+  PutBos(b, "b", &ids);
+  EXPECT_EQ(ids, (Ids{1, 5}));
+  PutBos(b, "<s>b", &ids);
+  EXPECT_EQ(ids, (Ids{1, 5}));
+  s.tokenizer_config_json = "{}";
+  b = LoadTokenizerBundle(s);
+  EXPECT_EQ(b.bos_id, -1);
+  EXPECT_TRUE(b.add_bos);
+  Json json = ParseJson(s.tokenizer_json, "json");
+  json["post_processor"]["special_tokens"]["<s>"]["ids"] = {1, 2};  // as GLM-4: two tokens
+  s.tokenizer_json = json.dump();
+  b = LoadTokenizerBundle(s);
+  EXPECT_EQ(b.leading_ids, (Ids{1, 2}));
+  json["post_processor"] = nullptr;
+  s.tokenizer_json = json.dump();
+  s.tokenizer_config_json = R"({"bos_token": "<s>", "add_bos_token": true})";
+  b = LoadTokenizerBundle(s);  // with a tokenizer.json the config's add_bos_token does not count
+  EXPECT_FALSE(b.add_bos);
+  EXPECT_FALSE(NeedsBos(b, "b"));
 }
 
 TEST(TokenizerBundle, Errors) {

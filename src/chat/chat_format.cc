@@ -94,8 +94,14 @@ void AddStopStrings(const ChatTemplate& chat_template, std::vector<std::string>*
 }
 
 bool NeedsBos(const TokenizerBundle& bundle, std::string_view text) {
-  if (!bundle.add_bos || bundle.bos_id < 0) return false;
-  return bundle.bos_token.empty() || !text.starts_with(bundle.bos_token);
+  if (bundle.leading_ids.empty()) return false;
+  const std::string first = bundle.tokenizer.IdToToken(bundle.leading_ids.front());
+  return first.empty() || !text.starts_with(first);
+}
+
+void PutBos(const TokenizerBundle& bundle, std::string_view text, std::vector<int32_t>* ids) {
+  if (!NeedsBos(bundle, text)) return;
+  ids->insert(ids->begin(), bundle.leading_ids.begin(), bundle.leading_ids.end());
 }
 
 }  // namespace lorikeet

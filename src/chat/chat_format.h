@@ -39,8 +39,10 @@ OrderedJson MergedVariables(OrderedJson variables, const OrderedJson& own);
 // was trained with it is recognised by its template.
 void AddStopStrings(const ChatTemplate& chat_template, std::vector<std::string>* stop_strings);
 
-// The BOS rule of training and sampling: BOS as the tokenizer adds it, unless the text begins with
-// it.
+// The BOS rule of training and sampling: BOS as the tokenizer adds it (or whatever it puts before a
+// text), unless the text begins with it.
 bool NeedsBos(const TokenizerBundle& bundle, std::string_view text);
+// Puts these ids before those of `text` where it needs them.
+void PutBos(const TokenizerBundle& bundle, std::string_view text, std::vector<int32_t>* ids);
 
 }  // namespace lorikeet

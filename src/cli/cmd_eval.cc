@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "chat/chat_format.h"
 #include "cli/commands.h"
 #include "cli/eval_options.h"
 #include "core/error.h"
@@ -45,18 +46,32 @@ Example WholeSequence(std::span<const int32_t> ids) {
   return example;
 }
 
-// Cuts as tools/reference_nll.py does: a last piece of one token has nothing to predict.
+// Cuts as tools/reference_nll.py does: each piece begins with what the tokenizer puts before a text
+// (BOS), which is not counted; a last piece of one token has nothing to predict.
 EvalData FromText(const std::string& path, const LoadedModel& loaded, int64_t max_length) {
   const std::string text = ReadFile(path);
-  const Encoding encoding = loaded.Text().tokenizer.EncodeWithOffsets(text);
+  const TokenizerBundle& bundle = loaded.Text();
+  const Encoding encoding = bundle.tokenizer.EncodeWithOffsets(text);
   const std::span<const int32_t> ids(encoding.ids);
+  const size_t room = static_cast<size_t>(max_length), lead = bundle.leading_ids.size();
+  if (lead + 1 > room) {
+    Fail(
+        ErrorCode::kInvalidArgument,
+        "max_length {}: leaves no room for text after the {} tokens that the tokenizer puts before "
+        "it",
+        max_length, lead);
+  }
   EvalData data;
-  const auto piece = static_cast<size_t>(max_length);
-  for (size_t begin = 0; begin + 1 < ids.size(); begin += piece) {
-    const size_t end = std::min(begin + piece, ids.size());
-    if (end - begin < 2) continue;
-    data.examples.push_back(WholeSequence(ids.subspan(begin, end - begin)));
-    data.bytes += encoding.end[end - 1] - encoding.begin[begin + 1];
+  for (size_t begin = 0, end; begin < ids.size(); begin = end) {
+    std::vector<int32_t> piece;
+    if (begin > 0 || NeedsBos(bundle, text)) piece = bundle.leading_ids;
+    const size_t before = piece.size();
+    end = std::min(begin + room - before, ids.size());
+    piece.insert(piece.end(), ids.begin() + begin, ids.begin() + end);
+    if (piece.size() < 2) continue;
+    data.examples.push_back(WholeSequence(piece));
+    for (size_t t = 1; t < before; ++t) data.examples.back().weights[t - 1] = 0;
+    data.bytes += encoding.end[end - 1] - encoding.begin[begin + (before > 0 ? 0 : 1)];
   }
   if (data.examples.empty()) {
     Fail(ErrorCode::kInvalidArgument, "{}: has fewer than 2 tokens; there is nothing to predict",

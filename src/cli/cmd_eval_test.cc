@@ -239,5 +239,22 @@ TEST_F(RenderingInCommands, tool_use_template_not_chosen) {
   EXPECT_EQ(ReadFile((folder_ / "merged2") + "/chat_template.jinja"), kMoody);
 }
 
+// A piece of plain text begins with what the tokenizer puts before a text.
+TEST_F(RenderingInCommands, TextBeginsWithBos) {
+  WriteFileAtomically(folder_ / "a.txt", "well, say a");  // a token each, as no merge fits
+  const auto count = [&](const Words& more) {
+    return Run(RunEval, {model_.path(), "--text", folder_ / "a.txt", "--json"}, more).Json();
+  };
+  const int64_t letters = static_cast<int64_t>(count({})["tokens"]) + 1;
+  EXPECT_EQ(count({})["counted_tokens"], letters - 1);
+  WriteFileAtomically(model_.path() + "/tokenizer.json",
+                      tiny_bundle::TokenizerJson({.add_bos = true}).dump());
+  EXPECT_EQ(count({})["counted_tokens"], letters);  // the first one too
+  EXPECT_EQ(count({})["counted_bytes"], 11);
+  const OrderedJson pieces = count({"--max-length", "4"});
+  EXPECT_EQ(pieces["counted_tokens"], letters);
+  EXPECT_EQ(pieces["sequences"], (letters + 2) / 3);
+}
+
 }  // namespace
 }  // namespace lorikeet

@@ -77,7 +77,7 @@ struct InspectTokenizerOptions {
   template <class V>
   void ForEach(V& v) {
     v(tokenizer, "tokenizer", "",
-      "Model, or folder with a tokenizer.json: an adapter's, a checkpoint's.",
+      "Model, or folder with a tokenizer: an adapter's, a checkpoint's.",
       {.group = "Inspect",
        .aliases = {"model", "m"},
        .required = true,

@@ -36,8 +36,9 @@ struct EvalOptions {
       "JSONL files: messages, prompt/completion, text, Alpaca, ShareGPT or tokens.",
       {.group = "Data", .aliases = {"eval_data", "d"}, .metavar = "FILE"});
     v(text, "text", std::nullopt,
-      "Plain UTF-8 text instead: cut into pieces of max_length tokens without BOS, each starting "
-      "fresh.",
+      "Plain UTF-8 text instead: cut into pieces of max_length tokens, each starting fresh with "
+      "the "
+      "BOS that the tokenizer puts before a text.",
       {.metavar = "FILE"});
     rendering.Columns(v);
     rendering.MaxLength(v);

@@ -33,7 +33,7 @@ ChatSession::ChatSession(const AnswerOptions& options)
   if (options.adapter) {
     adapter_.emplace(LoraAdapter::Load(*loaded_.model, *options.adapter));
     // Its own text files take precedence: it may have been trained with another template.
-    if (std::filesystem::exists(*options.adapter + "/tokenizer.json")) {
+    if (HasTokenizerFile(*options.adapter)) {
       const TokenizerSources sources = ReadTokenizerFolder(*options.adapter);
       adapter_text_.emplace(LoadTokenizerBundle(sources));
       if (!sources.generation_config_json.empty()) {
@@ -99,7 +99,7 @@ std::string ChatSession::Render(std::span<const Message> messages, const Ordered
 
 std::vector<int32_t> ChatSession::Encode(const std::string& prompt) const {
   std::vector<int32_t> ids = bundle_->tokenizer.Encode(prompt);
-  if (NeedsBos(*bundle_, prompt)) ids.insert(ids.begin(), bundle_->bos_id);
+  PutBos(*bundle_, prompt, &ids);
   return ids;
 }
 

@@ -94,7 +94,7 @@ void ChooseCheckpoint(const RlOptions& options, RlJob* job) {
 
 // The adapter's own text files where it has them: it may have been trained with another template.
 void TakeTextOf(const std::string& adapter, LoadedModel* loaded) {
-  if (!std::filesystem::exists(adapter + "/tokenizer.json")) return;
+  if (!HasTokenizerFile(adapter)) return;
   loaded->tokenizer = LoadTokenizerBundle(ReadTokenizerFolder(adapter));
   loaded->text_files = TextFilesIn(adapter);
 }

@@ -82,8 +82,8 @@ MarkedTokens Mark(const Rendering& rendering, const TokenizerBundle& bundle) {
   Encoding encoding = bundle.tokenizer.EncodeWithOffsets(rendering.text);
   MarkedTokens marked;
   if (NeedsBos(bundle, rendering.text)) {
-    marked.ids.push_back(bundle.bos_id);
-    marked.weights.push_back(0);
+    marked.ids = bundle.leading_ids;
+    marked.weights.assign(marked.ids.size(), 0);
   }
   auto span = rendering.trained.begin();
   for (size_t i = 0; i < encoding.ids.size(); ++i) {

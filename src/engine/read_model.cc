@@ -72,16 +72,14 @@ ModelShape ReadModelShape(const std::string& path_or_name) {
 
 TokenizerSources ReadTokenizerSources(const std::string& path_or_name) {
   const fs::path path(path_or_name);
-  const fs::path folder = path.extension() == ".json" ? path.parent_path() : path;
-  if (fs::is_regular_file(folder / "tokenizer.json")) {
+  const bool is_file = path.extension() == ".json" || path.filename() == "tokenizer.model";
+  const fs::path folder = is_file ? path.parent_path() : path;
+  if (HasTokenizerFile(folder.string())) {
     return ReadTokenizerFolder(folder.string());
   }
   const ModelSource source = ModelSource::Open(path_or_name);
   const std::optional<TokenizerSources> sources = TokenizerSourcesOf(source);
-  if (!sources) {
-    Fail(ErrorCode::kNotFound, "{}: has no tokenizer.json; give a model that has one",
-         source.path());
-  }
+  if (!sources) FailWithoutTokenizer(source.path());
   return *sources;
 }
 

@@ -13,7 +13,8 @@ namespace lorikeet {
 namespace {
 
 constexpr const char* kTemplateFile = "chat_template.jinja";
-// Files that `transformers` may look for; the first defines a tokenizer, the others are optional.
+// Files that `transformers` may look for. tokenizer.json or tokenizer.model defines a tokenizer;
+// the others are optional.
 constexpr std::array kTextFiles = {"tokenizer.json",
                                    "tokenizer_config.json",
                                    "special_tokens_map.json",
@@ -29,7 +30,7 @@ constexpr std::array kTextFiles = {"tokenizer.json",
 bool AddsBosByDefault(const std::string& model, const std::string& pre) {
   constexpr std::array kBpeWithBos = {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1",
                                       "pixtral",   "tekken", "lfm2",     "llama4",  "chatglm-bpe"};
-  return model == "llama" ||
+  return model == "llama" || model == "gemma4" || pre == "gemma4" ||
          std::find(kBpeWithBos.begin(), kBpeWithBos.end(), pre) != kBpeWithBos.end();
 }
 
@@ -49,13 +50,27 @@ GgufTokenizerFields TokenizerFields(const GgufFile& gguf) {
       fields.token_types.push_back(static_cast<int32_t>(type));
     }
   }
-  fields.bos_id = gguf.IntOr(key("bos_token_id"), -1);
-  fields.eos_id = gguf.IntOr(key("eos_token_id"), -1);
-  fields.unk_id = gguf.IntOr(key("unknown_token_id"), -1);
-  fields.pad_id = gguf.IntOr(key("padding_token_id"), -1);
-  fields.add_bos = gguf.BoolOr(key("add_bos_token"), AddsBosByDefault(fields.model, fields.pre));
-  fields.add_eos = gguf.BoolOr(key("add_eos_token"), false);
-  fields.add_space_prefix = gguf.BoolOr(key("add_space_prefix"), true);
+  // Some writers store "none", which is -1, in an unsigned field.
+  const auto id = [&](const char* name, int64_t when_absent) {
+    const int64_t value = gguf.IntOr(key(name), when_absent);
+    return value == UINT32_MAX ? -1 : value;
+  };
+  const bool t5 = fields.model == "t5";
+  fields.bos_id = id("bos_token_id", -1);
+  fields.eos_id = id("eos_token_id", t5 ? 1 : -1);
+  fields.unk_id = id("unknown_token_id", t5 ? 2 : -1);
+  fields.pad_id = id("padding_token_id", t5 ? 0 : -1);
+  // Files of Gemma 4 may say false; llama.cpp puts BOS nevertheless, as the model's own tokenizer.
+  fields.add_bos = gguf.BoolOr(key("add_bos_token"), AddsBosByDefault(fields.model, fields.pre)) ||
+                   (fields.bos_id >= 0 && (fields.model == "gemma4" || fields.pre == "gemma4"));
+  fields.add_eos = gguf.BoolOr(key("add_eos_token"), t5);
+  fields.add_space_prefix = gguf.BoolOr(key("add_space_prefix"), !t5);
+  fields.remove_extra_spaces = gguf.BoolOr(key("remove_extra_whitespaces"), false);
+  if (gguf.Has(key("precompiled_charsmap"))) {
+    for (const int64_t byte : gguf.Ints(key("precompiled_charsmap"))) {
+      fields.precompiled_charsmap += static_cast<char>(byte);
+    }
+  }
   fields.chat_template = gguf.StringOr("tokenizer.chat_template", "");
   return fields;
 }
@@ -116,7 +131,9 @@ std::vector<TextFile> CollectTextFiles(const ModelSource& source) {
     std::string content = source.TextFile(name);
     if (!content.empty()) files.push_back({name, std::move(content)});
   }
-  const bool has_tokenizer = !files.empty() && files.front().name == kTextFiles.front();
+  const bool has_tokenizer = std::any_of(files.begin(), files.end(), [](const TextFile& file) {
+    return file.name == "tokenizer.json" || file.name == "tokenizer.model";
+  });
   if (has_tokenizer) AddTemplateFolder(source.path(), files);
   return has_tokenizer ? files : std::vector<TextFile>();
 }
@@ -143,6 +160,8 @@ std::optional<TokenizerSources> TokenizerSourcesOf(const ModelSource& source) {
   };
   TokenizerSources sources;
   sources.tokenizer_json = content("tokenizer.json");
+  sources.sentencepiece_model = content("tokenizer.model");
+  sources.added_tokens_json = content("added_tokens.json");
   sources.tokenizer_config_json = content("tokenizer_config.json");
   sources.special_tokens_map_json = content("special_tokens_map.json");
   sources.generation_config_json = content("generation_config.json");

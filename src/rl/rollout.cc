@@ -59,7 +59,7 @@ Group ChatFormat::MakeGroup(Problem problem) const {
                          .variables = MergedVariables(variables, problem.template_variables),
                          .date = date});
   group.prompt = text.tokenizer.Encode(group.prompt_text);
-  if (NeedsBos(text, group.prompt_text)) group.prompt.insert(group.prompt.begin(), text.bos_id);
+  PutBos(text, group.prompt_text, &group.prompt);
   CHECK(group.prompt.size() >= 2);
   group.problem = std::move(problem);
   return group;

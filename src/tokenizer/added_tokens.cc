@@ -39,54 +39,70 @@ int32_t AddedTokens::Trie::Longest(std::string_view text, size_t at, size_t* len
   return best;
 }
 
-AddedTokens::AddedTokens(const Json& list, const Bpe& bpe, const Normalizer& normalizer,
-                         const std::string& where) {
-  Read(list, bpe, where);
+AddedTokens::AddedTokens(const Json& list, std::span<const AddedToken> more,
+                         const SubwordModel& model, const Normalizer& normalizer,
+                         const std::string& where)
+    : next_id_(model.token_count()) {
+  Read(list, model, where);
+  for (const AddedToken& token : more) Add(token, model);
+  texts_.resize(tokens_.size());
   for (const bool special : {true, false}) {  // of equal tokens the special ones come first
     for (size_t i = 0; i < tokens_.size(); ++i) {
-      Token& token = tokens_[i];
+      const AddedToken& token = tokens_[i];
       if (token.special != special) continue;
-      token.text = token.content;
+      texts_[i] = token.content;
       if (!token.normalized) {
         raw_.Insert(token.content, static_cast<int32_t>(i));
         continue;
       }
       AlignedText content(token.content, 0, false);
       normalizer.Apply(&content);
-      token.text = std::string(content.view());
-      if (!token.text.empty()) normalized_.Insert(token.text, static_cast<int32_t>(i));
+      texts_[i] = std::string(content.view());
+      if (!texts_[i].empty()) normalized_.Insert(texts_[i], static_cast<int32_t>(i));
     }
   }
 }
 
-void AddedTokens::Read(const Json& list, const Bpe& bpe, const std::string& where) {
+void AddedTokens::Read(const Json& list, const SubwordModel& model, const std::string& where) {
   if (list.is_null()) return;
   if (!list.is_array()) Fail(ErrorCode::kCorruptFile, "{}: added_tokens: expected a list", where);
-  int32_t next_id = bpe.token_count();
   for (size_t i = 0; i < list.size(); ++i) {
     const JsonFields fields(list[i], fmt::format("{}: added_tokens[{}]", where, i));
-    Token token;
+    AddedToken token;
     token.content = fields.String("content");
     token.single_word = fields.Bool("single_word", false);
     token.lstrip = fields.Bool("lstrip", false);
     token.rstrip = fields.Bool("rstrip", false);
     token.special = fields.Bool("special", false);
     token.normalized = fields.Bool("normalized", !token.special);
-    const int64_t given_id = fields.Int("id", 0, INT32_MAX);
-    if (token.content.empty() || by_content_.contains(token.content)) continue;
-    const auto known = bpe.TokenToId(token.content);
-    token.id = known.value_or(next_id);
-    if (token.id != given_id) {
-      Fail(ErrorCode::kCorruptFile, "{}: '{}' has id {}, but {} is {}; correct the id",
-           fields.where(), token.content, given_id,
-           known ? "its id in the vocabulary" : "the next free id", token.id);
-    }
-    if (!known) next_id = std::max(next_id, token.id + 1);
-    id_limit_ = std::max(id_limit_, token.id + 1);
-    by_id_[token.id] = static_cast<int32_t>(tokens_.size());
-    by_content_[token.content] = static_cast<int32_t>(tokens_.size());
-    tokens_.push_back(std::move(token));
+    token.id = fields.Int("id", 0, INT32_MAX);
+    token.where = fields.where();
+    if (!by_content_.contains(token.content)) Add(std::move(token), model);
   }
+}
+
+void AddedTokens::Add(AddedToken token, const SubwordModel& model) {
+  if (token.content.empty()) return;
+  const auto earlier = by_content_.find(token.content);
+  const bool is_new = earlier == by_content_.end();
+  const std::optional<int32_t> known =
+      is_new ? model.TokenToId(token.content) : TokenToId(token.content);
+  if (!known && token.must_exist) return;
+  const auto id = static_cast<int32_t>(known.value_or(next_id_));
+  if (token.id >= 0 && token.id != id) {
+    Fail(ErrorCode::kCorruptFile, "{}: '{}' has id {}, but {} is {}; correct the id", token.where,
+         token.content, token.id, known ? "its id in the vocabulary" : "the next free id", id);
+  }
+  token.id = id;
+  if (!is_new) {
+    if (token.replaces_flags) tokens_[earlier->second] = std::move(token);
+    return;
+  }
+  if (!known) next_id_ = std::max(next_id_, id + 1);
+  id_limit_ = std::max(id_limit_, id + 1);
+  by_id_[id] = static_cast<int32_t>(tokens_.size());
+  by_content_[token.content] = static_cast<int32_t>(tokens_.size());
+  tokens_.push_back(std::move(token));
 }
 
 bool AddedTokens::StandsAlone(std::string_view text, size_t begin, size_t end) {
@@ -107,7 +123,7 @@ void AddedTokens::Split(std::string_view text, bool normalized, const Found& fou
       ++i;
       continue;
     }
-    const Token& token = tokens_[index];
+    const AddedToken& token = tokens_[index];
     size_t begin = i, end = i + length, space;
     i = end;
     if (token.single_word && !StandsAlone(text, begin, end)) continue;
@@ -121,7 +137,8 @@ void AddedTokens::Split(std::string_view text, bool normalized, const Found& fou
     }
     begin = std::max(begin, done);
     if (begin > done) found({static_cast<uint32_t>(done), static_cast<uint32_t>(begin)}, -1);
-    found({static_cast<uint32_t>(begin), static_cast<uint32_t>(end)}, token.id);
+    found({static_cast<uint32_t>(begin), static_cast<uint32_t>(end)},
+          static_cast<int32_t>(token.id));
     done = std::max(done, end);
   }
   if (done < text.size()) {
@@ -132,7 +149,7 @@ void AddedTokens::Split(std::string_view text, bool normalized, const Found& fou
 std::optional<int32_t> AddedTokens::TokenToId(std::string_view token) const {
   const auto it = by_content_.find(std::string(token));
   if (it == by_content_.end()) return std::nullopt;
-  return tokens_[it->second].id;
+  return static_cast<int32_t>(tokens_[it->second].id);
 }
 
 const std::string* AddedTokens::IdToToken(int32_t id) const {
@@ -142,7 +159,7 @@ const std::string* AddedTokens::IdToToken(int32_t id) const {
 
 const std::string* AddedTokens::TextOf(int32_t id) const {
   const auto it = by_id_.find(id);
-  return it == by_id_.end() ? nullptr : &tokens_[it->second].text;
+  return it == by_id_.end() ? nullptr : &texts_[it->second];
 }
 
 bool AddedTokens::IsSpecial(int32_t id) const {

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <unordered_set>
 
 #include "core/error.h"
 #include "core/json_fields.h"
@@ -61,10 +62,6 @@ std::optional<std::string> BytesOfToken(std::string_view token) {
 Bpe::Bpe(const Json& model, bool byte_level, const std::string& where)
     : where_(where), byte_level_(byte_level) {
   const JsonFields fields(model, where + ": model");
-  const std::string type = fields.String("type", "BPE");
-  if (type != "BPE") {
-    Fail(ErrorCode::kUnsupported, "{}: model type {}; only BPE is supported", where, type);
-  }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     if (!fields.String(key, "").empty()) {
       Fail(ErrorCode::kUnsupported, "{}: model.{} is not supported", where, key);
@@ -116,36 +113,46 @@ void Bpe::ReadVocab(const Json& vocab) {
   }
 }
 
+uint64_t Bpe::RankOf(const Json& rank, uint64_t position) const {
+  if (!rank.is_number_unsigned() || rank.get<uint64_t>() > position) {
+    Fail(ErrorCode::kCorruptFile, "{}: model.merges[{}]: its rank must be an integer of 0 to {}",
+         where_, position, position);
+  }
+  return rank.get<uint64_t>();
+}
+
 void Bpe::ReadMerges(const Json& merges) {
-  uint64_t rank = 0;
+  uint64_t position = 0;
   std::string merged;
   for (const Json& merge : merges) {
     std::string left, right;
+    uint64_t rank = position;
     if (merge.is_string()) {
       const std::string& both = merge.get_ref<const std::string&>();
       const size_t space = both.find(' ');
       if (space != both.npos) left = both.substr(0, space), right = both.substr(space + 1);
       if (right.find(' ') != right.npos) left.clear();
-    } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
-               merge[1].is_string()) {
+    } else if (merge.is_array() && (merge.size() == 2 || merge.size() == 3) &&
+               merge[0].is_string() && merge[1].is_string()) {
       left = merge[0].get<std::string>();
       right = merge[1].get<std::string>();
+      if (merge.size() == 3) rank = RankOf(merge[2], position);
     }
     if (left.empty() || right.empty()) {
       Fail(ErrorCode::kCorruptFile, "{}: model.merges[{}]: expected \"a b\" or [\"a\", \"b\"]",
-           where_, rank);
+           where_, position);
     }
     merged = left + right;
     const auto a = TokenToId(left), b = TokenToId(right), ab = TokenToId(merged);
     if (!a || !b || !ab) {
       Fail(ErrorCode::kCorruptFile, "{}: model.merges[{}]: '{}' is not in the vocabulary", where_,
-           rank,
+           position,
            !a   ? left
            : !b ? right
                 : merged);
     }
     merges_.Set(uint64_t(*a) << 32 | uint64_t(*b), rank << 32 | uint64_t(*ab));
-    ++rank;
+    ++position;
   }
 }
 
@@ -173,10 +180,11 @@ void Bpe::BuildByteTables() {
 void Bpe::FindSafeCuts() {
   if (byte_level_ || ignore_merges_ || chars_.Find(kMetaspace) == FlatMap::kNone) return;
   safe_cuts_ = true;
+  const std::unordered_set<int32_t> bytes(byte_ids_.begin(), byte_ids_.end());
   merges_.ForEach([&](uint64_t pair, uint64_t) {
     const auto left = static_cast<int32_t>(pair >> 32), right = static_cast<int32_t>(pair);
     const auto stands_for_other_text = [&](int32_t id) {
-      return id == unk_id_ || std::find(byte_ids_.begin(), byte_ids_.end(), id) != byte_ids_.end();
+      return id == unk_id_ || bytes.contains(id);
     };
     // The tokens of unknown characters and bytes encode text other than their spelling.
     if (stands_for_other_text(left) || stands_for_other_text(right)) safe_cuts_ = false;

@@ -9,25 +9,15 @@
 
 #include "core/json.h"
 #include "tokenizer/flat_map.h"
+#include "tokenizer/token_run.h"
 
 namespace lorikeet {
-
-// Ids of a text, and the number of its bytes that each covers (kept on request).
-struct TokenRun {
-  explicit TokenRun(bool keep_lengths) : with_lengths(keep_lengths) {}
-  void Add(int32_t id, uint32_t length) {
-    ids.push_back(id);
-    if (with_lengths) lengths.push_back(length);
-  }
-  std::vector<int32_t> ids;
-  std::vector<uint32_t> lengths;
-  bool with_lengths;
-};
 
 class Bpe {
  public:
   // `model`: the "model" object of tokenizer.json. With `byte_level` its tokens are spelled in the
-  // byte alphabet of GPT-2 and pieces are raw bytes; else pieces are valid UTF-8.
+  // byte alphabet of GPT-2 and pieces are raw bytes; else pieces are valid UTF-8. A merge may have
+  // its rank as a third value (merges of equal rank: leftmost first); else it is its position.
   Bpe(const Json& model, bool byte_level, const std::string& where);
 
   // Appends the tokens of one piece (at most 4 GiB). Thread-safe; near-linear in its size.
@@ -51,6 +41,7 @@ class Bpe {
 
   void ReadVocab(const Json& vocab);
   void ReadMerges(const Json& merges);
+  uint64_t RankOf(const Json& rank, uint64_t position) const;
   void ReadUnknown(const Json& model);
   void BuildByteTables();
   void FindSafeCuts();

@@ -9,15 +9,19 @@ namespace lorikeet {
 
 // Metadata under tokenizer.ggml.* and tokenizer.chat_template.
 struct GgufTokenizerFields {
-  std::string model;  // "gpt2" (byte-level BPE) or "llama" (SentencePiece BPE)
-  std::string pre;    // names the pre-tokenizer of "gpt2" models
+  // "gpt2" (byte-level BPE), "gemma4" (BPE of characters with merges), "llama" (SentencePiece BPE)
+  // or "t5" (SentencePiece unigram)
+  std::string model;
+  std::string pre;  // names the pre-tokenizer of "gpt2" models
   std::vector<std::string> tokens;
-  std::vector<float> scores;  // "llama": score of each token
+  std::vector<float> scores;  // "llama", "t5": score of each token
   // 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
   std::vector<int32_t> token_types;
-  std::vector<std::string> merges;  // "gpt2": "a b", in order
+  std::vector<std::string> merges;  // "gpt2", "gemma4": "a b", in order
   int64_t bos_id = -1, eos_id = -1, unk_id = -1, pad_id = -1;
   bool add_bos = false, add_eos = false, add_space_prefix = true;
+  bool remove_extra_spaces = false;
+  std::string precompiled_charsmap;  // "t5"; bytes, may be empty
   std::string chat_template;
 };
 

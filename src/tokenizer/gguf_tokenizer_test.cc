@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "tokenizer/gguf_fields_for_test.h"
+#include "tokenizer/pre_tokenizer.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lorikeet {
@@ -68,6 +70,58 @@ TEST(GgufTokenizer, EqualTokensGetNames) {
   EXPECT_EQ(t.Encode("he"), (Ids{7}));
 }
 
+// Pieces as `tokenizers` cuts them by the patterns of the models' own files
+// (tools/pre_kind_goldens.py).
+TEST(GgufTokenizer, PatternsOfPreTokenizers) {
+  const std::string path =
+      std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/tokenizer/pre_kinds.json";
+  const Json golden = ParseJson(ReadFile(path), path);
+  for (const auto& [name, pieces] : golden["pieces"].items()) {
+    GgufTokenizerFields f = ByteLevelFields();
+    f.pre = name;
+    const Json json = ParseJson(TokenizerJsonFromGguf(f), name);
+    EXPECT_EQ(json["model"]["ignore_merges"], name == "minicpm5" || name == "youtu") << name;
+    EXPECT_EQ(json["model"]["byte_fallback"], name == "gemma4") << name;
+    const PreTokenizer split(json["pre_tokenizer"], name);
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      const auto source = golden["texts"][i].get<std::string>();
+      AlignedText text(source, 0, false);
+      std::vector<Span> spans;
+      split.Apply(&text, &spans);
+      std::vector<std::string> got;
+      for (const Span& span : spans)
+        got.push_back(source.substr(span.begin, span.end - span.begin));
+      EXPECT_EQ(got, pieces[i].get<std::vector<std::string>>()) << name << ": " << source;
+    }
+  }
+}
+
+TEST(GgufTokenizer, MergesOfCharacters) {  // as Gemma 4
+  GgufTokenizerFields f = SentencePieceFields();
+  f.model = "gemma4";
+  f.scores.clear();
+  f.merges = {"▁ a", "a b"};
+  const auto t = Tokenizer::FromJson(TokenizerJsonFromGguf(f), "gguf");
+  EXPECT_EQ(t.Encode("ab"), (Ids{6}));      // no space before the text
+  EXPECT_EQ(t.Encode(" ab"), (Ids{7, 5}));  // the first merge first
+  EXPECT_EQ(t.Encode("é"), (Ids{9, 10}));   // by its bytes
+  EXPECT_EQ(t.Decode(t.Encode(" ab")), " ab");
+}
+
+TEST(GgufTokenizer, Unigram) {  // as T5
+  GgufTokenizerFields f = SentencePieceFields();
+  f.model = "t5";
+  f.scores = {0, 0, 0, -3, -2, -2, -3.5F, -9, -6.9F, -9, -9};
+  const auto ids = [&f] {
+    return Tokenizer::FromJson(TokenizerJsonFromGguf(f), "gguf").Encode(" ab");
+  };
+  EXPECT_EQ(ids(), (Ids{3, 3, 6}));  // "▁" and "ab" are better than "▁ab"
+  f.remove_extra_spaces = true;
+  EXPECT_EQ(ids(), (Ids{3, 6}));
+  f.scores[8] = -6.4F;
+  EXPECT_EQ(ids(), (Ids{8}));
+}
+
 TEST(GgufTokenizer, RefusesWhatDoesNotFit) {
   const auto expect_error = [](auto change, const char* message) {
     GgufTokenizerFields f = SentencePieceFields();
@@ -80,7 +134,7 @@ TEST(GgufTokenizer, RefusesWhatDoesNotFit) {
     }
   };
   using F = GgufTokenizerFields;
-  expect_error([](F& f) { f.model = "t5"; }, "'t5' is not supported");
+  expect_error([](F& f) { f.model = "bert"; }, "'bert' is not supported");
   expect_error([](F& f) { f.model = "gpt2", f.pre = "zzz"; }, "'zzz' is not known");
   expect_error([](F& f) { f.scores.pop_back(); }, "scores");
   expect_error([](F& f) { f.token_types.pop_back(); }, "token_type");

@@ -8,6 +8,8 @@
 #include "core/error.h"
 #include "core/json_fields.h"
 #include "core/utf8.h"
+#include "tokenizer/base64.h"
+#include "tokenizer/charsmap.h"
 #include "tokenizer/regex.h"
 #include "tokenizer/unicode_newer.h"
 
@@ -204,9 +206,23 @@ void Normalizer::Parse(const Json& json, const std::string& where, int depth) {
     const FindMatches find = ParsePattern(fields.At("pattern"), fields.Where("pattern"));
     const std::string content = fields.String("content");
     steps_.push_back([find, content](AlignedText* text) { Replace(find, content, text); });
+  } else if (type == "Precompiled") {
+    ParsePrecompiled(fields);
   } else {
     Fail(ErrorCode::kUnsupported, "{}: normalizer {} is not supported", where, type);
   }
+}
+
+// "longest_match" is ours: the map is applied as SentencePiece does, not as `tokenizers` does.
+void Normalizer::ParsePrecompiled(const JsonFields& fields) {
+  const auto blob = DecodeBase64(fields.String("precompiled_charsmap", ""));
+  if (!blob) fields.Expected("precompiled_charsmap", "Base64");
+  if (blob->empty()) return;
+  const auto map = std::make_shared<const Charsmap>(*blob, fields.where());
+  const bool longest = fields.Bool("longest_match", false);
+  steps_.push_back([map, longest](AlignedText* text) {
+    longest ? map->ReplaceLongest(text) : map->ReplaceGraphemes(text);
+  });
 }
 
 void Normalizer::Apply(AlignedText* text) const {

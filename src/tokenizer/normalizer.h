@@ -1,12 +1,12 @@
-// The "normalizer" of tokenizer.json: NFC and relatives, Prepend, Replace, Lowercase, Strip, and
-// sequences of them.
+// The "normalizer" of tokenizer.json: NFC and relatives, Precompiled, Prepend, Replace, Lowercase,
+// Strip, and sequences of them.
 #pragma once
 #include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fields.h"
 #include "tokenizer/aligned_text.h"
 
 namespace lorikeet {
@@ -31,6 +31,7 @@ class Normalizer {
 
  private:
   void Parse(const Json& json, const std::string& where, int depth);
+  void ParsePrecompiled(const JsonFields& fields);
   std::vector<std::function<void(AlignedText*)>> steps_;
 };
 

@@ -19,9 +19,21 @@ void PostProcessor::Parse(const Json& json, int depth) {
     for (const Json& step : fields.Array("processors")) Parse(step, depth + 1);
   } else if (type == "TemplateProcessing") {
     ParseTemplate(json);
+  } else if (type == "BertProcessing" || type == "RobertaProcessing") {
+    before_.insert(before_.begin(), PairedId(fields, "cls"));
+    after_.push_back(PairedId(fields, "sep"));
   } else if (type != "ByteLevel") {  // which only trims offsets: ours keep the spaces
     Fail(ErrorCode::kUnsupported, "{}: post-processor {} is not supported", where_, type);
   }
+}
+
+// ["token", id]
+int32_t PostProcessor::PairedId(const JsonFields& fields, const char* key) {
+  const Json& value = fields.At(key);
+  const bool ok = value.is_array() && value.size() == 2 && value[0].is_string() &&
+                  value[1].is_number_unsigned() && value[1].get<uint64_t>() < INT32_MAX;
+  if (!ok) fields.Expected(key, "[\"token\", id]");
+  return value[1].get<int32_t>();
 }
 
 // "single": special tokens around one {"Sequence": {"id": "A"}}; "special_tokens" defines them.

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fields.h"
 
 namespace lorikeet {
 
@@ -23,6 +23,7 @@ class PostProcessor {
  private:
   void Parse(const Json& json, int depth);
   void ParseTemplate(const Json& json);
+  static int32_t PairedId(const JsonFields& fields, const char* key);
 
   std::string where_;
   std::vector<int32_t> before_, after_;

@@ -9,37 +9,63 @@
 #include "core/utf8.h"
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/aligned_text.h"
-#include "tokenizer/bpe.h"
 #include "tokenizer/decoder.h"
 #include "tokenizer/normalizer.h"
 #include "tokenizer/post_processor.h"
 #include "tokenizer/pre_tokenizer.h"
+#include "tokenizer/subword_model.h"
 
 namespace lorikeet {
 
 struct Tokenizer::Parts {
-  Parts(const Json& json, const std::string& where)
+  Parts(const Json& json, std::span<const AddedToken> more, const std::string& where)
       : normalizer(Field(json, "normalizer"), where + ": normalizer"),
         pre_tokenizer(Field(json, "pre_tokenizer"), where + ": pre_tokenizer"),
-        bpe(Field(json, "model"), pre_tokenizer.byte_level(), where),
-        added(Field(json, "added_tokens"), bpe, normalizer, where),
+        model(Field(json, "model"), pre_tokenizer.byte_level(), where),
+        added(Field(json, "added_tokens"), more, model, normalizer, where),
         post_processor(Field(json, "post_processor"), where + ": post_processor"),
-        decoder(Field(json, "decoder"), where + ": decoder") {
-    post_processor.CheckIds(std::max(bpe.id_limit(), added.id_limit()));
+        decoder(Field(json, "decoder"), where + ": decoder"),
+        kind(KindOf(json)) {
+    post_processor.CheckIds(std::max(model.id_limit(), added.id_limit()));
   }
 
+  // Null where there is none.
   static const Json& Field(const Json& json, const char* key) {
     static const Json null;
-    const auto it = json.find(key);
-    return it == json.end() ? null : *it;
+    const auto it = json.is_object() ? json.find(key) : json.end();
+    return json.is_object() && it != json.end() ? *it : null;
+  }
+  static std::string TypeOf(const Json& part) {
+    const Json& type = Field(part, "type");
+    return type.is_string() ? type.get<std::string>() : "";
+  }
+  // The type of a part, or those of its members.
+  static std::string TypesOf(const Json& part, const char* members) {
+    const Json& list = Field(part, members);
+    if (!list.is_array()) return TypeOf(part);
+    std::string types;
+    for (const Json& member : list) types += (types.empty() ? "" : " ") + TypeOf(member);
+    return types;
+  }
+  static std::string KindOf(const Json& json) {
+    const Json& model = Field(json, "model");
+    std::string kind = TypeOf(model).empty() ? "BPE" : TypeOf(model);
+    if (Field(model, "byte_fallback") == true) kind += ", byte fallback";
+    const auto add = [&](const char* what, const std::string& types) {
+      if (!types.empty()) kind += fmt::format(", {} {}", what, types);
+    };
+    add("normalizer", TypesOf(Field(json, "normalizer"), "normalizers"));
+    add("pre-tokenizer", TypesOf(Field(json, "pre_tokenizer"), "pretokenizers"));
+    return kind;
   }
 
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
-  Bpe bpe;
+  SubwordModel model;
   AddedTokens added;
   PostProcessor post_processor;
   Decoder decoder;
+  std::string kind;
 };
 
 namespace {
@@ -99,7 +125,7 @@ class Pass {
     const std::string_view view = text.view();
     for (const Span& piece : pieces_) {
       const size_t first = run_.ids.size();
-      parts_.bpe.Encode(view.substr(piece.begin, piece.end - piece.begin), &run_);
+      parts_.model.Encode(view.substr(piece.begin, piece.end - piece.begin), &run_);
       if (!with_offsets_) continue;
       uint32_t at = piece.begin;
       for (size_t t = first; t < run_.ids.size(); ++t) {
@@ -133,10 +159,11 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
-Tokenizer Tokenizer::FromJson(std::string_view tokenizer_json, const std::string& where) {
+Tokenizer Tokenizer::FromJson(std::string_view tokenizer_json, const std::string& where,
+                              std::span<const AddedToken> more) {
   const Json json = ParseJson(tokenizer_json, where);
   if (!json.is_object()) Fail(ErrorCode::kCorruptFile, "{}: expected a JSON object", where);
-  return Tokenizer(std::make_unique<const Parts>(json, where));
+  return Tokenizer(std::make_unique<const Parts>(json, more, where));
 }
 
 Tokenizer Tokenizer::FromFile(const std::string& path) { return FromJson(ReadFile(path), path); }
@@ -171,26 +198,30 @@ std::string Tokenizer::Decode(std::span<const int32_t> ids, bool skip_special_to
   for (const int32_t id : ids) {
     if (skip_special_tokens && parts_->added.IsSpecial(id)) continue;
     const std::string* added = parts_->added.TextOf(id);
-    const std::string& token = added ? *added : parts_->bpe.IdToToken(id);
+    const std::string& token = added ? *added : parts_->model.IdToToken(id);
     if (!token.empty()) tokens.push_back(token);
   }
   return parts_->decoder.Decode(std::move(tokens));
 }
 
 int32_t Tokenizer::VocabSize() const {
-  return std::max(parts_->bpe.id_limit(), parts_->added.id_limit());
+  return std::max(parts_->model.id_limit(), parts_->added.id_limit());
 }
 
 std::optional<int32_t> Tokenizer::TokenToId(std::string_view token) const {
   const auto added = parts_->added.TokenToId(token);
-  return added ? added : parts_->bpe.TokenToId(token);
+  return added ? added : parts_->model.TokenToId(token);
 }
 
 std::string Tokenizer::IdToToken(int32_t id) const {
   const std::string* added = parts_->added.IdToToken(id);
-  return added ? *added : parts_->bpe.IdToToken(id);
+  return added ? *added : parts_->model.IdToToken(id);
 }
 
 bool Tokenizer::IsSpecial(int32_t id) const { return parts_->added.IsSpecial(id); }
+
+const std::vector<AddedToken>& Tokenizer::added_tokens() const { return parts_->added.tokens(); }
+const std::string& Tokenizer::kind() const { return parts_->kind; }
+const std::vector<int32_t>& Tokenizer::before() const { return parts_->post_processor.before(); }
 
 }  // namespace lorikeet

@@ -1,5 +1,5 @@
 // A `Tokenizer` converts text to token ids and back as defined by a tokenizer.json (the file of the
-// `tokenizers` library), with the ids and text of that library, for BPE models.
+// `tokenizers` library), with the ids and text of that library, for BPE and unigram models.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "tokenizer/added_tokens.h"
 
 namespace lorikeet {
 
@@ -23,9 +25,10 @@ struct Encoding {
 class Tokenizer {
  public:
   // `where` names the file in errors. Throws Error(kCorruptFile) for inconsistent files and
-  // Error(kUnsupported) naming the unsupported part (Unigram, WordPiece, dropout, ...). Truncation
-  // and padding settings of the file are ignored.
-  static Tokenizer FromJson(std::string_view tokenizer_json, const std::string& where);
+  // Error(kUnsupported) naming the unsupported part (WordPiece, dropout, ...). Truncation and
+  // padding settings of the file are ignored. `more`: tokens that other files of the model name.
+  static Tokenizer FromJson(std::string_view tokenizer_json, const std::string& where,
+                            std::span<const AddedToken> more = {});
   static Tokenizer FromFile(const std::string& path);
 
   Tokenizer(Tokenizer&&) noexcept;
@@ -45,6 +48,10 @@ class Tokenizer {
   std::optional<int32_t> TokenToId(std::string_view token) const;  // token as spelled in the file
   std::string IdToToken(int32_t id) const;                         // "" if there is none
   bool IsSpecial(int32_t id) const;
+  const std::vector<AddedToken>& added_tokens() const;
+  const std::vector<int32_t>& before() const;  // what the post-processor puts before a text
+  // Model and steps: "BPE, byte fallback, normalizer NFC, pre-tokenizer Split ByteLevel".
+  const std::string& kind() const;
 
  private:
   struct Parts;

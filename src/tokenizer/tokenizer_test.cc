@@ -207,7 +207,8 @@ TEST(TokenizerErrors, NameTheFileAndThePart) {
   };
   EXPECT_EQ(Problem(Small()), "");
   const std::vector<std::tuple<const char*, Json, const char*>> bad = {
-      {"/model/type", "Unigram", "model type Unigram"},
+      {"/model/type", "WordPiece", "model type WordPiece"},
+      {"/model/type", "Unigram", "model: 'vocab' must be a list"},
       {"/model/dropout", 0.1, "dropout"},
       {"/model/vocab/b", 0, "same id"},
       {"/model/vocab/b", -1, "model.vocab: 'b' must be an id"},
@@ -217,11 +218,18 @@ TEST(TokenizerErrors, NameTheFileAndThePart) {
       {"/model/merges", nullptr, "model: 'merges' must be a list"},
       {"/model/merges/0", "a c", "'c' is not in the vocabulary"},
       {"/model/merges/0", 7, "merges[0]"},
+      {"/model/merges/0", {"a", "b", 9}, "merges[0]: its rank"},
       {"/model/unk_token", "<unk>", "<unk>"},
       {"/model/continuing_subword_prefix", "##", "continuing_subword_prefix"},
       {"/added_tokens/0", {{"id", 9}, {"content", "<x>"}}, "next free id"},
       {"/added_tokens/0", {{"id", -3}, {"content", "<x>"}}, "added_tokens[0]: 'id' must be"},
-      {"/normalizer", {{"type", "Precompiled"}}, "normalizer Precompiled"},
+      {"/normalizer", {{"type", "StripAccents"}}, "normalizer StripAccents"},
+      {"/normalizer",
+       {{"type", "Precompiled"}, {"precompiled_charsmap", "?"}},
+       "normalizer: 'precompiled_charsmap' must be Base64"},
+      {"/normalizer",
+       {{"type", "Precompiled"}, {"precompiled_charsmap", "AAAA"}},
+       "precompiled charsmap"},
       {"/pre_tokenizer",
        {{"type", "Split"}, {"behavior", "Isolated"}, {"pattern", {{"Regex", "("}}}},
        "regular expression '('"},
@@ -229,7 +237,10 @@ TEST(TokenizerErrors, NameTheFileAndThePart) {
        {{"type", "Split"}, {"behavior", "Isolated"}, {"pattern", {{"Regex", "(a+a+)+[xy]"}}}},
        "too costly"},
       {"/decoder", {{"type", "WordPiece"}}, "decoder WordPiece"},
-      {"/post_processor", {{"type", "BertProcessing"}}, "post-processor BertProcessing"},
+      {"/post_processor", {{"type", "Unheard"}}, "post-processor Unheard"},
+      {"/post_processor",
+       {{"type", "BertProcessing"}, {"cls", {"a", -1}}, {"sep", {"b", 1}}},
+       "'cls' must be [\"token\", id]"},
   };
   for (const auto& [pointer, value, message] : bad) {
     const std::string got = problem(pointer, value);

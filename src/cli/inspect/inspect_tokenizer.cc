@@ -37,50 +37,19 @@ constexpr std::array<std::string_view, 17> kProbes = {
     "...!!! ??? --- ___ *** $$$ ``` \\n \\t",
 };
 
-const OrderedJson& At(const OrderedJson& json, const char* key) {
-  static const OrderedJson kNull;
-  const auto found = json.is_object() ? json.find(key) : json.end();
-  return json.is_object() && found != json.end() ? *found : kNull;
-}
-
-std::string TypeOf(const OrderedJson& part) {
-  const OrderedJson& type = At(part, "type");
-  return type.is_string() ? type.get<std::string>() : "";
-}
-
-// The type of a part, or those of its members.
-std::string TypesOf(const OrderedJson& part, const char* members) {
-  const OrderedJson& list = At(part, members);
-  if (!list.is_array()) return TypeOf(part);
-  std::vector<std::string> types;
-  for (const OrderedJson& member : list) types.push_back(TypeOf(member));
-  return fmt::format("{}", fmt::join(types, " "));
-}
-
-std::string KindOf(const OrderedJson& json) {
-  const OrderedJson& model = At(json, "model");
-  std::string kind = TypeOf(model).empty() ? "BPE" : TypeOf(model);
-  if (At(model, "byte_fallback") == true) kind += ", byte fallback";
-  const auto add = [&](const char* what, const std::string& types) {
-    if (!types.empty()) kind += fmt::format(", {} {}", what, types);
-  };
-  add("normalizer", TypesOf(At(json, "normalizer"), "normalizers"));
-  add("pre-tokenizer", TypesOf(At(json, "pre_tokenizer"), "pretokenizers"));
-  return kind;
-}
-
-std::vector<TokenizerFacts::Added> AddedOf(const OrderedJson& json, const Tokenizer& tokenizer) {
+std::vector<TokenizerFacts::Added> AddedOf(const Tokenizer& tokenizer) {
   std::vector<TokenizerFacts::Added> added;
-  for (const OrderedJson& token : At(json, "added_tokens")) {
-    const OrderedJson& content = At(token, "content");
-    if (!content.is_string()) continue;  // refused by LoadTokenizerBundle
-    TokenizerFacts::Added entry = {-1, content.get<std::string>(), ""};
-    entry.id = tokenizer.TokenToId(entry.content).value_or(-1);
-    for (const char* flag : {"special", "lstrip", "rstrip", "normalized", "single_word"}) {
-      if (At(token, flag) == true)
-        entry.flags += (entry.flags.empty() ? "" : " ") + std::string(flag);
-    }
-    added.push_back(std::move(entry));
+  for (const AddedToken& token : tokenizer.added_tokens()) {
+    std::string flags;
+    const auto add = [&flags](bool set, const char* name) {
+      if (set) flags += (flags.empty() ? "" : " ") + std::string(name);
+    };
+    add(token.special, "special");
+    add(token.lstrip, "lstrip");
+    add(token.rstrip, "rstrip");
+    add(token.normalized, "normalized");
+    add(token.single_word, "single_word");
+    added.push_back({static_cast<int32_t>(token.id), token.content, std::move(flags)});
   }
   std::sort(added.begin(), added.end(), [](const auto& x, const auto& y) { return x.id < y.id; });
   return added;
@@ -93,9 +62,16 @@ std::string HashOf(std::string_view text) {
   return fmt::format("{:016x}", hash);
 }
 
+// What the tokenizer puts before a text, if it is not BOS alone, by its tokens.
 std::string BosRule(const TokenizerBundle& bundle) {
-  if (bundle.bos_id < 0) return "no BOS";
-  return bundle.add_bos ? "put before a text" : "not put before a text";
+  const std::vector<int32_t>& leading = bundle.leading_ids;
+  if (leading.empty()) return bundle.bos_id < 0 ? "no BOS" : "not put before a text";
+  if (leading.size() == 1 && leading[0] == bundle.bos_id) return "put before a text";
+  std::string text;
+  for (const int32_t id : leading) {
+    text += fmt::format("{} {} ", id, JsonQuoted(bundle.tokenizer.IdToToken(id)));
+  }
+  return text + "put before a text";
 }
 
 std::string Special(const std::string& token, int32_t id) {
@@ -230,10 +206,9 @@ void CompareEncodings(const TokenizerFacts& a, const TokenizerFacts& b, Differen
 
 TokenizerFacts InspectTokenizer(const TokenizerSources& sources) {
   TokenizerBundle bundle = LoadTokenizerBundle(sources);
-  const OrderedJson json = ParseOrderedJson(sources.tokenizer_json, sources.where);
-  std::vector<TokenizerFacts::Added> added = AddedOf(json, bundle.tokenizer);
-  std::string hash = HashOf(bundle.chat_template);
-  return {sources.where, KindOf(json), std::move(bundle), std::move(added), std::move(hash)};
+  std::vector<TokenizerFacts::Added> added = AddedOf(bundle.tokenizer);
+  std::string hash = HashOf(bundle.chat_template), kind = bundle.tokenizer.kind();
+  return {sources.where, std::move(kind), std::move(bundle), std::move(added), std::move(hash)};
 }
 
 Facts TokenizerReport(const TokenizerFacts& facts) {
@@ -261,6 +236,7 @@ Facts TokenizerReport(const TokenizerFacts& facts) {
   v("unk_token", token(b.unk_token, b.tokenizer.TokenToId(b.unk_token).value_or(-1)));
   v("eos_ids", b.eos_ids);
   v("adds_bos", b.add_bos);
+  v("leading_ids", b.leading_ids);
   v("added_tokens", added);
   v("chat_template_bytes", b.chat_template.size());
   v("chat_template_hash", facts.template_hash, "template",
