@@ -40,6 +40,7 @@ class Family:
     extra_full_runs: dict = field(default_factory=dict)
     expert_names: tuple = ()  # names of gate, up and down of an expert in the files
     fused_adapters: bool = False  # also in the layout in which peft itself writes adapters of experts
+    own_head: bool = False  # a stored head that is not the embedding, in spite of tie_word_embeddings
 
 
 def base_config(architecture, model_type, **changes):
@@ -169,6 +170,92 @@ FAMILIES = {
         ),
         expert_names=("w1", "w3", "w2"),
     ),
+    # A window on all layers, shorter than the longer texts and than a block; the class has no use_sliding_window.
+    "mistral_window": Family(
+        23,
+        base_config(
+            "MistralForCausalLM", "mistral", sliding_window=40, use_sliding_window=False, head_dim=None,
+            tie_word_embeddings=False, rope_theta=10000.0, torch_dtype="float32",
+        ),
+    ),
+    # A window on the layers that layer_types names, longer than a block: transformers takes the class Ministral.
+    "mistral_layer_types": Family(
+        24,
+        base_config(
+            "MistralForCausalLM", "mistral", sliding_window=70, head_dim=16, num_hidden_layers=3,
+            tie_word_embeddings=False, layer_types=["sliding_attention", "full_attention", "sliding_attention"], dtype="float32",
+            rope_parameters={"rope_theta": 10000.0, "rope_type": "default"},
+        ),
+    ),
+    # A window on layers from max_window_layers on.
+    "qwen2_window": Family(
+        25,
+        base_config(
+            "Qwen2ForCausalLM", "qwen2", num_hidden_layers=3, rms_norm_eps=1e-6, tie_word_embeddings=True,
+            rope_theta=1000000.0, use_sliding_window=True, sliding_window=33, max_window_layers=1,
+            torch_dtype="float32",
+        ),
+    ),
+    # layer_types against what max_window_layers says.
+    "qwen3_window": Family(
+        26,
+        base_config(
+            "Qwen3ForCausalLM", "qwen3", head_dim=16, attention_bias=False, rms_norm_eps=1e-6, tie_word_embeddings=True,
+            use_sliding_window=True, sliding_window=64, max_window_layers=2,
+            layer_types=["sliding_attention", "full_attention"], dtype="float32",
+            rope_parameters={"rope_theta": 1000000.0, "rope_type": "default"},
+        ),
+    ),
+    # A window on all layers: this family has no max_window_layers.
+    "qwen3_moe_window": Family(
+        32,
+        base_config(
+            "Qwen3MoeForCausalLM", "qwen3_moe", head_dim=16, rms_norm_eps=1e-6, num_experts=4,
+            num_experts_per_tok=2, moe_intermediate_size=32, norm_topk_prob=True, tie_word_embeddings=False,
+            use_sliding_window=True, sliding_window=8, max_window_layers=1, rope_theta=1000000.0, torch_dtype="float32",
+        ),
+        expert_names=("gate_proj", "up_proj", "down_proj"),
+    ),
+    # A window on all layers; without the keys whose defaults are not Llama's.
+    "mixtral_window": Family(
+        28,
+        {
+            key: value
+            for key, value in base_config(
+                "MixtralForCausalLM", "mixtral", intermediate_size=32, num_local_experts=4, num_experts_per_tok=2,
+                sliding_window=65, tie_word_embeddings=False, torch_dtype="float32",
+            ).items()
+            if key != "rms_norm_eps"
+        },
+        expert_names=("w1", "w3", "w2"),
+    ),
+    # A window on the layers without rope.
+    "smollm3_window": Family(
+        29,
+        base_config(
+            "SmolLM3ForCausalLM", "smollm3", num_hidden_layers=3, no_rope_layers=[0, 1, 0], dtype="float32",
+            pad_token_id=None, use_sliding_window=True, sliding_window=7,
+        ),
+    ),
+    # Yarn added by hand to a folder that transformers 5 has saved: rope_scaling wins over rope_parameters, the length
+    # at the top level over that of the block, and a null factor is max / original.
+    "llama_yarn": Family(
+        30,
+        base_config(
+            "LlamaForCausalLM", "llama", head_dim=16, tie_word_embeddings=False, dtype="float32",
+            rope_parameters={"rope_theta": 10000.0, "rope_type": "default"}, original_max_position_embeddings=64,
+            rope_scaling={"rope_type": "yarn", "factor": None, "original_max_position_embeddings": 32},
+        ),
+    ),
+    # tie_word_embeddings, and a stored head that is another: transformers uses it.
+    "llama_own_head": Family(
+        31,
+        base_config(
+            "LlamaForCausalLM", "llama", tie_word_embeddings=True, rope_theta=10000.0, torch_dtype="float32",
+            num_hidden_layers=1,
+        ),
+        own_head=True,
+    ),
 }
 
 
@@ -222,6 +309,11 @@ def write_base(family, folder):
     with tempfile.TemporaryDirectory() as scratch:
         model.save_pretrained(scratch)
         shutil.copy(Path(scratch) / "model.safetensors", folder / "model.safetensors")
+    if family.own_head:
+        weights = load_file(folder / "model.safetensors")
+        shape = weights["model.embed_tokens.weight"].shape
+        weights["lm_head.weight"] = random_weight("lm_head.weight", shape, generator)
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def write_adapter(family, base_folder, folder):

@@ -41,13 +41,13 @@ struct ForwardScratch {
 void ForwardBlock(const AttentionShape& shape, const Tensor& q, const QueryBlock& block,
                   const Tensor& out, const Tensor& lse) {
   const HeadView head(shape, q, block);
-  const int64_t rows = block.tokens() * shape.group, keys = block.Keys();
-  const RowBlock row_block{rows, shape.group, block.FirstVisible(), shape.scale};
+  const RowBlock row_block = RowBlockOf(shape, block);
+  const int64_t rows = row_block.rows, keys = block.Keys();
   const ForwardScratch scratch(q.dtype, rows, keys, shape.head_dim, block.Scattered());
   const Tensor queries = head.Queries(q, block.begin, block.end);
   for (int64_t first = 0; first < keys; first += kKeyPiece) {
     const int64_t count = std::min(kKeyPiece, keys - first);
-    MatMul(queries, head.DenseKeys(first, count, scratch.gathered),
+    MatMul(queries, head.DenseKeys(block.first_key + first, count, scratch.gathered),
            RowsAt(scratch.scores.data, DType::kF32, rows * first, rows, count), MatMulKind::kNT);
   }
   SoftmaxBlock(row_block, keys, scratch.scores.as<float>(), scratch.probs.data, q.dtype,
@@ -55,8 +55,8 @@ void ForwardBlock(const AttentionShape& shape, const Tensor& q, const QueryBlock
   for (int64_t first = 0; first < keys; first += kKeyPiece) {
     const int64_t count = std::min(kKeyPiece, keys - first);
     MatMul(RowsAt(scratch.probs.data, q.dtype, rows * first, rows, count),
-           head.DenseValues(first, count, scratch.gathered), scratch.values, MatMulKind::kNN,
-           /*accumulate=*/first > 0);
+           head.DenseValues(block.first_key + first, count, scratch.gathered), scratch.values,
+           MatMulKind::kNN, /*accumulate=*/first > 0);
   }
   const Tensor to = RowsAt(out.data, out.dtype, head.TokenMajor(block.begin), 1, 1);
   WriteAttentionRows(row_block, shape.head_dim, scratch.values.as<float>(),
@@ -94,7 +94,7 @@ void AttentionForward(const AttentionShape& shape, const Tensor& q,
   for (const AttentionSequence& sequence : sequences) {
     const AttentionSequence* prefix = PrefixOf(sequence, sequences);
     for (int64_t k = 0; k < shape.kv_heads; ++k) {
-      AppendBlocks(sequence, prefix, k, shape.group, &blocks);
+      AppendBlocks(shape, sequence, prefix, k, &blocks);
     }
   }
   // The longest first, so that the threads end together.

@@ -2,10 +2,11 @@
 // C = f32|bf16, the compute dtype. H = K * G query heads share K kv heads; head h = k * G + g.
 //
 // Queries are processed in blocks of kAttentionBlock positions, aligned to the sequence's start. A
-// block multiplies the keys up to its own end, so the shapes of the products that compute a row
-// depend on the row's position alone. Hence the bit rule: a query's output does not depend on the
-// rest of the batch, on whether its keys come from the batch or from a cache, or on whether they
-// lie in one piece, in pages or partly in a prefix.
+// block multiplies the keys up to its own end, with a window only from the block of keys on that
+// holds the first one in the window of the block's first position. So the shapes of the products
+// that compute a row depend on the row's position alone. Hence the bit rule: a query's output does
+// not depend on the rest of the batch, on whether its keys come from the batch or from a cache, or
+// on whether they lie in one piece, in pages or partly in a prefix.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -44,6 +45,9 @@ struct AttentionSequence {
 struct AttentionShape {
   int64_t kv_heads = 0, group = 0, head_dim = 0;  // K, G, Dh
   float scale = 1.0F;                             // factor of the scores, 1 / sqrt(Dh)
+  // Number of keys that a query attends to: the query at position i sees the keys at positions
+  // above i - window, up to i. 0: all of them up to i.
+  int64_t window = 0;
 };
 
 // q (K, T, G, Dh) C; out (T, H * Dh) C, token-major; lse (K, T, G) f32, the log of the softmax's
@@ -58,6 +62,9 @@ void AttentionForward(const AttentionShape& shape, const Tensor& q,
 void AttentionBackward(const AttentionShape& shape, const Tensor& dout, const Tensor& q,
                        std::span<const AttentionSequence> sequences, const Tensor& lse,
                        const Tensor& dq, const Tensor& dk, const Tensor& dv);
+
+// Number of pairs of a query and a key that it attends to, for queries at positions [begin, end).
+int64_t AttentionPairs(int64_t begin, int64_t end, int64_t window);
 
 // Bytes of scratch memory that forward and backward use and keep for the next call, for T tokens in
 // sequences of up to `longest`: one query block per thread, and partial gradients of long

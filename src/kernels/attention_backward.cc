@@ -28,9 +28,9 @@ struct BackwardShare {
   Tensor dk, dv;  // (q_len rounded up, Dh) f32, this share's sums for the rows of `sequence`
 
   bool BeginsHead() const { return first == 0 && members == nullptr; }
-  double Work() const {
-    const auto pairs = [](const AttentionSequence& s) {
-      return static_cast<double>(s.q_len) * static_cast<double>(s.kv_len);
+  double Work(int64_t window) const {
+    const auto pairs = [&](const AttentionSequence& s) {
+      return static_cast<double>(AttentionPairs(s.kv_len - s.q_len, s.kv_len, window));
     };
     if (members == nullptr) return pairs(*sequence) / static_cast<double>(stride);
     double work = 0;
@@ -44,7 +44,7 @@ struct BackwardCall {
   const Tensor &dout, &q, &lse, &dq, &dk, &dv;
 };
 
-// Keys [first, end) of a query block and where their gradients are summed.
+// Keys at positions [first, end) and where their gradients are summed.
 struct KeySegment {
   int64_t first, end;
   Tensor k, v, dk, dv;
@@ -56,10 +56,11 @@ std::vector<KeySegment> SegmentsOf(const BackwardCall& call, const BackwardShare
                                    const QueryBlock& block, const HeadView& head) {
   const int64_t prefix = head.PrefixLength(), Dh = call.shape.head_dim;
   const int64_t own_row = share.kv_head * call.dk.shape[1] + block.sequence->q_begin;
-  const int64_t keys = prefix == 0 ? block.Keys() : std::min(block.Keys(), block.sequence->kv_len);
+  const int64_t keys_end =
+      prefix == 0 ? block.KeysEnd() : std::min(block.KeysEnd(), block.sequence->kv_len);
   std::vector<KeySegment> segments;
-  for (int64_t first = 0, end = 0; first < keys; first = end) {
-    end = std::min(keys, first + kKeyPiece);
+  for (int64_t first = block.first_key, end = 0; first < keys_end; first = end) {
+    end = std::min(keys_end, first + kKeyPiece);
     if (first < prefix) end = std::min(end, prefix);
     const auto sums = [&](const Tensor& shares, const Tensor& whole) {
       if (first < prefix || prefix == 0) return shares.Rows(first, end);
@@ -94,8 +95,8 @@ void BackwardBlock(const BackwardCall& call, const BackwardShare& share, const Q
   const AttentionShape& shape = call.shape;
   const HeadView head(shape, call.q, block);
   const DType dtype = call.q.dtype;
-  const int64_t rows = block.tokens() * shape.group;
-  const RowBlock row_block{rows, shape.group, block.FirstVisible(), shape.scale};
+  const RowBlock row_block = RowBlockOf(shape, block);
+  const int64_t rows = row_block.rows;
   const BackwardScratch scratch(dtype, rows, block.Keys(), shape.head_dim);
   float* delta = scratch.delta.as<float>();
   std::fill(delta, delta + rows, 0.0F);
@@ -105,13 +106,16 @@ void BackwardBlock(const BackwardCall& call, const BackwardShare& share, const Q
   const Tensor queries = head.Queries(call.q, block.begin, block.end);
   const Tensor dqueries = head.Queries(call.dq, block.begin, block.end);
   const std::vector<KeySegment> segments = SegmentsOf(call, share, block, head);
+  const auto part = [&](const Tensor& of_block, const KeySegment& keys) {
+    return of_block.Rows(keys.first - block.first_key, keys.end - block.first_key);
+  };
   for (const KeySegment& keys : segments) {
     const int64_t count = keys.end - keys.first;
-    const Tensor scores = scratch.scores.Rows(keys.first, keys.end);
-    const Tensor probs = scratch.probs.Rows(keys.first, keys.end);
-    const Tensor dprobs = scratch.dprobs.Rows(keys.first, keys.end);
+    const Tensor scores = part(scratch.scores, keys);
+    const Tensor probs = part(scratch.probs, keys);
+    const Tensor dprobs = part(scratch.dprobs, keys);
     MatMul(keys.k, queries, scores, MatMulKind::kNT);
-    TransposedProbs(row_block, keys.first, count, scores.as<float>(),
+    TransposedProbs(row_block, keys.first - block.first_key, count, scores.as<float>(),
                     head.Lse(call.lse, block.begin), probs.data, dtype);
     MatMul(probs, scratch.dout_c, keys.dv, MatMulKind::kNN, true);
     MatMul(keys.v, scratch.dout_c, dprobs, MatMulKind::kNT);
@@ -119,12 +123,13 @@ void BackwardBlock(const BackwardCall& call, const BackwardShare& share, const Q
   }
   for (const KeySegment& keys : segments) {
     // The rounded probabilities are not read again: their memory takes the scores' gradients.
-    const Tensor dscores = scratch.probs.Rows(keys.first, keys.end);
-    TransposedScoreGradient(
-        row_block, keys.end - keys.first, scratch.scores.Rows(keys.first, keys.end).as<float>(),
-        scratch.dprobs.Rows(keys.first, keys.end).as<float>(), delta, dscores.data, dtype);
+    const Tensor dscores = part(scratch.probs, keys);
+    TransposedScoreGradient(row_block, keys.end - keys.first,
+                            part(scratch.scores, keys).as<float>(),
+                            part(scratch.dprobs, keys).as<float>(), delta, dscores.data, dtype);
     MatMul(dscores, queries, keys.dk, MatMulKind::kNN, true);
-    MatMul(dscores, keys.k, dqueries, MatMulKind::kTN, /*accumulate=*/keys.first > 0);
+    MatMul(dscores, keys.k, dqueries, MatMulKind::kTN,
+           /*accumulate=*/keys.first > block.first_key);
   }
 }
 
@@ -135,7 +140,7 @@ void RunMember(const BackwardCall& call, const BackwardShare& share,
   Zero(RowsAt(call.dk.data, DType::kF32, at, member.q_len, Dh));
   Zero(RowsAt(call.dv.data, DType::kF32, at, member.q_len, Dh));
   std::vector<QueryBlock> blocks;
-  AppendBlocks(member, share.sequence, share.kv_head, call.shape.group, &blocks);
+  AppendBlocks(call.shape, member, share.sequence, share.kv_head, &blocks);
   for (const QueryBlock& block : blocks) BackwardBlock(call, share, block);
 }
 
@@ -149,7 +154,7 @@ void RunShare(const BackwardCall& call, const BackwardShare& share) {
     return;
   }
   std::vector<QueryBlock> blocks;
-  AppendBlocks(*share.sequence, nullptr, share.kv_head, call.shape.group, &blocks);
+  AppendBlocks(call.shape, *share.sequence, nullptr, share.kv_head, &blocks);
   for (const QueryBlock& block : blocks) {
     if (block.begin / kAttentionBlock % share.stride == share.first) {
       BackwardBlock(call, share, block);
@@ -282,8 +287,9 @@ void AttentionBackward(const AttentionShape& shape, const Tensor& dout, const Te
   TakeSums(shares, shape.head_dim);
   std::vector<size_t> order(shares.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return shares[a].Work() > shares[b].Work(); });
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return shares[a].Work(shape.window) > shares[b].Work(shape.window);
+  });
   const BackwardCall call{shape, dout, q, lse, dq, dk, dv};
   ParallelDynamic(static_cast<int64_t>(order.size()),
                   [&](int64_t i) { RunShare(call, shares[order[i]]); });
@@ -294,12 +300,12 @@ int64_t AttentionScratchBytes(const AttentionShape& shape, DType dtype, int64_t 
                               int threads, bool shared_prefixes) {
   const int64_t length = RoundUpToBlock(std::min(longest, T)),
                 sequences = (T + longest - 1) / longest;
-  const int64_t tokens =
-      std::clamp<int64_t>(kMaxScores / (length * shape.group), 1, kAttentionBlock);
+  const int64_t keys = MaxBlockKeys(length, shape.window);
+  const int64_t tokens = std::clamp<int64_t>(kMaxScores / (keys * shape.group), 1, kAttentionBlock);
   const int64_t rows = tokens * shape.group;
   const int64_t block =
-      std::max(BackwardScratch::Bytes(dtype, rows, length, shape.head_dim),
-               ForwardBlockBytes(dtype, rows, length, shape.head_dim, shared_prefixes));
+      std::max(BackwardScratch::Bytes(dtype, rows, keys, shape.head_dim),
+               ForwardBlockBytes(dtype, rows, keys, shape.head_dim, shared_prefixes));
   // The prefixes, each with at most kMaxShares of what follows it, are no more than T rows.
   const int64_t sum_rows =
       sequences * SharesOf(length) * length + (shared_prefixes ? kMaxShares * T : 0);

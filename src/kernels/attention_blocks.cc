@@ -18,16 +18,35 @@ std::byte* ThreadScratch(int64_t bytes) {
 
 }  // namespace
 
-void AppendBlocks(const AttentionSequence& sequence, const AttentionSequence* prefix,
-                  int64_t kv_head, int64_t group, std::vector<QueryBlock>* blocks) {
+void AppendBlocks(const AttentionShape& shape, const AttentionSequence& sequence,
+                  const AttentionSequence* prefix, int64_t kv_head,
+                  std::vector<QueryBlock>* blocks) {
   const int64_t offset = sequence.kv_len - sequence.q_len;
   for (int64_t begin = 0; begin < sequence.q_len;) {
-    const int64_t keys = RoundUpToBlock(offset + begin + 1);
-    const int64_t fits = std::max<int64_t>(1, kMaxScores / (keys * group));
-    const int64_t end = std::min({sequence.q_len, keys - offset, begin + fits});
-    blocks->push_back({&sequence, prefix, kv_head, begin, end});
+    const int64_t keys_end = RoundUpToBlock(offset + begin + 1);
+    const int64_t first_key = FirstKey(keys_end - kAttentionBlock, shape.window);
+    const int64_t scores = (keys_end - first_key) * shape.group;  // scores per token
+    const int64_t fits = std::max<int64_t>(1, kMaxScores / scores);
+    const int64_t end = std::min({sequence.q_len, keys_end - offset, begin + fits});
+    blocks->push_back({&sequence, prefix, kv_head, begin, end, first_key});
     begin = end;
   }
+}
+
+RowBlock RowBlockOf(const AttentionShape& shape, const QueryBlock& block) {
+  return {.rows = block.tokens() * shape.group,
+          .group = shape.group,
+          .visible = block.FirstPosition() + 1 - block.first_key,
+          .window = shape.window,
+          .scale = shape.scale};
+}
+
+int64_t AttentionPairs(int64_t begin, int64_t end, int64_t window) {
+  const auto before = [&](int64_t n) {  // pairs of positions [0, n)
+    const int64_t whole = window == 0 ? n : std::min(n, window);
+    return whole * (whole + 1) / 2 + (n - whole) * window;
+  };
+  return before(end) - before(begin);
 }
 
 KernelCall AttentionCall(const char* kernel, const char* part, const AttentionShape& shape,
@@ -37,13 +56,16 @@ KernelCall AttentionCall(const char* kernel, const char* part, const AttentionSh
   for (const AttentionSequence& s : sequences) {
     tokens += s.q_len;
     longest = std::max(longest, s.q_len);
-    pairs += s.q_len * (s.kv_len - s.q_len) + s.q_len * (s.q_len + 1) / 2;
-    keys += s.prefix < 0 ? s.kv_len : s.q_len;
+    pairs += AttentionPairs(s.kv_len - s.q_len, s.kv_len, shape.window);
+    const int64_t seen = shape.window == 0 ? s.kv_len : s.q_len + shape.window - 1;
+    keys += s.prefix < 0 ? std::min(s.kv_len, seen) : s.q_len;
   }
   const int64_t K = shape.kv_heads, H = K * shape.group, Dh = shape.head_dim;
+  const char* format = shape.window == 0 ? "{} in {}s, {}/{} heads of {}"
+                                         : "{} in {}s, {}/{} heads of {}, window {}";
   return {kernel,
           part,
-          {"{} in {}s, {}/{} heads of {}", {tokens, longest, H, K, Dh}},
+          {format, {tokens, longest, H, K, Dh, shape.window}},
           pairs * H * Dh * 2 * products,
           bytes + 2 * DTypeBytes(dtype, keys * K * Dh)};
 }

@@ -1,6 +1,7 @@
 // Common parts of attention's forward and backward: blocks of queries, and views of the operands of
 // a block. Included by attention*.cc only.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "core/round_up.h"
 #include "core/tensor.h"
 #include "kernels/attention.h"
+#include "kernels/attention_rows.h"
 #include "kernels/trace.h"
 
 namespace lorikeet {
@@ -20,10 +22,13 @@ struct QueryBlock {
   const AttentionSequence* prefix;  // null: none
   int64_t kv_head;
   int64_t begin, end;  // within the sequence's queries
+  int64_t first_key;   // position of the first key that is multiplied, a multiple of the block
 
   int64_t tokens() const { return end - begin; }
-  int64_t FirstVisible() const { return sequence->kv_len - sequence->q_len + begin + 1; }
-  int64_t Keys() const { return RoundUpToBlock(FirstVisible()); }
+  int64_t FirstPosition() const { return sequence->kv_len - sequence->q_len + begin; }
+  // Position behind the last key, and the number of keys.
+  int64_t KeysEnd() const { return RoundUpToBlock(FirstPosition() + 1); }
+  int64_t Keys() const { return KeysEnd() - first_key; }
   // True if the keys may lie in several pieces of memory.
   bool Scattered() const { return prefix != nullptr || !sequence->pages.empty(); }
 };
@@ -32,10 +37,26 @@ struct QueryBlock {
 // the same bits.
 inline constexpr int64_t kMaxScores = 1 << 20;
 
+// Position of the first key of the query block at positions [begin, begin + kAttentionBlock).
+inline int64_t FirstKey(int64_t begin, int64_t window) {
+  const int64_t seen = begin - window + 1;  // the first one in the window of the first query
+  return window == 0 || seen <= 0 ? 0 : seen / kAttentionBlock * kAttentionBlock;
+}
+
+// Largest number of keys of a query block in a sequence of `length` tokens.
+inline int64_t MaxBlockKeys(int64_t length, int64_t window) {
+  const int64_t all = RoundUpToBlock(length);
+  return window == 0 ? all : std::min(all, RoundUpToBlock(window - 1) + kAttentionBlock);
+}
+
 // Appends blocks of a sequence's queries, cut at multiples of kAttentionBlock positions and finer
 // where a block would have more than kMaxScores scores.
-void AppendBlocks(const AttentionSequence& sequence, const AttentionSequence* prefix,
-                  int64_t kv_head, int64_t group, std::vector<QueryBlock>* blocks);
+void AppendBlocks(const AttentionShape& shape, const AttentionSequence& sequence,
+                  const AttentionSequence* prefix, int64_t kv_head,
+                  std::vector<QueryBlock>* blocks);
+
+// The rows of a block, their visible keys counted from the block's first key.
+RowBlock RowBlockOf(const AttentionShape& shape, const QueryBlock& block);
 
 // A `ScratchAllocator` hands out pieces of the thread's scratch memory, which is kept for the next
 // call.

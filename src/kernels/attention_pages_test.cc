@@ -105,8 +105,11 @@ struct Case {
 TEST(AttentionPagesTest, HaveTheBitsOfOnePiece) {
   std::vector<DType> dtypes = {DType::kF32};
   if (HasNativeBf16()) dtypes.push_back(DType::kBF16);
-  for (const AttentionShape& shape :
-       {AttentionShape{2, 3, 16, 0.25F}, {1, 1, 64, 0.125F}, {1, 2, 40, 0.16F}}) {
+  for (const AttentionShape& shape : {AttentionShape{2, 3, 16, 0.25F},
+                                      {1, 1, 64, 0.125F},
+                                      {1, 2, 40, 0.16F},
+                                      {1, 2, 16, 0.25F, /*window=*/65},
+                                      {1, 1, 16, 0.25F, /*window=*/512}}) {
     for (const DType dtype : dtypes) {
       for (const int64_t kv_len : {1, 63, 64, 65, 200, 511, 512, 513, 577, 1100}) {
         for (const int64_t q_len : {int64_t{1}, int64_t{70}, kv_len}) {
@@ -119,8 +122,9 @@ TEST(AttentionPagesTest, HaveTheBitsOfOnePiece) {
               const ThreadsScope threads(q_len == 1 ? 1 : 2);
               ASSERT_TRUE(c.InPages(layout, order) == expected)
                   << DTypeName(dtype) << " K " << shape.kv_heads << " G " << shape.group << " Dh "
-                  << shape.head_dim << " keys " << kv_len << " queries " << q_len << " layout "
-                  << static_cast<int>(layout) << " order " << static_cast<int>(order);
+                  << shape.head_dim << " window " << shape.window << " keys " << kv_len
+                  << " queries " << q_len << " layout " << static_cast<int>(layout) << " order "
+                  << static_cast<int>(order);
             }
           }
         }

@@ -13,14 +13,17 @@ HWY_BEFORE_NAMESPACE();
 namespace lorikeet::HWY_NAMESPACE {
 namespace {
 
-// Offset of row r's scores in a piece, their number, and the number of visible ones.
+// Offset of row r's scores in a piece, their number, and the visible ones among them.
 struct Piece {
-  int64_t offset, keys, visible;
+  int64_t offset, keys, begin, end;
+
+  int64_t visible() const { return end - begin; }
 };
 Piece PieceOf(const RowBlock& block, int64_t keys, int64_t r, int64_t first) {
-  const int64_t here = std::min(kKeyPiece, keys - first);
-  const int64_t seen = block.visible + r / block.group - first;
-  return {block.rows * first + r * here, here, std::clamp<int64_t>(seen, 0, here)};
+  const int64_t here = std::min(kKeyPiece, keys - first), token = r / block.group;
+  return {block.rows * first + r * here, here,
+          std::clamp<int64_t>(block.Begin(token) - first, 0, here),
+          std::clamp<int64_t>(block.End(token) - first, 0, here)};
 }
 
 float MaxOf(const float* s, int64_t n) {
@@ -70,15 +73,17 @@ void SoftmaxRows(const RowBlock& block, int64_t keys, const float* scores, C* pr
     float max = -INFINITY;
     for (int64_t first = 0; first < keys; first += kKeyPiece) {
       const Piece piece = PieceOf(block, keys, r, first);
-      max = std::max(max, MaxOf(scores + piece.offset, piece.visible));
+      max = std::max(max, MaxOf(scores + piece.offset + piece.begin, piece.visible()));
     }
     max *= block.scale;
     float sum = 0;
     for (int64_t first = 0; first < keys; first += kKeyPiece) {
       const Piece piece = PieceOf(block, keys, r, first);
       C* p = probs + piece.offset;
-      sum += ExpRow(scores + piece.offset, piece.visible, block.scale, max, p);
-      std::fill(p + piece.visible, p + piece.keys, C{});
+      std::fill(p, p + piece.begin, C{});
+      sum += ExpRow(scores + piece.offset + piece.begin, piece.visible(), block.scale, max,
+                    p + piece.begin);
+      std::fill(p + piece.end, p + piece.keys, C{});
     }
     inverse_sum[r] = 1.0F / sum;
     if (lse != nullptr) lse[r] = max + std::log(sum);
@@ -155,17 +160,21 @@ void ProbsAs(const RowBlock& block, int64_t first_key, int64_t keys, float* scor
   for (int64_t j = 0; j < keys; ++j) {
     float* s = scores + j * block.rows;
     C* p = probs + j * block.rows;
-    // Key j is seen by the tokens from (first_key + j + 1 - visible) on.
-    const int64_t hidden =
-        std::clamp<int64_t>((first_key + j + 1 - block.visible) * block.group, 0, block.rows);
-    std::fill(p, p + hidden, C{});
-    std::fill(s, s + hidden, 0.0F);
-    ForVectors(block.rows - hidden, [=](auto lanes, int64_t i) HWY_ATTR {
-      const Vec x = hn::MulSub(lanes.Load(s + hidden + i), scale, lanes.Load(lse + hidden + i));
+    // Key j is seen by the tokens from `token` on, `window` of them if there is a window.
+    const int64_t token = first_key + j + 1 - block.visible;
+    const int64_t last = block.window == 0 ? block.rows : (token + block.window) * block.group;
+    const int64_t begin = std::clamp<int64_t>(token * block.group, 0, block.rows);
+    const int64_t end = std::clamp<int64_t>(last, begin, block.rows);
+    std::fill(p, p + begin, C{});
+    std::fill(s, s + begin, 0.0F);
+    ForVectors(end - begin, [=](auto lanes, int64_t i) HWY_ATTR {
+      const Vec x = hn::MulSub(lanes.Load(s + begin + i), scale, lanes.Load(lse + begin + i));
       const Vec e = ExpNonPositive(x);
-      lanes.Store(e, s + hidden + i);
-      lanes.Store(e, p + hidden + i);
+      lanes.Store(e, s + begin + i);
+      lanes.Store(e, p + begin + i);
     });
+    std::fill(p + end, p + block.rows, C{});
+    std::fill(s + end, s + block.rows, 0.0F);
   }
 }
 

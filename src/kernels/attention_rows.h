@@ -1,5 +1,6 @@
 // The elementwise parts of attention on one block of M = tokens * G query rows. C = f32|bf16.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 
 #include "core/tensor.h"
@@ -9,11 +10,17 @@ namespace lorikeet {
 // Number of keys in a piece; piece i of a block lies at offset M * kKeyPiece * i.
 inline constexpr int64_t kKeyPiece = 512;
 
-// Row r belongs to token r / group and attends to `visible` + r / group keys.
+// Row r belongs to token t = r / group and sees the block's keys [End(t) - window, End(t)).
 struct RowBlock {
   int64_t rows = 0, group = 1;
-  int64_t visible = 0;  // number of keys that the first token attends to
+  int64_t visible = 0;  // end of the keys that the first token attends to
+  int64_t window = 0;   // 0: no window, all keys up to the end
   float scale = 1.0F;
+
+  int64_t Begin(int64_t token) const {
+    return window == 0 ? 0 : std::max<int64_t>(0, End(token) - window);
+  }
+  int64_t End(int64_t token) const { return visible + token; }
 };
 
 // scores: f32 pieces of (rows, keys); probs: C pieces of the same form, exp(scale * s - max), 0

@@ -9,7 +9,7 @@ namespace lorikeet {
 namespace {
 
 AttentionShape ShapeOf(const AttentionSpec& s) {
-  return {s.kv_heads, s.group(), s.head_dim, s.score_scale};
+  return {s.kv_heads, s.group(), s.head_dim, s.score_scale, s.window};
 }
 
 // The sequences of the batch, with their keys and values in the batch or in pages of the cache.

@@ -7,80 +7,31 @@
 
 #include "core/error.h"
 #include "core/json_fields.h"
+#include "model/config_parts.h"
+#include "model/family.h"
 
 namespace lorikeet {
 namespace {
 
-// A model family: the properties of its modelling code that are not in config.json.
-struct Family {
-  const char* model_type = nullptr;
-  const char* architecture = nullptr;  // class in transformers, for a config.json written here
-  bool qkv_bias = false;               // always there
-  bool reads_attention_bias = false;   // `attention_bias` switches q, k, v and o
-  bool qk_norm = false;
-  bool reads_no_rope_layers = false;
-  const ExpertNames* experts = nullptr;  // null: dense
-  // What its configuration class says where config.json is silent.
-  double rope_theta = 1e4;
-  bool tie_word_embeddings = false;
-};
-
-constexpr ExpertNames kQwenExperts = {"mlp", "gate_proj", "up_proj", "down_proj"};
-constexpr ExpertNames kMixtralExperts = {"block_sparse_moe", "w1", "w3", "w2"};
-
-constexpr Family kFamilies[] = {
-    {.model_type = "llama", .architecture = "LlamaForCausalLM", .reads_attention_bias = true},
-    {.model_type = "mistral", .architecture = "MistralForCausalLM"},
-    {.model_type = "qwen2", .architecture = "Qwen2ForCausalLM", .qkv_bias = true},
-    {.model_type = "qwen3",
-     .architecture = "Qwen3ForCausalLM",
-     .reads_attention_bias = true,
-     .qk_norm = true},
-    {.model_type = "qwen3_moe",
-     .architecture = "Qwen3MoeForCausalLM",
-     .reads_attention_bias = true,
-     .qk_norm = true,
-     .experts = &kQwenExperts},
-    {.model_type = "smollm3",
-     .architecture = "SmolLM3ForCausalLM",
-     .reads_attention_bias = true,
-     .reads_no_rope_layers = true,
-     .rope_theta = 2e6,
-     .tie_word_embeddings = true},
-    {.model_type = "mixtral", .architecture = "MixtralForCausalLM", .experts = &kMixtralExperts},
-};
+// " (around 'qwen3_5_text', with vision_config)" for a model whose language model is a part of it.
+std::string WrapperText(const JsonFields& json) {
+  std::string text;
+  if (json.At("text_config").is_object()) {
+    const Json& type = json.Object("text_config").At("model_type");
+    text = type.is_string() ? fmt::format("around '{}'", type.get<std::string>()) : "a wrapper";
+  }
+  for (const char* tower : {"vision_config", "audio_config"}) {
+    if (json.Has(tower)) text += fmt::format("{}with {}", text.empty() ? "" : ", ", tower);
+  }
+  return text.empty() ? "" : " (" + text + ")";
+}
 
 const Family& FamilyOf(const JsonFields& json) {
   const auto type = json.Need<std::string>("model_type");
-  for (const Family& family : kFamilies) {
-    if (type == family.model_type) return family;
-  }
-  Fail(ErrorCode::kUnsupported, "{}: model_type '{}' is not supported; supported: {}", json.where(),
-       type, fmt::join(SupportedModelTypes(), ", "));
-}
-
-// The older spelling has rope_theta and rope_scaling, the newer one rope_parameters.
-void ReadRope(const JsonFields& json, const Family& family, ModelConfig* config) {
-  config->rope_theta = json.Get<double>("rope_theta", family.rope_theta);
-  const char* key = json.Has("rope_parameters") ? "rope_parameters" : "rope_scaling";
-  if (!json.Has(key)) return;
-  const JsonFields rope = json.Object(key);
-  config->rope_theta = rope.Get<double>("rope_theta", config->rope_theta);
-  RopeScaling& scaling = config->rope_scaling;
-  scaling.type = rope.Get<std::string>("rope_type", rope.Get<std::string>("type", "default"));
-  scaling.factor = rope.Get<double>("factor", 1.0);
-  scaling.original_max_position_embeddings = rope.Get<int64_t>(
-      "original_max_position_embeddings",
-      scaling.type == "default" ? 0 : json.Get<int64_t>("max_position_embeddings", 0));
-  scaling.low_freq_factor = rope.Get<double>("low_freq_factor", 1.0);
-  scaling.high_freq_factor = rope.Get<double>("high_freq_factor", 4.0);
-  scaling.beta_fast = rope.Get<double>("beta_fast", 32.0);
-  scaling.beta_slow = rope.Get<double>("beta_slow", 1.0);
-  scaling.truncate = rope.Get<bool>("truncate", true);
-  if (rope.Has("attention_factor"))
-    scaling.attention_factor = rope.Need<double>("attention_factor");
-  if (rope.Has("mscale")) scaling.mscale = rope.Need<double>("mscale");
-  if (rope.Has("mscale_all_dim")) scaling.mscale_all_dim = rope.Need<double>("mscale_all_dim");
+  const Family* family = FindFamily(type);
+  if (family != nullptr) return *family;
+  Fail(ErrorCode::kUnsupported, "{}: model_type '{}'{} is not supported; supported: {}",
+       json.where(), type, WrapperText(json), fmt::join(SupportedModelTypes(), ", "));
 }
 
 // As SmolLM3Config: a list with an entry per layer, or the interval.
@@ -100,34 +51,100 @@ void ReadRopeLayers(const JsonFields& json, const Family& family, ModelConfig* c
   for (int64_t l = 0; l < layers; ++l) rotated.push_back((l + 1) % interval == 0 ? 0 : 1);
 }
 
-void RefuseUnsupported(const JsonFields& json, ModelConfig* config) {
+// The window of the family; 0: none. null is none, a missing key is the class's default.
+int64_t SlidingWindow(const JsonFields& json, const Family& family) {
+  constexpr int64_t kMaxWindow = int64_t{1} << 40;
+  if (family.reads_use_sliding_window && !json.Get<bool>("use_sliding_window", false)) return 0;
+  if (!json.json().contains("sliding_window")) return family.sliding_window;
+  return json.Has("sliding_window") ? json.Int("sliding_window", 1, kMaxWindow) : 0;
+}
+
+int64_t WindowOfType(const JsonFields& json, const std::string& type, int64_t window) {
+  if (type == "full_attention" || type == "attention") return 0;
+  if (type != "sliding_attention") {
+    Fail(ErrorCode::kUnsupported, "{}: layer type '{}' is not supported in this family",
+         json.where(), type);
+  }
+  if (window > 0) return window;
+  Fail(ErrorCode::kCorruptFile,
+       "{}: layer_types names sliding_attention, but sliding_window or use_sliding_window says "
+       "that there is no window",
+       json.where());
+}
+
+bool HasWindow(const ModelConfig& config, const Family& family, int64_t layer,
+               int64_t first_with_window) {
+  if (family.window == WindowRule::kFromMaxWindowLayers) return layer >= first_with_window;
+  if (family.window == WindowRule::kWithoutRope) return !config.has_rope(layer);
+  return true;
+}
+
+// By layer_types where the family reads it and the file has it, else by the family's rule.
+void ReadWindows(const JsonFields& json, const Family& family, ModelConfig* config) {
+  if (family.window == WindowRule::kNone) return;
+  const int64_t layers = config->num_hidden_layers, window = SlidingWindow(json, family);
+  std::vector<int64_t>& windows = config->windows;
+  if (family.reads_layer_types && json.Has("layer_types")) {
+    for (const std::string& type : json.Strings("layer_types")) {
+      windows.push_back(WindowOfType(json, type, window));
+    }
+    if (std::ssize(windows) == layers) return;
+    Fail(ErrorCode::kCorruptFile, "{}: layer_types has {} entries for {} layers", json.where(),
+         windows.size(), layers);
+  }
+  const int64_t first = json.Get<int64_t>("max_window_layers", family.max_window_layers);
+  for (int64_t l = 0; l < layers; ++l) {
+    windows.push_back(HasWindow(*config, family, l, first) ? window : 0);
+  }
+}
+
+void RefuseUnsupported(const JsonFields& json) {
   const auto activation = json.Get<std::string>("hidden_act", "silu");
   if (activation != "silu" && activation != "swish") {
     Fail(ErrorCode::kUnsupported, "{}: hidden_act '{}' is not supported, only silu", json.where(),
          activation);
   }
-  if (json.Get<double>("partial_rotary_factor", 1.0) != 1.0) {
-    Fail(ErrorCode::kUnsupported, "{}: partial_rotary_factor is not supported", json.where());
+  // transformers takes null for false here.
+  if (json.json().contains("is_causal") && json.At("is_causal") != true) {
+    Fail(ErrorCode::kUnsupported,
+         "{}: is_causal is {}: a model that sees later tokens cannot be trained or run here",
+         json.where(), json.At("is_causal").dump());
   }
-  // A sliding window equals full attention as long as the context stays inside it.
-  const bool by_default = config->model_type == "mistral" || config->model_type == "mixtral";
-  const bool window = json.Get<bool>("use_sliding_window", by_default);
-  if (window && json.Has("sliding_window")) {
-    config->max_position_embeddings =
-        std::min(config->max_position_embeddings, json.Size("sliding_window"));
+  if (json.Has("per_layer_config") && !json.At("per_layer_config").empty()) {
+    Fail(ErrorCode::kUnsupported,
+         "{}: per_layer_config (layers of different shapes) is not "
+         "supported",
+         json.where());
+  }
+  if (json.Has("quantization")) {
+    Fail(ErrorCode::kUnsupported,
+         "{}: has a quantization (of mlx); take the unquantised model, or a GGUF file of it",
+         json.where());
   }
 }
 
-// Keys and defaults of Qwen3MoeConfig and MixtralConfig.
-void ReadExperts(const JsonFields& json, const ExpertNames* names, ModelConfig* config) {
-  if (names == nullptr) return;
-  const bool mixtral = names == &kMixtralExperts;
-  config->expert_names = names;
-  const char* count = json.Has("num_local_experts") ? "num_local_experts" : "num_experts";
-  config->num_experts = json.Size(count);
-  config->num_experts_per_tok = json.Size("num_experts_per_tok");
+// Qwen3MoeConfig and MixtralConfig have one count under two names.
+int64_t NumExperts(const JsonFields& json, const Family& family) {
+  constexpr const char *kOwn = "num_experts", *kLocal = "num_local_experts";
+  const int64_t count = json.Size(json.Has(kLocal) ? kLocal : kOwn, family.num_experts);
+  if (json.Has(kOwn) && json.Size(kOwn) != count) {
+    Fail(ErrorCode::kCorruptFile, "{}: num_experts is {}, but num_local_experts {}", json.where(),
+         json.Size(kOwn), count);
+  }
+  return count;
+}
+
+// Keys and defaults of Qwen3MoeConfig and MixtralConfig, whose experts all layers have and whose
+// intermediate_size is theirs.
+void ReadExperts(const JsonFields& json, const Family& family, ModelConfig* config) {
+  if (family.experts == nullptr) return;
+  const bool mixtral = family.moe_intermediate_size == 0;
+  config->expert_names = family.experts;
+  config->num_experts = NumExperts(json, family);
+  config->num_experts_per_tok = json.Size("num_experts_per_tok", family.num_experts_per_tok);
   config->moe_intermediate_size =
-      mixtral ? config->intermediate_size : json.Size("moe_intermediate_size");
+      mixtral ? config->intermediate_size
+              : json.Size("moe_intermediate_size", family.moe_intermediate_size);
   config->norm_topk_prob = mixtral || json.Get<bool>("norm_topk_prob", false);
   if (config->num_experts_per_tok > config->num_experts) {
     Fail(ErrorCode::kCorruptFile, "{}: num_experts_per_tok is {}, but there are {} experts",
@@ -179,6 +196,14 @@ bool ModelConfig::has_rope(int64_t layer) const {
   return no_rope_layers.empty() || no_rope_layers[static_cast<size_t>(layer)] != 0;
 }
 
+int64_t ModelConfig::window(int64_t layer) const {
+  return windows.empty() ? 0 : windows[static_cast<size_t>(layer)];
+}
+
+bool ModelConfig::has_windows() const {
+  return std::any_of(windows.begin(), windows.end(), [](int64_t w) { return w > 0; });
+}
+
 namespace {
 
 AttentionSpec AttentionOf(const ModelConfig& c, int64_t layer) {
@@ -190,7 +215,8 @@ AttentionSpec AttentionOf(const ModelConfig& c, int64_t layer) {
           .qkv_bias = c.qkv_bias,
           .o_bias = c.o_bias,
           .qk_norm = c.qk_norm,
-          .rope = c.has_rope(layer)};
+          .rope = c.has_rope(layer),
+          .window = c.window(layer)};
 }
 
 BlockSpec ChannelMixerOf(const ModelConfig& c, int64_t layer) {
@@ -212,11 +238,43 @@ std::vector<LayerSpec> LayersOf(const ModelConfig& c) {
   return layers;
 }
 
+// Sizes and switches, with the family's defaults.
+void ReadShape(const JsonFields& fields, const Family& family, ModelConfig* config) {
+  ModelConfig& c = *config;
+  c.hidden_size = fields.Size("hidden_size");
+  c.intermediate_size = fields.Size("intermediate_size");
+  c.num_hidden_layers = fields.Size("num_hidden_layers");
+  c.vocab_size = fields.Size("vocab_size");
+  c.num_attention_heads = fields.Size("num_attention_heads");
+  const bool all_heads =
+      family.num_key_value_heads == 0 || fields.json().contains("num_key_value_heads");
+  c.num_key_value_heads = fields.Size(
+      "num_key_value_heads", all_heads ? c.num_attention_heads : family.num_key_value_heads);
+  const bool divided = family.head_dim == 0 || fields.json().contains("head_dim");
+  c.head_dim =
+      fields.Size("head_dim", divided ? c.hidden_size / c.num_attention_heads : family.head_dim);
+  c.max_position_embeddings =
+      fields.Size("max_position_embeddings", family.max_position_embeddings);
+  c.rms_norm_eps = fields.Get<float>("rms_norm_eps", family.rms_norm_eps);
+  c.tie_word_embeddings = fields.Get<bool>("tie_word_embeddings", family.tie_word_embeddings);
+  c.o_bias = family.reads_attention_bias && fields.Get<bool>("attention_bias", false);
+  c.qkv_bias = family.qkv_bias || c.o_bias;
+  c.mlp_bias = family.reads_mlp_bias && fields.Get<bool>("mlp_bias", false);
+  c.qk_norm = family.qk_norm;
+}
+
+void NoteUnknownKeys(const JsonFields& fields, const Family& family, ModelConfig* config) {
+  const std::vector<std::string> unknown = UnknownKeys(fields, family, *config);
+  if (unknown.empty()) return;
+  config->notes.push_back(fmt::format("{}: keys of config.json that are not used for {}: {}",
+                                      fields.where(), family.model_type, fmt::join(unknown, ", ")));
+}
+
 }  // namespace
 
 std::vector<std::string> SupportedModelTypes() {
   std::vector<std::string> types;
-  for (const Family& family : kFamilies) types.emplace_back(family.model_type);
+  for (const Family& family : Families()) types.emplace_back(family.model_type);
   return types;
 }
 
@@ -226,28 +284,14 @@ ModelConfig ReadModelConfig(const Json& json, const std::string& where) {
   ModelConfig config;
   config.model_type = family.model_type;
   config.architecture = family.architecture;
-  config.hidden_size = fields.Size("hidden_size");
-  config.intermediate_size = fields.Size("intermediate_size");
-  config.num_hidden_layers = fields.Size("num_hidden_layers");
-  config.vocab_size = fields.Size("vocab_size");
-  config.num_attention_heads = fields.Size("num_attention_heads");
-  config.num_key_value_heads = fields.Size("num_key_value_heads", config.num_attention_heads);
-  config.head_dim = fields.Size("head_dim", config.hidden_size / config.num_attention_heads);
-  config.max_position_embeddings = fields.Size("max_position_embeddings", 2048);
-  config.rms_norm_eps = fields.Get<float>("rms_norm_eps", 1e-6F);
-  config.tie_word_embeddings = fields.Get<bool>("tie_word_embeddings", family.tie_word_embeddings);
-  const bool attention_bias =
-      family.reads_attention_bias && fields.Get<bool>("attention_bias", false);
-  config.qkv_bias = family.qkv_bias || attention_bias;
-  config.o_bias = attention_bias;
-  // Experts have none, nor the dense layers beside them.
-  config.mlp_bias = family.experts == nullptr && fields.Get<bool>("mlp_bias", false);
-  config.qk_norm = family.qk_norm;
-  ReadExperts(fields, family.experts, &config);
+  ReadShape(fields, family, &config);
+  CheckShapes(config, where);
+  RefuseUnsupported(fields);
+  ReadExperts(fields, family, &config);
   ReadRope(fields, family, &config);
   ReadRopeLayers(fields, family, &config);
-  RefuseUnsupported(fields, &config);
-  CheckShapes(config, where);
+  ReadWindows(fields, family, &config);
+  NoteUnknownKeys(fields, family, &config);
   config.layers = LayersOf(config);
   return config;
 }

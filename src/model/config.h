@@ -1,5 +1,5 @@
 // A `ModelConfig` is the architecture as data. Field names are those of config.json. A model family
-// is a row in config.cc that sets these switches; there are no subclasses.
+// is a row in family.cc that sets these switches; there are no subclasses.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -27,6 +27,8 @@ struct ModelConfig {
   RopeScaling rope_scaling;
   std::vector<int64_t>
       no_rope_layers;  // smollm3, per layer: 0 is one without rope; empty: all have
+  // Per layer, number of keys that a query sees (AttentionSpec); 0: all before it; empty: all 0.
+  std::vector<int64_t> windows;
   bool tie_word_embeddings = false;
   bool qkv_bias = false;  // qwen2; llama and qwen3 with attention_bias
   bool o_bias = false;    // llama and qwen3 with attention_bias
@@ -42,7 +44,8 @@ struct ModelConfig {
   std::vector<int64_t> mlp_only_layers;       // further layers without experts, ascending
   const ExpertNames* expert_names = nullptr;  // null in dense models
 
-  std::vector<LayerSpec> layers;  // the network is built from it; computed from the above
+  std::vector<LayerSpec> layers;   // the network is built from it; computed from the above
+  std::vector<std::string> notes;  // one line each, for the user: keys that are not used
 
   int64_t group() const { return num_attention_heads / num_key_value_heads; }  // G
   int64_t q_size() const { return num_attention_heads * head_dim; }            // H * Dh
@@ -50,10 +53,13 @@ struct ModelConfig {
   bool has_experts(int64_t layer) const;
   int64_t num_expert_layers() const;
   bool has_rope(int64_t layer) const;
+  int64_t window(int64_t layer) const;
+  bool has_windows() const;
 };
 
 // `where` names the source in errors. Throws Error for an unknown family, a missing or impossible
-// value, or a switch that is not supported (sliding windows, other activations, ...).
+// value, or a switch that is not supported (other activations, kinds of rope, ...). Keys are read
+// as transformers reads them, with the defaults of the family's configuration class.
 ModelConfig ReadModelConfig(const Json& config, const std::string& where);
 
 std::vector<std::string> SupportedModelTypes();

@@ -22,6 +22,7 @@ struct AttentionSpec {
   bool qkv_bias = false, o_bias = false;
   bool qk_norm = false;  // RMS norm of every head's query and key, before the rotation
   bool rope = true;      // whether queries and keys are rotated
+  int64_t window = 0;    // number of keys that a query sees, its own the last; 0: all up to it
 
   int64_t group() const { return heads / kv_heads; }  // G
   int64_t q_size() const { return heads * head_dim; }

@@ -18,12 +18,29 @@ constexpr size_t kProgramBytes = size_t{20} << 20;
 constexpr size_t kThreadBytes = size_t{3} << 19;
 constexpr size_t kVocabularyBytes = 300;
 
+template <class Fn>
+void ForEachAttention(const ModelConfig& c, const Fn& fn) {
+  for (const LayerSpec& layer : c.layers) {
+    for (const SublayerSpec& sublayer : layer.sublayers) {
+      for (const BlockSpec& branch : sublayer.branches) {
+        if (const auto* attention = std::get_if<AttentionSpec>(&branch)) fn(*attention);
+      }
+    }
+  }
+}
+
+// The largest layer's; threads keep their memory from layer to layer.
 size_t AttentionBytes(const ModelConfig& c, const TrainingShape& shape) {
   const int64_t longest =
       shape.longest_sequence > 0 ? shape.longest_sequence : shape.sequence_length;
-  return static_cast<size_t>(AttentionScratchBytes(
-      {c.num_key_value_heads, c.group(), c.head_dim}, shape.compute, shape.tokens_per_microbatch,
-      std::max<int64_t>(longest, 1), NumThreads(), shape.shared_prefixes));
+  int64_t most = 0;
+  ForEachAttention(c, [&](const AttentionSpec& s) {
+    most = std::max(most, AttentionScratchBytes(
+                              {s.kv_heads, s.group(), s.head_dim, s.score_scale, s.window},
+                              shape.compute, shape.tokens_per_microbatch,
+                              std::max<int64_t>(longest, 1), NumThreads(), shape.shared_prefixes));
+  });
+  return static_cast<size_t>(most);
 }
 
 size_t SumOver(const std::vector<Param>& params, Tensor Param::*part) {
@@ -169,9 +186,13 @@ FlopsPerToken TrainingFlops(const ModelConfig& c, const TrainingShape& shape,
   }
   add(head, trained_fraction);
   // Scores and values: 2 products forward and 4 backward (scores computed again are not counted),
-  // over the causal half.
-  const double pairs = static_cast<double>(shape.sequence_length + 1) / 2;
-  flops.attention = static_cast<double>(c.num_hidden_layers * c.q_size()) * pairs * 2 * (2 + 4);
+  // over the causal half, or what a window leaves of it.
+  const int64_t length = std::max<int64_t>(shape.sequence_length, 1);
+  ForEachAttention(c, [&](const AttentionSpec& s) {
+    const double pairs =
+        static_cast<double>(AttentionPairs(0, length, s.window)) / static_cast<double>(length);
+    flops.attention += static_cast<double>(s.q_size()) * pairs * 2 * (2 + 4);
+  });
   return flops;
 }
 

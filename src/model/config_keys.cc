@@ -1,0 +1,234 @@
+// The keys of config.json that are known: read, or without influence on what is computed here.
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "model/config_parts.h"
+
+namespace lorikeet {
+namespace {
+
+// Read for every family: by config*.cc, checkpoint/model_source and chat/bundle.
+constexpr std::string_view kReadKeys[] = {
+    "model_type",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "vocab_size",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "hidden_act",
+    "max_position_embeddings",
+    "rms_norm_eps",
+    "tie_word_embeddings",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "original_max_position_embeddings",
+    "is_causal",
+    "partial_rotary_factor",
+    "per_layer_config",
+    "quantization",
+    "quantization_config",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "dtype",
+    "torch_dtype",
+};
+
+// Names, versions, and settings of training and serving programs.
+constexpr std::string_view kHarmlessKeys[] = {
+    "_attn_implementation_autoset",
+    "_commit_hash",
+    "_flash_attn_2_enabled",
+    "_name_or_path",
+    "architectures",
+    "attn_implementation",
+    "auto_map",
+    "chunk_size_feed_forward",
+    "experts_implementation",
+    "finetuning_task",
+    "id2label",
+    "initializer_range",
+    "is_decoder",
+    "is_llama_config",
+    "keys_to_ignore_at_inference",
+    "label2id",
+    "max_sequence_length",
+    "name_or_path",
+    "num_labels",
+    "output_attentions",
+    "output_hidden_states",
+    "prefix",
+    "pretraining_tp",
+    "problem_type",
+    "return_dict",
+    "router_aux_loss_coef",
+    "sep_token_id",
+    "task_specific_params",
+    "tie_last_hidden_states",
+    "tokenizer_class",
+    "torchscript",
+    "transformers.js_config",
+    "transformers_version",
+    "unk_token_id",
+    "unsloth_fixed",
+    "unsloth_version",
+    "use_return_dict",
+};
+
+// Parameters of generation that older files keep in config.json; transformers drops them there.
+constexpr std::string_view kGenerationKeys[] = {
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "decoder_start_token_id",
+    "diversity_penalty",
+    "do_sample",
+    "early_stopping",
+    "encoder_no_repeat_ngram_size",
+    "encoder_repetition_penalty",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "exponential_decay_length_penalty",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "length_penalty",
+    "max_length",
+    "max_new_tokens",
+    "min_length",
+    "no_repeat_ngram_size",
+    "num_beam_groups",
+    "num_beams",
+    "num_return_sequences",
+    "output_scores",
+    "remove_invalid_values",
+    "repetition_penalty",
+    "return_dict_in_generate",
+    "suppress_tokens",
+    "temperature",
+    "top_k",
+    "top_p",
+    "typical_p",
+    "use_cache",
+};
+
+// Keys of another family, or of training, at the one value that changes nothing.
+struct NeutralKey {
+  std::string_view key;
+  double value;  // false is 0
+};
+constexpr NeutralKey kNeutralKeys[] = {
+    {"add_cross_attention", 0},
+    {"attention_bias", 0},
+    {"attention_dropout", 0},
+    {"attention_multiplier", 0},
+    {"embd_pdrop", 0},
+    {"embedding_multiplier", 1},
+    {"hidden_dropout", 0},
+    {"is_encoder_decoder", 0},
+    {"logits_scaling", 1},
+    {"mlp_bias", 0},
+    {"num_nextn_predict_layers", 0},
+    {"output_router_logits", 0},
+    {"qk_layernorm", 0},
+    {"resid_pdrop", 0},
+    {"residual_multiplier", 1},
+    {"rope_interleaved", 0},
+    {"router_jitter_noise", 0},
+    {"tie_encoder_decoder", 0},
+    {"use_bias", 0},
+    {"use_mrope", 0},
+    {"use_qk_norm", 0},
+};
+
+constexpr std::string_view kWindowKeys[] = {"sliding_window", "use_sliding_window",
+                                            "max_window_layers", "layer_types"};
+
+constexpr std::string_view kExpertKeys[] = {"num_experts", "num_local_experts",
+                                            "num_experts_per_tok"};
+constexpr std::string_view kQwenExpertKeys[] = {"moe_intermediate_size", "norm_topk_prob",
+                                                "decoder_sparse_step", "mlp_only_layers"};
+
+constexpr std::string_view kRopeKeys[] = {
+    "rope_type",        "type",
+    "rope_theta",       "factor",
+    "low_freq_factor",  "original_max_position_embeddings",
+    "beta_fast",        "beta_slow",
+    "mscale",           "mscale_all_dim",
+    "truncate",         "attention_factor",
+    "high_freq_factor", "partial_rotary_factor",
+    "finetuned",
+};
+
+template <class List>
+bool Contains(const List& list, std::string_view key) {
+  return std::find(std::begin(list), std::end(list), key) != std::end(list);
+}
+
+bool IsNeutral(std::string_view key, const Json& value) {
+  const auto* neutral = std::find_if(std::begin(kNeutralKeys), std::end(kNeutralKeys),
+                                     [&](const NeutralKey& n) { return n.key == key; });
+  if (neutral == std::end(kNeutralKeys)) return false;
+  if (value.is_boolean()) return value.get<bool>() == (neutral->value != 0);
+  return value.is_number() && value.get<double>() == neutral->value;
+}
+
+// Keys of windows say nothing if they leave every layer without one, as is computed then.
+bool SaysNoWindows(const Json& config) {
+  const auto types = config.find("layer_types");
+  if (types != config.end() && types->is_array()) {
+    const auto full = [](const Json& type) {
+      return type == "full_attention" || type == "attention";
+    };
+    if (!std::all_of(types->begin(), types->end(), full)) return false;
+    return true;
+  }
+  const auto window = config.find("sliding_window"), used = config.find("use_sliding_window");
+  return window == config.end() || window->is_null() || (used != config.end() && *used == false);
+}
+
+bool ReadsWindowKey(const Family& family, std::string_view key) {
+  if (key == "sliding_window") return family.window != WindowRule::kNone;
+  if (key == "use_sliding_window") return family.reads_use_sliding_window;
+  if (key == "max_window_layers") return family.window == WindowRule::kFromMaxWindowLayers;
+  return family.reads_layer_types;
+}
+
+bool ReadsKey(const Family& family, std::string_view key) {
+  if (Contains(kReadKeys, key)) return true;
+  if (Contains(kWindowKeys, key)) return ReadsWindowKey(family, key);
+  if (key == "attention_bias") return family.reads_attention_bias;
+  if (key == "mlp_bias") return family.reads_mlp_bias;
+  if (key == "no_rope_layers" || key == "no_rope_layer_interval")
+    return family.reads_no_rope_layers;
+  if (family.experts == nullptr) return false;
+  const bool own_size = family.moe_intermediate_size > 0;
+  return Contains(kExpertKeys, key) || (own_size && Contains(kQwenExpertKeys, key));
+}
+
+}  // namespace
+
+std::vector<std::string> UnknownKeys(const JsonFields& json, const Family& family,
+                                     const ModelConfig& config) {
+  std::vector<std::string> unknown;
+  const bool no_windows = !config.has_windows() && SaysNoWindows(json.json());
+  for (const auto& [key, value] : json.json().items()) {
+    const bool known = value.is_null() || ReadsKey(family, key) || Contains(kHarmlessKeys, key) ||
+                       Contains(kGenerationKeys, key) || IsNeutral(key, value) ||
+                       (no_windows && Contains(kWindowKeys, key));
+    if (!known) unknown.push_back(key);
+  }
+  for (const char* block : {"rope_parameters", "rope_scaling"}) {
+    const JsonFields rope = json.Object(block);
+    for (const auto& [key, value] : rope.json().items()) {
+      if (!value.is_null() && !Contains(kRopeKeys, key)) {
+        unknown.push_back(std::string(block) + "." + key);
+      }
+    }
+  }
+  return unknown;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,109 @@
+// The rotary embedding of config.json, as RotaryEmbeddingConfigMixin of transformers reads it.
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+
+#include "core/error.h"
+#include "model/config_parts.h"
+
+namespace lorikeet {
+namespace {
+
+constexpr std::array<const char*, 4> kTypes = {"default", "linear", "llama3", "yarn"};
+
+void RefusePartialRotation(const JsonFields& json) {
+  if (json.Get<double>("partial_rotary_factor", 1.0) == 1.0) return;
+  Fail(ErrorCode::kUnsupported, "{}: partial_rotary_factor is not supported", json.where());
+}
+
+void RefuseBlock(const JsonFields& rope, const std::string& type) {
+  for (const auto& [key, value] : rope.json().items()) {
+    if (!value.is_object()) continue;
+    Fail(ErrorCode::kUnsupported, "{}: a rope of its own for '{}' is not supported in this family",
+         rope.where(), key);
+  }
+  RefusePartialRotation(rope);
+  if (std::find(kTypes.begin(), kTypes.end(), type) != kTypes.end()) return;
+  Fail(ErrorCode::kUnsupported, "{}: rope type '{}' is not supported; supported: {}", rope.where(),
+       type, fmt::join(kTypes, ", "));
+}
+
+// A key of the model itself goes before that of the block, as transformers wants it for Phi-3.
+int64_t OriginalLength(const JsonFields& json, const JsonFields& rope, const ModelConfig& config) {
+  constexpr const char* kKey = "original_max_position_embeddings";
+  if (json.Has(kKey)) return json.Size(kKey);
+  return rope.Size(kKey, config.max_position_embeddings);
+}
+
+// null and 0 are the default.
+double NumberOr(const JsonFields& rope, const char* key, double by_default) {
+  const double value = rope.Get<double>(key, by_default);
+  return value == 0 ? by_default : value;
+}
+
+std::optional<double> Optional(const JsonFields& rope, const char* key) {
+  if (!rope.Has(key)) return std::nullopt;
+  return rope.Need<double>(key);
+}
+
+void ReadYarn(const JsonFields& rope, const ModelConfig& config, RopeScaling* scaling) {
+  scaling->factor = rope.Get<double>(
+      "factor", static_cast<double>(config.max_position_embeddings) /
+                    static_cast<double>(scaling->original_max_position_embeddings));
+  scaling->beta_fast = NumberOr(rope, "beta_fast", 32);
+  scaling->beta_slow = NumberOr(rope, "beta_slow", 1);
+  scaling->attention_factor = Optional(rope, "attention_factor");
+  scaling->mscale = Optional(rope, "mscale");
+  scaling->mscale_all_dim = Optional(rope, "mscale_all_dim");
+  // null is false, unlike a missing key.
+  const bool is_null = rope.json().contains("truncate") && !rope.Has("truncate");
+  scaling->truncate = rope.Get<bool>("truncate", !is_null);
+}
+
+void ReadScaling(const JsonFields& json, const JsonFields& rope, ModelConfig* config) {
+  RopeScaling& scaling = config->rope_scaling;
+  scaling.type = rope.Get<std::string>("rope_type", rope.Get<std::string>("type", "default"));
+  RefuseBlock(rope, scaling.type);
+  if (scaling.type == "default") return;
+  if (scaling.type != "yarn") scaling.factor = rope.Need<double>("factor");
+  if (scaling.type == "linear") return;
+  scaling.original_max_position_embeddings = OriginalLength(json, rope, *config);
+  if (scaling.type == "yarn") return ReadYarn(rope, *config, &scaling);
+  scaling.low_freq_factor = rope.Need<double>("low_freq_factor");
+  scaling.high_freq_factor = rope.Need<double>("high_freq_factor");
+}
+
+// transformers drops rope_parameters when there is a rope_scaling, and with it the theta of folders
+// that it has saved itself.
+void CompareBlocks(const JsonFields& used, const JsonFields& dropped, ModelConfig* config) {
+  if (dropped.json().empty() || dropped.json() == used.json()) return;
+  const double theta = dropped.Get<double>("rope_theta", config->rope_theta);
+  if (theta != config->rope_theta) {
+    Fail(ErrorCode::kUnsupported,
+         "{}: rope_scaling replaces rope_parameters, and so rope_theta would be {:g} instead of "
+         "{:g}; write one block with the rope_theta that is meant",
+         dropped.where(), config->rope_theta, theta);
+  }
+  config->notes.push_back(fmt::format("{} is used, and {} beside it is not, as in transformers",
+                                      used.where(), dropped.where()));
+}
+
+}  // namespace
+
+void ReadRope(const JsonFields& json, const Family& family, ModelConfig* config) {
+  RefusePartialRotation(json);
+  const JsonFields older = json.Object("rope_scaling"), newer = json.Object("rope_parameters");
+  const JsonFields& rope = older.json().empty() ? newer : older;
+  config->rope_theta =
+      rope.Get<double>("rope_theta", json.Get<double>("rope_theta", family.rope_theta));
+  ReadScaling(json, rope, config);
+  if (!older.json().empty()) CompareBlocks(older, newer, config);
+  try {
+    RopeTable(config->head_dim, config->rope_theta, config->rope_scaling);
+  } catch (const Error& e) {
+    Fail(e.code(), "{}: {}", json.where(), e.what());
+  }
+}
+
+}  // namespace lorikeet
