@@ -1,6 +1,6 @@
 #include "kernels/column_scale.h"
 
-#include "kernels/kernel_testing.h"
+#include "kernels/kernel_for_test.h"
 
 namespace lorikeet {
 namespace {

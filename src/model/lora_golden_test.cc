@@ -13,7 +13,7 @@
 #include "core/temporary_folder_for_test.h"
 #include "kernels/cast.h"
 #include "model/export.h"
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 
 namespace lorikeet {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "checkpoint/safetensors.h"
 #include "core/temporary_folder_for_test.h"
-#include "model/model_testing.h"
+#include "model/model_for_test.h"
 #include "train/training_run.h"
 
 namespace lorikeet {
