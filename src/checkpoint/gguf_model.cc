@@ -30,10 +30,7 @@ struct Architecture {
   double rope_theta = 10000;    // where the file is silent
 };
 constexpr Architecture kArchitectures[] = {
-    {.gguf_name = "llama",
-     .hf_type = "llama",
-     .hf_class = "LlamaForCausalLM",
-     .interleaved = true},
+    {.gguf_name = "llama", .hf_type = "llama", .hf_class = "LlamaForCausalLM", .interleaved = true},
     {.gguf_name = "qwen2", .hf_type = "qwen2", .hf_class = "Qwen2ForCausalLM"},
     {.gguf_name = "qwen3", .hf_type = "qwen3", .hf_class = "Qwen3ForCausalLM"},
     {.gguf_name = "qwen3moe",
@@ -241,8 +238,8 @@ void AddExperts(const GgufFile& gguf, const Hyperparameters& hyper, Json& config
   }
 }
 
-// What Gemma's files say beyond others', and what llama.cpp's code fixes instead. Which layers have a
-// window is not in most files: it is config.json's default.
+// What Gemma's files say beyond others', and what llama.cpp's code fixes instead. Which layers have
+// a window is not in most files: it is config.json's default.
 void AddGemma(const GgufFile& gguf, const Architecture& architecture, const Hyperparameters& hyper,
               Json& config) {
   config.erase("hidden_act");
@@ -250,8 +247,7 @@ void AddGemma(const GgufFile& gguf, const Architecture& architecture, const Hype
   if (!architecture.sandwich) return;
   const int64_t heads = config["num_attention_heads"], hidden = config["hidden_size"];
   const bool by_hidden_size = config["num_hidden_layers"] == architecture.gemma_27b_layers;
-  config["query_pre_attn_scalar"] =
-      by_hidden_size ? Json(hidden / heads) : config["head_dim"];
+  config["query_pre_attn_scalar"] = by_hidden_size ? Json(hidden / heads) : config["head_dim"];
   if (hyper.Has("attention.sliding_window")) {
     config["sliding_window"] = hyper.Size("attention.sliding_window");
   }
@@ -259,7 +255,8 @@ void AddGemma(const GgufFile& gguf, const Architecture& architecture, const Hype
     if (hyper.Has(key)) config[key] = hyper.Positive(key);
   }
   if (config["model_type"] != "gemma3_text") return;
-  constexpr const char *kPattern = "attention.sliding_window_pattern", *kTheta = "rope.freq_base_swa";
+  constexpr const char *kPattern = "attention.sliding_window_pattern",
+                       *kTheta = "rope.freq_base_swa";
   if (hyper.Has(kTheta)) config["rope_local_base_freq"] = hyper.Positive(kTheta);
   if (!hyper.Has(kPattern)) return;
   if (gguf.IsArray(hyper.Key(kPattern))) {
@@ -423,8 +420,8 @@ Json ConfigFromGguf(const GgufFile& gguf) {
       {"hidden_act", "silu"},
       {"max_position_embeddings", hyper.Size("context_length")},
       {"rms_norm_eps", hyper.Positive("attention.layer_norm_rms_epsilon")},
-      {"rope_theta", hyper.Has("rope.freq_base") ? hyper.Positive("rope.freq_base")
-                                                  : architecture.rope_theta},
+      {"rope_theta",
+       hyper.Has("rope.freq_base") ? hyper.Positive("rope.freq_base") : architecture.rope_theta},
       {"tie_word_embeddings", !gguf.Find("output.weight")},
       {"torch_dtype", TorchDType(embedding.dtype)},
   };

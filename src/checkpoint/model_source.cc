@@ -163,8 +163,7 @@ ModelSource ModelSource::OpenGguf(const std::string& path) {
   }
   source.config_ = ConfigFromGguf(*gguf);
   for (const GgufWeight& weight : WeightsFromGguf(*gguf, source.config_)) {
-    source.AddEntry(weight.hf_name,
-                    {weight.tensor, weight.interleaved_heads, weight.subtract});
+    source.AddEntry(weight.hf_name, {weight.tensor, weight.interleaved_heads, weight.subtract});
   }
   source.gguf_ = gguf.get();
   source.file_ = std::move(gguf);

@@ -174,8 +174,8 @@ TEST(GgufConfigTest, Qwen3Moe) {
                                           {"original_max_position_embeddings", 1024}}));
 }
 
-// The file's norms hold 1 + w; pattern of windows and rope of layers with a window are config.json's
-// defaults.
+// The file's norms hold 1 + w; pattern of windows and rope of layers with a window are
+// config.json's defaults.
 TEST(GgufConfigTest, Gemma) {
   const ModelSource first = ModelSource::Open(kGolden + "tiny_gemma.gguf");
   EXPECT_EQ(first.config()["model_type"], "gemma");

@@ -48,7 +48,8 @@ struct AttentionShape {
   // Number of keys that a query attends to: the query at position i sees the keys at positions
   // above i - window, up to i. 0: all of them up to i.
   int64_t window = 0;
-  // A score s = scale * q . k becomes softcap * tanh(s / softcap) before the softmax. 0: it does not.
+  // A score s = scale * q . k becomes softcap * tanh(s / softcap) before the softmax. 0: it does
+  // not.
   float softcap = 0;
 };
 

@@ -131,11 +131,10 @@ void BackwardBlock(const BackwardCall& call, const BackwardShare& share, const Q
   for (const KeySegment& keys : segments) {
     // The rounded probabilities are not read again: their memory takes the scores' gradients.
     const Tensor dscores = part(scratch.probs, keys);
-    TransposedScoreGradient(row_block, keys.end - keys.first,
-                            part(scratch.scores, keys).as<float>(),
-                            part(scratch.dprobs, keys).as<float>(), delta,
-                            shape.softcap > 0 ? part(scratch.slopes, keys).as<float>() : nullptr,
-                            dscores.data, dtype);
+    TransposedScoreGradient(
+        row_block, keys.end - keys.first, part(scratch.scores, keys).as<float>(),
+        part(scratch.dprobs, keys).as<float>(), delta,
+        shape.softcap > 0 ? part(scratch.slopes, keys).as<float>() : nullptr, dscores.data, dtype);
     MatMul(dscores, queries, keys.dk, MatMulKind::kNN, true);
     MatMul(dscores, keys.k, dqueries, MatMulKind::kTN,
            /*accumulate=*/keys.first > block.first_key);

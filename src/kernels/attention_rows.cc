@@ -206,7 +206,8 @@ void ScoreGradientAs(const RowBlock& block, int64_t keys, const float* probs, co
 void ScoreGradient(const RowBlock& block, int64_t keys, const float* probs, const float* dprobs,
                    const float* delta, const float* slopes, void* dscores, DType dtype) {
   if (dtype == DType::kF32) {
-    const auto rows = slopes != nullptr ? ScoreGradientAs<true, float> : ScoreGradientAs<false, float>;
+    const auto rows =
+        slopes != nullptr ? ScoreGradientAs<true, float> : ScoreGradientAs<false, float>;
     rows(block, keys, probs, dprobs, delta, slopes, static_cast<float*>(dscores));
   } else {
     const auto rows =

@@ -52,8 +52,8 @@ void TransposedProbs(const RowBlock& block, int64_t first_key, int64_t keys, flo
 // up to f32, as it must for a softmax, and queries and keys get accurate gradients in bf16 too.
 void AddDelta(int64_t rows, int64_t keys, const float* probs, const float* dprobs, float* delta);
 
-// dscores (keys, rows) C = probs * (dprobs - delta[row]) * scale, probs f32. slopes (keys, rows) f32
-// of CapScores: in place of the scale; null: none.
+// dscores (keys, rows) C = probs * (dprobs - delta[row]) * scale, probs f32. slopes (keys, rows)
+// f32 of CapScores: in place of the scale; null: none.
 void TransposedScoreGradient(const RowBlock& block, int64_t keys, const float* probs,
                              const float* dprobs, const float* delta, const float* slopes,
                              void* dscores, DType dtype);

@@ -15,8 +15,8 @@ void TargetLogprobs(const Tensor& logits, std::span<const int32_t> targets, cons
 
 // dlogits = g * (onehot(target) - softmax(logits)); g (rows) f32 = dloss/dlogprob, dlogits (rows,V)
 // f32|bf16. An f32 dlogits may be logits itself. inverse_cap: logits came from CapLogits, were
-// perhaps scaled afterwards, and are cap * tanh(x / cap) with cap = 1 / inverse_cap; dlogits is then
-// the gradient of x, times 1 - (logits / cap)^2. 0: they were not capped.
+// perhaps scaled afterwards, and are cap * tanh(x / cap) with cap = 1 / inverse_cap; dlogits is
+// then the gradient of x, times 1 - (logits / cap)^2. 0: they were not capped.
 void LogprobBackward(const Tensor& logits, std::span<const int32_t> targets, const Tensor& lse,
                      const Tensor& g, const Tensor& dlogits, float inverse_cap = 0);
 

@@ -21,9 +21,8 @@ void GatherRows(std::span<const int32_t> tokens, const Tensor& table, const Tens
   for (int64_t t = begin; t < end; ++t) {
     const From* from = table.as<From>() + tokens[t] * D;
     float* to = residual.as<float>() + t * D;
-    ForVectors(D, [=](auto lanes, int64_t i) HWY_ATTR {
-      lanes.Store(hn::Mul(scale, lanes.Load(from + i)), to + i);
-    });
+    ForVectors(D, [=](auto lanes, int64_t i)
+                      HWY_ATTR { lanes.Store(hn::Mul(scale, lanes.Load(from + i)), to + i); });
   }
 }
 

@@ -10,8 +10,8 @@
 
 namespace lorikeet {
 
-// RMSNorm over Dh of every head, before the rotation, as kernels/rms_norm.h defines it, but that the
-// product g * xhat stays in f32.
+// RMSNorm over Dh of every head, before the rotation, as kernels/rms_norm.h defines it, but that
+// the product g * xhat stays in f32.
 struct HeadNorm {
   Tensor w;  // (Dh) f32
   float eps = 1e-6F;

@@ -108,8 +108,7 @@ void AddRows(const Tensor& x, const Tensor& w, float eps, const Tensor& xhat,
   for (int64_t t = begin; t < end; ++t) {
     const float* row = x.as<float>() + t * D;
     const float scale = rstd.as<float>()[t] = RstdOf(row, eps, D);
-    AddRow<C, K>(row, w.as<float>(), scale, D, xhat.as<C>() + t * D,
-                 residual.as<float>() + t * D);
+    AddRow<C, K>(row, w.as<float>(), scale, D, xhat.as<C>() + t * D, residual.as<float>() + t * D);
   }
 }
 
@@ -223,7 +222,9 @@ void RmsNormScale(const Tensor& xhat, const Tensor& w, const Tensor& y, NormKind
                           y.size(),
                           BytesOf(xhat, w, y)};
       },
-      [&] { return Replay([=](const Relocate& at) { RmsNormScale(at(xhat), at(w), at(y), kind); }); });
+      [&] {
+        return Replay([=](const Relocate& at) { RmsNormScale(at(xhat), at(w), at(y), kind); });
+      });
   CHECK(SameShape(xhat, y) && w.size() == y.cols() && IsCompute(y) && xhat.dtype == y.dtype);
   if (here.dry()) return;
   ParallelRanges(y.rows(), RowGrain(y.cols()), [&](int64_t begin, int64_t end) {

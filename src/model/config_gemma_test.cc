@@ -13,8 +13,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 Json Gemma(const char* type, Json changes = Json::object()) {
-  Json config = {{"model_type", type},        {"hidden_size", 64},      {"intermediate_size", 80},
-                 {"vocab_size", 96},          {"num_hidden_layers", 7}, {"num_attention_heads", 4},
+  Json config = {{"model_type", type},       {"hidden_size", 64},      {"intermediate_size", 80},
+                 {"vocab_size", 96},         {"num_hidden_layers", 7}, {"num_attention_heads", 4},
                  {"num_key_value_heads", 2}, {"head_dim", 16}};
   config.update(changes);
   return config;
@@ -59,9 +59,9 @@ TEST(Gemma3Config, EverySixthLayerSeesAllKeysAndHasTheGlobalRope) {
 
 TEST(Gemma3Config, RopesOfBothSpellings) {
   const Json linear = {{"rope_type", "linear"}, {"factor", 8.0}};
-  const ModelConfig old = Read(Gemma("gemma3_text", {{"rope_theta", 5e5},
-                                                     {"rope_local_base_freq", 2e4},
-                                                     {"rope_scaling", linear}}));
+  const ModelConfig old =
+      Read(Gemma("gemma3_text",
+                 {{"rope_theta", 5e5}, {"rope_local_base_freq", 2e4}, {"rope_scaling", linear}}));
   EXPECT_EQ(old.rope_theta, 5e5);
   EXPECT_EQ(old.rope_scaling.type, "linear");
   EXPECT_EQ(old.rope_local_base_freq, 2e4);
@@ -76,18 +76,16 @@ TEST(Gemma3Config, RopesOfBothSpellings) {
   EXPECT_EQ(now.rope_local_base_freq, 2e4);
   EXPECT_THAT(now.notes, ElementsAre());
   // A block goes before the older key; rope_scaling adds to the block.
-  const ModelConfig both = Read(Gemma("gemma3_text", {{"rope_parameters", blocks},
-                                                      {"rope_theta", 1.0},
-                                                      {"rope_scaling", {{"factor", 4.0}}}}));
+  const ModelConfig both = Read(Gemma(
+      "gemma3_text",
+      {{"rope_parameters", blocks}, {"rope_theta", 1.0}, {"rope_scaling", {{"factor", 4.0}}}}));
   EXPECT_EQ(both.rope_theta, 5e5);
   EXPECT_EQ(both.rope_scaling.factor, 4);
+  EXPECT_THAT(ErrorOf(Gemma("gemma3_text", {{"rope_parameters", {{"rope_theta", 1e6}}}})),
+              HasSubstr("rope_theta is not a block of full_attention or sliding_attention"));
   EXPECT_THAT(
-      ErrorOf(Gemma("gemma3_text", {{"rope_parameters", {{"rope_theta", 1e6}}}})),
-      HasSubstr("rope_theta is not a block of full_attention or sliding_attention"));
-  EXPECT_THAT(Read(Gemma("gemma3_text",
-                         {{"rope_parameters", {{"full_attention", {{"beta", 1}}}}}}))
-                  .notes,
-              ElementsAre(HasSubstr("rope_parameters.full_attention.beta")));
+      Read(Gemma("gemma3_text", {{"rope_parameters", {{"full_attention", {{"beta", 1}}}}}})).notes,
+      ElementsAre(HasSubstr("rope_parameters.full_attention.beta")));
 }
 
 TEST(GemmaConfig, NormsScalesAndActivation) {

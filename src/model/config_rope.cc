@@ -101,8 +101,8 @@ void CheckTable(const JsonFields& json, int64_t dim, double theta, const RopeSca
   }
 }
 
-// As Gemma3TextConfig: a block per layer type in rope_parameters; or, in older files, rope_theta and
-// rope_scaling of the layers without a window and rope_local_base_freq of those with one.
+// As Gemma3TextConfig: a block per layer type in rope_parameters; or, in older files, rope_theta
+// and rope_scaling of the layers without a window and rope_local_base_freq of those with one.
 void ReadRopeByLayerType(const JsonFields& json, const Family& family, ModelConfig* config) {
   constexpr const char *kFull = "full_attention", *kSliding = "sliding_attention";
   const JsonFields blocks = json.Object("rope_parameters");

@@ -16,7 +16,7 @@ enum class WindowRule : uint8_t {
   kAllLayers,            //
   kFromMaxWindowLayers,  // layers from `max_window_layers` on
   kWithoutRope,          // layers whose queries and keys are not rotated
-  kAllButEveryNth,       // of every `sliding_window_pattern` layers all but the last
+  kAllButEveryNth,       // all but every `sliding_window_pattern`-th layer
 };
 
 struct Family {
@@ -33,8 +33,8 @@ struct Family {
   bool reads_layer_types = false;
   bool reads_window_pattern = false;  // `sliding_window_pattern`
   NormKind norm_kind = NormKind::kRms;
-  bool sandwich_norms = false;    // norms after attention and after the MLP too
-  bool scales_embedding = false;  // by the root of hidden_size, rounded to the compute dtype
+  bool sandwich_norms = false;      // norms after attention and after the MLP too
+  bool scales_embedding = false;    // by the root of hidden_size, rounded to the compute dtype
   bool rope_by_layer_type = false;  // one rope of layers with a window, one of those without
   bool reads_query_scale = false;   // `query_pre_attn_scalar`
   bool caps_scores = false;         // `attn_logit_softcapping`

@@ -100,9 +100,7 @@ std::unique_ptr<Model> Model::Skeleton(const ModelConfig& config, DType compute)
 }
 
 Model::Model(std::optional<ModelSource> source, ModelConfig config, DType compute)
-    : source_(std::move(source)),
-      config_(std::move(config)),
-      compute_(compute) {
+    : source_(std::move(source)), config_(std::move(config)), compute_(compute) {
   ropes_.emplace_back(config_.head_dim, config_.rope_theta, config_.rope_scaling);
   if (!config_.has_local_rope()) return;
   ropes_.emplace_back(config_.head_dim, config_.rope_local_base_freq, config_.local_rope_scaling);

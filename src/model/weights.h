@@ -68,7 +68,7 @@ class Model {
   Weights& weights() { return weights_; }
   DType compute() const { return compute_; }
   const std::vector<RopeTable>& ropes() const { return ropes_; }  // AttentionSpec::rope
-  bool has_source() const { return source_.has_value(); }  // a skeleton does not have one
+  bool has_source() const { return source_.has_value(); }         // a skeleton does not have one
   const ModelSource& source() const { return *source_; }
   int64_t NumParameters() const;                        // a tied head counts once
   size_t OwnedBytes() const { return owned_bytes_; }    // converted or copied
