@@ -167,7 +167,9 @@ constexpr const char* kTrainEpilog =
 
 std::unique_ptr<Model> LoadFor(const BenchOptions& options) {
   options.common.Apply();
-  return Model::Load(options.model, ParseComputeDtype(options.dtype));
+  std::unique_ptr<Model> model = Model::Load(options.model, ParseComputeDtype(options.dtype));
+  options.common.PrintNotes(model->config().notes);
+  return model;
 }
 
 void Print(const std::string& text) { std::fputs(text.c_str(), stdout); }

@@ -207,6 +207,7 @@ int RunChat(int argc, char** argv) {
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
   options.common.Apply();
   const ChatSession session(options.answer);
+  options.common.PrintNotes(session.model().config().notes);
   Conversation conversation(options, session);
   const bool interactive = isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0;
   if (interactive && !options.common.quiet) {

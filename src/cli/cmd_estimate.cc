@@ -142,6 +142,7 @@ EstimateQuery QueryOf(const EstimateOptions& options) {
   }
   const ModelShape model = ReadModelShape(options.model);
   EstimateQuery query;
+  options.common.PrintNotes(model.config.notes);
   query.model = model.path;
   query.config = model.config;
   query.stored = model.stored;

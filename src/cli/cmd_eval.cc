@@ -150,6 +150,7 @@ int RunEval(int argc, char** argv) {
   }
   const LoadedModel loaded =
       LoadModel(BaseModelOf(options.model, options.adapter), ParseComputeDtype(options.dtype));
+  options.common.PrintNotes(loaded.model->config().notes);
   std::optional<LoraAdapter> adapter;
   if (options.adapter) adapter = LoraAdapter::Load(*loaded.model, *options.adapter);
   const LoraWeights* lora = adapter ? &adapter->weights() : nullptr;

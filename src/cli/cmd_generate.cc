@@ -225,7 +225,7 @@ int RunGenerate(int argc, char** argv) {
   CheckSource(options.source, options.answer.system);
   options.source.columns = ColumnMap(options.answer.rendering.data_columns);
   const ChatSession session(options.answer);
-  std::vector<std::string> notes;
+  std::vector<std::string> notes = session.model().config().notes;
   const std::vector<GenerateTask> tasks =
       ReadTasks(options.source, session, options.answer.system, &notes);
   if (options.common.verbose) notes.push_back("sampling: " + session.SamplingText());

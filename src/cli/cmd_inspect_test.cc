@@ -183,9 +183,13 @@ TEST(Estimate, AConfigAloneIsEnoughAndUnknownTargetsAreRefused) {
   EXPECT_THAT(RunCommand(RunEstimate, {tmp / "nothing"}).error, HasSubstr("nothing"));
   OrderedJson config = ParseOrderedJson(ReadFile(tmp / "config.json"), "config.json");
   config["head_dim"] = 16;
-  config["hidden_size"] = config["intermediate_size"] = config["num_hidden_layers"] = 1 << 24;
+  config["hidden_size"] = config["intermediate_size"] = 1 << 24;
+  config["num_hidden_layers"] = 1 << 14;
   WriteFileAtomically(tmp / "config.json", config.dump());
   EXPECT_THAT(RunCommand(RunEstimate, {tmp / "config.json"}).error, HasSubstr("check the sizes"));
+  config["num_hidden_layers"] = 1 << 24;
+  WriteFileAtomically(tmp / "config.json", config.dump());
+  EXPECT_THAT(RunCommand(RunEstimate, {tmp / "config.json"}).error, HasSubstr("1 to 16384"));
 }
 
 }  // namespace

@@ -189,6 +189,7 @@ int RunMerge(int argc, char** argv) {
   CheckOutputFolder(options.output_dir, options.overwrite, {path, options.adapter});
   const bool verify = options.verify || options.verify_data.has_value();
   const LoadedModel base = LoadModel(model, ComputeFor(ModelSource::Open(model), verify));
+  options.common.PrintNotes(base.model->config().notes);
   const LoraAdapter adapter = LoraAdapter::Load(*base.model, options.adapter);
   const DType dtype = ParseStoredDtype(options.dtype, base.model->source());
   const bool unties = UntiesHead(*base.model, adapter);

@@ -73,6 +73,7 @@ void LoadStudyExamples(const StudyOptions& options, const LoadedModel& loaded, S
 StudyModel LoadStudyModel(const std::string& path, const StudyOptions& options) {
   const DType compute = ParseComputeDtype(options.dtype);
   LoadedModel loaded = LoadModel(path, compute);
+  options.common.PrintNotes(loaded.model->config().notes);
   StudyModel model;
   model.path = path;
   if (FindExperiment(options.experiment).rewards) {

@@ -1,5 +1,7 @@
 // Options that every command has.
 #pragma once
+#include <string>
+#include <vector>
 
 namespace lorikeet {
 
@@ -20,6 +22,8 @@ struct CommonOptions {
 
   // Sets the number of threads. Throws Error(kInvalidArgument) for quiet and verbose together.
   void Apply() const;
+  // Writes each to stderr, unless quiet.
+  void PrintNotes(const std::vector<std::string>& notes) const;
 };
 
 }  // namespace lorikeet

@@ -224,6 +224,7 @@ RlJob PrepareRl(RlOptions& options) {
   ChooseCheckpoint(options, &job);
   job.loaded = LoadModel(options.model, ParseComputeDtype(options.dtype));
   Model& model = *job.loaded.model;
+  options.common.PrintNotes(model.config().notes);
   if (run.adapter.adapter) TakeTextOf(*run.adapter.adapter, &job.loaded);
   ChooseText(options, &job);
   TrainingShape shape = ShapeOf(run, model.compute());

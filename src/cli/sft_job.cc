@@ -12,6 +12,7 @@
 #include "core/file.h"
 #include "engine/read_model.h"
 #include "model/export.h"
+#include "model/source_config.h"
 #include "options/args.h"
 #include "plan/machine_probe.h"
 #include "recipes/expert_notes.h"
@@ -50,7 +51,7 @@ std::string ResumeFrom(const SftOptions& options) {
 void CheckFits(const SftOptions& options, const TrainingShape& shape) {
   constexpr int64_t kSmallest = 64;
   const ModelSource source = ModelSource::Open(options.model);
-  ChooseMicroBatch(ReadModelConfig(source.config(), source.path()), shape, MatrixDtype(source),
+  ChooseMicroBatch(ReadModelConfig(source), shape, MatrixDtype(source),
                    {.longest = kSmallest,
                     .batch_tokens = kSmallest,
                     .wanted = kSmallest,
@@ -264,6 +265,7 @@ SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape) {
   CheckFits(options, job.plan.shape);
   job.loaded = LoadModel(options.model, compute);
   Model& model = *job.loaded.model;
+  options.common.PrintNotes(model.config().notes);
   LoadData(options, reshape, &job);
   job.config = ConfigOf(options);
   if (!checkpoint.empty()) RestoreChoices(checkpoint, &run, &job.plan);

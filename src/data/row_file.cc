@@ -160,16 +160,19 @@ std::string_view WithoutMark(std::string_view content, const std::string& name) 
   return content;
 }
 
-// Files whose first row is no JSON at all are something else.
-void RequireJson(const Row& first, const std::string& name) {
-  if (first.text.starts_with('{') || first.text.starts_with('[')) return;
+// Comma- and tab-separated files under another name.
+void RefuseUnnamedCsv(std::string_view content, const std::string& name) {
+  const std::string_view text = TrimJsonSpace(content);
+  const std::string_view header = text.substr(0, text.find('\n'));
+  if (text.starts_with('{') || text.starts_with('[')) return;
+  if (header.find_first_of(",;\t") == std::string_view::npos) return;
   constexpr size_t kShown = 40;
   std::string shown;
-  for (const char c : first.text.substr(0, kShown)) shown += c >= ' ' && c <= '~' ? c : '?';
+  for (const char c : header.substr(0, kShown)) shown += c >= ' ' && c <= '~' ? c : '?';
   Fail(ErrorCode::kCorruptFile,
-       "{}:{}: no JSON but '{}'; expected one JSON object per line (comma- or tab-separated files "
+       "{}:1: no JSON but '{}'; expected one JSON object per line (comma- or tab-separated files "
        "are read if their name ends in .csv or .tsv)",
-       name, first.line, shown);
+       name, shown);
 }
 
 // Converted files are read once more, from memory.
@@ -236,8 +239,8 @@ void RowFile::Read(std::string_view content, const std::string& name) {
     case Container::kArrow:
       return TakeLines(ArrowToJson(name));
     case Container::kText:
+      RefuseUnnamedCsv(WithoutMark(content, name), name);
       rows_ = CutRows(content, name);
-      if (!rows_.empty()) RequireJson(rows_[0], name);
   }
 }
 

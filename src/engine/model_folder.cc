@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "model/source_config.h"
 
 namespace lorikeet {
 namespace {
@@ -38,8 +39,11 @@ FolderFacts Reopen(const ModelSource& written, const ModelSource& source,
       ++facts.tensors;
     }
   }
+  const bool tied = ReadModelConfig(source).tie_word_embeddings;
   for (const ModelSource::Entry& entry : source.entries()) {
-    if (IsRotaryTable(entry.name)) continue;
+    // A copy of the embedding is not written again.
+    const bool is_copy = tied && !folder.untie_head && entry.name == "lm_head.weight";
+    if (IsRotaryTable(entry.name) || is_copy) continue;
     const ModelSource::Entry* found = written.Find(entry.name);
     if (found == nullptr || found->shape != entry.shape || found->dtype != folder.dtype) {
       Fail(ErrorCode::kIo, "{}: tensor '{}' did not come back as it was written; check the disk",

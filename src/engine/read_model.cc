@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "engine/text_files.h"
 #include "model/export.h"
+#include "model/source_config.h"
 
 namespace lorikeet {
 namespace {
@@ -66,8 +67,7 @@ ModelShape ReadModelShape(const std::string& path_or_name) {
     return {alone, config, DtypeOfConfig(json), false};
   }
   const ModelSource source = ModelSource::Open(path_or_name);
-  return {source.path(), ReadModelConfig(source.config(), source.path()), MatrixDtype(source),
-          true};
+  return {source.path(), ReadModelConfig(source), MatrixDtype(source), true};
 }
 
 TokenizerSources ReadTokenizerSources(const std::string& path_or_name) {

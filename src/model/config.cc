@@ -160,9 +160,7 @@ void RefuseUnsupported(const JsonFields& json) {
   }
   if (json.Has("per_layer_config") && !json.At("per_layer_config").empty()) {
     Fail(ErrorCode::kUnsupported,
-         "{}: per_layer_config (layers of different shapes) is not "
-         "supported",
-         json.where());
+         "{}: per_layer_config is not supported: layers of different shapes", json.where());
   }
   if (json.Has("quantization")) {
     Fail(ErrorCode::kUnsupported,
@@ -306,12 +304,18 @@ int64_t SizeOr(const JsonFields& fields, const char* key, int64_t by_default) {
   return by_default == 0 ? fields.Size(key) : fields.Size(key, by_default);
 }
 
+// Bounds the memory of their specs, before any weight shows that they do not exist.
+constexpr int64_t kMaxLayers = 1 << 14;
+
 // Sizes and switches, with the family's defaults.
 void ReadShape(const JsonFields& fields, const Family& family, ModelConfig* config) {
   ModelConfig& c = *config;
   c.hidden_size = SizeOr(fields, "hidden_size", family.hidden_size);
   c.intermediate_size = SizeOr(fields, "intermediate_size", family.intermediate_size);
-  c.num_hidden_layers = SizeOr(fields, "num_hidden_layers", family.num_hidden_layers);
+  c.num_hidden_layers =
+      family.num_hidden_layers == 0
+          ? fields.Int("num_hidden_layers", 1, kMaxLayers)
+          : fields.Int("num_hidden_layers", 1, kMaxLayers, family.num_hidden_layers);
   c.vocab_size = SizeOr(fields, "vocab_size", family.vocab_size);
   c.num_attention_heads = SizeOr(fields, "num_attention_heads", family.num_attention_heads);
   const bool all_heads =

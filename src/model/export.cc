@@ -14,6 +14,7 @@
 #include "kernels/cast.h"
 #include "kernels/column_scale.h"
 #include "kernels/matmul/matmul.h"
+#include "model/source_config.h"
 
 namespace lorikeet {
 namespace {
@@ -32,13 +33,15 @@ int64_t SizeOf(const ModelSource::Entry& entry) {
   return size;
 }
 
-std::vector<TensorFrom> TensorsToWrite(const ModelSource& source, bool untie_head) {
+// tied: the source's head is its embedding. untie_head: it gets a head of its own in the folder.
+std::vector<TensorFrom> TensorsToWrite(const ModelSource& source, bool tied, bool untie_head) {
   constexpr const char *kHead = "lm_head.weight", *kEmbedding = "model.embed_tokens.weight";
   std::vector<TensorFrom> tensors;
   for (const ModelSource::Entry& entry : source.entries()) {
     if (entry.name.ends_with(".rotary_emb.inv_freq")) continue;
-    // Some files hold a tied head again; it is not read.
-    if (untie_head && entry.name == kHead) continue;
+    // Some files hold a tied head again. After training it would differ from the embedding, and be
+    // taken for a head of its own.
+    if (tied && entry.name == kHead) continue;
     tensors.push_back({entry.name, &entry});
   }
   if (untie_head) tensors.push_back({kHead, source.Find(kEmbedding)});
@@ -103,9 +106,10 @@ const char* TorchName(DType dtype) {
   return dtype == DType::kF32 ? "float32" : dtype == DType::kF16 ? "float16" : "bfloat16";
 }
 
-void WriteConfig(const ModelSource& source, DType dtype, bool untie_head, const std::string& dir) {
+void WriteConfig(const ModelSource& source, DType dtype, bool tied, const std::string& dir) {
   Json config = source.config();
-  if (untie_head) config["tie_word_embeddings"] = false;
+  const bool says_tied = ReadModelConfig(config, source.path()).tie_word_embeddings;
+  if (says_tied && !tied) config["tie_word_embeddings"] = false;
   config.erase("quantization_config");
   const char* key = config.contains("dtype") ? "dtype" : "torch_dtype";
   config[key] = TorchName(dtype);
@@ -126,7 +130,8 @@ DType StoredDtype(const ModelSource& source) {
 void WriteModel(const ModelSource& source, DType dtype, const ChangeTensor& change,
                 const std::string& dir, bool untie_head) {
   CHECK(dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16);
-  const auto shards = Shards(TensorsToWrite(source, untie_head), dtype);
+  const bool tied = ReadModelConfig(source).tie_word_embeddings;
+  const auto shards = Shards(TensorsToWrite(source, tied, untie_head), dtype);
   if (shards.size() == 1) {
     WriteShard(source, dtype, change, shards[0], dir + "/model.safetensors");
   } else {
@@ -144,7 +149,7 @@ void WriteModel(const ModelSource& source, DType dtype, const ChangeTensor& chan
     index["metadata"]["total_size"] = total;
     WriteFileAtomically(dir + "/model.safetensors.index.json", index.dump(2) + "\n");
   }
-  WriteConfig(source, dtype, untie_head, dir);
+  WriteConfig(source, dtype, tied && !untie_head, dir);
 }
 
 ChangeTensor MergeAdapter(const LoraAdapter& adapter) {

@@ -8,6 +8,7 @@
 #include "core/machine.h"
 #include "kernels/cast.h"
 #include "kernels/matmul/matmul.h"
+#include "model/source_config.h"
 
 namespace lorikeet {
 namespace {
@@ -82,7 +83,7 @@ std::unique_ptr<Model> Model::Load(const std::string& path_or_name, DType comput
          "this CPU has no native bf16 products (AVX512-BF16 or AMX); use --dtype f32");
   }
   ModelSource source = ModelSource::Open(path_or_name);
-  ModelConfig config = ReadModelConfig(source.config(), source.path());
+  ModelConfig config = ReadModelConfig(source);
   std::unique_ptr<Model> model(new Model(std::move(source), std::move(config), compute));
   model->maps_ =
       placement == Placement::kMapped ||
@@ -171,7 +172,7 @@ void Model::MakeWeights() {
 void Model::RefuseUnknownTensors() const {
   const std::unordered_set<std::string> used(used_.begin(), used_.end());
   for (const ModelSource::Entry& entry : source_->entries()) {
-    // A tied head may be stored again, and old checkpoints carry the rotary table.
+    // A tied head may be stored again as a copy, and old checkpoints carry the rotary table.
     const bool known = used.contains(entry.name) || entry.name == "lm_head.weight" ||
                        entry.name.ends_with(".rotary_emb.inv_freq");
     if (!known) {

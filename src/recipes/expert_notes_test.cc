@@ -19,7 +19,8 @@ ModelConfig Config(int64_t experts, int64_t active) {
                {"intermediate_size", 128},
                {"num_hidden_layers", 2},
                {"vocab_size", 100},
-               {"num_attention_heads", 4}};
+               {"num_attention_heads", 4},
+               {"num_key_value_heads", 2}};
   if (experts > 0) {
     json["num_experts"] = experts;
     json["num_experts_per_tok"] = active;

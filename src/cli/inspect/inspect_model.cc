@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/format.h"
 #include "engine/text_files.h"
+#include "model/source_config.h"
 
 namespace lorikeet {
 namespace {
@@ -106,6 +107,14 @@ std::string ExtrasText(const ModelConfig& c) {
   return fmt::format("{}", fmt::join(extras, ", "));
 }
 
+// "512 tokens in 20 of 24 layers"
+std::string WindowText(const ModelConfig& c) {
+  const int64_t window = *std::max_element(c.windows.begin(), c.windows.end());
+  const auto layers =
+      std::count_if(c.windows.begin(), c.windows.end(), [](auto w) { return w > 0; });
+  return fmt::format("{} tokens in {} of {} layers", window, layers, c.num_hidden_layers);
+}
+
 std::string BiasText(const ModelConfig& c) {
   std::vector<std::string> biased;
   if (c.qkv_bias) biased.emplace_back("q, k, v");
@@ -125,6 +134,7 @@ Facts ConfigPart(const ModelConfig& c) {
   v("num_key_value_heads", c.num_key_value_heads);
   v("head_dim", c.head_dim);
   v("max_position_embeddings", c.max_position_embeddings);
+  v("windows", c.windows);
   v("rope_theta", c.rope_theta);
   v("rope_type", c.rope_scaling.type);
   v("rope_factor", c.rope_scaling.factor);
@@ -155,6 +165,7 @@ Facts ConfigPart(const ModelConfig& c) {
   v.Row("vocabulary", fmt::format("{}, head {}", HumanCount(c.vocab_size),
                                   c.tie_word_embeddings ? "tied to the embedding" : "of its own"));
   v.Row("rope", RopeText(c));
+  if (c.has_windows()) v.Row("window", WindowText(c));
   v.Row("max length", fmt::format("{} tokens", c.max_position_embeddings));
   v.Row("biases", BiasText(c));
   v.Row("activation", ActivationName(c));
@@ -217,7 +228,7 @@ ModelFacts InspectModel(const ModelSource& source) {
     facts.model_type = config["model_type"].get<std::string>();
   }
   try {
-    facts.config = ReadModelConfig(config, source.path());
+    facts.config = ReadModelConfig(source);
   } catch (const Error& e) {
     facts.why_unsupported = e.what();
   }
@@ -248,6 +259,7 @@ Facts ModelReport(const ModelFacts& facts) {
     v("why_unsupported", facts.why_unsupported, "because");
     v("config", nullptr);
   }
+  v("notes", facts.config ? facts.config->notes : std::vector<std::string>());
   v("tensors", facts.tensors);
   v("parameters", facts.parameters);
   v("bytes", facts.bytes);
@@ -260,6 +272,9 @@ Facts ModelReport(const ModelFacts& facts) {
   } else {
     v("tokenizer", nullptr, "tokenizer",
       facts.why_no_tokenizer.empty() ? "none" : facts.why_no_tokenizer);
+  }
+  if (facts.config) {
+    for (const std::string& note : facts.config->notes) v.Row("note", note);
   }
   v.text += PartsText(facts);
   return v;
