@@ -8,7 +8,8 @@ tiny_<arch>.safetensors  the same weights in Hugging Face's names and row order,
 split/            tiny_qwen3moe.gguf in three parts, the first without tensors, as gguf-split --no-tensor-first-split
 
 The q and k of llama and smollm3 are permuted as llama.cpp's converter does it before they are quantised; the
-expected values are quantised and dequantised without any permutation, so that the test covers undoing it.
+expected values are quantised and dequantised without any permutation, so that the test covers undoing it. Norms of
+gemma, gemma2 and gemma3 hold 1 + w, as the converter writes them.
 
 Usage: tools/gguf_goldens.py   (needs numpy, gguf, safetensors; made with gguf 0.19.0)
 """
@@ -139,6 +140,15 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         writer.add_rope_scaling_factor(4.0)
         writer.add_rope_scaling_orig_ctx_len(32768)
+    gemma, sandwich = arch.startswith("gemma"), arch in ("gemma2", "gemma3")
+    if sandwich:
+        writer.add_sliding_window(512)
+    if arch == "gemma2":
+        writer.add_attn_logit_softcapping(50.0)
+        writer.add_final_logit_softcapping(30.0)
+    if arch == "gemma3":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(8.0)
     expected = {}
     turn = 0
 
@@ -149,7 +159,10 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
         if len(shape) == 2:
             qtype = types[turn % len(types)]
             turn += 1
-        expected[hf_name] = dequantize(quantize(weights, qtype), qtype).astype(np.float32)
+        folded = gemma and "norm" in gguf_name  # 1 + w
+        if folded:
+            weights += 1
+        expected[hf_name] = dequantize(quantize(weights, qtype), qtype).astype(np.float32) - (1 if folded else 0)
         if permuted_heads:
             weights = permute(weights, permuted_heads)
         writer.add_tensor(gguf_name, quantize(weights, qtype), raw_dtype=qtype)
@@ -167,10 +180,15 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
         add(blk + "attn_output.weight", hf + "self_attn.o_proj.weight", (hidden, heads * head_dim))
         if arch == "llama":
             add(blk + "attn_output.bias", hf + "self_attn.o_proj.bias", (hidden,))
-        if arch == "qwen3":
+        if arch in ("qwen3", "gemma3"):
             add(blk + "attn_q_norm.weight", hf + "self_attn.q_norm.weight", (head_dim,))
             add(blk + "attn_k_norm.weight", hf + "self_attn.k_norm.weight", (head_dim,))
-        add(blk + "ffn_norm.weight", hf + "post_attention_layernorm.weight", (hidden,))
+        if sandwich:
+            add(blk + "post_attention_norm.weight", hf + "post_attention_layernorm.weight", (hidden,))
+            add(blk + "ffn_norm.weight", hf + "pre_feedforward_layernorm.weight", (hidden,))
+            add(blk + "post_ffw_norm.weight", hf + "post_feedforward_layernorm.weight", (hidden,))
+        else:
+            add(blk + "ffn_norm.weight", hf + "post_attention_layernorm.weight", (hidden,))
         add(blk + "ffn_gate.weight", hf + "mlp.gate_proj.weight", (inner, hidden))
         add(blk + "ffn_up.weight", hf + "mlp.up_proj.weight", (inner, hidden))
         add(blk + "ffn_down.weight", hf + "mlp.down_proj.weight", (hidden, inner))
@@ -277,3 +295,5 @@ if __name__ == "__main__":
     write_model("smollm3", 32, 4, 2, 8, 32, 24, 1, [Q.Q8_0, Q.F16])
     write_iq_types()
     write_moe()
+    for arch in ("gemma", "gemma2", "gemma3"):
+        write_model(arch, 32, 2, 1, 32, 32, 24, 1, [Q.Q8_0, Q.F16])

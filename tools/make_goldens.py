@@ -41,6 +41,7 @@ class Family:
     expert_names: tuple = ()  # names of gate, up and down of an expert in the files
     fused_adapters: bool = False  # also in the layout in which peft itself writes adapters of experts
     own_head: bool = False  # a stored head that is not the embedding, in spite of tie_word_embeddings
+    norms_plus_one: bool = False  # norms multiply by 1 + weight
 
 
 def base_config(architecture, model_type, **changes):
@@ -64,6 +65,14 @@ def base_config(architecture, model_type, **changes):
     }
     config.update(changes)
     return config
+
+
+def gemma_config(architecture, model_type, **changes):
+    """Without the keys whose defaults in Gemma's classes are its own."""
+    base = base_config(
+        architecture, model_type, head_dim=16, num_hidden_layers=3, rms_norm_eps=1e-6, pad_token_id=None, **changes
+    )
+    return {key: value for key, value in base.items() if key != "hidden_act" or "hidden_act" in changes}
 
 
 # Files of before transformers 5 say torch_dtype, rope_theta and rope_scaling; since then dtype and rope_parameters.
@@ -256,13 +265,59 @@ FAMILIES = {
         ),
         own_head=True,
     ),
+    # Norms of 1 + w, the scaled embedding, GELU under its old name, a tied head that the config does not mention.
+    "gemma": Family(
+        33,
+        gemma_config(
+            "GemmaForCausalLM", "gemma", num_key_value_heads=1, hidden_act="gelu", rope_theta=10000.0,
+            rope_scaling=None, torch_dtype="float32",
+        ),
+        norms_plus_one=True,
+    ),
+    # Norms after the branches too, windows on every other layer, both caps low enough to bend most values.
+    "gemma2": Family(
+        34,
+        gemma_config(
+            "Gemma2ForCausalLM", "gemma2", hidden_activation="gelu_pytorch_tanh", query_pre_attn_scalar=20,
+            sliding_window=40, attn_logit_softcapping=2.0, final_logit_softcapping=5.0, rope_theta=10000.0,
+            torch_dtype="float32",
+        ),
+        norms_plus_one=True,
+    ),
+    # Old spelling: a pattern, two ropes of which one is scaled; windows shorter than a block.
+    "gemma3": Family(
+        35,
+        gemma_config(
+            "Gemma3ForCausalLM", "gemma3_text", hidden_activation="gelu_pytorch_tanh", query_pre_attn_scalar=20,
+            sliding_window=33, sliding_window_pattern=2, rope_theta=1000000.0, rope_local_base_freq=10000.0,
+            rope_scaling={"rope_type": "linear", "factor": 8.0}, torch_dtype="float32",
+        ),
+        norms_plus_one=True,
+    ),
+    # New spelling, windows longer than a block, biases, and a cap of the logits, which published models do not have.
+    "gemma3_layer_types": Family(
+        36,
+        gemma_config(
+            "Gemma3ForCausalLM", "gemma3_text", sliding_window=70, attention_bias=True, final_logit_softcapping=6.0,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"], dtype="float32",
+            tie_word_embeddings=False,
+            rope_parameters={
+                "full_attention": {"rope_type": "default", "rope_theta": 50000.0},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
+            },
+        ),
+        norms_plus_one=True,
+    ),
 }
 
 
-def random_weight(name, shape, generator):
+def random_weight(name, shape, generator, norms_plus_one=False):
     """Far from every default, so that a forgotten norm weight or bias shows. Values that bf16 holds, as in real
     checkpoints: then a bf16 run differs by its arithmetic alone, not by the rounding of its weights."""
-    return bf16_values(unrounded_weight(name, torch.randn(shape, generator=generator), shape))
+    noise = torch.randn(shape, generator=generator)
+    if norms_plus_one and name.endswith("norm.weight"):
+        return bf16_values(0.2 * noise)
+    return bf16_values(unrounded_weight(name, noise, shape))
 
 
 def decide_routers(family, model, generator):
@@ -303,7 +358,7 @@ def write_base(family, folder):
     generator = torch.Generator().manual_seed(family.seed)
     with torch.no_grad():
         for name, weight in sorted(model.named_parameters()):  # a tied lm_head is listed once
-            weight.copy_(random_weight(name, weight.shape, generator))
+            weight.copy_(random_weight(name, weight.shape, generator, family.norms_plus_one))
         if family.expert_names:
             decide_routers(family, model, generator)
     with tempfile.TemporaryDirectory() as scratch:

@@ -8,6 +8,7 @@
 #include <limits>
 #include <numbers>
 #include <optional>
+#include <span>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -21,16 +22,43 @@ struct Architecture {
   const char* gguf_name;
   const char* hf_type;  // model_type
   const char* hf_class;
-  bool interleaved;  // whether q and k are permuted
-  bool experts;      // whether every MLP is a mixture of experts
+  bool interleaved = false;     // whether q and k are permuted
+  bool experts = false;         // whether every MLP is a mixture of experts
+  bool norms_plus_one = false;  // whether weights of norms are stored as 1 + w
+  bool sandwich = false;        // whether there are norms after attention and MLP
+  int gemma_27b_layers = 0;     // layers of the size whose scores are scaled by hidden size / heads
+  double rope_theta = 10000;    // where the file is silent
 };
 constexpr Architecture kArchitectures[] = {
-    {"llama", "llama", "LlamaForCausalLM", true, false},
-    {"qwen2", "qwen2", "Qwen2ForCausalLM", false, false},
-    {"qwen3", "qwen3", "Qwen3ForCausalLM", false, false},
-    {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", false, true},
+    {.gguf_name = "llama", .hf_type = "llama", .hf_class = "LlamaForCausalLM", .interleaved = true},
+    {.gguf_name = "qwen2", .hf_type = "qwen2", .hf_class = "Qwen2ForCausalLM"},
+    {.gguf_name = "qwen3", .hf_type = "qwen3", .hf_class = "Qwen3ForCausalLM"},
+    {.gguf_name = "qwen3moe",
+     .hf_type = "qwen3_moe",
+     .hf_class = "Qwen3MoeForCausalLM",
+     .experts = true},
     // Every 4th layer without rope: config.json's default.
-    {"smollm3", "smollm3", "SmolLM3ForCausalLM", true, false},
+    {.gguf_name = "smollm3",
+     .hf_type = "smollm3",
+     .hf_class = "SmolLM3ForCausalLM",
+     .interleaved = true},
+    {.gguf_name = "gemma",
+     .hf_type = "gemma",
+     .hf_class = "GemmaForCausalLM",
+     .norms_plus_one = true},
+    {.gguf_name = "gemma2",
+     .hf_type = "gemma2",
+     .hf_class = "Gemma2ForCausalLM",
+     .norms_plus_one = true,
+     .sandwich = true,
+     .gemma_27b_layers = 46},
+    {.gguf_name = "gemma3",
+     .hf_type = "gemma3_text",
+     .hf_class = "Gemma3ForCausalLM",
+     .norms_plus_one = true,
+     .sandwich = true,
+     .gemma_27b_layers = 62,
+     .rope_theta = 1e6},
 };
 
 const Architecture& ArchitectureNamed(const std::string& name, const std::string& where) {
@@ -210,6 +238,34 @@ void AddExperts(const GgufFile& gguf, const Hyperparameters& hyper, Json& config
   }
 }
 
+// What Gemma's files say beyond others', and what llama.cpp's code fixes instead. Which layers have
+// a window is not in most files: it is config.json's default.
+void AddGemma(const GgufFile& gguf, const Architecture& architecture, const Hyperparameters& hyper,
+              Json& config) {
+  config.erase("hidden_act");
+  config[architecture.sandwich ? "hidden_activation" : "hidden_act"] = "gelu_pytorch_tanh";
+  if (!architecture.sandwich) return;
+  const int64_t heads = config["num_attention_heads"], hidden = config["hidden_size"];
+  const bool by_hidden_size = config["num_hidden_layers"] == architecture.gemma_27b_layers;
+  config["query_pre_attn_scalar"] = by_hidden_size ? Json(hidden / heads) : config["head_dim"];
+  if (hyper.Has("attention.sliding_window")) {
+    config["sliding_window"] = hyper.Size("attention.sliding_window");
+  }
+  for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"}) {
+    if (hyper.Has(key)) config[key] = hyper.Positive(key);
+  }
+  if (config["model_type"] != "gemma3_text") return;
+  constexpr const char *kPattern = "attention.sliding_window_pattern",
+                       *kTheta = "rope.freq_base_swa";
+  if (hyper.Has(kTheta)) config["rope_local_base_freq"] = hyper.Positive(kTheta);
+  if (!hyper.Has(kPattern)) return;
+  if (gguf.IsArray(hyper.Key(kPattern))) {
+    Fail(ErrorCode::kUnsupported, "{}: metadata {} is a list; only a number is supported",
+         gguf.path(), QuotedName(hyper.Key(kPattern)));
+  }
+  config["sliding_window_pattern"] = hyper.Size(kPattern);
+}
+
 void AddTokenIds(const GgufFile& gguf, Json& config) {
   constexpr std::pair<const char*, const char*> kNames[] = {
       {"tokenizer.ggml.bos_token_id", "bos_token_id"},
@@ -251,6 +307,13 @@ constexpr Renamed kInLayer[] = {
     {"ffn_down.bias", "mlp.down_proj.bias"},
 };
 
+// Names that mean another module, or one that only is there, with norms after the branches.
+constexpr Renamed kInSandwichLayer[] = {
+    {"post_attention_norm.weight", "post_attention_layernorm.weight"},
+    {"ffn_norm.weight", "pre_feedforward_layernorm.weight"},
+    {"post_ffw_norm.weight", "post_feedforward_layernorm.weight"},
+};
+
 // Matrices of all experts of a layer in one tensor (experts, out, in).
 constexpr Renamed kStacked[] = {
     {"ffn_gate_exps.weight", "gate_proj.weight"},
@@ -271,16 +334,20 @@ std::optional<std::pair<int64_t, std::string_view>> SplitLayer(std::string_view 
 }
 
 // Empty if the name does not occur in a model with this number of layers.
-std::string HfName(std::string_view name, int64_t layers) {
+std::string HfName(std::string_view name, int64_t layers, bool sandwich) {
   for (const Renamed& row : kOutside) {
     if (name == row.gguf) return row.hf;
   }
   const auto split = SplitLayer(name);
   if (!split || split->first >= layers) return "";
-  for (const Renamed& row : kInLayer) {
-    if (split->second == row.gguf) return fmt::format("model.layers.{}.{}", split->first, row.hf);
-  }
-  return "";
+  const auto in = [&](std::span<const Renamed> rows) -> std::string {
+    for (const Renamed& row : rows) {
+      if (split->second == row.gguf) return fmt::format("model.layers.{}.{}", split->first, row.hf);
+    }
+    return "";
+  };
+  const std::string special = sandwich ? in(kInSandwichLayer) : "";
+  return special.empty() ? in(kInLayer) : special;
 }
 
 // The experts' matrices of a stacked tensor; empty for other tensors.
@@ -353,7 +420,8 @@ Json ConfigFromGguf(const GgufFile& gguf) {
       {"hidden_act", "silu"},
       {"max_position_embeddings", hyper.Size("context_length")},
       {"rms_norm_eps", hyper.Positive("attention.layer_norm_rms_epsilon")},
-      {"rope_theta", hyper.Has("rope.freq_base") ? hyper.Positive("rope.freq_base") : 10000.0},
+      {"rope_theta",
+       hyper.Has("rope.freq_base") ? hyper.Positive("rope.freq_base") : architecture.rope_theta},
       {"tie_word_embeddings", !gguf.Find("output.weight")},
       {"torch_dtype", TorchDType(embedding.dtype)},
   };
@@ -364,6 +432,7 @@ Json ConfigFromGguf(const GgufFile& gguf) {
     config["mlp_bias"] = static_cast<bool>(gguf.Find("blk.0.ffn_up.bias"));
   }
   if (architecture.experts) AddExperts(gguf, hyper, config);
+  if (architecture.norms_plus_one) AddGemma(gguf, architecture, hyper, config);
   AddTokenIds(gguf, config);
   std::optional<Json> scaling = RopeScalingFromFactors(gguf, head_dim, config["rope_theta"]);
   if (!scaling) scaling = RopeScalingFromMetadata(gguf, hyper);
@@ -382,13 +451,14 @@ std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config
       weights.insert(weights.end(), matrices.begin(), matrices.end());
       if (!matrices.empty()) continue;
     }
-    GgufWeight weight{HfName(name, config["num_hidden_layers"]), tensor};
+    GgufWeight weight{HfName(name, config["num_hidden_layers"], architecture.sandwich), tensor};
     if (weight.hf_name.empty()) {
       Fail(ErrorCode::kUnsupported, "{}: tensor {} has no place in a {} model of {} layers",
            gguf.path(), QuotedName(name), config["model_type"].get<std::string>(),
            config["num_hidden_layers"].get<int64_t>());
     }
     if (interleaved) weight.interleaved_heads = HeadsOf(weight.hf_name, config);
+    if (architecture.norms_plus_one && weight.hf_name.ends_with("norm.weight")) weight.subtract = 1;
     if (weight.interleaved_heads > 0) CheckInterleaved(gguf, weight, config["head_dim"]);
     weights.push_back(std::move(weight));
   }
@@ -396,7 +466,7 @@ std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config
 }
 
 std::string HfNameOfGguf(std::string_view gguf_name) {
-  return HfName(gguf_name, std::numeric_limits<int64_t>::max());
+  return HfName(gguf_name, std::numeric_limits<int64_t>::max(), /*sandwich=*/false);
 }
 
 std::string GgufNameOfHf(std::string_view hf_name) {

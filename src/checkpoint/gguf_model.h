@@ -1,5 +1,5 @@
 // A GGUF file in Hugging Face terms: its metadata as config.json, its tensors under HF names.
-// Architectures: llama, qwen2, qwen3, qwen3moe.
+// Architectures: llama, qwen2, qwen3, qwen3moe, smollm3, gemma, gemma2, gemma3.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -23,6 +23,8 @@ struct GgufWeight {
   // rotates neighbours, Hugging Face's rotates halves): row 2j + i here is row i Dh/2 + j in
   // Hugging Face's order.
   int64_t interleaved_heads = 0;
+  // Subtracted from every value: 1 where the file holds 1 + w.
+  float subtract = 0;
 };
 
 // Every tensor of the file except those that the config includes. Throws Error naming a tensor that

@@ -107,9 +107,10 @@ void Narrow(const float* src, int64_t count, void* dst) {
   for (int64_t i = 0; i < count; ++i) out[i] = FromFloat<T>(src[i]);
 }
 
-// `count` elements of any stored dtype at src to `to` at dst.
-void ConvertRow(DType from, const std::byte* src, int64_t count, DType to, std::byte* dst) {
-  if (from == to) {
+// `count` elements of any stored dtype at src, less `subtract`, to `to` at dst.
+void ConvertRow(DType from, const std::byte* src, int64_t count, float subtract, DType to,
+                std::byte* dst) {
+  if (from == to && subtract == 0) {
     std::memcpy(dst, src, static_cast<size_t>(DTypeBytes(from, count)));
     return;
   }
@@ -118,6 +119,9 @@ void ConvertRow(DType from, const std::byte* src, int64_t count, DType to, std::
     const int64_t n = std::min(kScratch, count - at);
     std::byte* out = dst + DTypeBytes(to, at);
     DequantiseRow(from, src + DTypeBytes(from, at), n, scratch);
+    if (subtract != 0) {
+      for (int64_t i = 0; i < n; ++i) scratch[i] -= subtract;
+    }
     switch (to) {
       case DType::kF32:
         Narrow<float>(scratch, n, out);
@@ -159,7 +163,7 @@ ModelSource ModelSource::OpenGguf(const std::string& path) {
   }
   source.config_ = ConfigFromGguf(*gguf);
   for (const GgufWeight& weight : WeightsFromGguf(*gguf, source.config_)) {
-    source.AddEntry(weight.hf_name, weight.tensor, weight.interleaved_heads);
+    source.AddEntry(weight.hf_name, {weight.tensor, weight.interleaved_heads, weight.subtract});
   }
   source.gguf_ = gguf.get();
   source.file_ = std::move(gguf);
@@ -183,18 +187,18 @@ ModelSource ModelSource::OpenFolder(const std::string& folder, const std::string
   const bool mixtral = source.config_.value("model_type", Json()) == "mixtral";
   for (const NamedTensor& stored : source.file_->tensors()) {
     for (const auto& [name, tensor] : SplitFusedExperts(stored, mixtral, weights)) {
-      source.AddEntry(name, tensor, 0);
+      source.AddEntry(name, {tensor, 0, 0});
     }
   }
   return source;
 }
 
-void ModelSource::AddEntry(const std::string& name, const Tensor& tensor,
-                           int64_t interleaved_heads) {
+void ModelSource::AddEntry(const std::string& name, const Stored& stored) {
+  const Tensor& tensor = stored.tensor;
   index_.emplace(name, entries_.size());
   entries_.push_back(
       {name, tensor.dtype, {tensor.shape.begin(), tensor.shape.begin() + tensor.rank}});
-  stored_.push_back({tensor, interleaved_heads});
+  stored_.push_back(stored);
 }
 
 ModelSource ModelSource::Rebuilt(Json config, const std::vector<Part>& parts,
@@ -207,10 +211,9 @@ ModelSource ModelSource::Rebuilt(Json config, const std::vector<Part>& parts,
   source.gguf_ = gguf_;
   for (const Part& part : parts) {
     if (part.made) {
-      source.AddEntry(part.name, part.made, 0);
+      source.AddEntry(part.name, {part.made, 0, 0});
     } else {
-      const Stored& stored = Get(part.from);
-      source.AddEntry(part.name, stored.tensor, stored.interleaved_heads);
+      source.AddEntry(part.name, Get(part.from));
     }
   }
   return source;
@@ -232,7 +235,8 @@ const ModelSource::Stored& ModelSource::Get(std::string_view name) const {
 
 Tensor ModelSource::Mapped(std::string_view name) const {
   const Stored& stored = Get(name);
-  return IsFloat(stored.tensor.dtype) && stored.interleaved_heads == 0 ? stored.tensor : Tensor();
+  const bool as_stored = stored.interleaved_heads == 0 && stored.subtract == 0;
+  return IsFloat(stored.tensor.dtype) && as_stored ? stored.tensor : Tensor();
 }
 
 void ModelSource::Read(std::string_view name, DType to, void* dst) const {
@@ -270,7 +274,8 @@ void ModelSource::ReadPart(const Stored& stored, int64_t begin, int64_t end, DTy
   ParallelRanges(end - begin, std::max<int64_t>(1, kScratch / width), [&](int64_t a, int64_t b) {
     for (int64_t row = begin + a; row < begin + b; ++row) {
       const int64_t from = heads > 0 ? InterleavedRow(row, head_dim) : row;
-      ConvertRow(tensor.dtype, src + from * from_bytes, width, to, out + (row - begin) * to_bytes);
+      ConvertRow(tensor.dtype, src + from * from_bytes, width, stored.subtract, to,
+                 out + (row - begin) * to_bytes);
     }
   });
   const bool in_file = std::none_of(storage_.begin(), storage_.end(), [&](const Buffer& buffer) {

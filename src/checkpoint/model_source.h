@@ -63,13 +63,14 @@ class ModelSource {
   struct Stored {
     Tensor tensor;
     int64_t interleaved_heads;  // number of heads as in gguf_model.h; 0: Hugging Face's row order
+    float subtract;             // from every value, as in gguf_model.h
   };
   static ModelSource OpenGguf(const std::string& path);
   static ModelSource OpenFolder(const std::string& folder, const std::string& weights);
   const Stored& Get(std::string_view name) const;
   static int64_t WidthOf(const Stored& stored);  // elements that are permuted as one row
   void ReadPart(const Stored& stored, int64_t begin, int64_t end, DType to, void* dst) const;
-  void AddEntry(const std::string& name, const Tensor& tensor, int64_t interleaved_heads);
+  void AddEntry(const std::string& name, const Stored& stored);
 
   std::string path_;
   Json config_;

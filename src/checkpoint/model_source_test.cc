@@ -174,6 +174,27 @@ TEST(GgufConfigTest, Qwen3Moe) {
                                           {"original_max_position_embeddings", 1024}}));
 }
 
+// The file's norms hold 1 + w; pattern of windows and rope of layers with a window are
+// config.json's defaults.
+TEST(GgufConfigTest, Gemma) {
+  const ModelSource first = ModelSource::Open(kGolden + "tiny_gemma.gguf");
+  EXPECT_EQ(first.config()["model_type"], "gemma");
+  EXPECT_EQ(first.config()["hidden_act"], "gelu_pytorch_tanh");
+  EXPECT_FALSE(first.Mapped("model.norm.weight"));  // 1 is subtracted
+  const Json second = ModelSource::Open(kGolden + "tiny_gemma2.gguf").config();
+  EXPECT_EQ(second["hidden_activation"], "gelu_pytorch_tanh");
+  EXPECT_EQ(second["query_pre_attn_scalar"], 32);
+  EXPECT_EQ(second["sliding_window"], 512);
+  EXPECT_EQ(second["attn_logit_softcapping"], 50.0);
+  EXPECT_EQ(second["final_logit_softcapping"], 30.0);
+  const Json third = ModelSource::Open(kGolden + "tiny_gemma3.gguf").config();
+  EXPECT_EQ(third["architectures"], Json({"Gemma3ForCausalLM"}));
+  EXPECT_EQ(third["model_type"], "gemma3_text");
+  EXPECT_EQ(third["rope_scaling"], Json({{"rope_type", "linear"}, {"factor", 8.0}}));
+  EXPECT_FALSE(third.contains("hidden_act"));
+  EXPECT_FALSE(third.contains("sliding_window_pattern"));
+}
+
 TEST_F(ModelSourceTest, GgufOfAnotherArchitectureOrWithAStrangeTensor) {
   const auto patched = [&](const std::string& from, const std::string& to) {
     std::string bytes = ReadFile(kGolden + "tiny_llama.gguf");
@@ -184,8 +205,8 @@ TEST_F(ModelSourceTest, GgufOfAnotherArchitectureOrWithAStrangeTensor) {
     return ErrorOf(Path("x.gguf"));
   };
   EXPECT_EQ(patched("nothing", "nothing"), "");
-  EXPECT_THAT(patched("llama", "gemma"),
-              AllOf(HasSubstr("x.gguf"), HasSubstr("'gemma'; supported: llama, qwen2")));
+  EXPECT_THAT(patched("llama", "mamba"),
+              AllOf(HasSubstr("x.gguf"), HasSubstr("'mamba'; supported: llama, qwen2")));
   EXPECT_THAT(patched("blk.1.ffn_up", "blk.2.ffn_up"), HasSubstr("'blk.2.ffn_up.weight'"));
   EXPECT_THAT(patched("blk.1.ffn_up", "blk.x.ffn_up"), HasSubstr("'blk.x.ffn_up.weight'"));
   EXPECT_THAT(patched("blk.1.ffn_up", "blk.1.ffn_xx"), HasSubstr("'blk.1.ffn_xx.weight'"));

@@ -46,7 +46,8 @@ TEST_P(ConvertAdapterFamily, ThereAndBackAndInUse) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Families, ConvertAdapterFamily,
-                         ::testing::Values("llama", "llama3", "qwen2", "qwen3", "smollm3"));
+                         ::testing::Values("llama", "llama3", "qwen2", "qwen3", "smollm3", "gemma",
+                                           "gemma2"));
 
 TEST(ConvertAdapter, InspectAndMergeReadTheOtherFormats) {
   const TemporaryFolder tmp;

@@ -47,8 +47,12 @@ void ForwardBlock(const AttentionShape& shape, const Tensor& q, const QueryBlock
   const Tensor queries = head.Queries(q, block.begin, block.end);
   for (int64_t first = 0; first < keys; first += kKeyPiece) {
     const int64_t count = std::min(kKeyPiece, keys - first);
-    MatMul(queries, head.DenseKeys(block.first_key + first, count, scratch.gathered),
-           RowsAt(scratch.scores.data, DType::kF32, rows * first, rows, count), MatMulKind::kNT);
+    const Tensor scores = RowsAt(scratch.scores.data, DType::kF32, rows * first, rows, count);
+    MatMul(queries, head.DenseKeys(block.first_key + first, count, scratch.gathered), scores,
+           MatMulKind::kNT);
+    if (shape.softcap > 0) {
+      CapScores(scores.as<float>(), scores.size(), shape.scale, shape.softcap, nullptr);
+    }
   }
   SoftmaxBlock(row_block, keys, scratch.scores.as<float>(), scratch.probs.data, q.dtype,
                scratch.inverse_sum.as<float>(), head.Lse(lse, block.begin));

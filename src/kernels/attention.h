@@ -41,13 +41,16 @@ struct AttentionSequence {
   int64_t page_stride = 0;
 };
 
-// Numbers of heads and the scale of one attention call.
+// Numbers of heads of one attention call, and what becomes of its scores.
 struct AttentionShape {
   int64_t kv_heads = 0, group = 0, head_dim = 0;  // K, G, Dh
   float scale = 1.0F;                             // factor of the scores, 1 / sqrt(Dh)
   // Number of keys that a query attends to: the query at position i sees the keys at positions
   // above i - window, up to i. 0: all of them up to i.
   int64_t window = 0;
+  // A score s = scale * q . k becomes softcap * tanh(s / softcap) before the softmax. 0: it does
+  // not.
+  float softcap = 0;
 };
 
 // q (K, T, G, Dh) C; out (T, H * Dh) C, token-major; lse (K, T, G) f32, the log of the softmax's

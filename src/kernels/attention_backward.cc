@@ -75,19 +75,22 @@ std::vector<KeySegment> SegmentsOf(const BackwardCall& call, const BackwardShare
 // Scratch of one query block in the backward: pieces of (keys, rows), one after another.
 struct BackwardScratch {
   Tensor dout_c, delta, scores, probs, dprobs;
+  Tensor slopes;  // of capped scores
 
-  static int64_t Bytes(DType dtype, int64_t rows, int64_t keys, int64_t head_dim) {
-    return ScratchAllocator::Taken(DTypeBytes(dtype, rows * head_dim)) +
-           ScratchAllocator::Taken(rows * 4) + 2 * ScratchAllocator::Taken(rows * keys * 4) +
+  static int64_t Bytes(const AttentionShape& shape, DType dtype, int64_t rows, int64_t keys) {
+    return ScratchAllocator::Taken(DTypeBytes(dtype, rows * shape.head_dim)) +
+           ScratchAllocator::Taken(rows * 4) +
+           (shape.softcap > 0 ? 3 : 2) * ScratchAllocator::Taken(rows * keys * 4) +
            ScratchAllocator::Taken(DTypeBytes(dtype, rows * keys));
   }
-  BackwardScratch(DType dtype, int64_t rows, int64_t keys, int64_t head_dim) {
-    ScratchAllocator allocator(Bytes(dtype, rows, keys, head_dim));
-    dout_c = allocator.Take(dtype, rows, head_dim);
+  BackwardScratch(const AttentionShape& shape, DType dtype, int64_t rows, int64_t keys) {
+    ScratchAllocator allocator(Bytes(shape, dtype, rows, keys));
+    dout_c = allocator.Take(dtype, rows, shape.head_dim);
     delta = allocator.Take(DType::kF32, 1, rows);
     scores = allocator.Take(DType::kF32, keys, rows);
     probs = allocator.Take(dtype, keys, rows);
     dprobs = allocator.Take(DType::kF32, keys, rows);
+    if (shape.softcap > 0) slopes = allocator.Take(DType::kF32, keys, rows);
   }
 };
 
@@ -97,7 +100,7 @@ void BackwardBlock(const BackwardCall& call, const BackwardShare& share, const Q
   const DType dtype = call.q.dtype;
   const RowBlock row_block = RowBlockOf(shape, block);
   const int64_t rows = row_block.rows;
-  const BackwardScratch scratch(dtype, rows, block.Keys(), shape.head_dim);
+  const BackwardScratch scratch(shape, dtype, rows, block.Keys());
   float* delta = scratch.delta.as<float>();
   std::fill(delta, delta + rows, 0.0F);
   ReadAttentionGradient(row_block, shape.head_dim,
@@ -115,6 +118,10 @@ void BackwardBlock(const BackwardCall& call, const BackwardShare& share, const Q
     const Tensor probs = part(scratch.probs, keys);
     const Tensor dprobs = part(scratch.dprobs, keys);
     MatMul(keys.k, queries, scores, MatMulKind::kNT);
+    if (shape.softcap > 0) {
+      CapScores(scores.as<float>(), scores.size(), shape.scale, shape.softcap,
+                part(scratch.slopes, keys).as<float>());
+    }
     TransposedProbs(row_block, keys.first - block.first_key, count, scores.as<float>(),
                     head.Lse(call.lse, block.begin), probs.data, dtype);
     MatMul(probs, scratch.dout_c, keys.dv, MatMulKind::kNN, true);
@@ -124,9 +131,10 @@ void BackwardBlock(const BackwardCall& call, const BackwardShare& share, const Q
   for (const KeySegment& keys : segments) {
     // The rounded probabilities are not read again: their memory takes the scores' gradients.
     const Tensor dscores = part(scratch.probs, keys);
-    TransposedScoreGradient(row_block, keys.end - keys.first,
-                            part(scratch.scores, keys).as<float>(),
-                            part(scratch.dprobs, keys).as<float>(), delta, dscores.data, dtype);
+    TransposedScoreGradient(
+        row_block, keys.end - keys.first, part(scratch.scores, keys).as<float>(),
+        part(scratch.dprobs, keys).as<float>(), delta,
+        shape.softcap > 0 ? part(scratch.slopes, keys).as<float>() : nullptr, dscores.data, dtype);
     MatMul(dscores, queries, keys.dk, MatMulKind::kNN, true);
     MatMul(dscores, keys.k, dqueries, MatMulKind::kTN,
            /*accumulate=*/keys.first > block.first_key);
@@ -304,7 +312,7 @@ int64_t AttentionScratchBytes(const AttentionShape& shape, DType dtype, int64_t 
   const int64_t tokens = std::clamp<int64_t>(kMaxScores / (keys * shape.group), 1, kAttentionBlock);
   const int64_t rows = tokens * shape.group;
   const int64_t block =
-      std::max(BackwardScratch::Bytes(dtype, rows, keys, shape.head_dim),
+      std::max(BackwardScratch::Bytes(shape, dtype, rows, keys),
                ForwardBlockBytes(dtype, rows, keys, shape.head_dim, shared_prefixes));
   // The prefixes, each with at most kMaxShares of what follows it, are no more than T rows.
   const int64_t sum_rows =

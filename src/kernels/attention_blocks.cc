@@ -38,7 +38,7 @@ RowBlock RowBlockOf(const AttentionShape& shape, const QueryBlock& block) {
           .group = shape.group,
           .visible = block.FirstPosition() + 1 - block.first_key,
           .window = shape.window,
-          .scale = shape.scale};
+          .scale = shape.softcap > 0 ? 1.0F : shape.scale};  // a cap applies it
 }
 
 int64_t AttentionPairs(int64_t begin, int64_t end, int64_t window) {

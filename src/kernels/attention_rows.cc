@@ -7,6 +7,8 @@
 #define HWY_TARGET_INCLUDE "kernels/attention_rows.cc"
 #include <hwy/foreach_target.h>
 // foreach_target.h first
+#include <hwy/contrib/math/math-inl.h>
+
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -187,26 +189,41 @@ void Probs(const RowBlock& block, int64_t first_key, int64_t keys, float* scores
   }
 }
 
-template <class C>
+template <bool kCapped, class C>
 void ScoreGradientAs(const RowBlock& block, int64_t keys, const float* probs, const float* dprobs,
-                     const float* delta, C* dscores) {
+                     const float* delta, const float* slopes, C* dscores) {
   const Vec scale = Set(block.scale);
   for (int64_t j = 0; j < keys; ++j) {
     const int64_t at = j * block.rows;
     ForVectors(block.rows, [=](auto lanes, int64_t i) HWY_ATTR {
       const Vec inner = hn::Sub(lanes.Load(dprobs + at + i), lanes.Load(delta + i));
-      lanes.Store(hn::Mul(hn::Mul(lanes.Load(probs + at + i), inner), scale), dscores + at + i);
+      const Vec slope = kCapped ? lanes.Load(slopes + at + i) : scale;
+      lanes.Store(hn::Mul(hn::Mul(lanes.Load(probs + at + i), inner), slope), dscores + at + i);
     });
   }
 }
 
 void ScoreGradient(const RowBlock& block, int64_t keys, const float* probs, const float* dprobs,
-                   const float* delta, void* dscores, DType dtype) {
+                   const float* delta, const float* slopes, void* dscores, DType dtype) {
   if (dtype == DType::kF32) {
-    ScoreGradientAs(block, keys, probs, dprobs, delta, static_cast<float*>(dscores));
+    const auto rows =
+        slopes != nullptr ? ScoreGradientAs<true, float> : ScoreGradientAs<false, float>;
+    rows(block, keys, probs, dprobs, delta, slopes, static_cast<float*>(dscores));
   } else {
-    ScoreGradientAs(block, keys, probs, dprobs, delta, static_cast<bfloat16*>(dscores));
+    const auto rows =
+        slopes != nullptr ? ScoreGradientAs<true, bfloat16> : ScoreGradientAs<false, bfloat16>;
+    rows(block, keys, probs, dprobs, delta, slopes, static_cast<bfloat16*>(dscores));
   }
+}
+
+void Cap(float* scores, int64_t n, float scale, float softcap, float* slopes) {
+  const Vec factor = Set(scale / softcap), cap = Set(softcap), slope = Set(scale);
+  ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
+    const Vec tanh = hn::Tanh(F32(), hn::Mul(factor, lanes.Load(scores + i)));
+    lanes.Store(hn::Mul(cap, tanh), scores + i);
+    if (slopes == nullptr) return;
+    lanes.Store(hn::Mul(slope, hn::NegMulAdd(tanh, tanh, Set(1))), slopes + i);
+  });
 }
 
 }  // namespace
@@ -222,6 +239,7 @@ HWY_EXPORT(ReadGradient);
 HWY_EXPORT(Delta);
 HWY_EXPORT(Probs);
 HWY_EXPORT(ScoreGradient);
+HWY_EXPORT(Cap);
 }  // namespace
 
 void SoftmaxBlock(const RowBlock& block, int64_t keys, const float* scores, void* probs,
@@ -249,8 +267,13 @@ void TransposedProbs(const RowBlock& block, int64_t first_key, int64_t keys, flo
 }
 
 void TransposedScoreGradient(const RowBlock& block, int64_t keys, const float* probs,
-                             const float* dprobs, const float* delta, void* dscores, DType dtype) {
-  HWY_DYNAMIC_DISPATCH(ScoreGradient)(block, keys, probs, dprobs, delta, dscores, dtype);
+                             const float* dprobs, const float* delta, const float* slopes,
+                             void* dscores, DType dtype) {
+  HWY_DYNAMIC_DISPATCH(ScoreGradient)(block, keys, probs, dprobs, delta, slopes, dscores, dtype);
+}
+
+void CapScores(float* scores, int64_t n, float scale, float softcap, float* slopes) {
+  HWY_DYNAMIC_DISPATCH(Cap)(scores, n, scale, softcap, slopes);
 }
 
 }  // namespace lorikeet

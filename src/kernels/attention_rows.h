@@ -23,6 +23,10 @@ struct RowBlock {
   int64_t End(int64_t token) const { return visible + token; }
 };
 
+// n scores in place: s = softcap * tanh(scale * s / softcap). slopes (n) f32, may be null: the
+// derivative of the new score by the old one.
+void CapScores(float* scores, int64_t n, float scale, float softcap, float* slopes);
+
 // scores: f32 pieces of (rows, keys); probs: C pieces of the same form, exp(scale * s - max), 0
 // where not visible. inverse_sum, lse (rows) f32; lse may be null.
 void SoftmaxBlock(const RowBlock& block, int64_t keys, const float* scores, void* probs,
@@ -48,8 +52,10 @@ void TransposedProbs(const RowBlock& block, int64_t first_key, int64_t keys, flo
 // up to f32, as it must for a softmax, and queries and keys get accurate gradients in bf16 too.
 void AddDelta(int64_t rows, int64_t keys, const float* probs, const float* dprobs, float* delta);
 
-// dscores (keys, rows) C = probs * (dprobs - delta[row]) * scale, probs f32.
+// dscores (keys, rows) C = probs * (dprobs - delta[row]) * scale, probs f32. slopes (keys, rows)
+// f32 of CapScores: in place of the scale; null: none.
 void TransposedScoreGradient(const RowBlock& block, int64_t keys, const float* probs,
-                             const float* dprobs, const float* delta, void* dscores, DType dtype);
+                             const float* dprobs, const float* delta, const float* slopes,
+                             void* dscores, DType dtype);
 
 }  // namespace lorikeet

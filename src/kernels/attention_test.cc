@@ -28,6 +28,13 @@ AttentionShape WithWindow(int64_t window) {
   return shape;
 }
 
+// Scores go up to about 20: most are in the bend of the curve.
+constexpr float kSoftcap = 4.0F;
+AttentionShape Capped(AttentionShape shape) {
+  shape.softcap = kSoftcap;
+  return shape;
+}
+
 // A packed batch with random q, k, v and dout; lengths are those of its sequences.
 struct Problem {
   std::vector<int64_t> begins;  // (S+1)
@@ -93,7 +100,8 @@ struct Problem {
 // query i sees key j if 0 <= i - j < window.
 template <class T>
 std::vector<T> Reference(const std::vector<T>& q, const std::vector<T>& k, const std::vector<T>& v,
-                         int64_t n, int64_t Dh, double scale, int64_t window) {
+                         int64_t n, int64_t Dh, const AttentionShape& shape) {
+  const int64_t window = shape.window;
   std::vector<T> out(static_cast<size_t>(n * Dh));
   for (int64_t i = 0; i < n; ++i) {
     std::vector<T> p(static_cast<size_t>(i + 1));
@@ -102,7 +110,8 @@ std::vector<T> Reference(const std::vector<T>& q, const std::vector<T>& k, const
     for (int64_t j = first; j <= i; ++j) {
       T s = 0;
       for (int64_t d = 0; d < Dh; ++d) s += q[i * Dh + d] * k[j * Dh + d];
-      p[j] = s * scale;
+      s *= shape.scale;
+      p[j] = shape.softcap == 0 ? s : std::tanh(s / T(shape.softcap)) * T(shape.softcap);
       max = std::max(max, std::real(p[j]));
     }
     T sum = 0;
@@ -148,17 +157,17 @@ class AttentionTest : public ::testing::Test {
 };
 
 // Compares a head's outputs with the definition.
-void ExpectForward(const Problem& p, size_t s, int64_t h, int64_t g, int64_t window) {
+void ExpectForward(const Problem& p, size_t s, int64_t h, int64_t g, const AttentionShape& shape) {
   const Head head = HeadOf(p, s, h, g);
   const std::vector<Complex> expected =
-      Reference(head.q, head.k, head.v, head.n, kShape.head_dim, kShape.scale, window);
+      Reference(head.q, head.k, head.v, head.n, kShape.head_dim, shape);
   for (int64_t t = 0; t < head.n; ++t) {
     for (int64_t d = 0; d < kShape.head_dim; ++d) {
       const int64_t at =
           (((p.begins[s] + t) * kShape.kv_heads + h) * kShape.group + g) * kShape.head_dim + d;
       ASSERT_NEAR(Problem::Get(p.out, at), expected[t * kShape.head_dim + d].real(),
                   AttentionTolerance(p.out.tensor().dtype))
-          << "window " << window << " token " << t << " of " << head.n;
+          << "window " << shape.window << " token " << t << " of " << head.n;
     }
   }
 }
@@ -167,10 +176,11 @@ TEST_F(AttentionTest, ForwardEqualsTheDefinition) {
   for (const DType dtype : dtypes_) {
     for (const int64_t window : kWindows) {
       const Problem p(dtype, {1, 63, 64, 65, 7, 600});
-      p.Forward(WithWindow(window));
+      const AttentionShape shape = WithWindow(window);
+      p.Forward(shape);
       for (size_t s = 0; s + 1 < p.begins.size(); ++s) {
         for (int64_t h = 0; h < kShape.kv_heads; ++h) {
-          for (int64_t g = 0; g < kShape.group; ++g) ExpectForward(p, s, h, g, window);
+          for (int64_t g = 0; g < kShape.group; ++g) ExpectForward(p, s, h, g, shape);
         }
       }
     }
@@ -190,19 +200,20 @@ double RelativeError(const std::vector<double>& a, const std::vector<double>& b)
 // Gradient of sum(dout . out) by one element, by the complex step imag(f(x + i e)) / e, exact to
 // rounding.
 double ComplexStep(const Problem& p, size_t s, int64_t g, std::vector<Complex> Head::*which,
-                   int64_t element, int64_t window) {
+                   int64_t element, const AttentionShape& shape) {
   constexpr double kStep = 1e-30;
   Head head = HeadOf(p, s, 1, g);
   (head.*which)[element] += Complex(0, kStep);
   const std::vector<Complex> out =
-      Reference(head.q, head.k, head.v, head.n, kShape.head_dim, kShape.scale, window);
+      Reference(head.q, head.k, head.v, head.n, kShape.head_dim, shape);
   double sum = 0;
   for (size_t i = 0; i < out.size(); ++i) sum += head.dout[i] * out[i].imag() / kStep;
   return sum;
 }
 
 // Compares gradients of some elements of dq, dk and dv in every sequence.
-void ExpectBackward(const Problem& p, int64_t window) {
+void ExpectBackward(const Problem& p, const AttentionShape& shape) {
+  const int64_t window = shape.window;
   const int64_t Dh = kShape.head_dim;
   std::vector<double> got[3], expected[3];  // dq, dk, dv
   for (size_t s = 0; s + 1 < p.begins.size(); ++s) {
@@ -213,9 +224,9 @@ void ExpectBackward(const Problem& p, int64_t window) {
         double dk = 0, dv = 0;
         for (int64_t g = 0; g < kShape.group; ++g) {
           got[0].push_back(p.dq.tensor().as<float>()[(row * kShape.group + g) * Dh + d]);
-          expected[0].push_back(ComplexStep(p, s, g, &Head::q, at, window));
-          dk += ComplexStep(p, s, g, &Head::k, at, window);
-          dv += ComplexStep(p, s, g, &Head::v, at, window);
+          expected[0].push_back(ComplexStep(p, s, g, &Head::q, at, shape));
+          dk += ComplexStep(p, s, g, &Head::k, at, shape);
+          dv += ComplexStep(p, s, g, &Head::v, at, shape);
         }
         got[1].push_back(p.dk.tensor().as<float>()[row * Dh + d]);
         expected[1].push_back(dk);
@@ -242,7 +253,20 @@ TEST_F(AttentionTest, BackwardEqualsTheComplexStep) {
       const Problem p(dtype, {5, longest});
       p.Forward(WithWindow(window));
       p.Backward(WithWindow(window));
-      ExpectBackward(p, window);
+      ExpectBackward(p, WithWindow(window));
+    }
+  }
+}
+
+TEST_F(AttentionTest, CappedScoresEqualTheDefinition) {
+  for (const DType dtype : dtypes_) {
+    for (const int64_t window : {0, 7, 65}) {
+      const AttentionShape shape = Capped(WithWindow(window));
+      const Problem p(dtype, {5, 140});
+      p.Forward(shape);
+      for (int64_t h = 0; h < kShape.kv_heads; ++h) ExpectForward(p, 1, h, 2, shape);
+      p.Backward(shape);
+      ExpectBackward(p, shape);
     }
   }
 }
@@ -252,9 +276,10 @@ bool SameBits(const void* a, const void* b, int64_t bytes) {
 }
 
 TEST_F(AttentionTest, PackedEqualsOneByOneBitForBit) {
+  std::vector<AttentionShape> shapes = {Capped(kShape)};
+  for (const int64_t window : kWindows) shapes.push_back(WithWindow(window));
   for (const DType dtype : dtypes_) {
-    for (const int64_t window : kWindows) {
-      const AttentionShape shape = WithWindow(window);
+    for (const AttentionShape& shape : shapes) {
       const std::vector<int64_t> lengths = {3, 130, 1, 64, 577, 90};
       const Problem packed(dtype, lengths);
       packed.Forward(shape);
@@ -310,13 +335,13 @@ TEST_F(AttentionTest, CachedEqualsWholeBitForBit) {
     for (const int64_t window : kWindows) {
       ExpectCachedAsWhole(dtype, window == 512 ? 700 : 200, WithWindow(window));
     }
+    ExpectCachedAsWhole(dtype, 600, Capped(kShape));
   }
 }
 
 TEST_F(AttentionTest, ThreadsDoNotChangeBits) {
   for (const DType dtype : dtypes_) {
-    for (const int64_t window : {0, 65}) {
-      const AttentionShape shape = WithWindow(window);
+    for (const AttentionShape& shape : {kShape, WithWindow(65), Capped(kShape)}) {
       SetNumThreads(1);
       const Problem one(dtype, {300, 20, 700});
       one.Forward(shape);

@@ -10,6 +10,8 @@
 #define HWY_TARGET_INCLUDE "kernels/cross_entropy.cc"
 #include <hwy/foreach_target.h>
 // foreach_target.h first
+#include <hwy/contrib/math/math-inl.h>
+
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -69,28 +71,57 @@ void LogprobRows(const float* logits, int64_t V, const int32_t* targets, float* 
   }
 }
 
-template <class C>
-void GradientRow(const float* x, int64_t V, int32_t target, float lse, float g, C* dx) {
+// 1 - (x / cap)^2, the slope of a capped logit.
+HWY_INLINE Vec CapSlope(Vec x, float inverse_cap) {
+  const Vec tanh = hn::Mul(x, Set(inverse_cap));
+  return hn::NegMulAdd(tanh, tanh, Set(1));
+}
+
+template <bool kCapped, class C>
+void GradientRow(const float* x, int64_t V, int32_t target, float lse, float g, float inverse_cap,
+                 C* dx) {
   // x may be dx: read the target's logit before it is overwritten.
-  const double at_target = -std::expm1(static_cast<double>(x[target]) - lse);  // 1 - softmax
+  double at_target = -std::expm1(static_cast<double>(x[target]) - lse);  // 1 - softmax
+  if (kCapped) {
+    const double tanh = static_cast<double>(x[target]) * inverse_cap;
+    at_target *= 1 - tanh * tanh;
+  }
   const Vec shift = Set(lse), factor = Set(-g);
   ForVectors(V, [=](auto lanes, int64_t i) HWY_ATTR {
-    const Vec p = ExpNonPositive(hn::Sub(lanes.Load(x + i), shift));
+    const Vec logit = lanes.Load(x + i);
+    Vec p = ExpNonPositive(hn::Sub(logit, shift));
+    if (kCapped) p = hn::Mul(p, CapSlope(logit, inverse_cap));
     lanes.Store(hn::Mul(factor, p), dx + i);
   });
   dx[target] = FromFloat<C>(static_cast<float>(g * at_target));
 }
 
-void GradientRows(const float* logits, const int32_t* targets, const float* lse, const float* g,
-                  const Tensor& dlogits, int64_t begin, int64_t end) {
-  const int64_t V = dlogits.cols();
+template <class C>
+void GradientRowsAs(const float* logits, const int32_t* targets, const float* lse, const float* g,
+                    float inverse_cap, int64_t V, C* dlogits, int64_t begin, int64_t end) {
+  const auto row = inverse_cap > 0 ? GradientRow<true, C> : GradientRow<false, C>;
   for (int64_t r = begin; r < end; ++r) {
-    if (dlogits.dtype == DType::kF32) {
-      GradientRow(logits + r * V, V, targets[r], lse[r], g[r], dlogits.as<float>() + r * V);
-    } else {
-      GradientRow(logits + r * V, V, targets[r], lse[r], g[r], dlogits.as<bfloat16>() + r * V);
-    }
+    row(logits + r * V, V, targets[r], lse[r], g[r], inverse_cap, dlogits + r * V);
   }
+}
+
+void GradientRows(const float* logits, const int32_t* targets, const float* lse, const float* g,
+                  float inverse_cap, const Tensor& dlogits, int64_t begin, int64_t end) {
+  const int64_t V = dlogits.cols();
+  if (dlogits.dtype == DType::kF32) {
+    GradientRowsAs(logits, targets, lse, g, inverse_cap, V, dlogits.as<float>(), begin, end);
+  } else {
+    GradientRowsAs(logits, targets, lse, g, inverse_cap, V, dlogits.as<bfloat16>(), begin, end);
+  }
+}
+
+void CapRange(float* x, float cap, int64_t begin, int64_t n) {
+  const Vec inverse = Set(1 / cap), scale = Set(cap);
+  float* from = x + begin;
+  ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
+    const Vec tanh = hn::Tanh(F32(), hn::Mul(lanes.Load(from + i), inverse));
+    lanes.Store(hn::Mul(scale, tanh), from + i);
+  });
 }
 
 void EntropyRows(const float* logits, int64_t V, const float* lse, float* entropy, int64_t begin,
@@ -158,6 +189,7 @@ namespace lorikeet {
 namespace {
 HWY_EXPORT(LogprobRows);
 HWY_EXPORT(GradientRows);
+HWY_EXPORT(CapRange);
 HWY_EXPORT(EntropyRows);
 HWY_EXPORT(ArgmaxRows);
 
@@ -199,19 +231,19 @@ void TargetLogprobs(const Tensor& logits, std::span<const int32_t> targets, cons
 }
 
 void LogprobBackward(const Tensor& logits, std::span<const int32_t> targets, const Tensor& lse,
-                     const Tensor& g, const Tensor& dlogits) {
+                     const Tensor& g, const Tensor& dlogits, float inverse_cap) {
   const Kernel here(
       [&] {
         return KernelCall{"LogprobBackward",
                           "cross-entropy",
                           {"{} x {}", {logits.rows(), logits.cols()}},
-                          3 * logits.size(),
+                          (inverse_cap > 0 ? 6 : 3) * logits.size(),
                           BytesOf(logits, lse, g, dlogits) + kIndex * logits.rows()};
       },
       [&] {
         return Replay([=](const Relocate& at) {
           LogprobBackward(at(logits), at.Tokens(targets, logits.cols()), at(lse), at(g),
-                          at(dlogits));
+                          at(dlogits), inverse_cap);
         });
       });
   CheckTargets(logits, targets);
@@ -220,7 +252,8 @@ void LogprobBackward(const Tensor& logits, std::span<const int32_t> targets, con
   if (here.dry()) return;
   const float* x = logits.as<float>();
   OverRows(logits, [&, sum = lse.as<float>(), scale = g.as<float>()](int64_t a, int64_t b) {
-    HWY_DYNAMIC_DISPATCH(GradientRows)(x, targets.data(), sum, scale, dlogits, a, b);
+    HWY_DYNAMIC_DISPATCH(GradientRows)
+    (x, targets.data(), sum, scale, inverse_cap, dlogits, a, b);
   });
 }
 
@@ -258,6 +291,23 @@ void ScaleLogits(const Tensor& logits, float factor) {
   float* x = logits.as<float>();
   OverRows(logits, [&, V = logits.cols()](int64_t a, int64_t b) {
     for (int64_t i = a * V; i < b * V; ++i) x[i] *= factor;
+  });
+}
+
+void CapLogits(const Tensor& logits, float cap) {
+  const Kernel here(
+      [&] {
+        return KernelCall{"CapLogits",
+                          "soft cap",
+                          {"{} x {}", {logits.rows(), logits.cols()}},
+                          3 * logits.size(),
+                          BytesOf(logits, logits)};
+      },
+      [&] { return Replay([=](const Relocate& at) { CapLogits(at(logits), cap); }); });
+  CHECK(logits.dtype == DType::kF32 && cap > 0);
+  if (here.dry()) return;
+  ParallelElements(logits.size(), [&](int64_t begin, int64_t n) {
+    HWY_DYNAMIC_DISPATCH(CapRange)(logits.as<float>(), cap, begin, n);
   });
 }
 

@@ -123,6 +123,62 @@ TEST(CrossEntropy, BackwardInPlaceAndNearCertainty) {
   });
 }
 
+TEST(CapLogits, IsTheFormula) {
+  ForEachTarget([] {
+    for (const double range : {0.01, 50.0, 2000.0}) {
+      const TestTensor logits = TestTensor::Random(DType::kF32, {3, 67}, "logits", range);
+      const TestTensor capped = logits.Copy();
+      CapLogits(capped, 30.0F);
+      for (int64_t i = 0; i < logits.size(); ++i) {
+        const double expected = reference::SoftCap<double>(logits.Get(i), 30.0);
+        EXPECT_NEAR(capped.Get(i), expected, 1e-6 * std::abs(expected)) << logits.Get(i);
+      }
+    }
+    const TestTensor bad(DType::kF32, {1, 3});
+    bad.Set(0, NAN);
+    bad.Set(1, kInfinity);
+    bad.Set(2, -kInfinity);
+    CapLogits(bad, 30.0F);
+    EXPECT_TRUE(std::isnan(bad.Get(0)));
+    EXPECT_EQ(bad.Get(1), 30.0F);
+    EXPECT_EQ(bad.Get(2), -30.0F);
+  });
+  ExpectSameBitsOnAnyThreads([] {
+    const TestTensor logits = TestTensor::Random(DType::kF32, {7, 6001}, "logits", 50.0);
+    CapLogits(logits, 30.0F);
+    return logits;
+  });
+}
+
+// The gradient of the logits before the cap, also when a temperature follows it.
+TEST(CapLogits, BackwardIsTheComplexStep) {
+  ForEachTarget([] {
+    constexpr double kCap = 5.0;
+    for (const float temperature : {1.0F, 0.5F}) {
+      for (const DType dtype : kComputeTypes) {
+        for (const int64_t V : {3, 16, 17, 67}) {
+          const Chunk c(2, V);
+          const TestTensor before = c.logits.Copy(), dlogits(dtype, {2, V});
+          CapLogits(c.logits, static_cast<float>(kCap));
+          ScaleLogits(c.logits, 1 / temperature);
+          c.Run();
+          const TestTensor g = TestTensor::Random(DType::kF32, {2}, "g"), scaled = g.Copy();
+          for (int64_t r = 0; r < 2; ++r) scaled.Set(r, g.Get(r) / temperature);
+          LogprobBackward(c.logits, c.targets, c.lse, scaled, dlogits,
+                          temperature / static_cast<float>(kCap));
+          for (int64_t r = 0; r < 2; ++r) {
+            const auto expected = reference::ComplexStep(before.RowValues(r), [&](auto z) {
+              for (auto& x : z) x = reference::SoftCap(x, kCap) / static_cast<double>(temperature);
+              return static_cast<double>(g.Get(r)) * (z[c.targets[r]] - reference::LogSumExp(z));
+            });
+            EXPECT_LT(RelativeError(dlogits.RowValues(r), expected), Tolerance(dtype)) << V;
+          }
+        }
+      }
+    }
+  });
+}
+
 TEST(CrossEntropy, EntropyIsTheFormula) {
   ForEachTarget([] {
     for (const int64_t V : kVocabularies) {

@@ -15,29 +15,34 @@ namespace {
 
 template <class From>
 void GatherRows(std::span<const int32_t> tokens, const Tensor& table, const Tensor& residual,
-                int64_t begin, int64_t end) {
+                float factor, int64_t begin, int64_t end) {
   const int64_t D = table.cols();
+  const Vec scale = Set(factor);
   for (int64_t t = begin; t < end; ++t) {
-    ConvertRow(table.as<From>() + tokens[t] * D, D, residual.as<float>() + t * D);
+    const From* from = table.as<From>() + tokens[t] * D;
+    float* to = residual.as<float>() + t * D;
+    ForVectors(D, [=](auto lanes, int64_t i)
+                      HWY_ATTR { lanes.Store(hn::Mul(scale, lanes.Load(from + i)), to + i); });
   }
 }
 
 void Gather(std::span<const int32_t> tokens, const Tensor& table, const Tensor& residual,
-            int64_t begin, int64_t end) {
+            float factor, int64_t begin, int64_t end) {
   const auto rows = table.dtype == DType::kF32    ? GatherRows<float>
                     : table.dtype == DType::kBF16 ? GatherRows<bfloat16>
                                                   : GatherRows<float16>;
-  rows(tokens, table, residual, begin, end);
+  rows(tokens, table, residual, factor, begin, end);
 }
 
 // Columns [begin, begin + n) of every token, in the order of the tokens.
 void ScatterColumns(std::span<const int32_t> tokens, const float* dresidual, int64_t D,
-                    float* dtable, int64_t begin, int64_t n) {
+                    float* dtable, float factor, int64_t begin, int64_t n) {
+  const Vec scale = Set(factor);
   for (const int32_t token : tokens) {
     float* sum = dtable + token * D + begin;
     const float* term = dresidual + begin;
     ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
-      lanes.Store(hn::Add(lanes.Load(sum + i), lanes.Load(term + i)), sum + i);
+      lanes.Store(hn::MulAdd(scale, lanes.Load(term + i), lanes.Load(sum + i)), sum + i);
     });
     dresidual += D;
   }
@@ -62,44 +67,44 @@ void CheckTokens(std::span<const int32_t> tokens, const Tensor& table, const Ten
 }
 }  // namespace
 
-void EmbeddingForward(std::span<const int32_t> tokens, const Tensor& table,
-                      const Tensor& residual) {
+void EmbeddingForward(std::span<const int32_t> tokens, const Tensor& table, const Tensor& residual,
+                      float factor) {
   const int64_t T = residual.rows(), D = residual.cols();
   const Kernel here(
       [&] {
         return KernelCall{"EmbeddingForward",
                           "embedding",
                           {"{} x {} of {}", {T, D, table.rows()}},
-                          0,
+                          factor == 1 ? 0 : T * D,
                           kIndex * T + BytesOf(residual) + DTypeBytes(table.dtype, T * D)};
       },
       [&] {
         return Replay([=](const Relocate& at) {
-          EmbeddingForward(at.Tokens(tokens, table.rows()), at(table), at(residual));
+          EmbeddingForward(at.Tokens(tokens, table.rows()), at(table), at(residual), factor);
         });
       });
   CheckTokens(tokens, table, residual);
   CHECK(IsCompute(table) || table.dtype == DType::kF16);
   if (here.dry()) return;
   ParallelRanges(residual.rows(), RowGrain(residual.cols()), [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(Gather)(tokens, table, residual, begin, end);
+    HWY_DYNAMIC_DISPATCH(Gather)(tokens, table, residual, factor, begin, end);
   });
 }
 
 void EmbeddingBackward(std::span<const int32_t> tokens, const Tensor& dresidual,
-                       const Tensor& dtable) {
+                       const Tensor& dtable, float factor) {
   const int64_t T = dresidual.rows(), D = dtable.cols();
   const Kernel here(
       [&] {
         return KernelCall{"EmbeddingBackward",
                           "embedding",
                           {"{} x {} of {}", {T, D, dtable.rows()}},
-                          T * D,
+                          (factor == 1 ? 1 : 2) * T * D,
                           kIndex * T + 3 * BytesOf(dresidual)};
       },
       [&] {
         return Replay([=](const Relocate& at) {
-          EmbeddingBackward(at.Tokens(tokens, dtable.rows()), at(dresidual), at(dtable));
+          EmbeddingBackward(at.Tokens(tokens, dtable.rows()), at(dresidual), at(dtable), factor);
         });
       });
   CheckTokens(tokens, dtable, dresidual);
@@ -108,7 +113,7 @@ void EmbeddingBackward(std::span<const int32_t> tokens, const Tensor& dresidual,
   float* sums = dtable.as<float>();
   // Two tokens may be the same row: a thread owns columns, not tokens.
   ParallelColumns(D, dresidual.rows(), [&](int64_t begin, int64_t n) {
-    HWY_DYNAMIC_DISPATCH(ScatterColumns)(tokens, d, D, sums, begin, n);
+    HWY_DYNAMIC_DISPATCH(ScatterColumns)(tokens, d, D, sums, factor, begin, n);
   });
 }
 

@@ -38,6 +38,26 @@ TEST(Embedding, BackwardAddsInTheOrderOfTokens) {
   });
 }
 
+TEST(Embedding, AFactorAppliesToRowsAndGradients) {
+  ForEachTarget([] {
+    constexpr float kFactor = 25.25F;
+    for (const int64_t D : kWidths) {
+      const TestTensor table = TestTensor::Random(DType::kBF16, {5, D}, "table");
+      const TestTensor residual(DType::kF32, {7, D}), dtable(DType::kF32, {5, D});
+      EmbeddingForward(kTokens, table, residual, kFactor);
+      const TestTensor d = TestTensor::Random(DType::kF32, {7, D}, "d");
+      EmbeddingBackward(kTokens, d, dtable, kFactor);
+      std::vector<double> sums(static_cast<size_t>(5 * D));
+      for (int64_t i = 0; i < 7 * D; ++i) {
+        const int64_t at = kTokens[i / D] * D + i % D;
+        EXPECT_EQ(residual.Get(i), kFactor * table.Get(at)) << D;
+        sums[static_cast<size_t>(at)] += kFactor * d.Get(i);
+      }
+      EXPECT_LT(RelativeError(dtable.Values(), sums), 1e-6) << D;
+    }
+  });
+}
+
 TEST(Embedding, ThreadsChangeNoBitOfTheBackward) {
   std::vector<int32_t> tokens(2000);
   const RandomStream random(7, "test", "tokens");

@@ -32,9 +32,15 @@ HWY_BEFORE_NAMESPACE();
 namespace lorikeet::HWY_NAMESPACE {
 namespace {
 
-// y = w * C(x * rstd) in f32; xhat, where not null, is kept. Returns rstd.
+// g, the factor of a normed value.
+HWY_INLINE Vec HeadGain(NormKind kind, Vec w) {
+  return kind == NormKind::kRmsOnePlus ? hn::Add(Set(1), w) : w;
+}
+
+// y = g * xhat in f32; C(xhat), where not null, is kept. Returns rstd.
 template <class C>
-float NormHead(const float* x, const float* w, float eps, int64_t Dh, C* xhat, float* y) {
+float NormHead(const float* x, const float* w, float eps, NormKind kind, int64_t Dh, C* xhat,
+               float* y) {
   const float squares = SumVectors(Dh, [=](auto lanes, int64_t i, Vec acc) HWY_ATTR {
     const Vec v = lanes.Load(x + i);
     return hn::MulAdd(v, v, acc);
@@ -42,9 +48,10 @@ float NormHead(const float* x, const float* w, float eps, int64_t Dh, C* xhat, f
   const float rstd = 1.0F / std::sqrt(squares / static_cast<float>(Dh) + eps);
   const Vec scale = Set(rstd);
   ForVectors(Dh, [=](auto lanes, int64_t i) HWY_ATTR {
-    const Vec n = Round<C>(hn::Mul(lanes.Load(x + i), scale));
+    const Vec exact = hn::Mul(lanes.Load(x + i), scale), n = Round<C>(exact);
     if (xhat != nullptr) lanes.StoreRounded(n, xhat + i);
-    lanes.Store(hn::Mul(lanes.Load(w + i), n), y + i);
+    const Vec normed = kind == NormKind::kRms ? n : exact;
+    lanes.Store(hn::Mul(HeadGain(kind, lanes.Load(w + i)), normed), y + i);
   });
   return rstd;
 }
@@ -77,7 +84,7 @@ void ForwardToken(const HeadsJob& job, int64_t t) {
     if (job.norm != nullptr) {
       const HeadNorm& norm = *job.norm;
       C* xhat = norm.xhat ? norm.xhat.as<C>() + (t * H + h) * Dh : nullptr;
-      const float rstd = NormHead(x, norm.w.as<float>(), norm.eps, Dh, xhat, scratch);
+      const float rstd = NormHead(x, norm.w.as<float>(), norm.eps, norm.kind, Dh, xhat, scratch);
       if (norm.rstd) norm.rstd.as<float>()[t * H + h] = rstd;
       x = scratch;
     }
@@ -95,18 +102,18 @@ void Forward(const HeadsJob& job, int64_t begin, int64_t end) {
   for (int64_t t = begin; t < end; ++t) token(job, t);
 }
 
-// din = rstd * (dy * w - xhat * mean(dy * w * xhat)), dw += dy * xhat.
+// din = rstd * (dy * g - xhat * mean(dy * g * xhat)), dw += dy * xhat.
 template <class C>
-void NormHeadBackward(const float* dy, const C* xhat, const float* w, float rstd, int64_t Dh,
-                      C* din, float* dw) {
+void NormHeadBackward(const float* dy, const C* xhat, const float* w, float rstd, NormKind kind,
+                      int64_t Dh, C* din, float* dw) {
   const float dot = SumVectors(Dh, [=](auto lanes, int64_t i, Vec acc) HWY_ATTR {
-    const Vec dxhat = hn::Mul(lanes.Load(dy + i), lanes.Load(w + i));
+    const Vec dxhat = hn::Mul(lanes.Load(dy + i), HeadGain(kind, lanes.Load(w + i)));
     return hn::MulAdd(dxhat, lanes.Load(xhat + i), acc);
   });
   const Vec mean = Set(dot / static_cast<float>(Dh)), scale = Set(rstd);
   ForVectors(Dh, [=](auto lanes, int64_t i) HWY_ATTR {
     const Vec g = lanes.Load(dy + i), n = lanes.Load(xhat + i);
-    const Vec inner = hn::NegMulAdd(n, mean, hn::Mul(g, lanes.Load(w + i)));
+    const Vec inner = hn::NegMulAdd(n, mean, hn::Mul(g, HeadGain(kind, lanes.Load(w + i))));
     if (dw != nullptr) lanes.Store(hn::MulAdd(g, n, lanes.Load(dw + i)), dw + i);
     lanes.Store(hn::Mul(scale, inner), din + i);
   });
@@ -131,7 +138,7 @@ void BackwardToken(const HeadsJob& job, int64_t t, float* dw) {
     }
     RotateHead(d, cos, sin, -1.0F, R, Dh, scratch);
     NormHeadBackward(scratch, job.norm->xhat.as<C>() + (t * H + h) * Dh, job.norm->w.as<float>(),
-                     job.norm->rstd.as<float>()[t * H + h], Dh, din, dw);
+                     job.norm->rstd.as<float>()[t * H + h], job.norm->kind, Dh, din, dw);
   }
 }
 

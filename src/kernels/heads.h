@@ -6,16 +6,19 @@
 #include <span>
 
 #include "core/tensor.h"
+#include "kernels/rms_norm.h"
 
 namespace lorikeet {
 
-// RMSNorm over Dh of every head, before the rotation: xhat = C(x * rstd), then w * xhat in f32.
+// RMSNorm over Dh of every head, before the rotation, as kernels/rms_norm.h defines it, but that
+// the product g * xhat stays in f32.
 struct HeadNorm {
   Tensor w;  // (Dh) f32
   float eps = 1e-6F;
   // Kept for the backward; empty if none follows.
   Tensor xhat;  // (T,H*Dh) C
   Tensor rstd;  // (T,H) f32
+  NormKind kind = NormKind::kRms;
 };
 
 // Rotary position embedding of pairs (i, i + R), R = rotary dimensions / 2 <= Dh / 2; elements

@@ -126,6 +126,37 @@ TEST(Heads, BackwardIsTheComplexStep) {
   });
 }
 
+// In f32 exactly the norm of a weight that is one larger; in bf16 x * rstd is not rounded before.
+TEST(Heads, ANormOfOnePlusTheWeight) {
+  ForEachSplit([](bool normed, bool turned, const Split& s) {
+    if (!normed) return;
+    const HeadRope* rope = turned ? &s.rope : nullptr;
+    const TestTensor larger = s.w.Copy(), dw(DType::kF32, {s.Dh}), dw_rms(DType::kF32, {s.Dh});
+    for (int64_t i = 0; i < s.Dh; ++i) larger.Set(i, 1.0F + s.w.Get(i));
+    HeadNorm plus = s.norm, rms = s.norm;
+    plus.kind = NormKind::kRmsOnePlus;
+    rms.w = larger;
+    SplitHeadsForward(s.in, &plus, rope, s.out.tensor());
+    const TestTensor out(s.out.dtype(), {kK, kT, kG, s.Dh});
+    SplitHeadsForward(s.in, &rms, rope, out.tensor());
+    const bool f32 = s.out.dtype() == DType::kF32;
+    EXPECT_LT(RelativeError(s.out.Values(), out.Values()), f32 ? 1e-30 : 2e-2);
+    if (!f32) {
+      const HeadNorm exact{larger, kEps, Tensor(), Tensor()};
+      const TestTensor wide(DType::kF32, {kK, kT, kG, s.Dh});
+      SplitHeadsForward(s.in, &exact, rope, wide.tensor());
+      for (int64_t i = 0; i < wide.size(); ++i) {
+        EXPECT_EQ(s.out.Get(i), ToFloat(ToBfloat16(wide.Get(i))));
+      }
+    }
+    const TestTensor dout = TestTensor::Random(DType::kF32, {kK, kT, kG, s.Dh}, "dout");
+    const TestTensor din(s.out.dtype(), {kT, kH * s.Dh}), din_rms = din.Copy();
+    SplitHeadsBackward(dout, &plus, rope, din, dw);
+    SplitHeadsBackward(dout, &rms, rope, din_rms, dw_rms);
+    EXPECT_TRUE(SameBits(din, din_rms) && SameBits(dw, dw_rms));
+  });
+}
+
 TEST(Heads, KeepingNothingChangesNoBit) {
   ForEachSplit([](bool normed, bool turned, const Split& s) {
     if (!normed) return;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <complex>
 #include <cstddef>
+#include <numbers>
 #include <vector>
 
 namespace lorikeet::reference {
@@ -46,6 +47,22 @@ T Silu(const T& x) {
     return x * e / (1.0 + e);
   }
   return x / (1.0 + std::exp(-x));
+}
+
+// The tanh form: x/2 (1 + tanh(u)) = x / (1 + e^-2u).
+template <class T>
+T GeluTanh(const T& x) {
+  const T twice_u = 2 * std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
+  if (Real(twice_u) < 0) {  // e^-2u would overflow
+    const T e = std::exp(twice_u);
+    return x * e / (1.0 + e);
+  }
+  return x / (1.0 + std::exp(-twice_u));
+}
+
+template <class T>
+T SoftCap(const T& x, double cap) {
+  return cap * std::tanh(x / cap);
 }
 
 template <class T>

@@ -93,6 +93,59 @@ TEST(RmsNorm, BackwardIsTheComplexStep) {
   });
 }
 
+// 1 + w in place of w, and one rounding.
+TEST(RmsNormOnePlus, IsTheNormOfAWeightThatIsOneLarger) {
+  constexpr NormKind kKind = NormKind::kRmsOnePlus;
+  ForEachTarget([] {
+    for (const DType dtype : kComputeTypes) {
+      for (const int64_t D : kWidths) {
+        const Norm n(dtype, 3, D);
+        const TestTensor larger = n.w.Copy(), y(dtype, {3, D}), again(dtype, {3, D});
+        for (int64_t i = 0; i < D; ++i) larger.Set(i, 1.0F + n.w.Get(i));
+        RmsNormForward(n.x, n.w, kEps, n.xhat, y, n.rstd, kKind);
+        for (int64_t i = 0; i < y.size(); ++i) {
+          const float expected = larger.Get(i % D) * (n.x.Get(i) * n.rstd.Get(i / D));
+          EXPECT_EQ(y.Get(i), dtype == DType::kF32 ? expected : ToFloat(ToBfloat16(expected)));
+        }
+        RmsNormScale(n.xhat, n.w, again, kKind);
+        EXPECT_LT(RelativeError(again.Values(), y.Values()), dtype == DType::kF32 ? 1e-30 : 8e-3);
+        const TestTensor dy = TestTensor::Random(DType::kF32, {3, D}, "dy");
+        const TestTensor dx(DType::kF32, {3, D}), dw(DType::kF32, {D});
+        const TestTensor dx_rms(DType::kF32, {3, D}), dw_rms(DType::kF32, {D});
+        RmsNormBackward(dy, n.xhat, n.w, n.rstd, dx, dw, kKind);
+        RmsNormBackward(dy, n.xhat, larger, n.rstd, dx_rms, dw_rms);
+        EXPECT_TRUE(SameBits(dx, dx_rms) && SameBits(dw, dw_rms)) << D;
+      }
+    }
+  });
+}
+
+// Added to what is there, in f32.
+TEST(RmsNormAdd, IsTheSumWithTheNorm) {
+  ForEachTarget([] {
+    for (const NormKind kind : {NormKind::kRms, NormKind::kRmsOnePlus}) {
+      for (const DType dtype : kComputeTypes) {
+        for (const int64_t D : kWidths) {
+          const Norm n(dtype, 3, D);
+          const TestTensor xhat(dtype, {3, D}), rstd(DType::kF32, {3});
+          const TestTensor sum = TestTensor::Random(DType::kF32, {3, D}, "residual");
+          const TestTensor before = sum.Copy();
+          RmsNormAdd(n.x, n.w, kEps, xhat, sum, rstd, kind);
+          EXPECT_TRUE(SameBits(xhat, n.xhat) && SameBits(rstd, n.rstd)) << D;
+          std::vector<double> expected = before.Values();
+          for (int64_t i = 0; i < sum.size(); ++i) {
+            const float exact = n.x.Get(i) * n.rstd.Get(i / D);
+            const bool rms = kind == NormKind::kRms;
+            const double gain = rms ? n.w.Get(i % D) : 1.0 + n.w.Get(i % D);
+            expected[i] += gain * (rms ? n.xhat.Get(i) : exact);
+          }
+          EXPECT_LT(RelativeError(sum.Values(), expected), 1e-6) << D;
+        }
+      }
+    }
+  });
+}
+
 TEST(RmsNorm, AFrozenWeightChangesNoBitOfDx) {
   const Norm n(DType::kBF16, 200, 67);
   const TestTensor dy = TestTensor::Random(DType::kF32, {200, 67}, "dy");
@@ -124,6 +177,11 @@ TEST(RmsNorm, ThreadsChangeNoBit) {
     const TestTensor dx(DType::kF32, {T, D}), dw(DType::kF32, {D});
     RmsNormBackward(dy, n.xhat, n.w, n.rstd, dx, dw);
     return dw;
+  });
+  ExpectSameBitsOnAnyThreads([&] {
+    const TestTensor sum = dy.Copy();
+    RmsNormAdd(n.x, n.w, kEps, n.xhat, sum, n.rstd, NormKind::kRmsOnePlus);
+    return sum;
   });
 }
 

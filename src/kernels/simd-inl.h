@@ -161,6 +161,20 @@ HWY_INLINE Vec ExpNonPositive(Vec x) {
   return hn::IfThenZeroElse(hn::Lt(x, Set(-87.3F)), y);
 }
 
+struct Sigmoids {
+  Vec at;        // sigmoid(x)
+  Vec opposite;  // sigmoid(-x) = 1 - sigmoid(x), without the cancellation
+};
+
+// From e^-|x|, which cannot overflow, and one division.
+HWY_INLINE Sigmoids SigmoidsOf(Vec x) {
+  const Vec e = ExpNonPositive(hn::Neg(hn::Abs(x)));
+  const Vec larger = hn::Div(Set(1), hn::Add(Set(1), e));
+  const Vec smaller = hn::Mul(e, larger);
+  const auto negative = hn::Lt(x, Set(0));
+  return {hn::IfThenElse(negative, smaller, larger), hn::IfThenElse(negative, larger, smaller)};
+}
+
 }  // namespace lorikeet::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

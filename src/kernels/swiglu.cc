@@ -13,20 +13,6 @@ HWY_BEFORE_NAMESPACE();
 namespace lorikeet::HWY_NAMESPACE {
 namespace {
 
-struct Sigmoids {
-  Vec at;        // sigmoid(x)
-  Vec opposite;  // sigmoid(-x) = 1 - sigmoid(x), without the cancellation
-};
-
-// From e^-|x|, which cannot overflow, and one division.
-HWY_INLINE Sigmoids SigmoidsOf(Vec x) {
-  const Vec e = ExpNonPositive(hn::Neg(hn::Abs(x)));
-  const Vec larger = hn::Div(Set(1), hn::Add(Set(1), e));
-  const Vec smaller = hn::Mul(e, larger);
-  const auto negative = hn::Lt(x, Set(0));
-  return {hn::IfThenElse(negative, smaller, larger), hn::IfThenElse(negative, larger, smaller)};
-}
-
 // silu(gate) * up, the only place that computes h.
 HWY_INLINE Vec Activation(Vec silu, Vec up) { return hn::Mul(silu, up); }
 

@@ -230,7 +230,7 @@ HeadRows Relocate::operator()(const HeadRows& rows) const {
 }
 
 HeadNorm Relocate::operator()(const HeadNorm& norm) const {
-  return {(*this)(norm.w), norm.eps, (*this)(norm.xhat), (*this)(norm.rstd)};
+  return {(*this)(norm.w), norm.eps, (*this)(norm.xhat), (*this)(norm.rstd), norm.kind};
 }
 
 HeadRope Relocate::operator()(const HeadRope& rope) const {

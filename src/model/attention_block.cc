@@ -9,7 +9,7 @@ namespace lorikeet {
 namespace {
 
 AttentionShape ShapeOf(const AttentionSpec& s) {
-  return {s.kv_heads, s.group(), s.head_dim, s.score_scale, s.window};
+  return {s.kv_heads, s.group(), s.head_dim, s.score_scale, s.window, s.softcap};
 }
 
 // The sequences of the batch, with their keys and values in the batch or in pages of the cache.
@@ -63,18 +63,17 @@ void ZeroPadding(const Tensor& kv, int64_t T) {
 // How heads are split off a projection: the norm and the rotation of queries and of keys.
 struct Heads {
   HeadNorm q_norm, k_norm;
-  HeadRope table;
-  bool normed, rotated;
+  const HeadRope* table;  // null: not rotated
+  bool normed;
 
   Heads(const Pass& pass, const AttentionWeights& w, const AttentionActivations& a)
-      : q_norm{w.q_norm.weight, pass.config().rms_norm_eps, a.q_xhat, a.q_rstd},
-        k_norm{w.k_norm.weight, pass.config().rms_norm_eps, a.k_xhat, a.k_rstd},
-        table{pass.cos, pass.sin},
-        normed(w.spec.qk_norm),
-        rotated(w.spec.rope) {}
+      : q_norm{w.q_norm.weight, pass.config().rms_norm_eps, a.q_xhat, a.q_rstd, w.q_norm.kind},
+        k_norm{w.k_norm.weight, pass.config().rms_norm_eps, a.k_xhat, a.k_rstd, w.k_norm.kind},
+        table(w.spec.rope < 0 ? nullptr : &pass.ropes[static_cast<size_t>(w.spec.rope)]),
+        normed(w.spec.qk_norm) {}
   const HeadNorm* q() const { return normed ? &q_norm : nullptr; }
   const HeadNorm* k() const { return normed ? &k_norm : nullptr; }
-  const HeadRope* rope() const { return rotated ? &table : nullptr; }
+  const HeadRope* rope() const { return table; }
 };
 
 }  // namespace
@@ -93,9 +92,11 @@ void DeclareWeights(const AttentionSpec& s, const std::string& prefix, const Wei
   linear(&w->o_proj, "o_proj", s.hidden_size, s.q_size(), s.o_bias, true);
   if (!s.qk_norm) return;
   w->q_norm.name = prefix + "self_attn.q_norm";
-  visit.norm(&w->q_norm, s.head_dim);
   w->k_norm.name = prefix + "self_attn.k_norm";
-  visit.norm(&w->k_norm, s.head_dim);
+  for (Norm* norm : {&w->q_norm, &w->k_norm}) {
+    norm->kind = s.norm_kind;
+    visit.norm(norm, s.head_dim);
+  }
 }
 
 AttentionActivations TakeActivations(const Pass& pass, const AttentionWeights& w) {

@@ -15,10 +15,13 @@ namespace lorikeet {
 using BlockWeights = std::variant<AttentionWeights, MlpWeights, MoeWeights>;
 using BlockActivations = std::variant<AttentionActivations, MlpActivations, MoeActivations>;
 
-// x += the sum of the branches, each applied to norm(x).
+// x += the sum of the branches, each applied to norm(x), or norm_after of that sum.
 struct Sublayer {
   Norm norm;  // (D)
   std::vector<BlockWeights> branches;
+  Norm norm_after;  // (D); without a name: there is none
+
+  bool has_norm_after() const { return !norm_after.name.empty(); }
 };
 
 struct LayerWeights {
@@ -41,7 +44,10 @@ void ForEachLinear(L& layer, const Fn& fn) {
 // The sublayers' norms, then the blocks': the order of parameters in checkpoints.
 template <MaybeConst<LayerWeights> L, class Fn>
 void ForEachNorm(L& layer, const Fn& fn) {
-  for (auto& sublayer : layer.sublayers) fn(sublayer.norm);
+  for (auto& sublayer : layer.sublayers) {
+    fn(sublayer.norm);
+    if (sublayer.has_norm_after()) fn(sublayer.norm_after);
+  }
   for (auto& sublayer : layer.sublayers) {
     for (auto& branch : sublayer.branches) {
       std::visit([&](auto& block) { ForEachNorm(block, fn); }, branch);
@@ -52,6 +58,7 @@ void ForEachNorm(L& layer, const Fn& fn) {
 struct SublayerActivations {
   Tensor xhat, rstd;  // (T, D) C, (T) f32: the norm's
   std::vector<BlockActivations> branches;
+  Tensor after_xhat, after_rstd;  // the same of the norm after the branches, if there is one
 };
 using LayerActivations = std::vector<SublayerActivations>;
 

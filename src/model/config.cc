@@ -73,9 +73,10 @@ int64_t WindowOfType(const JsonFields& json, const std::string& type, int64_t wi
 }
 
 bool HasWindow(const ModelConfig& config, const Family& family, int64_t layer,
-               int64_t first_with_window) {
+               int64_t first_with_window, int64_t pattern) {
   if (family.window == WindowRule::kFromMaxWindowLayers) return layer >= first_with_window;
   if (family.window == WindowRule::kWithoutRope) return !config.has_rope(layer);
+  if (family.window == WindowRule::kAllButEveryNth) return (layer + 1) % pattern != 0;
   return true;
 }
 
@@ -93,16 +94,63 @@ void ReadWindows(const JsonFields& json, const Family& family, ModelConfig* conf
          windows.size(), layers);
   }
   const int64_t first = json.Get<int64_t>("max_window_layers", family.max_window_layers);
+  const int64_t pattern = family.reads_window_pattern
+                              ? json.Size("sliding_window_pattern", family.sliding_window_pattern)
+                              : family.sliding_window_pattern;
   for (int64_t l = 0; l < layers; ++l) {
-    windows.push_back(HasWindow(*config, family, l, first) ? window : 0);
+    windows.push_back(HasWindow(*config, family, l, first, pattern) ? window : 0);
   }
 }
 
+Activation ReadActivation(const JsonFields& json, const Family& family) {
+  const auto name = json.Get<std::string>(family.activation_key, family.activation);
+  if (name == "silu" || name == "swish") return Activation::kSilu;
+  const bool tanh = name == "gelu_pytorch_tanh" || (family.gelu_is_tanh && name == "gelu");
+  if (tanh && family.experts == nullptr) return Activation::kGeluTanh;
+  Fail(ErrorCode::kUnsupported, "{}: {} '{}' is not supported, only silu{}", json.where(),
+       family.activation_key, name,
+       family.experts == nullptr ? " and gelu_pytorch_tanh" : " in a mixture of experts");
+}
+
+// The positive number of a key; null: 0, a missing key: the class's default.
+double PositiveOr0(const JsonFields& json, const char* key, double by_default) {
+  if (!json.json().contains(key)) return by_default;
+  if (!json.Has(key)) return 0;
+  const double value = json.Need<double>(key);
+  if (value > 0 && std::isfinite(value)) return value;
+  Fail(ErrorCode::kCorruptFile, "{}: {} is {}, not a positive number", json.where(), key, value);
+}
+
+// Factors and curves of embedding, scores and logits.
+void ReadScales(const JsonFields& json, const Family& family, ModelConfig* config) {
+  ModelConfig& c = *config;
+  if (family.scales_embedding) {
+    c.embedding_multiplier = std::sqrt(static_cast<double>(c.hidden_size));
+    c.rounds_embedding_multiplier = true;
+  }
+  c.query_pre_attn_scalar = static_cast<double>(c.head_dim);
+  if (family.reads_query_scale) {
+    constexpr const char* kKey = "query_pre_attn_scalar";
+    c.query_pre_attn_scalar = PositiveOr0(json, kKey, family.query_pre_attn_scalar);
+    if (c.query_pre_attn_scalar == 0) {
+      Fail(ErrorCode::kCorruptFile, "{}: {} is null, not a positive number", json.where(), kKey);
+    }
+  }
+  const auto cap = [&](bool reads, const char* key, double by_default) {
+    return reads ? static_cast<float>(PositiveOr0(json, key, by_default)) : 0;
+  };
+  c.attn_logit_softcapping =
+      cap(family.caps_scores, "attn_logit_softcapping", family.attn_logit_softcapping);
+  c.final_logit_softcapping =
+      cap(family.caps_logits, "final_logit_softcapping", family.final_logit_softcapping);
+}
+
 void RefuseUnsupported(const JsonFields& json) {
-  const auto activation = json.Get<std::string>("hidden_act", "silu");
-  if (activation != "silu" && activation != "swish") {
-    Fail(ErrorCode::kUnsupported, "{}: hidden_act '{}' is not supported, only silu", json.where(),
-         activation);
+  if (json.Get<bool>("use_bidirectional_attention", false)) {
+    Fail(ErrorCode::kUnsupported,
+         "{}: use_bidirectional_attention is true: a model that sees later tokens cannot be "
+         "trained or run here",
+         json.where());
   }
   // transformers takes null for false here.
   if (json.json().contains("is_causal") && json.At("is_causal") != true) {
@@ -206,21 +254,30 @@ bool ModelConfig::has_windows() const {
 
 namespace {
 
+int RopeOf(const ModelConfig& c, int64_t layer) {
+  if (!c.has_rope(layer)) return -1;
+  return c.has_local_rope() && c.window(layer) > 0 ? 1 : 0;
+}
+
 AttentionSpec AttentionOf(const ModelConfig& c, int64_t layer) {
   return {.hidden_size = c.hidden_size,
           .heads = c.num_attention_heads,
           .kv_heads = c.num_key_value_heads,
           .head_dim = c.head_dim,
-          .score_scale = 1.0F / std::sqrt(static_cast<float>(c.head_dim)),
+          .score_scale = 1.0F / std::sqrt(static_cast<float>(c.query_pre_attn_scalar)),
+          .softcap = c.attn_logit_softcapping,
           .qkv_bias = c.qkv_bias,
           .o_bias = c.o_bias,
           .qk_norm = c.qk_norm,
-          .rope = c.has_rope(layer),
+          .norm_kind = c.norm_kind,
+          .rope = RopeOf(c, layer),
           .window = c.window(layer)};
 }
 
 BlockSpec ChannelMixerOf(const ModelConfig& c, int64_t layer) {
-  if (!c.has_experts(layer)) return MlpSpec{c.hidden_size, c.intermediate_size, c.mlp_bias};
+  if (!c.has_experts(layer)) {
+    return MlpSpec{c.hidden_size, c.intermediate_size, c.mlp_bias, c.hidden_act};
+  }
   return MoeSpec{.hidden_size = c.hidden_size,
                  .intermediate_size = c.moe_intermediate_size,
                  .experts = c.num_experts,
@@ -232,10 +289,21 @@ BlockSpec ChannelMixerOf(const ModelConfig& c, int64_t layer) {
 std::vector<LayerSpec> LayersOf(const ModelConfig& c) {
   std::vector<LayerSpec> layers;
   for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
-    layers.push_back({{{"input_layernorm", {AttentionOf(c, l)}},
-                       {"post_attention_layernorm", {ChannelMixerOf(c, l)}}}});
+    if (c.sandwich_norms) {
+      layers.push_back(
+          {{{"input_layernorm", {AttentionOf(c, l)}, "post_attention_layernorm"},
+            {"pre_feedforward_layernorm", {ChannelMixerOf(c, l)}, "post_feedforward_layernorm"}}});
+    } else {
+      layers.push_back({{{"input_layernorm", {AttentionOf(c, l)}},
+                         {"post_attention_layernorm", {ChannelMixerOf(c, l)}}}});
+    }
   }
   return layers;
+}
+
+// A size whose default is 0 must be there.
+int64_t SizeOr(const JsonFields& fields, const char* key, int64_t by_default) {
+  return by_default == 0 ? fields.Size(key) : fields.Size(key, by_default);
 }
 
 // Bounds the memory of their specs, before any weight shows that they do not exist.
@@ -244,11 +312,14 @@ constexpr int64_t kMaxLayers = 1 << 14;
 // Sizes and switches, with the family's defaults.
 void ReadShape(const JsonFields& fields, const Family& family, ModelConfig* config) {
   ModelConfig& c = *config;
-  c.hidden_size = fields.Size("hidden_size");
-  c.intermediate_size = fields.Size("intermediate_size");
-  c.num_hidden_layers = fields.Int("num_hidden_layers", 1, kMaxLayers);
-  c.vocab_size = fields.Size("vocab_size");
-  c.num_attention_heads = fields.Size("num_attention_heads");
+  c.hidden_size = SizeOr(fields, "hidden_size", family.hidden_size);
+  c.intermediate_size = SizeOr(fields, "intermediate_size", family.intermediate_size);
+  c.num_hidden_layers =
+      family.num_hidden_layers == 0
+          ? fields.Int("num_hidden_layers", 1, kMaxLayers)
+          : fields.Int("num_hidden_layers", 1, kMaxLayers, family.num_hidden_layers);
+  c.vocab_size = SizeOr(fields, "vocab_size", family.vocab_size);
+  c.num_attention_heads = SizeOr(fields, "num_attention_heads", family.num_attention_heads);
   const bool all_heads =
       family.num_key_value_heads == 0 || fields.json().contains("num_key_value_heads");
   c.num_key_value_heads = fields.Size(
@@ -264,6 +335,9 @@ void ReadShape(const JsonFields& fields, const Family& family, ModelConfig* conf
   c.qkv_bias = family.qkv_bias || c.o_bias;
   c.mlp_bias = family.reads_mlp_bias && fields.Get<bool>("mlp_bias", false);
   c.qk_norm = family.qk_norm;
+  c.norm_kind = family.norm_kind;
+  c.sandwich_norms = family.sandwich_norms;
+  c.hidden_act = ReadActivation(fields, family);
 }
 
 void NoteUnknownKeys(const JsonFields& fields, const Family& family, ModelConfig* config) {
@@ -290,6 +364,7 @@ ModelConfig ReadModelConfig(const Json& json, const std::string& where) {
   ReadShape(fields, family, &config);
   CheckShapes(fields, config);
   RefuseUnsupported(fields);
+  ReadScales(fields, family, &config);
   ReadExperts(fields, family, &config);
   ReadRope(fields, family, &config);
   ReadRopeLayers(fields, family, &config);

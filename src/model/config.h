@@ -25,6 +25,9 @@ struct ModelConfig {
   float rms_norm_eps = 1e-6F;
   double rope_theta = 1e4;
   RopeScaling rope_scaling;
+  // gemma3: rope of the layers with a window, where it is another; theta 0: it is the same.
+  double rope_local_base_freq = 0;
+  RopeScaling local_rope_scaling;
   std::vector<int64_t>
       no_rope_layers;  // smollm3, per layer: 0 is one without rope; empty: all have
   // Per layer, number of keys that a query sees (AttentionSpec); 0: all before it; empty: all 0.
@@ -34,6 +37,14 @@ struct ModelConfig {
   bool o_bias = false;    // llama and qwen3 with attention_bias
   bool mlp_bias = false;
   bool qk_norm = false;  // qwen3: RMS norm of every head's query and key
+  NormKind norm_kind = NormKind::kRms;
+  bool sandwich_norms = false;  // gemma2: norms of the branches' outputs too
+  Activation hidden_act = Activation::kSilu;
+  double embedding_multiplier = 1;           // gemma: the root of hidden_size
+  bool rounds_embedding_multiplier = false;  // to the compute dtype
+  double query_pre_attn_scalar = 0;   // scores are divided by its root; in most families head_dim
+  float attn_logit_softcapping = 0;   // gemma2: AttentionSpec::softcap; 0: none
+  float final_logit_softcapping = 0;  // gemma2: the same of the logits
 
   // Mixtures of experts; num_experts is 0 in dense models.
   int64_t num_experts = 0;                    // E; mixtral calls it num_local_experts
@@ -53,6 +64,7 @@ struct ModelConfig {
   bool has_experts(int64_t layer) const;
   int64_t num_expert_layers() const;
   bool has_rope(int64_t layer) const;
+  bool has_local_rope() const { return rope_local_base_freq > 0; }
   int64_t window(int64_t layer) const;
   bool has_windows() const;
 };

@@ -18,7 +18,6 @@ constexpr std::string_view kReadKeys[] = {
     "num_attention_heads",
     "num_key_value_heads",
     "head_dim",
-    "hidden_act",
     "max_position_embeddings",
     "rms_norm_eps",
     "tie_word_embeddings",
@@ -27,6 +26,7 @@ constexpr std::string_view kReadKeys[] = {
     "rope_parameters",
     "original_max_position_embeddings",
     "is_causal",
+    "use_bidirectional_attention",
     "partial_rotary_factor",
     "per_layer_config",
     "quantization",
@@ -44,6 +44,7 @@ constexpr std::string_view kHarmlessKeys[] = {
     "_commit_hash",
     "_flash_attn_2_enabled",
     "_name_or_path",
+    "_sliding_window_pattern",
     "architectures",
     "attn_implementation",
     "auto_map",
@@ -83,6 +84,7 @@ constexpr std::string_view kHarmlessKeys[] = {
 constexpr std::string_view kGenerationKeys[] = {
     "bad_words_ids",
     "begin_suppress_tokens",
+    "cache_implementation",
     "decoder_start_token_id",
     "diversity_penalty",
     "do_sample",
@@ -201,11 +203,30 @@ bool ReadsKey(const Family& family, std::string_view key) {
   if (Contains(kWindowKeys, key)) return ReadsWindowKey(family, key);
   if (key == "attention_bias") return family.reads_attention_bias;
   if (key == "mlp_bias") return family.reads_mlp_bias;
+  if (key == family.activation_key) return true;
+  if (key == "query_pre_attn_scalar") return family.reads_query_scale;
+  if (key == "attn_logit_softcapping") return family.caps_scores;
+  if (key == "final_logit_softcapping") return family.caps_logits;
+  if (key == "sliding_window_pattern") return family.reads_window_pattern;
+  if (key == "rope_local_base_freq") return family.rope_by_layer_type;
   if (key == "no_rope_layers" || key == "no_rope_layer_interval")
     return family.reads_no_rope_layers;
   if (family.experts == nullptr) return false;
   const bool own_size = family.moe_intermediate_size > 0;
   return Contains(kExpertKeys, key) || (own_size && Contains(kQwenExpertKeys, key));
+}
+
+// The activation under the name of the key that another family reads.
+bool NamesTheActivation(std::string_view key, const Json& value, const ModelConfig& config) {
+  if (key != "hidden_act" && key != "hidden_activation") return false;
+  return value == (config.hidden_act == Activation::kSilu ? "silu" : "gelu_pytorch_tanh");
+}
+
+void AddUnknownRopeKeys(const JsonFields& rope, const std::string& name,
+                        std::vector<std::string>* unknown) {
+  for (const auto& [key, value] : rope.json().items()) {
+    if (!value.is_null() && !Contains(kRopeKeys, key)) unknown->push_back(name + "." + key);
+  }
 }
 
 }  // namespace
@@ -217,16 +238,18 @@ std::vector<std::string> UnknownKeys(const JsonFields& json, const Family& famil
   for (const auto& [key, value] : json.json().items()) {
     const bool known = value.is_null() || ReadsKey(family, key) || Contains(kHarmlessKeys, key) ||
                        Contains(kGenerationKeys, key) || IsNeutral(key, value) ||
-                       (no_windows && Contains(kWindowKeys, key));
+                       (no_windows && Contains(kWindowKeys, key)) ||
+                       NamesTheActivation(key, value, config);
     if (!known) unknown.push_back(key);
   }
-  for (const char* block : {"rope_parameters", "rope_scaling"}) {
-    const JsonFields rope = json.Object(block);
-    for (const auto& [key, value] : rope.json().items()) {
-      if (!value.is_null() && !Contains(kRopeKeys, key)) {
-        unknown.push_back(std::string(block) + "." + key);
-      }
-    }
+  AddUnknownRopeKeys(json.Object("rope_scaling"), "rope_scaling", &unknown);
+  const JsonFields rope = json.Object("rope_parameters");
+  if (!family.rope_by_layer_type) {
+    AddUnknownRopeKeys(rope, "rope_parameters", &unknown);
+    return unknown;
+  }
+  for (const auto& block : rope.json().items()) {
+    AddUnknownRopeKeys(rope.Object(block.key()), "rope_parameters." + block.key(), &unknown);
   }
   return unknown;
 }

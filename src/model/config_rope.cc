@@ -61,17 +61,21 @@ void ReadYarn(const JsonFields& rope, const ModelConfig& config, RopeScaling* sc
   scaling->truncate = rope.Get<bool>("truncate", !is_null);
 }
 
-void ReadScaling(const JsonFields& json, const JsonFields& rope, ModelConfig* config) {
-  RopeScaling& scaling = config->rope_scaling;
+RopeScaling ReadScaling(const JsonFields& json, const JsonFields& rope, const ModelConfig& config) {
+  RopeScaling scaling;
   scaling.type = rope.Get<std::string>("rope_type", rope.Get<std::string>("type", "default"));
   RefuseBlock(rope, scaling.type);
-  if (scaling.type == "default") return;
+  if (scaling.type == "default") return scaling;
   if (scaling.type != "yarn") scaling.factor = rope.Need<double>("factor");
-  if (scaling.type == "linear") return;
-  scaling.original_max_position_embeddings = OriginalLength(json, rope, *config);
-  if (scaling.type == "yarn") return ReadYarn(rope, *config, &scaling);
+  if (scaling.type == "linear") return scaling;
+  scaling.original_max_position_embeddings = OriginalLength(json, rope, config);
+  if (scaling.type == "yarn") {
+    ReadYarn(rope, config, &scaling);
+    return scaling;
+  }
   scaling.low_freq_factor = rope.Need<double>("low_freq_factor");
   scaling.high_freq_factor = rope.Need<double>("high_freq_factor");
+  return scaling;
 }
 
 // transformers drops rope_parameters when there is a rope_scaling, and with it the theta of folders
@@ -89,21 +93,51 @@ void CompareBlocks(const JsonFields& used, const JsonFields& dropped, ModelConfi
                                       used.where(), dropped.where()));
 }
 
+void CheckTable(const JsonFields& json, int64_t dim, double theta, const RopeScaling& scaling) {
+  try {
+    RopeTable(dim, theta, scaling);
+  } catch (const Error& e) {
+    Fail(e.code(), "{}: {}", json.where(), e.what());
+  }
+}
+
+// As Gemma3TextConfig: a block per layer type in rope_parameters; or, in older files, rope_theta
+// and rope_scaling of the layers without a window and rope_local_base_freq of those with one.
+void ReadRopeByLayerType(const JsonFields& json, const Family& family, ModelConfig* config) {
+  constexpr const char *kFull = "full_attention", *kSliding = "sliding_attention";
+  const JsonFields blocks = json.Object("rope_parameters");
+  for (const auto& [key, value] : blocks.json().items()) {
+    if (key == kFull || key == kSliding) continue;
+    Fail(ErrorCode::kUnsupported,
+         "{}: {} is not a block of {} or {}, which this family has instead of one rope",
+         blocks.where(), key, kFull, kSliding);
+  }
+  Json full = blocks.Object(kFull).json();
+  full.update(json.Object("rope_scaling").json());
+  const JsonFields global(full, json.where() + ": rope of " + kFull);
+  const JsonFields local = blocks.Object(kSliding);
+  config->rope_theta =
+      global.Get<double>("rope_theta", json.Get<double>("rope_theta", family.rope_theta));
+  config->rope_local_base_freq = local.Get<double>(
+      "rope_theta", json.Get<double>("rope_local_base_freq", family.rope_local_base_freq));
+  config->rope_scaling = ReadScaling(json, global, *config);
+  config->local_rope_scaling = ReadScaling(json, local, *config);
+  CheckTable(json, config->head_dim, config->rope_theta, config->rope_scaling);
+  CheckTable(json, config->head_dim, config->rope_local_base_freq, config->local_rope_scaling);
+}
+
 }  // namespace
 
 void ReadRope(const JsonFields& json, const Family& family, ModelConfig* config) {
   RefusePartialRotation(json);
+  if (family.rope_by_layer_type) return ReadRopeByLayerType(json, family, config);
   const JsonFields older = json.Object("rope_scaling"), newer = json.Object("rope_parameters");
   const JsonFields& rope = older.json().empty() ? newer : older;
   config->rope_theta =
       rope.Get<double>("rope_theta", json.Get<double>("rope_theta", family.rope_theta));
-  ReadScaling(json, rope, config);
+  config->rope_scaling = ReadScaling(json, rope, *config);
   if (!older.json().empty()) CompareBlocks(older, newer, config);
-  try {
-    RopeTable(config->head_dim, config->rope_theta, config->rope_scaling);
-  } catch (const Error& e) {
-    Fail(e.code(), "{}: {}", json.where(), e.what());
-  }
+  CheckTable(json, config->head_dim, config->rope_theta, config->rope_scaling);
 }
 
 }  // namespace lorikeet

@@ -25,7 +25,7 @@ Json SmolLM3(int64_t layers, Json changes = Json::object()) {
 std::vector<bool> Rotated(const Json& json) {
   std::vector<bool> rotated;
   for (const LayerSpec& layer : ReadModelConfig(json, "test").layers) {
-    rotated.push_back(std::get<AttentionSpec>(layer.sublayers[0].branches[0]).rope);
+    rotated.push_back(std::get<AttentionSpec>(layer.sublayers[0].branches[0]).rope >= 0);
   }
   return rotated;
 }

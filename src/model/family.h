@@ -16,6 +16,7 @@ enum class WindowRule : uint8_t {
   kAllLayers,            //
   kFromMaxWindowLayers,  // layers from `max_window_layers` on
   kWithoutRope,          // layers whose queries and keys are not rotated
+  kAllButEveryNth,       // all but every `sliding_window_pattern`-th layer
 };
 
 struct Family {
@@ -30,8 +31,21 @@ struct Family {
   WindowRule window = WindowRule::kNone;
   bool reads_use_sliding_window = false;  // without it there is no window
   bool reads_layer_types = false;
+  bool reads_window_pattern = false;  // `sliding_window_pattern`
+  NormKind norm_kind = NormKind::kRms;
+  bool sandwich_norms = false;      // norms after attention and after the MLP too
+  bool scales_embedding = false;    // by the root of hidden_size, rounded to the compute dtype
+  bool rope_by_layer_type = false;  // one rope of layers with a window, one of those without
+  bool reads_query_scale = false;   // `query_pre_attn_scalar`
+  bool caps_scores = false;         // `attn_logit_softcapping`
+  bool caps_logits = false;         // `final_logit_softcapping`
+  const char* activation_key = "hidden_act";
+  bool gelu_is_tanh = false;  // "gelu" means gelu_pytorch_tanh
 
-  // Defaults of the configuration class, which published files leave out.
+  // Defaults of the configuration class, which published files leave out. 0: the key must be there.
+  int64_t hidden_size = 0, intermediate_size = 0, num_hidden_layers = 0, vocab_size = 0;
+  int64_t num_attention_heads = 0;
+  const char* activation = "silu";
   int64_t num_key_value_heads = 0;  // 0: as many as query heads, and so for null
   int64_t head_dim = 0;             // 0: hidden_size / num_attention_heads
   int64_t max_position_embeddings = 2048;
@@ -39,6 +53,10 @@ struct Family {
   double rope_theta = 1e4;
   int64_t sliding_window = 0;  // 0: none
   int64_t max_window_layers = 28;
+  int64_t sliding_window_pattern = 0;
+  double rope_local_base_freq = 0;
+  double query_pre_attn_scalar = 0;
+  double attn_logit_softcapping = 0, final_logit_softcapping = 0;  // 0: none
   bool tie_word_embeddings = false;
   int64_t num_experts = 0, num_experts_per_tok = 0, moe_intermediate_size = 0;
 };

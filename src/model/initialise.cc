@@ -87,7 +87,8 @@ std::vector<InitialTensor> InitialTensors(const ModelConfig& config, double std)
     if (d.bias) tensors.push_back({d.linear->name + ".bias", {d.out}, 0, 0});
   };
   const auto norm = [&](const Norm* to, int64_t size) {
-    tensors.push_back({to->name + ".weight", {size}, 1, 0});
+    const double one = to->kind == NormKind::kRmsOnePlus ? 0 : 1;  // the factor of a value is 1
+    tensors.push_back({to->name + ".weight", {size}, one, 0});
   };
   Weights names;
   DeclareWeights(config, {.linear = linear, .norm = norm}, &names);

@@ -6,6 +6,8 @@
 #include <variant>
 #include <vector>
 
+#include "kernels/rms_norm.h"
+
 namespace lorikeet {
 
 // Module names of experts, below "model.layers.N.".
@@ -19,20 +21,25 @@ struct AttentionSpec {
   int64_t hidden_size = 0;                        // D
   int64_t heads = 0, kv_heads = 0, head_dim = 0;  // H, K, Dh
   float score_scale = 1;                          // factor of the scores
+  float softcap = 0;  // a score s becomes softcap * tanh(s / softcap); 0: it does not
   bool qkv_bias = false, o_bias = false;
   bool qk_norm = false;  // RMS norm of every head's query and key, before the rotation
-  bool rope = true;      // whether queries and keys are rotated
-  int64_t window = 0;    // number of keys that a query sees, its own the last; 0: all up to it
+  NormKind norm_kind = NormKind::kRms;
+  int rope = 0;        // index of the rotary table (Model::ropes); -1: they are not rotated
+  int64_t window = 0;  // number of keys that a query sees, its own the last; 0: all up to it
 
   int64_t group() const { return heads / kv_heads; }  // G
   int64_t q_size() const { return heads * head_dim; }
   int64_t kv_size() const { return kv_heads * head_dim; }
 };
 
-// down(silu(gate x) * up x).
+enum class Activation : uint8_t { kSilu, kGeluTanh };
+
+// down(activation(gate x) * up x).
 struct MlpSpec {
   int64_t hidden_size = 0, intermediate_size = 0;  // D, F
   bool bias = false;
+  Activation activation = Activation::kSilu;
 };
 
 // A router that sends every token to `active` of `experts` MLPs.
@@ -45,10 +52,12 @@ struct MoeSpec {
 
 using BlockSpec = std::variant<AttentionSpec, MlpSpec, MoeSpec>;
 
-// x += the sum of the branches, each applied to norm(x).
+// x += the sum of the branches, each applied to norm(x); with a norm after them, x += that norm of
+// the sum.
 struct SublayerSpec {
   std::string norm;  // module name below "model.layers.N."
   std::vector<BlockSpec> branches;
+  std::string norm_after = {};  // module name; empty: none
 };
 
 struct LayerSpec {

@@ -56,11 +56,18 @@ struct HeadPass {
   size_t ChunkRows() const { return static_cast<size_t>(whole.hidden.rows()); }
 };
 
+void CapIfAsked(const Model& model, const Tensor& logits) {
+  const float cap = model.config().final_logit_softcapping;
+  if (cap > 0) CapLogits(logits, cap);
+}
+
 void NormAndProject(const HeadPass& pass, const Chunk& c) {
   const Model& model = pass.model;
-  RmsNormForward(c.hidden, model.weights().norm.weight, model.config().rms_norm_eps, c.xhat, c.x,
-                 c.rstd);
+  const Norm& norm = model.weights().norm;
+  RmsNormForward(c.hidden, norm.weight, model.config().rms_norm_eps, c.xhat, c.x, c.rstd,
+                 norm.kind);
   LinearForward(model.weights().lm_head, pass.lora, c.x, c.logits, false, c.lora_x_t, pass.arena);
+  CapIfAsked(model, c.logits);
   const double temperature = pass.input.temperature;
   if (temperature != 1) ScaleLogits(c.logits, static_cast<float>(1 / temperature));
 }
@@ -107,15 +114,17 @@ void ForEachChunk(const HeadPass& pass, bool kept, const Fn& fn) {
 void ChunkBackward(const HeadPass& pass, const ChunkOfRows& chunk, std::vector<float> g) {
   const Chunk& c = chunk.c;
   const Weights& w = pass.model.weights();
+  const auto temperature = static_cast<float>(pass.input.temperature);
+  const float cap = pass.model.config().final_logit_softcapping;
   // Now the gradient with respect to the logits before they were divided by the temperature.
-  for (float& each : g) each /= static_cast<float>(pass.input.temperature);
+  for (float& each : g) each /= temperature;
   CopyFromHost(g, c.g);
-  LogprobBackward(c.logits, chunk.targets, c.lse, c.g, c.dlogits);
+  LogprobBackward(c.logits, chunk.targets, c.lse, c.g, c.dlogits, cap > 0 ? temperature / cap : 0);
   LinearBackwardInput(w.lm_head, pass.lora, c.dlogits, c.dx, false, c.lora_dy_t, pass.arena);
   LinearBackwardWeights(w.lm_head, pass.lora, pass.gradients, c.dlogits, c.x, c.lora_x_t,
                         c.lora_dy_t, pass.arena);
   Zero(c.dhidden);
-  RmsNormBackward(c.dx, c.xhat, w.norm.weight, c.rstd, c.dhidden, w.norm.dweight);
+  RmsNormBackward(c.dx, c.xhat, w.norm.weight, c.rstd, c.dhidden, w.norm.dweight, w.norm.kind);
   PutRows(c.dhidden, chunk.rows, pass.output.dhidden);
 }
 
@@ -199,8 +208,10 @@ void HeadLogits(const Model& model, std::span<const AdapterRows> adapters, const
   const Tensor xhat = arena.Take("loss head", model.compute(), {n, D});
   const Tensor x = arena.Take("loss head", model.compute(), {n, D});
   const Tensor rstd = arena.Take("loss head", DType::kF32, {n});
-  RmsNormForward(hidden, model.weights().norm.weight, model.config().rms_norm_eps, xhat, x, rstd);
+  const Norm& norm = model.weights().norm;
+  RmsNormForward(hidden, norm.weight, model.config().rms_norm_eps, xhat, x, rstd, norm.kind);
   ProjectRows(model.weights().lm_head, adapters, x, logits, false, Tensor(), arena);
+  CapIfAsked(model, logits);
 }
 
 }  // namespace lorikeet

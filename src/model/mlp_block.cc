@@ -1,6 +1,7 @@
 #include "model/mlp_block.h"
 
 #include "kernels/cast.h"
+#include "kernels/geglu.h"
 #include "kernels/swiglu.h"
 #include "model/pass.h"
 
@@ -31,17 +32,28 @@ MlpActivations TakeActivations(const Pass& pass, const MlpWeights& w) {
 void BlockForward(const Pass& pass, const MlpWeights& w, const Tensor& x, const MlpActivations& a,
                   const Tensor& residual) {
   const int64_t F = w.spec.intermediate_size;
+  const bool gelu = w.spec.activation == Activation::kGeluTanh;
   const Tensor h = pass.Take("swiglu", pass.compute(), F);
   if (w.spec.bias) {  // the bias is added in f32
     const Tensor gate = pass.Take("projection", DType::kF32, F);
     const Tensor up = pass.Take("projection", DType::kF32, F);
     pass.Project(w.gate_proj, x, gate, false, a.gate_lora_x_t);
     pass.Project(w.up_proj, x, up, false, a.up_lora_x_t);
-    SwigluForward(gate, up, a.gate, a.up, h);
+    if (gelu) {
+      Convert(gate, a.gate);
+      Convert(up, a.up);
+      GegluForward(a.gate, a.up, h);
+    } else {
+      SwigluForward(gate, up, a.gate, a.up, h);
+    }
   } else {
     pass.Project(w.gate_proj, x, a.gate, false, a.gate_lora_x_t);
     pass.Project(w.up_proj, x, a.up, false, a.up_lora_x_t);
-    SwigluRecompute(a.gate, a.up, h);
+    if (gelu) {
+      GegluForward(a.gate, a.up, h);
+    } else {
+      SwigluRecompute(a.gate, a.up, h);
+    }
   }
   pass.Project(w.down_proj, h, residual, true, a.down_lora_x_t);
 }
@@ -60,7 +72,11 @@ void BlockBackward(const Pass& pass, const MlpWeights& w, const NormedInput& inp
   const Tensor dgate = pass.Take("gradient operand", C, F);
   const Tensor dup = pass.Take("gradient operand", C, F);
   const Tensor h = pass.Take("swiglu", C, F);
-  SwigluBackward(dh, a.gate, a.up, dgate, dup, h);
+  if (w.spec.activation == Activation::kGeluTanh) {
+    GegluBackward(dh, a.gate, a.up, dgate, dup, h);
+  } else {
+    SwigluBackward(dh, a.gate, a.up, dgate, dup, h);
+  }
   pass.BackwardWeights(w.down_proj, dy, h, a.down_lora_x_t, down_lora_dy_t);
 
   const Tensor gate_lora_dy_t = pass.TakeLoraDy(w.gate_proj);

@@ -1,4 +1,4 @@
-// The MLP block: down(silu(gate x) * up x). Its entries are those of model/attention_block.h.
+// The MLP block: down(activation(gate x) * up x). Its entries are those of model/attention_block.h.
 #pragma once
 #include <string>
 

@@ -28,9 +28,11 @@ Pass MakePass(const Model& model, const Batch& batch, std::span<const AdapterRow
               std::span<const SequenceState* const> states, Arena& arena) {
   Pass pass{model, batch, adapters, training, cache, states, arena};
   const int64_t half = model.config().head_dim / 2;
-  pass.cos = pass.Take("rope table", DType::kF32, half);
-  pass.sin = pass.Take("rope table", DType::kF32, half);
-  model.rope().FillCosSin(batch.positions, pass.cos, pass.sin);
+  for (const RopeTable& table : model.ropes()) {
+    const HeadRope& rope = pass.ropes.emplace_back(HeadRope{
+        pass.Take("rope table", DType::kF32, half), pass.Take("rope table", DType::kF32, half)});
+    table.FillCosSin(batch.positions, rope.cos, rope.sin);
+  }
   if (cache == nullptr) return pass;
   for (int64_t s = 0; s < batch.num_sequences(); ++s) {
     const std::vector<int32_t>& pages = states[s]->pages;
@@ -43,6 +45,6 @@ Pass MakePass(const Model& model, const Batch& batch, std::span<const AdapterRow
   return pass;
 }
 
-void NormedInput::Write(const Tensor& x) const { RmsNormScale(xhat, weight, x); }
+void NormedInput::Write(const Tensor& x) const { RmsNormScale(xhat, norm->weight, x, norm->kind); }
 
 }  // namespace lorikeet

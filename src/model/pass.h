@@ -6,6 +6,7 @@
 
 #include "core/arena.h"
 #include "core/tensor.h"
+#include "kernels/heads.h"
 #include "model/adapter_rows.h"
 #include "model/batch.h"
 #include "model/kv_cache.h"
@@ -22,7 +23,7 @@ struct Pass {
   KvCache* cache;                         // null: keys and values are kept as activations
   std::span<const SequenceState* const> states;  // (S) with a cache
   Arena& arena;
-  Tensor cos = {}, sin = {};             // (T, Dh/2) f32
+  std::vector<HeadRope> ropes = {};      // (T, Dh/2) f32 tables of this batch, AttentionSpec::rope
   std::vector<int64_t> cache_rows = {};  // (T) destination rows in a head's pages
 
   const ModelConfig& config() const { return model.config(); }
@@ -79,9 +80,9 @@ Pass MakePass(const Model& model, const Batch& batch, std::span<const AdapterRow
 
 // The input of a sublayer's blocks in the backward: computed again from what the norm kept.
 struct NormedInput {
-  Tensor xhat;                        // (T, D) C
-  Tensor weight;                      // (D) f32
-  void Write(const Tensor& x) const;  // x (T, D) C = weight * xhat
+  Tensor xhat;  // (T, D) C
+  const Norm* norm;
+  void Write(const Tensor& x) const;  // x (T, D) C, RmsNormScale
 };
 
 }  // namespace lorikeet

@@ -1,5 +1,6 @@
 #include "model/transformer.h"
 
+#include "core/float16.h"
 #include "kernels/cast.h"
 #include "kernels/embedding.h"
 #include "kernels/rms_norm.h"
@@ -15,6 +16,10 @@ SublayerActivations TakeSublayer(const Pass& pass, const Sublayer& sublayer) {
   for (const BlockWeights& branch : sublayer.branches) {
     a.branches.push_back(std::visit(
         [&](const auto& w) { return BlockActivations(TakeActivations(pass, w)); }, branch));
+  }
+  if (sublayer.has_norm_after()) {
+    a.after_xhat = pass.Take("activations", pass.compute(), sublayer.norm.weight.size());
+    a.after_rstd = pass.arena.Take("activations", DType::kF32, {pass.T()});
   }
   return a;
 }
@@ -37,33 +42,52 @@ void VisitBranch(const BlockWeights& weights, const BlockActivations& activation
       weights);
 }
 
-// residual += the branches' outputs for norm(residual).
+// residual += the branches' outputs for norm(residual). They are products that add to the residual
+// themselves, unless their sum is to be normed.
 void SublayerForward(const Pass& pass, const Sublayer& sublayer, const Tensor& residual,
                      const SublayerActivations& a) {
   const ArenaScope scope(pass.arena);
   const Tensor x = pass.Take("normed input", pass.compute(), residual.cols());
-  RmsNormForward(residual, sublayer.norm.weight, pass.config().rms_norm_eps, a.xhat, x, a.rstd);
+  const Norm &before = sublayer.norm, &after = sublayer.norm_after;
+  const float eps = pass.config().rms_norm_eps;
+  RmsNormForward(residual, before.weight, eps, a.xhat, x, a.rstd, before.kind);
+  Tensor sum = residual;
+  if (sublayer.has_norm_after()) {
+    sum = pass.Take("branch", DType::kF32, residual.cols());
+    Zero(sum);
+  }
   for (size_t i = 0; i < sublayer.branches.size(); ++i) {
     VisitBranch(sublayer.branches[i], a.branches[i], [&](const auto& w, const auto& kept) {
       const ArenaScope branch_scope(pass.arena);
-      BlockForward(pass, w, x, kept, residual);
+      BlockForward(pass, w, x, kept, sum);
     });
   }
+  if (!sublayer.has_norm_after()) return;
+  RmsNormAdd(sum, after.weight, eps, a.after_xhat, residual, a.after_rstd, after.kind);
 }
 
 // dresidual += the gradient through the branches, when `below` asks for it.
 void SublayerBackward(const Pass& pass, const Sublayer& sublayer, const SublayerActivations& a,
                       const Tensor& dresidual, bool below) {
   const ArenaScope scope(pass.arena);
-  const Norm& norm = sublayer.norm;
+  const Norm &norm = sublayer.norm, &after = sublayer.norm_after;
   const Tensor dx = below ? pass.Take("gradient", DType::kF32, dresidual.cols()) : Tensor();
+  Tensor dsum = dresidual;  // the gradient of the branches' sum
+  if (sublayer.has_norm_after()) {
+    dsum = pass.Take("gradient", DType::kF32, dresidual.cols());
+    Zero(dsum);
+    RmsNormBackward(dresidual, a.after_xhat, after.weight, a.after_rstd, dsum, after.dweight,
+                    after.kind);
+  }
   for (size_t i = 0; i < sublayer.branches.size(); ++i) {
     VisitBranch(sublayer.branches[i], a.branches[i], [&](const auto& w, const auto& kept) {
       const ArenaScope branch_scope(pass.arena);
-      BlockBackward(pass, w, {a.xhat, norm.weight}, kept, dresidual, dx, /*accumulate=*/i > 0);
+      BlockBackward(pass, w, {a.xhat, &norm}, kept, dsum, dx, /*accumulate=*/i > 0);
     });
   }
-  if (below) RmsNormBackward(dx, a.xhat, norm.weight, a.rstd, dresidual, norm.dweight);
+  if (below) {
+    RmsNormBackward(dx, a.xhat, norm.weight, a.rstd, dresidual, norm.dweight, norm.kind);
+  }
 }
 
 void LayerForward(const Pass& pass, const LayerWeights& layer, const Tensor& residual,
@@ -105,6 +129,13 @@ int64_t LowestTrained(const Pass& pass) {
   return static_cast<int64_t>(layers.size());
 }
 
+// Some reference implementations multiply by a factor in the compute dtype.
+float EmbeddingFactor(const Model& model) {
+  const auto factor = static_cast<float>(model.config().embedding_multiplier);
+  const bool rounded = model.config().rounds_embedding_multiplier;
+  return rounded && model.compute() == DType::kBF16 ? ToFloat(ToBfloat16(factor)) : factor;
+}
+
 // Memory that outlives the forward: the layers' inputs or all of their activations.
 void TakeKept(const Pass& pass, Activations* keep) {
   keep->layers.clear();
@@ -130,7 +161,7 @@ Tensor Forward(const Model& model, const Batch& batch, const ForwardOptions& opt
   CHECK(options.keep == nullptr || options.adapter_rows.empty());
   const Tensor residual =
       arena.Take("residual", DType::kF32, {batch.num_tokens(), model.config().hidden_size});
-  EmbeddingForward(batch.tokens, model.weights().embed_tokens, residual);
+  EmbeddingForward(batch.tokens, model.weights().embed_tokens, residual, EmbeddingFactor(model));
   Activations* keep = options.keep;
   if (keep != nullptr) {
     TakeKept(Pass{model, batch, adapters, nullptr, nullptr, {}, arena}, keep);
@@ -169,7 +200,8 @@ void Backward(const Model& model, const Batch& batch, const LoraTraining* traini
     LayerForward(pass, layers[i], kept.inputs[i], again);  // overwrites the input: its last use
     LayerBackward(pass, layers[i], again, dresidual, below);
   }
-  if (full) EmbeddingBackward(batch.tokens, dresidual, model.weights().dembed_tokens);
+  if (!full) return;
+  EmbeddingBackward(batch.tokens, dresidual, model.weights().dembed_tokens, EmbeddingFactor(model));
 }
 
 }  // namespace lorikeet

@@ -38,21 +38,25 @@ BlockWeights DeclareBlock(const MoeSpec& spec, size_t, const std::string& prefix
 }  // namespace
 
 void DeclareWeights(const ModelConfig& config, const WeightVisitor& visit, Weights* weights) {
+  const auto norm = [&](Norm* to, const std::string& name) {
+    to->name = name;
+    to->kind = config.norm_kind;
+    visit.norm(to, config.hidden_size);
+  };
   weights->layers.resize(config.layers.size());
   for (size_t l = 0; l < config.layers.size(); ++l) {
     const std::string prefix = "model.layers." + std::to_string(l) + ".";
     for (const SublayerSpec& spec : config.layers[l].sublayers) {
       Sublayer& sublayer = weights->layers[l].sublayers.emplace_back();
-      sublayer.norm.name = prefix + spec.norm;
-      visit.norm(&sublayer.norm, config.hidden_size);
+      norm(&sublayer.norm, prefix + spec.norm);
       for (const BlockSpec& branch : spec.branches) {
         sublayer.branches.push_back(std::visit(
             [&](const auto& block) { return DeclareBlock(block, l, prefix, visit); }, branch));
       }
+      if (!spec.norm_after.empty()) norm(&sublayer.norm_after, prefix + spec.norm_after);
     }
   }
-  weights->norm.name = "model.norm";
-  visit.norm(&weights->norm, config.hidden_size);
+  norm(&weights->norm, "model.norm");
   weights->lm_head.name = "lm_head";
   if (config.tie_word_embeddings) return;
   visit.linear({&weights->lm_head, config.vocab_size, config.hidden_size, /*bias=*/false});
@@ -97,11 +101,11 @@ std::unique_ptr<Model> Model::Skeleton(const ModelConfig& config, DType compute)
 }
 
 Model::Model(std::optional<ModelSource> source, ModelConfig config, DType compute)
-    : source_(std::move(source)),
-      config_(std::move(config)),
-      compute_(compute),
-      rope_(std::make_unique<RopeTable>(config_.head_dim, config_.rope_theta,
-                                        config_.rope_scaling)) {}
+    : source_(std::move(source)), config_(std::move(config)), compute_(compute) {
+  ropes_.emplace_back(config_.head_dim, config_.rope_theta, config_.rope_scaling);
+  if (!config_.has_local_rope()) return;
+  ropes_.emplace_back(config_.head_dim, config_.rope_local_base_freq, config_.local_rope_scaling);
+}
 
 Tensor Model::Allocate(DType dtype, std::initializer_list<int64_t> shape) {
   const Tensor tensor = storage_.Take(dtype, shape);

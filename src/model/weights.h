@@ -67,8 +67,8 @@ class Model {
   const Weights& weights() const { return weights_; }
   Weights& weights() { return weights_; }
   DType compute() const { return compute_; }
-  const RopeTable& rope() const { return *rope_; }
-  bool has_source() const { return source_.has_value(); }  // a skeleton does not have one
+  const std::vector<RopeTable>& ropes() const { return ropes_; }  // AttentionSpec::rope
+  bool has_source() const { return source_.has_value(); }         // a skeleton does not have one
   const ModelSource& source() const { return *source_; }
   int64_t NumParameters() const;                        // a tied head counts once
   size_t OwnedBytes() const { return owned_bytes_; }    // converted or copied
@@ -96,7 +96,7 @@ class Model {
   std::optional<ModelSource> source_;
   ModelConfig config_;
   DType compute_;
-  std::unique_ptr<RopeTable> rope_;
+  std::vector<RopeTable> ropes_;
   Weights weights_;
   TensorPool storage_;
   std::vector<std::string> used_;  // names read so far

@@ -35,10 +35,11 @@ size_t AttentionBytes(const ModelConfig& c, const TrainingShape& shape) {
       shape.longest_sequence > 0 ? shape.longest_sequence : shape.sequence_length;
   int64_t most = 0;
   ForEachAttention(c, [&](const AttentionSpec& s) {
-    most = std::max(most, AttentionScratchBytes(
-                              {s.kv_heads, s.group(), s.head_dim, s.score_scale, s.window},
-                              shape.compute, shape.tokens_per_microbatch,
-                              std::max<int64_t>(longest, 1), NumThreads(), shape.shared_prefixes));
+    most =
+        std::max(most, AttentionScratchBytes(
+                           {s.kv_heads, s.group(), s.head_dim, s.score_scale, s.window, s.softcap},
+                           shape.compute, shape.tokens_per_microbatch,
+                           std::max<int64_t>(longest, 1), NumThreads(), shape.shared_prefixes));
   });
   return static_cast<size_t>(most);
 }

@@ -105,7 +105,7 @@ TEST(StepCost, OfAFullStepCountedByHand) {
 
 TEST(StepCost, ProductsAddUpToTrainingFlops) {
   for (const char* family : {"llama", "qwen2", "qwen3", "llama_bias", "qwen3_moe", "mixtral",
-                             "smollm3_window", "qwen3_moe_window"}) {
+                             "smollm3_window", "qwen3_moe_window", "gemma2", "gemma3"}) {
     const ModelConfig config = Model::Load(GoldenDir(family), DType::kF32)->config();
     for (const Method method : {Method::kLora, Method::kFull}) {
       for (const int64_t micro_batch : {16, 48, 160}) {

@@ -63,17 +63,48 @@ void ReadTokenizer(const ModelSource& source, ModelFacts* facts) {
   }
 }
 
+std::string ScalingText(const RopeScaling& scaling) {
+  if (scaling.type == "default") return "";
+  std::string text = fmt::format(", {} x {:g}", scaling.type, scaling.factor);
+  if (scaling.original_max_position_embeddings > 0) {
+    text += fmt::format(" from {}", scaling.original_max_position_embeddings);
+  }
+  return text;
+}
+
 std::string RopeText(const ModelConfig& c) {
   std::string text = fmt::format("theta {:g}", c.rope_theta);
   if (const auto without = std::ranges::count(c.no_rope_layers, 0); without > 0) {
     text += fmt::format(", none in {} of {} layers", without, c.num_hidden_layers);
   }
-  if (c.rope_scaling.type == "default") return text;
-  text += fmt::format(", {} x {:g}", c.rope_scaling.type, c.rope_scaling.factor);
-  if (c.rope_scaling.original_max_position_embeddings > 0) {
-    text += fmt::format(" from {}", c.rope_scaling.original_max_position_embeddings);
+  text += ScalingText(c.rope_scaling);
+  if (!c.has_local_rope()) return text;
+  return text + fmt::format("; layers with a window: theta {:g}{}", c.rope_local_base_freq,
+                            ScalingText(c.local_rope_scaling));
+}
+
+const char* ActivationName(const ModelConfig& c) {
+  return c.hidden_act == Activation::kSilu ? "silu" : "gelu_pytorch_tanh";
+}
+
+// What an uncommon family computes besides; empty for the others.
+std::string ExtrasText(const ModelConfig& c) {
+  std::vector<std::string> extras;
+  if (c.norm_kind == NormKind::kRmsOnePlus) extras.emplace_back("norms of 1 + weight");
+  if (c.sandwich_norms) extras.emplace_back("norms after the branches");
+  if (c.embedding_multiplier != 1) {
+    extras.push_back(fmt::format("embedding times {:g}", c.embedding_multiplier));
   }
-  return text;
+  if (c.query_pre_attn_scalar != static_cast<double>(c.head_dim)) {
+    extras.push_back(fmt::format("scores over the root of {:g}", c.query_pre_attn_scalar));
+  }
+  if (c.attn_logit_softcapping > 0) {
+    extras.push_back(fmt::format("scores capped at {:g}", c.attn_logit_softcapping));
+  }
+  if (c.final_logit_softcapping > 0) {
+    extras.push_back(fmt::format("logits capped at {:g}", c.final_logit_softcapping));
+  }
+  return fmt::format("{}", fmt::join(extras, ", "));
 }
 
 // "512 tokens in 20 of 24 layers"
@@ -107,11 +138,17 @@ Facts ConfigPart(const ModelConfig& c) {
   v("rope_theta", c.rope_theta);
   v("rope_type", c.rope_scaling.type);
   v("rope_factor", c.rope_scaling.factor);
+  if (c.has_local_rope()) v("rope_local_base_freq", c.rope_local_base_freq);
   v("tie_word_embeddings", c.tie_word_embeddings);
   v("qkv_bias", c.qkv_bias);
   v("o_bias", c.o_bias);
   v("mlp_bias", c.mlp_bias);
   v("qk_norm", c.qk_norm);
+  v("hidden_act", ActivationName(c));
+  v("embedding_multiplier", c.embedding_multiplier);
+  v("query_pre_attn_scalar", c.query_pre_attn_scalar);
+  if (c.attn_logit_softcapping > 0) v("attn_logit_softcapping", c.attn_logit_softcapping);
+  if (c.final_logit_softcapping > 0) v("final_logit_softcapping", c.final_logit_softcapping);
   if (!c.no_rope_layers.empty()) v("no_rope_layers", c.no_rope_layers);
   if (c.num_experts > 0) {
     v("num_experts", c.num_experts, "experts",
@@ -131,6 +168,8 @@ Facts ConfigPart(const ModelConfig& c) {
   if (c.has_windows()) v.Row("window", WindowText(c));
   v.Row("max length", fmt::format("{} tokens", c.max_position_embeddings));
   v.Row("biases", BiasText(c));
+  v.Row("activation", ActivationName(c));
+  if (const std::string extras = ExtrasText(c); !extras.empty()) v.Row("besides", extras);
   return v;
 }
 
