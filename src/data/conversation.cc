@@ -71,7 +71,14 @@ std::string ShortParseError(std::string what) {
   return Printable(what, 160);
 }
 
+// Reading a row takes about twelve times its size.
+constexpr size_t kMaxRowBytes = size_t{256} << 20;
+
 OrderedJson ParseObject(std::string_view text) {
+  if (text.size() > kMaxRowBytes) {
+    Bad("{} MiB, and a row has at most {} MiB; cut it into several rows", text.size() >> 20,
+        kMaxRowBytes >> 20);
+  }
   CheckText(text);
   OrderedJson json;
   try {
