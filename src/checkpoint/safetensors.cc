@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "checkpoint/file_sums.h"
 #include "core/arena.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -159,6 +160,7 @@ class MappedTensors final : public TensorFile {
  public:
   void Add(const std::string& path) {
     const MappedFile& file = files_.emplace_back(path);
+    CheckFileSum(file);
     uint64_t data_begin = 0;
     for (HeaderEntry& entry : ReadHeader(file, &data_begin)) {
       // Views are read-only by agreement: Tensor has no const form.

@@ -9,6 +9,7 @@
 #include "cli/eval_options.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/finite.h"
 #include "core/format.h"
 #include "engine/loaded_model.h"
 #include "model/lora.h"
@@ -119,6 +120,41 @@ void WriteLogprobs(const Score& score, const std::string& path) {
   });
 }
 
+// Fails where the loss is not finite, with the first weight that is not.
+void RequireFinite(const EvalOptions& options, const Model& model,
+                   const std::optional<LoraAdapter>& adapter, double nll) {
+  if (std::isfinite(nll)) return;
+  std::string weight;
+  const auto look = [&weight](const std::string& name, const Tensor& values) {
+    if (weight.empty() && values && !IsFinite(values)) weight = name;
+  };
+  if (adapter) {
+    for (const LoraPair& pair : adapter->pairs()) {
+      look(fmt::format("{}: lora_A of {}", *options.adapter, pair.module), pair.a);
+      look(fmt::format("{}: lora_B of {}", *options.adapter, pair.module), pair.bt);
+    }
+  }
+  const std::string& path = model.source().path();
+  look(path + ": model.embed_tokens", model.weights().embed_tokens);
+  ForEachLinear(model.weights(), [&](const Linear& linear) {
+    look(path + ": " + linear.name, linear.weight);
+    look(path + ": the bias of " + linear.name, linear.bias);
+  });
+  ForEachNorm(model.weights(),
+              [&](const Norm& norm) { look(path + ": " + norm.name, norm.weight); });
+  if (!weight.empty()) {
+    Fail(ErrorCode::kCorruptFile,
+         "{} has a value that is NaN or infinite, so the loss is {}; the file is damaged, get it "
+         "again",
+         weight, nll);
+  }
+  Fail(ErrorCode::kDiverged,
+       "{}: the loss is {} although every weight is finite: values overflow on the way, as those "
+       "of a "
+       "diverged run do; use an earlier checkpoint, or --dtype f32",
+       options.adapter.value_or(path), nll);
+}
+
 OrderedJson Report(const EvalOptions& options, const LoadedModel& loaded, const Score& score,
                    int64_t bytes) {
   const double bits = score.nll / std::log(2.0);
@@ -174,6 +210,7 @@ int RunEval(int argc, char** argv) {
   const Score score = ScoreExamples(
       *loaded.model, lora, data.examples,
       {.batch_tokens = options.batch_tokens, .logprobs = options.token_logprobs.has_value()});
+  RequireFinite(options, *loaded.model, adapter, score.nll);
   if (options.token_logprobs) WriteLogprobs(score, *options.token_logprobs);
   if (options.dump_logits) WriteLogits(*loaded.model, lora, data.examples, *options.dump_logits);
   const OrderedJson report = Report(options, loaded, score, data.bytes);

@@ -1,8 +1,13 @@
-// The options of rendering are the same in every command that renders, `eval` among them.
+// The options of rendering are the same in every command that renders, `eval` among them; weights
+// that are not finite are errors.
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <limits>
 
+#include "checkpoint/safetensors.h"
 #include "cli/command_for_test.h"
 #include "cli/commands.h"
 #include "core/file.h"
@@ -12,6 +17,8 @@
 namespace lorikeet {
 namespace {
 
+namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using Words = std::vector<std::string>;
 
@@ -254,6 +261,59 @@ TEST_F(RenderingInCommands, TextBeginsWithBos) {
   const OrderedJson pieces = count({"--max-length", "4"});
   EXPECT_EQ(pieces["counted_tokens"], letters);
   EXPECT_EQ(pieces["sequences"], (letters + 2) / 3);
+}
+
+class DamagedWeights : public ::testing::Test {
+ protected:
+  DamagedWeights() {
+    WriteFileAtomically(folder_ / "data.jsonl", R"({"tokens": [1, 5, 9, 4, 2, 80, 33, 7]})");
+  }
+  CommandOutcome Eval(const std::string& adapter) const {
+    return RunCommand(RunEval, {GoldenModel("llama"), "--adapter", adapter, "--data",
+                                folder_ / "data.jsonl", "--dtype", "f32", "--train_on", "all"});
+  }
+  // The golden adapter, its last value replaced.
+  std::string DamagedAdapter(float value) const {
+    const std::string from = GoldenModel("llama") + "/adapter", to = folder_ / "damaged";
+    fs::copy(from, to);
+    const std::string path = to + "/adapter_model.safetensors";
+    std::string bytes = ReadFile(path);
+    const Tensor first = OpenSafetensors(path)->tensors()[0].tensor;
+    EXPECT_EQ(first.dtype, DType::kF32);
+    bytes.replace(bytes.size() - sizeof value, sizeof value, reinterpret_cast<const char*>(&value),
+                  sizeof value);
+    std::ofstream(path, std::ios::binary) << bytes;
+    return to;
+  }
+
+  const ThreadsScope threads_{1};
+  const TemporaryFolder folder_{"damaged"};
+};
+
+TEST_F(DamagedWeights, ALossThatIsNotFiniteIsAnErrorOfEval) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const CommandOutcome outcome = Eval(DamagedAdapter(nan));
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.error, AllOf(HasSubstr("damaged: lora_"), HasSubstr("NaN or infinite"),
+                                   HasSubstr("get it again")));
+}
+
+TEST_F(DamagedWeights, OverflowOnTheWayIsAnErrorOfEvalToo) {
+  const CommandOutcome outcome = Eval(DamagedAdapter(std::numeric_limits<float>::max()));
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.error, HasSubstr("although every weight is finite"));
+}
+
+TEST_F(DamagedWeights, MergeWritesNoValueThatIsNotFinite) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::string adapter = DamagedAdapter(nan);
+  const CommandOutcome outcome = RunCommand(
+      RunMerge, {adapter, folder_ / "merged", "--model", GoldenModel("llama"), "--dtype", "f32"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.error, AllOf(HasSubstr("tensor 'model.layers."), HasSubstr("not finite")));
+  EXPECT_FALSE(fs::exists(folder_ / "merged"));
+  EXPECT_FALSE(fs::exists(folder_ / "merged.tmp"));
 }
 
 }  // namespace

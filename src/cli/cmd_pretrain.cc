@@ -156,8 +156,7 @@ int RunPretrain(int argc, char** argv) {
     std::fputs(text.c_str(), stdout);
     return 0;
   }
-  RunSftJob(job, options.sft, "pretrain");
-  return 0;
+  return RunSftJob(job, options.sft, "pretrain");
 }
 
 }  // namespace lorikeet

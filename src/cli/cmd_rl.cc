@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/rl_job.h"
 #include "cli/sft_job.h"
+#include "cli/sft_run.h"
 #include "core/file.h"
 #include "core/format.h"
 #include "core/machine.h"
@@ -84,6 +85,7 @@ OrderedJson SummaryJson(const RlJob& job, const RlOptions& options, const RlResu
           {"heldout_before", EvaluationJson(r.before)},
           {"heldout_after", EvaluationJson(r.after)},
           {"runaway", r.runaway},
+          {"steps_without_signal", r.steps_without_signal},
           {"skipped_problems", r.skipped_problems},
           {"logp_difference_max", r.largest_logp_difference},
           {"sampling_seconds", r.sampling_seconds},
@@ -97,7 +99,10 @@ OrderedJson SummaryJson(const RlJob& job, const RlOptions& options, const RlResu
 std::string SummaryText(const RlOptions& options, const RlResult& r) {
   if (r.interrupted) {
     return r.checkpoint.empty()
-               ? "stopped before the first step: there is nothing to resume from\n"
+               ? fmt::format(
+                     "stopped before the first step; to start it: lorikeet rl --config "
+                     "{}/config.yaml --resume\n",
+                     options.output.output_dir)
                : fmt::format(
                      "stopped at step {} of {}; to resume:\n  lorikeet rl --config "
                      "{}/config.yaml --resume\n",
@@ -120,6 +125,13 @@ std::string SummaryText(const RlOptions& options, const RlResult& r) {
                       Percent(r.before->pass_at[i].second), Percent(r.after->pass_at[i].second));
     }
     text += "\n";
+  }
+  if (2 * r.steps_without_signal > r.steps) {
+    text += fmt::format(
+        "in {} of {} steps the completions of each prompt all had the same reward (or none): "
+        "nothing "
+        "was learned from them\n",
+        r.steps_without_signal, r.steps);
   }
   if (r.runaway)
     text += "completion lengths have exploded; treat this run as failed, whatever the reward\n";
@@ -155,8 +167,9 @@ int RunRl(int argc, char** argv) {
   }
   // A run that ended before its first checkpoint left nothing to resume from.
   const bool may_remove = options.output.overwrite_output_dir || options.output.resume;
-  BeginOutputDir(options.output.output_dir, may_remove && job.config.loop.resume_from.empty(),
-                 job.text_files.back());  // config.yaml
+  const std::optional<FolderLock> lock =
+      BeginOutputDir(options.output.output_dir, may_remove && job.config.loop.resume_from.empty(),
+                     job.text_files.back(), job.lock.has_value());  // config.yaml
   Progress progress({.mode = options.common.quiet ? Progress::Mode::kQuiet : Progress::Mode::kAuto,
                      .logging_steps = options.output.logging_steps,
                      .figure = "reward",
@@ -172,7 +185,7 @@ int RunRl(int argc, char** argv) {
   const std::string json = SummaryJson(job, options, result).dump(2) + "\n";
   WriteFileAtomically(options.output.output_dir + "/train_summary.json", json);
   std::fputs(options.output.json ? json.c_str() : SummaryText(options, result).c_str(), stdout);
-  return 0;
+  return ReportNothingLearned(result.nothing_learned, options.output.output_dir);
 }
 
 }  // namespace lorikeet

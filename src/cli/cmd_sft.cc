@@ -45,8 +45,7 @@ int RunSft(int argc, char** argv) {
     std::fputs(text.c_str(), stdout);
     return 0;
   }
-  RunSftJob(job, options);
-  return 0;
+  return RunSftJob(job, options);
 }
 
 }  // namespace lorikeet

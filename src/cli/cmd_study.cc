@@ -5,14 +5,17 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/study_options.h"
 #include "cli/study_problems.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/folder_lock.h"
 #include "core/format.h"
 #include "core/machine.h"
+#include "core/memory_file.h"
 #include "core/parallel.h"
 #include "core/signals.h"
 #include "engine/loaded_model.h"
@@ -81,7 +84,7 @@ StudyModel LoadStudyModel(const std::string& path, const StudyOptions& options) 
   } else {
     LoadStudyExamples(options, loaded, &model);
   }
-  model.model_fingerprint = FingerprintOf(*loaded.model);
+  model.model_fingerprint = SampledFingerprintOf(*loaded.model);
   model.stored = MatrixDtype(loaded.model->source());
   model.base = std::move(loaded.model);
   model.reload = [path, compute] { return Model::Load(path, compute); };
@@ -96,26 +99,34 @@ void RequireInputs(const StudyOptions& options, const Experiment& experiment) {
 }
 
 // The command line of a worker process that executes the runs of a file.
+// *config holds its settings until the process has been started.
 std::vector<std::string> WorkerCommand(const StudyOptions& options, int jobs,
-                                       const std::string& pending) {
+                                       const std::string& pending,
+                                       std::optional<MemoryFile>* config) {
   StudyOptions worker = options;
   worker.worker = pending;
   worker.jobs = 1;
   worker.common.threads = std::max(1, NumThreads() / jobs);
   worker.common.quiet = true;
   worker.common.verbose = false;
-  const std::string config = options.output_dir + "/worker.yaml";
-  WriteFileAtomically(config, ToYaml(OptionTable(worker)));
-  return {"lorikeet", "study", "--config", config};
+  config->emplace(ToYaml(OptionTable(worker)));
+  return {"lorikeet", "study", "--config", (*config)->path()};
 }
 
 int RunWorker(const StudyOptions& options, const Ledger& ledger, Executor& executor) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);  // the study ends with the process that leads it
+  // What a terminal sends to the whole group. The leader passes it on as SIGTERM; as a second
+  // signal that would end this process without a checkpoint.
+  std::signal(SIGINT, SIG_IGN);
+  std::signal(SIGHUP, SIG_IGN);
   Runner runner(ledger, executor,
                 {.save_steps = options.save_steps, .quiet = true, .stop = StopRequested});
   runner.RunPendingFile(*options.worker);
   return 0;
 }
+
+// The files of a report are written by one process at a time.
+WaitingLock ReportLock(const std::string& dir) { return WaitingLock(dir + "/report.lock"); }
 
 void PrintReport(const Report& report, const StudyOptions& options) {
   const std::string text = options.json ? FindingsJson(report).dump(2) + "\n"
@@ -128,17 +139,17 @@ int RunExperiment(const Experiment& experiment, const StudyOptions& options, con
                   Executor& executor) {
   PlanContext context = {.settings = options.settings, .models = {}};
   for (const std::string& path : options.model) context.models.push_back(&executor.ModelAt(path));
-  context.memory = (ReadMemory().available + ResidentBytes()) / options.jobs;
+  const int64_t available = (ReadMemory().available + ResidentBytes()) / options.jobs;
+  context.memory = PlannedMemory(options.output_dir, experiment, available, !options.dry_run);
   const StudyPlan plan = experiment.plan(context);
   const SweepSettings sweep = SweepOf(options.settings);
   const int64_t needed = MemoryOf(plan, sweep, ledger, executor);
-  if (needed > context.memory) {
+  if (needed > available) {
     Fail(ErrorCode::kOutOfMemory,
          "the largest run needs {}, and {} are available for each of {} process{}; lower --jobs, "
          "the "
          "ranks or --max-length, or take a smaller model",
-         HumanBytes(needed), HumanBytes(context.memory), options.jobs,
-         options.jobs == 1 ? "" : "es");
+         HumanBytes(needed), HumanBytes(available), options.jobs, options.jobs == 1 ? "" : "es");
   }
   const std::string cost = CostText(CostOf(plan, sweep, ledger, executor), options.jobs);
   if (options.dry_run || !options.common.quiet) {
@@ -151,15 +162,17 @@ int RunExperiment(const Experiment& experiment, const StudyOptions& options, con
         "written (Debian: apt-get install gnuplot-nox, then `lorikeet study report`)\n",
         stderr);
   }
+  std::optional<MemoryFile> config;
   Runner runner(ledger, executor,
                 {.jobs = options.jobs,
                  .save_steps = options.save_steps,
                  .quiet = options.common.quiet,
                  .alone = experiment.alone,
-                 .worker = [&options](const std::string& pending,
-                                      int jobs) { return WorkerCommand(options, jobs, pending); },
+                 .worker = [&](const std::string& pending,
+                               int jobs) { return WorkerCommand(options, jobs, pending, &config); },
                  .stop = StopRequested});
   const bool complete = runner.RunPlan(plan, sweep);
+  const WaitingLock lock = ReportLock(options.output_dir);
   ledger.WriteIndex();
   if (!complete) {
     std::fputs("stopped; the same command resumes the study\n", stderr);
@@ -174,6 +187,7 @@ int RunReport(const StudyOptions& options) {
   for (const std::string& dir : options.model) {
     const auto experiments = ExperimentsIn(dir);
     const Ledger ledger(dir);
+    const WaitingLock lock = ReportLock(dir);
     StudyOptions here = options;
     here.output_dir = dir;
     for (const Experiment* experiment : experiments) {

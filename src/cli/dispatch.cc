@@ -11,6 +11,7 @@
 #include <system_error>
 #include <vector>
 
+#include "core/bus_error.h"
 #include "core/error.h"
 #include "core/signals.h"
 #include "core/suggest.h"
@@ -74,6 +75,12 @@ int RunCaught(const Program& program, int argc, char** argv) {
     return Report("out of memory; lorikeet estimate tells what a run needs", kFailure);
   } catch (const std::system_error& e) {  // std::filesystem's too
     if (e.code() == std::errc::broken_pipe) return kReaderGone;
+    if (e.code() == std::errc::resource_unavailable_try_again) {
+      return Report(fmt::format("no thread or process can be started: {}; raise the limit on them "
+                                "(ulimit -u), or give a smaller --threads",
+                                e.what()),
+                    kFailure);
+    }
     return Report(e.what(), kFailure);
   } catch (const std::exception& e) {
     return Report(fmt::format("unexpected: {}", e.what()), kFailure);
@@ -106,14 +113,16 @@ std::string Overview(std::span<const Command> commands) {
       "Options may stand in a YAML file too (--config run.yaml); flags win over it.\n"
       "A model is a folder in Hugging Face layout, a GGUF file, or a name in the Hugging Face "
       "cache.\n"
-      "Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 130 / 143 stopped by SIGINT "
-      "/ SIGTERM.\n";
+      "Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 129 / 130 / 143 stopped by "
+      "SIGHUP / SIGINT / SIGTERM.\n";
   return text;
 }
 
 int Dispatch(const Program& program, int argc, char** argv) {
   // Writing then gives an error instead, so that a long run survives the reader of its log.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // "File too large", naming the file
+  InstallBusErrorHandler();
   int status = RunCaught(program, argc, argv);
   if (std::fflush(stdout) != 0 && status == 0) {
     status =

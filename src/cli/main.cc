@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -27,9 +28,23 @@ void LimitSpinning(char** argv) {
   execv("/proc/self/exe", argv);  // if it fails, the program continues without the setting
 }
 
+// Otherwise a file that is opened later takes the number of a closed standard stream, and gets what
+// is written to that. Writing to a closed stdout stays an error, which is reported.
+void OccupyStandardStreams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) != -1) continue;
+    const int opened = open("/dev/null", fd == STDERR_FILENO ? O_RDWR : O_RDONLY);
+    if (opened >= 0 && opened != fd) {
+      dup2(opened, fd);
+      close(opened);
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  OccupyStandardStreams();
   LimitSpinning(argv);
   return lorikeet::Dispatch({.commands = lorikeet::Commands(), .version = VersionText}, argc, argv);
 }

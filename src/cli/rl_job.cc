@@ -217,6 +217,9 @@ RlJob PrepareRl(RlOptions& options) {
                  options.output.resume || options.output.overwrite_output_dir);
   CheckAdapter(run.adapter);
   RlJob job;
+  if (options.output.resume || options.output.overwrite_output_dir) {
+    job.lock = LockOutputDir(options.output.output_dir);
+  }
   ResolveRewards(options);
   ChooseProblems(options, &job.hooks);
   job.hooks.reward = MakeReward(options);

@@ -8,6 +8,7 @@
 
 #include "chat/chat_template.h"
 #include "cli/rl_options.h"
+#include "core/folder_lock.h"
 #include "engine/loaded_model.h"
 #include "rl/rl_loop.h"
 
@@ -29,6 +30,7 @@ struct RlJob {
   int64_t planned_bytes = 0;              // training and sampling
   std::string resume_from;                // checkpoint to resume from; empty: a new run
   int64_t steps_done = 0;                 // step of that checkpoint
+  std::optional<FolderLock> lock;         // of output_dir, if it was there
 
   // The job must outlive the result.
   ChatFormat Format(const RlOptions& options) const;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/signals.h"
 #include "core/suggest.h"
 #include "verify/rewards/mix.h"
 
@@ -24,10 +25,11 @@ std::vector<RewardSource> SourcesOf(const RlOptions& options) {
   std::vector<RewardSource> sources;
   const double timeout = options.reward_timeout;
   const auto add = [&](const char* name, const char* option, const std::vector<std::string>& given,
-                       RewardFunction (*make)(const std::string&, double)) {
+                       RewardFunction (*make)(const std::string&, double, const StopRequest&)) {
     for (size_t i = 0; i < given.size(); ++i) {
-      sources.push_back({i == 0 ? name : fmt::format("{}{}", name, i + 1), option,
-                         [make, text = given[i], timeout] { return make(text, timeout); }});
+      sources.push_back(
+          {i == 0 ? name : fmt::format("{}{}", name, i + 1), option,
+           [make, text = given[i], timeout] { return make(text, timeout, StopRequested); }});
     }
   };
   add("command", "--reward-command", options.reward_command, ProcessReward);

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/folders.h"
 #include "engine/read_model.h"
 #include "model/export.h"
 #include "model/source_config.h"
@@ -198,7 +199,35 @@ void DescribeAdapter(const LoraAdapter& adapter, SftJob* job) {
   job->plan.adapted_modules = static_cast<int64_t>(adapter.pairs().size());
 }
 
+// Whether a folder holds nothing but the lock of a run that has not begun.
+bool HoldsNothing(const std::string& dir) {
+  std::error_code error;
+  for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().filename() != "lock") return false;
+  }
+  return true;
+}
+
+[[noreturn]] void FailNotEmpty(const std::string& dir) {
+  Fail(ErrorCode::kInvalidArgument,
+       "output_dir {}: is not empty; --resume continues the run in it, --overwrite starts it "
+       "again, or choose another folder",
+       dir);
+}
+
 }  // namespace
+
+std::optional<FolderLock> LockOutputDir(const std::string& dir) {
+  std::error_code ignored;
+  if (!fs::is_directory(dir, ignored)) return std::nullopt;
+  FolderLock lock(dir);
+  if (!lock.held()) {
+    Fail(ErrorCode::kIo,
+         "output_dir {}: {} is working in it; wait until it has ended, or choose another folder",
+         dir, lock.holder());
+  }
+  return lock;
+}
 
 void CheckOutputDir(const std::string& dir, const std::vector<std::string>& inputs,
                     bool may_hold_a_run) {
@@ -215,11 +244,7 @@ void CheckOutputDir(const std::string& dir, const std::vector<std::string>& inpu
            dir);
     }
   }
-  if (may_hold_a_run || fs::is_empty(dir, error)) return;
-  Fail(ErrorCode::kInvalidArgument,
-       "output_dir {}: is not empty; --resume continues the run in it, --overwrite starts it "
-       "again, or choose another folder",
-       dir);
+  if (!may_hold_a_run && !HoldsNothing(dir)) FailNotEmpty(dir);
 }
 
 void RemoveEarlierRun(const std::string& output_dir) {
@@ -238,16 +263,29 @@ void RemoveEarlierRun(const std::string& output_dir) {
     const bool shard = name.starts_with("model-") && name.ends_with(".safetensors");
     if (known || shard || name.starts_with("checkpoint-")) doomed.push_back(it->path());
   }
+  // Checkpoints first: one of them without its metrics would be taken up by --resume.
+  const auto is_checkpoint = [](const fs::path& path) {
+    return path.filename().string().starts_with("checkpoint-");
+  };
+  std::stable_partition(doomed.begin(), doomed.end(), is_checkpoint);
   for (const fs::path& path : doomed) {
+    if (is_checkpoint(path)) RemoveFolderAtomically(path.string());
     fs::remove_all(path, error);
     if (error) Fail(ErrorCode::kIo, "{}: cannot remove: {}", path.string(), error.message());
   }
 }
 
-void BeginOutputDir(const std::string& output_dir, bool remove_earlier, const TextFile& settings) {
-  if (remove_earlier) RemoveEarlierRun(output_dir);
+std::optional<FolderLock> BeginOutputDir(const std::string& output_dir, bool remove_earlier,
+                                         const TextFile& settings, bool locked) {
   CreateFolders(output_dir, "output_dir ");
+  std::optional<FolderLock> lock;
+  if (!locked) {
+    lock = LockOutputDir(output_dir);
+    if (!HoldsNothing(output_dir)) FailNotEmpty(output_dir);
+  }
+  if (remove_earlier) RemoveEarlierRun(output_dir);
   WriteTextFiles({settings}, output_dir);
+  return lock;
 }
 
 SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape) {
@@ -259,6 +297,8 @@ SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape) {
     Fail(ErrorCode::kInvalidArgument, "eval_data and eval_split exclude each other; give one");
   }
   SftJob job;
+  const bool continues = Resuming(options) || options.output.overwrite_output_dir;
+  if (continues && !options.dry_run) job.lock = LockOutputDir(options.output.output_dir);
   const std::string checkpoint = ResumeFrom(options);
   const DType compute = ParseComputeDtype(options.dtype);
   job.plan.shape = ShapeOf(run, compute);

@@ -3,10 +3,12 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/sft_options.h"
+#include "core/folder_lock.h"
 #include "engine/loaded_model.h"
 #include "recipes/sft_plan.h"
 #include "train/sft.h"
@@ -17,6 +19,7 @@ struct SftJob {
   LoadedModel loaded;
   Dataset train, heldout;
   std::vector<TextFile> text_files;  // the model's, and config.yaml with all choices
+  std::optional<FolderLock> lock;    // of output_dir, if it was there
   std::unique_ptr<TrainingRun> run;
   SftConfig config;
   SftPlan plan;
@@ -31,6 +34,9 @@ SftJob PrepareSft(SftOptions& options);
 using ReshapeData = std::function<Dataset(const Dataset& data)>;
 SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape = {});
 
+// Locks an output_dir that is there, before its checkpoints are looked at. Throws Error(kIo) if
+// another process has it.
+std::optional<FolderLock> LockOutputDir(const std::string& dir);
 // Throws Error(kInvalidArgument) if a run may not write to `dir`: it is one of its inputs, or it is
 // not empty although may_hold_a_run is false.
 void CheckOutputDir(const std::string& dir, const std::vector<std::string>& inputs,
@@ -38,7 +44,9 @@ void CheckOutputDir(const std::string& dir, const std::vector<std::string>& inpu
 // Removes what an earlier run wrote into output_dir, and nothing else.
 void RemoveEarlierRun(const std::string& output_dir);
 // Creates the folder and writes the settings into it, before the first step. remove_earlier: first
-// removes an earlier run. Throws Error(kIo).
-void BeginOutputDir(const std::string& output_dir, bool remove_earlier, const TextFile& settings);
+// removes an earlier run. Returns the lock on the folder, unless it is `locked`. Throws Error(kIo),
+// and Error(kInvalidArgument) if another run wrote into a folder that was not locked.
+std::optional<FolderLock> BeginOutputDir(const std::string& output_dir, bool remove_earlier,
+                                         const TextFile& settings, bool locked);
 
 }  // namespace lorikeet

@@ -76,7 +76,8 @@ std::string SummaryText(const SftJob& job, const SftOptions& options, const SftR
                         const std::string& command) {
   if (result.interrupted) {
     return result.checkpoint.empty()
-               ? "stopped before the first step; nothing was written\n"
+               ? fmt::format("stopped before the first step; to start it:\n  {}\n",
+                             HowToResume(command, options))
                : fmt::format("stopped at step {} of {}; to resume from {}:\n  {}\n", result.steps,
                              result.total_steps, result.checkpoint, HowToResume(command, options));
   }
@@ -119,7 +120,13 @@ SftResult Train(const SftJob& job, const SftOptions& options) {
 
 }  // namespace
 
-void RunSftJob(const SftJob& job, const SftOptions& options, const std::string& command) {
+int ReportNothingLearned(const std::string& why, const std::string& output_dir) {
+  if (why.empty()) return 0;
+  fmt::print(stderr, "lorikeet: error: {}; {} holds what the run began with\n", why, output_dir);
+  return 1;
+}
+
+int RunSftJob(const SftJob& job, const SftOptions& options, const std::string& command) {
   if (!options.common.quiet) std::fputs((PlanText(job.plan) + "\n").c_str(), stderr);
   // A resumed run that is refused must not have changed config.yaml, with which that run is
   // resumed.
@@ -128,14 +135,16 @@ void RunSftJob(const SftJob& job, const SftOptions& options, const std::string& 
   }
   // A run that ended before its first checkpoint left nothing to resume from.
   const bool may_remove = options.output.overwrite_output_dir || options.output.resume;
-  BeginOutputDir(options.output.output_dir, may_remove && job.config.loop.resume_from.empty(),
-                 job.text_files.back());  // config.yaml
+  const std::optional<FolderLock> lock =
+      BeginOutputDir(options.output.output_dir, may_remove && job.config.loop.resume_from.empty(),
+                     job.text_files.back(), job.lock.has_value());  // config.yaml
   const SftResult result = Train(job, options);
   const std::string json = SummaryJson(job, options, result).dump(2) + "\n";
   WriteFileAtomically(options.output.output_dir + "/train_summary.json", json);
   std::fputs(
       options.output.json ? json.c_str() : SummaryText(job, options, result, command).c_str(),
       stdout);
+  return ReportNothingLearned(result.nothing_learned, options.output.output_dir);
 }
 
 }  // namespace lorikeet

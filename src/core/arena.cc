@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <map>
 #include <utility>
 
@@ -23,8 +25,11 @@ std::byte* MapAnonymous(size_t bytes) {
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) {
-    Fail(ErrorCode::kOutOfMemory, "cannot reserve {} MiB of memory; reduce max_length or the batch",
-         bytes >> 20);
+    Fail(
+        ErrorCode::kOutOfMemory,
+        "cannot reserve {} MiB of address space ({}); raise its limit (ulimit -v), or make the run "
+        "smaller: lorikeet estimate tells what it needs",
+        bytes >> 20, std::strerror(errno));
   }
   // Large pages cut the page faults and TLB misses of first use; best effort.
   if (bytes >= (size_t{8} << 20)) madvise(p, bytes, MADV_HUGEPAGE);

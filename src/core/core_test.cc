@@ -12,13 +12,18 @@
 #include <vector>
 
 #include "core/arena.h"
+#include "core/bus_error.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/float16.h"
+#include "core/folder_lock.h"
+#include "core/folders.h"
 #include "core/json.h"
 #include "core/machine.h"
+#include "core/memory_file.h"
 #include "core/random.h"
 #include "core/temporary_folder_for_test.h"
+#include "core/utf8.h"
 
 namespace lorikeet {
 namespace {
@@ -117,6 +122,66 @@ TEST(MappedFile, GitLfsPointersAndErrorPagesAreNamed) {
   EXPECT_THAT(error("version 2"), testing::HasSubstr("not valid JSON"));
 }
 
+TEST(FolderLock, IsForOneHolderAtATime) {
+  const TemporaryFolder folder("lock");
+  const auto present = [&] { return std::filesystem::exists(folder / "lock"); };
+  {
+    const FolderLock first(folder.path());
+    EXPECT_TRUE(first.held());
+    const FolderLock second(folder.path());
+    EXPECT_FALSE(second.held());
+    EXPECT_EQ(second.holder(), "process " + std::to_string(getpid()));
+    EXPECT_TRUE(present());
+  }
+  EXPECT_FALSE(present());
+  std::ofstream(folder / "lock") << "0000000001\n";  // left by a process that was killed
+  FolderLock third(folder.path(), FolderLock::After::kKeep);
+  EXPECT_TRUE(third.held());
+  {
+    const FolderLock moved = std::move(third);
+    EXPECT_TRUE(moved.held());
+    EXPECT_FALSE(FolderLock(folder.path()).held());
+  }
+  EXPECT_TRUE(present());
+  EXPECT_TRUE(FolderLock(folder.path()).held());
+}
+
+TEST(RemoveFolderAtomically, LeavesNothingAndTakesUpWhatWasLeft) {
+  const TemporaryFolder folder("remove");
+  std::filesystem::create_directories(folder / "a/b");
+  std::filesystem::create_directories(folder / "a.tmp/c");
+  EXPECT_TRUE(RemoveFolderAtomically(folder / "a"));
+  EXPECT_FALSE(RemoveFolderAtomically(folder / "a"));  // there is none
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+TEST(CreateFolders, MakesParentsAndKeepsWhatIsThere) {
+  const TemporaryFolder folder("create");
+  CreateFolders(folder / "a/b/c/");
+  CreateFolders(folder / "a/b/c");
+  EXPECT_TRUE(std::filesystem::is_directory(folder / "a/b/c"));
+  std::ofstream(folder / "file") << "x";
+  EXPECT_THROW(CreateFolders(folder / "file/d"), Error);
+  EXPECT_THROW(CreateFolders(folder / "file"), Error);
+}
+
+TEST(MappedFileDeathTest, OneThatIsCutShortIsNamed) {
+  const TemporaryFolder folder("cut");
+  std::ofstream(folder / "base") << std::string(1 << 20, 'x');
+  const auto read_the_end = [&] {
+    InstallBusErrorHandler();
+    const MappedFile file(folder / "base");
+    std::filesystem::resize_file(folder / "base", 100);
+    std::fputc(static_cast<int>(file.data()[file.size() - 1]), stderr);
+  };
+  EXPECT_EXIT(read_the_end(), ::testing::ExitedWithCode(1), "base: cannot be read any more");
+}
+
+TEST(MemoryFile, IsReadByItsName) {
+  const MemoryFile file("text");
+  EXPECT_EQ(ReadFile(file.path()), "text");
+}
+
 TEST(RandomStream, DependsOnEveryPartOfItsKeyAndOnNothingElse) {
   std::set<uint64_t> seen;
   for (const uint64_t seed : {0, 1})
@@ -153,6 +218,35 @@ TEST(Json, DeepNestingIsAnErrorAndBracketsInStringsDoNotCount) {
   EXPECT_THROW(ParseJson("{\"a\": ", "cut.json"), Error);
   const std::string text = "\"" + std::string(1000, '[') + "\\\"" + "\"";
   EXPECT_EQ(ParseJson(text, "text.json").get<std::string>(), std::string(1000, '[') + "\"");
+}
+
+TEST(Json, AnOrderedObjectWithManyKeysIsReadAsAnyOther) {
+  constexpr int kKeys = 300'000;  // took minutes when each was compared with all others
+  std::string text = "{";
+  for (int i = 0; i < kKeys; ++i)
+    text += "\"" + std::to_string(i) + "\":" + std::to_string(i) + ",";
+  const OrderedJson json = ParseOrderedJson(text + "\"7\":[{\"b\":1,\"a\":{},\"b\":2}]}", "row");
+  ASSERT_EQ(json.size(), kKeys);
+  EXPECT_EQ(json.begin().key(), "0");
+  EXPECT_EQ(json["123456"], 123456);
+  EXPECT_EQ(json["7"].dump(), R"([{"b":2,"a":{}}])");
+  for (const char* other : {"null", "3", "-1.5e3", "\"x\"", "[]", "[1,[2,{\"k\":null}],true]"}) {
+    EXPECT_EQ(ParseOrderedJson(other, "row"), OrderedJson::parse(other));
+  }
+}
+
+TEST(Json, ErrorsAreOneLineOfValidText) {
+  for (const std::string& bad :
+       {std::string("{\"a\": \xff\x1b"), std::string("[1,]\n"), std::string("\"\xc3\""),
+        std::string("{} x"), std::string("1e999")}) {
+    try {
+      ParseOrderedJson(bad, "row");
+      ADD_FAILURE() << bad;
+    } catch (const Error& e) {
+      EXPECT_TRUE(IsValidUtf8(e.what()));
+      EXPECT_EQ(std::string_view(e.what()).find_first_of("\x1b\n"), std::string_view::npos);
+    }
+  }
 }
 
 }  // namespace

@@ -11,7 +11,10 @@
 #include <filesystem>
 #include <utility>
 
+#include "core/bus_error.h"
 #include "core/error.h"
+#include "core/folders.h"
+#include "core/memory_file.h"
 #include "core/text.h"
 
 namespace lorikeet {
@@ -40,9 +43,22 @@ class FileDescriptor {
   int fd_;
 };
 
+// Returns false with errno set if it fails.
+bool TrySync(int fd) {
+  if (fsync(fd) == 0) return true;
+  // Some network and FUSE file systems cannot sync folders.
+  const int error = errno;
+  struct stat info {};
+  if ((error == EINVAL || error == ENOTSUP) && fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) {
+    return true;
+  }
+  errno = error;
+  return false;
+}
+
 void SyncPath(const std::string& path) {
   const FileDescriptor fd(path, O_RDONLY);
-  if (fsync(fd.get()) != 0) FailErrno(path, "sync");
+  if (!TrySync(fd.get())) FailErrno(path, "sync");
 }
 
 std::string ParentOf(const std::string& path) {
@@ -86,11 +102,14 @@ MappedFile::MappedFile(const std::string& path) : MappedFile() {
   void* p = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (p == MAP_FAILED) FailErrno(path, "map into memory");
   data_ = static_cast<const std::byte*>(p);
+  AddMapping(data_, size_, path_);
   RefusePointer(TextOf(*this), path);
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr) return;
+  RemoveMapping(data_);
+  munmap(const_cast<std::byte*>(data_), size_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
@@ -112,6 +131,14 @@ void MappedFile::Forget(const void* begin, size_t bytes) const {
   const uintptr_t from = (first + page - 1) / page * page, to = (first + bytes) / page * page;
   if (from < to) madvise(const_cast<std::byte*>(data_) + (from - file), to - from, MADV_DONTNEED);
 }
+
+MemoryFile::MemoryFile(std::string_view content)
+    : fd_(memfd_create("lorikeet", 0)), path_("/proc/self/fd/" + std::to_string(fd_)) {
+  if (fd_ < 0) FailErrno("a file in memory", "create");
+  WriteAll(fd_, content.data(), content.size(), path_);
+}
+
+MemoryFile::~MemoryFile() { close(fd_); }
 
 std::string ReadFile(const std::string& path) {
   const MappedFile file(path);
@@ -145,9 +172,29 @@ void WriteFileAtomically(const std::string& path, std::string_view content) {
 }
 
 void CreateFolders(const std::string& dir, std::string_view what) {
+  namespace fs = std::filesystem;
   std::error_code error;
-  std::filesystem::create_directories(dir, error);
-  if (error) Fail(ErrorCode::kIo, "{}{}: cannot create: {}", what, dir, error.message());
+  fs::path made;
+  for (const fs::path& part : fs::path(dir)) {
+    made /= part;
+    if (fs::is_directory(made, error)) continue;
+    if (fs::create_directory(made, error)) SyncPath(ParentOf(made.string()));
+    if (error) Fail(ErrorCode::kIo, "{}{}: cannot create: {}", what, dir, error.message());
+  }
+}
+
+bool RemoveFolderAtomically(const std::string& dir) {
+  namespace fs = std::filesystem;
+  const std::string doomed = dir + ".tmp";
+  std::error_code error;
+  fs::remove_all(doomed, error);
+  if (error || rename(dir.c_str(), doomed.c_str()) != 0) return false;
+  const int parent = open(ParentOf(dir).c_str(), O_RDONLY | O_CLOEXEC);
+  const bool synced = parent >= 0 && TrySync(parent);
+  if (parent >= 0) close(parent);
+  if (!synced) return false;  // a power cut could bring back half of it
+  fs::remove_all(doomed, error);
+  return !error;
 }
 
 void WriteFolderAtomically(const std::string& dir,

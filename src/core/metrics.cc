@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -23,14 +24,18 @@ int64_t StepOf(std::string_view line) {
   return step != json.end() && step->is_number_integer() ? step->get<int64_t>() : -1;
 }
 
-// The lines of the first `steps_done` steps, which a resumed run keeps.
-std::string KeptLines(const std::string& text, int64_t steps_done) {
+// The lines of the first `steps_done` steps, which a resumed run keeps; at most `max_lines` unless
+// that is negative. An evaluation that followed the checkpoint has a line of its last step.
+std::string KeptLines(const std::string& text, int64_t steps_done, int64_t max_lines) {
   std::string kept;
+  int64_t lines = 0;
   size_t begin = 0;
   for (size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n', begin)) {
     const std::string_view line = std::string_view(text).substr(begin, end - begin);
     const int64_t step = StepOf(line);
-    if (step >= 0 && step <= steps_done) kept.append(line).append("\n");
+    const bool wanted = step >= 0 && step <= steps_done && (max_lines < 0 || lines < max_lines);
+    if (wanted) kept.append(line).append("\n");
+    if (wanted) ++lines;
     begin = end + 1;
   }
   return kept;
@@ -61,7 +66,9 @@ MetricsWriter::MetricsWriter(const Settings& settings) : path_(settings.dir + "/
   CreateFolders(settings.dir);
   const bool resumed = settings.steps_done > 0;
   if (resumed && std::filesystem::exists(path_)) {
-    WriteFileAtomically(path_, KeptLines(ReadFile(path_), settings.steps_done));
+    const std::string kept = KeptLines(ReadFile(path_), settings.steps_done, settings.lines_done);
+    WriteFileAtomically(path_, kept);
+    lines_ = std::count(kept.begin(), kept.end(), '\n');
   }
   fd_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (resumed ? 0 : O_TRUNC),
              0644);
@@ -79,6 +86,7 @@ MetricsWriter::~MetricsWriter() {
 void MetricsWriter::Write(int64_t step, const Metrics& metrics) {
   const std::string line = MetricsLine(step, metrics);
   WriteAll(fd_, line.data(), line.size(), path_);
+  ++lines_;
   if (tensorboard_ == nullptr) return;
   Metrics tagged = metrics;
   for (auto& [name, value] : tagged) name = TensorBoardTag(name);

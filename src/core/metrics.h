@@ -28,6 +28,7 @@ class MetricsWriter {
     std::string dir;  // created if absent
     // > 0: a resumed run; lines of later steps (and a half-written last line) are dropped.
     int64_t steps_done = 0;
+    int64_t lines_done = -1;  // >= 0: of those left, only so many are kept
     bool tensorboard = true;
   };
   // Throws Error(kIo) naming the file.
@@ -41,10 +42,12 @@ class MetricsWriter {
   // Flushes to disk, at checkpoints.
   void Sync();
   const std::string& path() const { return path_; }
+  int64_t lines() const { return lines_; }  // number of lines in the file
 
  private:
   std::string path_;
   int fd_ = -1;
+  int64_t lines_ = 0;
   std::unique_ptr<TensorBoardWriter> tensorboard_;
 };
 

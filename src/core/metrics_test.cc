@@ -10,6 +10,7 @@
 #include <fstream>
 #include <optional>
 
+#include "core/checksum.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -140,6 +141,14 @@ TEST(Crc32c, KnownAnswers) {
   EXPECT_EQ(Crc32c(std::string(32, '\0')), 0x8A9136AAU);  // RFC 3720, B.4
   EXPECT_EQ(Crc32c(std::string(32, '\xff')), 0x62A8AB43U);
   EXPECT_EQ(Crc32c(""), 0U);
+}
+
+TEST(Crc32c, TheCpuAndTheTablesAgree) {
+  std::string bytes;
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(Crc32c(bytes), PortableCrc32c(bytes)) << i;
+    bytes += static_cast<char>(i * 37 + 11);
+  }
 }
 
 TEST(Metrics, LinesAreJsonWhateverTheValues) {

@@ -15,7 +15,10 @@ static_assert(std::atomic<int>::is_always_lock_free,
 constexpr int kExitCodeBase = 128;  // shells report a program ended by signal N as 128 + N
 
 extern "C" void OnStopSignal(int signal_number) {
-  if (stop_signal.exchange(signal_number) != 0) _exit(kExitCodeBase + signal_number);
+  int none = 0;
+  if (stop_signal.compare_exchange_strong(none, signal_number)) return;
+  // A terminal that closes sends SIGHUP, and its shell sends it again.
+  if (signal_number != SIGHUP) _exit(kExitCodeBase + signal_number);
 }
 
 }  // namespace
@@ -27,6 +30,9 @@ void InstallStopHandlers() {
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  struct sigaction hangup {};
+  sigaction(SIGHUP, nullptr, &hangup);
+  if (hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
 }
 
 bool StopRequested() { return stop_signal.load(std::memory_order_relaxed) != 0; }

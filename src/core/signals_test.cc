@@ -19,8 +19,17 @@ TEST(Signals, TheFirstRaisesAFlag) {
   raise(SIGTERM);
   EXPECT_EQ(StopExitCode(), 143);
   ClearStopRequest();
+  raise(SIGHUP);
+  raise(SIGHUP);  // the terminal's and its shell's: the second changes nothing
+  EXPECT_EQ(StopExitCode(), 129);
+  ClearStopRequest();
   signal(SIGINT, SIG_DFL);
   signal(SIGTERM, SIG_DFL);
+  signal(SIGHUP, SIG_IGN);  // nohup
+  InstallStopHandlers();
+  raise(SIGHUP);
+  EXPECT_FALSE(StopRequested());
+  for (const int each : {SIGINT, SIGTERM, SIGHUP}) signal(each, SIG_DFL);
 }
 
 TEST(SignalsDeathTest, TheSecondEndsTheProgramAtOnce) {

@@ -10,22 +10,12 @@
 #include <chrono>
 #include <cstring>
 
+#include "core/checksum.h"
 #include "core/error.h"
 #include "core/file.h"
 
 namespace lorikeet {
 namespace {
-
-constexpr std::array<uint32_t, 256> MakeCrcTable() {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t byte = 0; byte < 256; ++byte) {
-    uint32_t crc = byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82F63B78U : 0U);
-    table[byte] = crc;
-  }
-  return table;
-}
-constexpr std::array<uint32_t, 256> kCrcTable = MakeCrcTable();
 
 template <class T>
 void AppendLittleEndian(std::string& out, T value) {
@@ -96,13 +86,6 @@ std::string EventFileName() {
 }
 
 }  // namespace
-
-uint32_t Crc32c(std::string_view bytes) {
-  uint32_t crc = ~0U;
-  for (const char byte : bytes)
-    crc = (crc >> 8) ^ kCrcTable[(crc ^ static_cast<uint8_t>(byte)) & 0xFF];
-  return ~crc;
-}
 
 uint32_t MaskedCrc32c(std::string_view bytes) {
   const uint32_t crc = Crc32c(bytes);

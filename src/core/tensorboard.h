@@ -10,8 +10,7 @@
 
 namespace lorikeet {
 
-// CRC-32C (Castagnoli) as in RFC 3720, and the same with the mask of the record format.
-uint32_t Crc32c(std::string_view bytes);
+// CRC-32C (core/checksum.h) with the mask of the record format.
 uint32_t MaskedCrc32c(std::string_view bytes);
 
 // Appends to DIR/events.out.tfevents.<time>.<host>.<pid>, which the constructor creates (with DIR).

@@ -1,5 +1,7 @@
 #include "core/text.h"
 
+#include <fmt/core.h>
+
 #include "core/json.h"
 #include "core/utf8.h"
 
@@ -35,6 +37,23 @@ std::string Quoted(std::string_view text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
   }
   return "'" + shown + (text.size() > kMaxQuotedBytes ? "...'" : "'");
+}
+
+std::string WithoutControls(std::string_view text, std::string_view keep) {
+  const std::string valid = ToValidUtf8(text);
+  std::string shown;
+  for (size_t i = 0, length = 0; i < valid.size(); i += length) {
+    const uint32_t code = DecodeUtf8(valid, i, &length);
+    const bool control = code < 0x20 || (code >= 0x7F && code < 0xA0);
+    if (!control || keep.find(valid[i]) != std::string_view::npos) {
+      shown.append(valid, i, length);
+    } else if (code == '\n') {
+      shown += "\\n";
+    } else {
+      shown += fmt::format("\\x{:02x}", code);
+    }
+  }
+  return shown;
 }
 
 std::string QuotedName(std::string_view name) {

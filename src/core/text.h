@@ -16,6 +16,9 @@ std::string Quoted(std::string_view text);
 // 'name' of a tensor, module or key for a message: bytes other than printable ASCII as ?, the
 // middle of more than 120 bytes left out.
 std::string QuotedName(std::string_view name);
+// `text` without characters that move a cursor: control characters (C0, DEL, C1) as \n or \x1b,
+// ill-formed UTF-8 as U+FFFD. keep: characters that stay as they are ("\n\t").
+std::string WithoutControls(std::string_view text, std::string_view keep = {});
 // "text" as a JSON string: one line from which the text can be read back.
 std::string JsonQuoted(std::string_view text);
 

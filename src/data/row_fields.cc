@@ -66,7 +66,14 @@ bool IsEmptyJson(const OrderedJson& value) {
   return value.is_structured() && value.empty();
 }
 
+// Reading a row takes about twelve times its size.
+constexpr size_t kMaxRowBytes = size_t{256} << 20;
+
 OrderedJson ParseRowJson(std::string_view text) {
+  if (text.size() > kMaxRowBytes) {
+    BadRow("{} MiB, and a row has at most {} MiB; cut it into several rows", text.size() >> 20,
+           kMaxRowBytes >> 20);
+  }
   CheckText(text);
   try {
     return ParseOrderedJson(text, "row");

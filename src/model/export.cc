@@ -11,6 +11,8 @@
 #include "checkpoint/safetensors.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/finite.h"
+#include "core/text.h"
 #include "kernels/cast.h"
 #include "kernels/column_scale.h"
 #include "kernels/matmul/matmul.h"
@@ -87,6 +89,14 @@ void MakePieces(const ModelSource& source, DType dtype, const ChangeTensor& chan
     if (change) {
       change(from.name, begin, matrix ? f32 : Tensor(f32.data, DType::kF32, {cols}));
       Convert(f32, to);
+    }
+    if (!IsFinite(to)) {
+      Fail(
+          ErrorCode::kCorruptFile,
+          "{}: tensor {} would be written with a value that is not finite in {}; it is NaN or "
+          "infinite in the files that were read, or too large for {}: get the files again, or give "
+          "a wider --dtype",
+          source.path(), QuotedName(from.name), DTypeName(dtype), DTypeName(dtype));
     }
     sink(to.data, static_cast<size_t>(to.bytes()));
   }

@@ -40,6 +40,11 @@ std::string SavingAdvice(const ModelConfig& config, const TrainingShape& shape, 
     other.compute = DType::kBF16;
     offer(other, "dtype bf16");
   }
+  if (shape.tokens_per_microbatch > longest) {
+    other = shape;
+    other.tokens_per_microbatch = longest;
+    offer(other, fmt::format("micro_batch_tokens {}", longest));
+  }
   if (longest > 128) {
     other = shape;
     other.tokens_per_microbatch = longest / 2;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/clock.h"
 #include "core/error.h"
@@ -28,6 +29,10 @@ class RlRecipe {
         format_(format),
         config_(config),
         hooks_(hooks),
+        reward_([this, reward = hooks.reward ? hooks.reward : GraderReward()](
+                    std::span<const RewardRequest> requests) {
+          return CheckedGrades(reward(requests));
+        }),
         loop_(run, config.loop, hooks.loop) {}
   RlResult Run();
 
@@ -35,11 +40,15 @@ class RlRecipe {
   StepOutput Step();
   // A group without rollouts for the next problem whose prompt is short enough.
   Group NextPrompt();
+  std::vector<Grade> CheckedGrades(std::vector<Grade> grades);
+  // Whether a stop was requested and rewards are missing: the step or evaluation is given up.
+  bool GivenUp() const { return loop_.StopRequested() && missing_; }
+  std::string WhyNothing() const;
   std::vector<Group> SampleRound(int64_t count, int64_t round);
   // Samples all groups of a step. The first *to_learn of them are trained on.
   std::vector<Group> Sample(StepReport* report, int64_t* to_learn);
   StepOutput Account(const StepReport& report, std::span<const Group> groups);
-  void Evaluate();
+  Evaluated Evaluate();
   Json State() const;
   int64_t Restore(const Json& state);
 
@@ -48,13 +57,18 @@ class RlRecipe {
   const ChatFormat& format_;
   const RlConfig& config_;
   const RlHooks& hooks_;
+  RewardFunction reward_;  // that of the hooks, with its grades checked
   TrainLoop loop_;
   int64_t next_problem_ = 0;
+  bool graded_ = false;   // whether a batch of this process has been graded
+  bool missing_ = false;  // whether the last batch lacks rewards
   RlMonitor monitor_;
+  SignalTotals signal_;
   RlResult result_;
 };
 
 RlResult RlRecipe::Run() {
+  if (config_.learning_rate == 0) loop_.Note("warning: the learning rate is 0: nothing is learned");
   CreateFolders(config_.loop.output_dir + "/transcripts");
   const int64_t total = config_.loop.max_steps;
   const LoopResult done =
@@ -62,24 +76,44 @@ RlResult RlRecipe::Run() {
                  .state_format = kRunStateFormat,
                  .settings = config_.settings,
                  .step = [this] { return Step(); },
-                 .evaluate =
-                     [this] {
-                       Evaluate();
-                       return Evaluated::kDone;
-                     },
+                 .evaluate = [this] { return Evaluate(); },
                  .state = [this] { return State(); },
                  .restore = [this](const Json& state) { return Restore(state); },
                  .trainer_state =
                      [this, total] {
                        return Json{{"global_step", loop_.step()}, {"max_steps", total}};
-                     }});
+                     },
+                 .why_nothing_learned = [this] { return WhyNothing(); }});
   result_.steps = done.steps;
   result_.interrupted = done.interrupted;
   result_.checkpoint = done.checkpoint;
+  result_.nothing_learned = done.nothing_learned;
   result_.first_reward = monitor_.first_reward();
   result_.last_reward = monitor_.RecentReward();
   result_.runaway = monitor_.runaway();
+  result_.steps_without_signal = signal_.steps_without_signal();
   return result_;
+}
+
+// Fails if no reward of the first batch can be used, all for the same reason: so will the next
+// ones.
+std::vector<Grade> RlRecipe::CheckedGrades(std::vector<Grade> grades) {
+  missing_ = std::any_of(grades.begin(), grades.end(),
+                         [](const Grade& g) { return g.verdict == Verdict::kInvalid; });
+  if (grades.empty() || std::exchange(graded_, true) || loop_.StopRequested()) return grades;
+  const Grade& first = grades.front();
+  const bool all = std::all_of(grades.begin(), grades.end(), [&first](const Grade& g) {
+    return g.verdict == Verdict::kInvalid && g.refusal == first.refusal;
+  });
+  if (!all || first.refusal.empty()) return grades;
+  Fail(ErrorCode::kUnsupported,
+       "no reward of the first batch of {} completions can be used ({}); the first: {}",
+       grades.size(), first.refusal, first.reason);
+}
+
+std::string RlRecipe::WhyNothing() const {
+  if (config_.learning_rate == 0) return "the learning rate is 0; give --learning-rate";
+  return signal_.WhyNothing();
 }
 
 Group RlRecipe::NextPrompt() {
@@ -110,7 +144,7 @@ std::vector<Group> RlRecipe::SampleRound(int64_t count, int64_t round) {
   const auto index = static_cast<uint64_t>(loop_.step() * config_.max_rounds + round);
   rollouts.sampling.seed = RandomStream(config_.seed, "rl samples").Below(index, kSeeds);
   rollouts.adapter = run_.Snapshot();
-  SampleRollouts(generator_, format_, rollouts, hooks_.reward, groups);
+  SampleRollouts(generator_, format_, rollouts, reward_, groups);
   return groups;
 }
 
@@ -132,6 +166,7 @@ std::vector<Group> RlRecipe::Sample(StepReport* report, int64_t* to_learn) {
       groups.insert(at, std::move(group));
     }
     ++report->rounds;
+    if (GivenUp()) return groups;
   }
   // After HasSignal: completions that are all wrong have no signal, whatever their lengths.
   if (config_.overlong_buffer > 0) {
@@ -144,7 +179,13 @@ StepOutput RlRecipe::Step() {
   const double begin = Now();
   StepReport sampling;
   int64_t to_learn = 0;
+  const int64_t next_problem = next_problem_, skipped = result_.skipped_problems;
   const std::vector<Group> groups = Sample(&sampling, &to_learn);
+  if (GivenUp()) {
+    next_problem_ = next_problem;
+    result_.skipped_problems = skipped;
+    return {.stopped = true};
+  }
   const double sampled = Now();
   StepReport report = ReportOf(groups);
   report.rounds = sampling.rounds;
@@ -169,6 +210,7 @@ StepOutput RlRecipe::Account(const StepReport& report, std::span<const Group> gr
   result_.sampled_tokens += report.sampled_tokens;
   result_.trained_tokens += report.update.tokens;
   const std::vector<std::string> notes = monitor_.Observe(report);
+  signal_.Observe(report);
   Metrics metrics = MetricsOf(report);
   metrics.emplace_back("completions/runaway", monitor_.runaway() ? 1 : 0);
   const LoopOptions& loop = config_.loop;
@@ -185,8 +227,8 @@ StepOutput RlRecipe::Account(const StepReport& report, std::span<const Group> gr
                            (report.sampling_seconds + report.training_seconds)}};
 }
 
-void RlRecipe::Evaluate() {
-  if (hooks_.heldout.empty()) return;
+Evaluated RlRecipe::Evaluate() {
+  if (hooks_.heldout.empty()) return Evaluated::kDone;
   const int64_t step = loop_.step();
   const double begin = Now();
   HeldOutConfig config{.samples = config_.eval_samples};
@@ -195,8 +237,8 @@ void RlRecipe::Evaluate() {
   config.sampling.stop_tokens = config_.stop_tokens;
   config.sampling.seed = config_.seed;
   config.adapter = run_.Snapshot();
-  const HeldOutResult e =
-      EvaluateHeldOut(generator_, format_, config, hooks_.reward, hooks_.heldout);
+  const HeldOutResult e = EvaluateHeldOut(generator_, format_, config, reward_, hooks_.heldout);
+  if (GivenUp()) return Evaluated::kStopped;
   if (step == 0) result_.before = e;
   result_.after = e;
   Metrics metrics = {{"eval_accuracy", e.accuracy},
@@ -219,6 +261,7 @@ void RlRecipe::Evaluate() {
         "the model solves none of the held-out problems: without correct samples there is nothing "
         "to learn from; start with an easier --difficulty, or with sft");
   }
+  return Evaluated::kDone;
 }
 
 Json RlRecipe::State() const {
@@ -226,7 +269,8 @@ Json RlRecipe::State() const {
           {"next_problem", next_problem_},
           {"skipped_problems", result_.skipped_problems},
           {"heldout_before", result_.before ? result_.before->ToJson() : Json()},
-          {"watch", monitor_.ToJson()}};
+          {"watch", monitor_.ToJson()},
+          {"signal", signal_.ToJson()}};
 }
 
 int64_t RlRecipe::Restore(const Json& state) {
@@ -235,6 +279,8 @@ int64_t RlRecipe::Restore(const Json& state) {
   const Json& before = state.at("heldout_before");
   if (!before.is_null()) result_.before = HeldOutResult::FromJson(before);
   monitor_.FromJson(state.at("watch"));
+  // Missing in checkpoints of older versions.
+  if (state.contains("signal")) signal_.FromJson(state.at("signal"));
   return state.at("updates").get<int64_t>();
 }
 

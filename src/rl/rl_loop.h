@@ -46,11 +46,13 @@ struct RlResult {
   int64_t steps = 0;
   bool interrupted = false;
   std::string checkpoint;
+  std::string nothing_learned;  // as LoopResult's
   // Evaluations before the run's first step (kept across resuming) and last in this process.
   std::optional<HeldOutResult> before, after;
   double first_reward = 0;             // mean reward of the run's first step
   double last_reward = 0;              // mean over the last RlMonitor::kRecent steps
   bool runaway = false;                // RlMonitor::runaway() at the end
+  int64_t steps_without_signal = 0;    // steps of the run in which no group had different rewards
   int64_t skipped_problems = 0;        // problems of the entire run with too long a prompt
   double largest_logp_difference = 0;  // maximum over the on-policy updates of this process
   // Totals of this process:

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "core/format.h"
@@ -66,6 +67,49 @@ void RlMonitor::CheckDrift(const StepReport& report, std::vector<std::string>* n
       fmt::format("the trained policy is {:.3f} nats a token from the one that sampled; try fewer "
                   "--updates-per-batch or --minibatches, a lower --learning-rate, or --target-kl",
                   kl));
+}
+
+void SignalTotals::Observe(const StepReport& report) {
+  ++steps_;
+  flat_steps_ += report.without_signal == 1 ? 1 : 0;
+  completions_ += report.completions;
+  correct_ += std::llround(report.accuracy * static_cast<double>(report.completions));
+  if (!report.invalid_reason.empty()) last_invalid_reason_ = report.invalid_reason;
+}
+
+std::string SignalTotals::WhyNothing() const {
+  if (completions_ == 0) {
+    return fmt::format("no completion had a usable reward; the last reason: {}",
+                       last_invalid_reason_.empty() ? "none was given" : last_invalid_reason_);
+  }
+  if (flat_steps_ < steps_) {
+    return "no update was large enough to change a parameter; give a larger --learning-rate";
+  }
+  if (correct_ == 0) {
+    return "no completion was correct; start with an easier --difficulty, a larger --max-tokens, "
+           "or with sft";
+  }
+  if (correct_ == completions_) {
+    return "every completion was correct; raise --difficulty";
+  }
+  return "the completions of each prompt all had the same reward; raise --group-size, or change "
+         "the reward";
+}
+
+Json SignalTotals::ToJson() const {
+  return {{"steps", steps_},
+          {"flat_steps", flat_steps_},
+          {"completions", completions_},
+          {"correct", correct_},
+          {"last_invalid_reason", last_invalid_reason_}};
+}
+
+void SignalTotals::FromJson(const Json& json) {
+  steps_ = json.at("steps").get<int64_t>();
+  flat_steps_ = json.at("flat_steps").get<int64_t>();
+  completions_ = json.at("completions").get<int64_t>();
+  correct_ = json.at("correct").get<int64_t>();
+  last_invalid_reason_ = json.at("last_invalid_reason").get<std::string>();
 }
 
 Json RlMonitor::ToJson() const {

@@ -40,4 +40,21 @@ class RlMonitor {
   bool drifted_ = false;  // the KL between sampler and policy is too large
 };
 
+// What the steps of a whole run gave to learn from.
+class SignalTotals {
+ public:
+  void Observe(const StepReport& report);
+  int64_t steps_without_signal() const { return flat_steps_; }
+  // The reason why nothing was learned, of a run whose steps all left the model as it was.
+  std::string WhyNothing() const;
+
+  Json ToJson() const;
+  void FromJson(const Json& json);  // throws Json::exception unless ToJson wrote it
+
+ private:
+  int64_t steps_ = 0, flat_steps_ = 0;     // flat: no group had different rewards
+  int64_t completions_ = 0, correct_ = 0;  // valid completions; correct ones among them
+  std::string last_invalid_reason_;        // "": none was invalid
+};
+
 }  // namespace lorikeet

@@ -81,6 +81,24 @@ TEST(RlMonitor, WhyThereIsNoSignal) {
                                            HasSubstr("transcripts/"))));
 }
 
+TEST(SignalTotals, WhyNothingWasLearned) {
+  const auto why = [](const StepReport& report) {
+    SignalTotals first, totals;
+    first.Observe(report);
+    totals.FromJson(Json::parse(first.ToJson().dump()));
+    totals.Observe(report);
+    return totals.WhyNothing();
+  };
+  StepReport invalid = Flat(0);
+  invalid.completions = 0;
+  invalid.invalid_reason = "the reward command ended (status 1)";
+  EXPECT_THAT(why(invalid), HasSubstr("the last reason: the reward command ended (status 1)"));
+  EXPECT_THAT(why(Flat(0)), HasSubstr("no completion was correct"));
+  EXPECT_THAT(why(Flat(1)), HasSubstr("every completion was correct"));
+  EXPECT_THAT(why(Flat(0.5)), HasSubstr("all had the same reward"));
+  EXPECT_THAT(why(Good()), HasSubstr("a larger --learning-rate"));
+}
+
 TEST(RlMonitor, RunawayIsCutOffAndTwiceAsLong) {
   RlMonitor monitor;
   EXPECT_THAT(monitor.Observe(Long(20, 0.9)), IsEmpty());  // the first step is the reference

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/text.h"
 #include "verify/rewards/mix.h"
 
 namespace lorikeet {
@@ -30,6 +31,7 @@ void AddRollout(const Problem& problem, const Rollout& rollout, Sums* sums, Step
   sums->parts.Add(rollout.grade);
   if (rollout.grade.verdict == Verdict::kInvalid) {
     ++report->invalid;
+    report->invalid_reason = rollout.grade.reason;
     return;
   }
   ++report->completions;
@@ -60,6 +62,10 @@ const char* HowItEnded(StopReason reason) {
   return StopReasonName(reason == StopReason::kCallback ? StopReason::kStop : reason);
 }
 
+// Characters of prompts and completions that a transcript keeps; others might move a terminal's
+// cursor.
+constexpr std::string_view kLayout = "\n\t";
+
 bool IsValid(const Rollout& rollout) { return rollout.grade.verdict != Verdict::kInvalid; }
 
 std::string Entry(const Rollout& rollout) {
@@ -68,7 +74,7 @@ std::string Entry(const Rollout& rollout) {
                      IsValid(rollout) ? fmt::format("reward {:g}, ", grade.reward) : "",
                      VerdictName(grade.verdict), rollout.generation.tokens.size(),
                      HowItEnded(rollout.generation.reason), grade.reason.empty() ? "" : ": ",
-                     grade.reason, rollout.text);
+                     WithoutControls(grade.reason), WithoutControls(rollout.text, kLayout));
 }
 
 // The best, the worst and the first invalid completion; the best only once if it is also the worst.
@@ -175,7 +181,8 @@ Metrics MetricsOf(const StepReport& r) {
 std::string Transcript(std::span<const Group> groups) {
   std::string text;
   for (const Group& group : groups) {
-    text += fmt::format("{}\n{}\n", Heading(group), group.prompt_text);
+    text += fmt::format("{}\n{}\n", WithoutControls(Heading(group)),
+                        WithoutControls(group.prompt_text, kLayout));
     for (const Rollout* rollout : WorthReading(group)) text += Entry(*rollout);
   }
   return text;

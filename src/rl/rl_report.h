@@ -18,6 +18,7 @@ struct StepReport {
   std::map<std::string, double> by_task;   // mean reward of each task
   Metrics parts;                           // rewards/NAME/mean and /std of a weighted sum's parts
   int64_t completions = 0, invalid = 0;    // number of valid and of invalid completions
+  std::string invalid_reason;              // that of the last invalid one
   double without_signal = 0;               // share of groups whose rewards are all equal
   double mean_length = 0, max_length = 0;  // tokens, over all completions
   double truncated = 0;                    // share of completions cut off at max_tokens

@@ -174,6 +174,16 @@ TEST(Transcripts, AnInvalidOneIsNeitherBestNorWorst) {
   EXPECT_THAT(text, Not(HasSubstr("reward 0")));
 }
 
+// They could move a terminal's cursor, or pass for another entry.
+TEST(Transcripts, HaveNoControlCharacters) {
+  std::vector<Group> groups = ThreeGroups();
+  groups[0].rollouts[0].grade.reason = "a\x1b[2Jb\n--- reward 9, correct";
+  groups[0].rollouts[0].text = "two\nlines\t\x07\xc2\x9b";
+  const std::string text = Transcript(std::span(groups).first(1));
+  EXPECT_THAT(text, HasSubstr(": a\\x1b[2Jb\\n--- reward 9, correct\n"));
+  EXPECT_THAT(text, HasSubstr("two\nlines\t\\x07\\x9b\n"));
+}
+
 TEST(Transcripts, GroupsOfOneKind) {
   const std::vector<Group> groups = ThreeGroups();
   const std::string flat = Transcript(std::span(groups).subspan(1, 1));

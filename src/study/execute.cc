@@ -6,6 +6,8 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/file.h"
+#include "core/folders.h"
 #include "core/machine.h"
 #include "core/random.h"
 #include "data/dataset.h"
@@ -110,9 +112,18 @@ void CountWork(const RunSpec& spec, const StudyModel& model, RunRecord* record) 
 
 void RemoveCheckpoints(const std::string& dir) {
   for (const CheckpointRef& checkpoint : ListCheckpoints(dir)) {
-    std::error_code ignored;
-    std::filesystem::remove_all(checkpoint.dir, ignored);
+    RemoveFolderAtomically(checkpoint.dir);
   }
+}
+
+// Whole ones or parts.
+bool HoldsCheckpoints(const std::string& dir) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(dir, error), end; !error && it != end;
+       it.increment(error)) {
+    if (it->path().filename().string().starts_with("checkpoint-")) return true;
+  }
+  return false;
 }
 
 // Returns false when stopped.
@@ -252,6 +263,15 @@ bool Executor::Run(const RunSpec& spec, int64_t save_steps, const std::function<
   ledger_.Finish(record);
   RemoveCheckpoints(dir);
   return true;
+}
+
+void RemoveLeftovers(const Ledger& ledger, const std::string& id) {
+  const std::string dir = ledger.RunDir(id);
+  if (!ledger.Has(id) || !HoldsCheckpoints(dir)) return;
+  const RunLock lock(ledger, id);
+  if (!lock.held()) return;
+  CleanLeftovers(dir);
+  RemoveCheckpoints(dir);
 }
 
 int64_t LabelChoices(int64_t vocab_size) { return std::min<int64_t>(vocab_size, 1024); }

@@ -65,6 +65,9 @@ class Executor {
   std::map<std::string, StudyModel> models_;
 };
 
+// Removes the checkpoints of a finished run whose process was killed before it did so.
+void RemoveLeftovers(const Ledger& ledger, const std::string& id);
+
 inline constexpr int64_t kLabelsPerExample = 4;
 // Examples with `labels` random labels in all, which can only be memorised: kLabelsPerExample
 // labels per example, after a key of two tokens that no other example has.

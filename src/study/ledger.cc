@@ -1,9 +1,5 @@
 #include "study/ledger.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -91,6 +87,11 @@ void TakeLine(const Json& line, RunRecord* record) {
     record->losses.push_back(NumberOr(line, "loss", kUnknown));
     record->step_seconds.push_back(NumberOr(line, "step_seconds", 0));
   }
+}
+
+std::string MadeRunDir(const Ledger& ledger, const std::string& id) {
+  CreateFolders(ledger.RunDir(id));
+  return ledger.RunDir(id);
 }
 
 }  // namespace
@@ -190,18 +191,7 @@ void Ledger::WriteIndex() const {
   WriteFileAtomically(dir_ + "/runs.jsonl", lines);
 }
 
-RunLock::RunLock(const Ledger& ledger, const std::string& id) {
-  const std::string dir = ledger.RunDir(id);
-  std::error_code error;
-  fs::create_directories(dir, error);
-  const std::string path = dir + "/lock";
-  fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-  if (fd_ < 0) Fail(ErrorCode::kIo, "{}: cannot write: {}", path, std::strerror(errno));
-  held_ = flock(fd_, LOCK_EX | LOCK_NB) == 0;
-}
-
-RunLock::~RunLock() {
-  if (fd_ >= 0) close(fd_);
-}
+RunLock::RunLock(const Ledger& ledger, const std::string& id)
+    : lock_(MadeRunDir(ledger, id), FolderLock::After::kKeep) {}
 
 }  // namespace lorikeet

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/folder_lock.h"
 #include "core/json.h"
 #include "study/run_spec.h"
 #include "study/statistics.h"
@@ -94,14 +95,10 @@ class Ledger {
 class RunLock {
  public:
   RunLock(const Ledger& ledger, const std::string& id);
-  ~RunLock();
-  RunLock(const RunLock&) = delete;
-  RunLock& operator=(const RunLock&) = delete;
-  bool held() const { return held_; }
+  bool held() const { return lock_.held(); }
 
  private:
-  int fd_ = -1;
-  bool held_ = false;
+  FolderLock lock_;
 };
 
 }  // namespace lorikeet

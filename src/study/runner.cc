@@ -10,12 +10,13 @@
 #include <cmath>
 #include <csignal>
 #include <cstring>
-#include <filesystem>
+#include <map>
 #include <set>
 #include <thread>
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/memory_file.h"
 #include "core/progress.h"
 #include "study/measure.h"
 
@@ -82,33 +83,41 @@ RunSpec With(RunSpec spec, double learning_rate, uint64_t seed) {
   return spec;
 }
 
-// Losses at a step by grid index, for the rates of a condition with all seeds finished.
-std::map<int, std::vector<double>> FinishedLosses(const SweptCondition& condition, int64_t step,
-                                                  const Ledger& ledger,
-                                                  const SweepSettings& settings) {
+// A condition's rates by grid index, each with its finished runs in order of the seeds.
+using Grid = std::map<int, std::vector<RunRecord>>;
+
+void AddRate(const SweptCondition& condition, const Ledger& ledger, const SweepSettings& settings,
+             int k, Grid* grid) {
+  std::vector<RunRecord>& records = (*grid)[k];
+  for (const uint64_t seed : settings.seeds) {
+    const RunSpec spec = With(condition.spec, GridRate(k, settings.per_decade), seed);
+    auto record = ledger.Read(RunId(spec));
+    if (!record) continue;
+    record->spec = spec;  // settings that the ID does not cover are the current ones
+    records.push_back(std::move(*record));
+  }
+}
+
+bool IsFinished(const Grid& grid, const SweepSettings& settings) {
+  return std::all_of(grid.begin(), grid.end(), [&settings](const auto& rate) {
+    return rate.second.size() == settings.seeds.size();
+  });
+}
+
+std::map<int, std::vector<double>> LossesAt(const Grid& grid, int64_t step) {
   std::map<int, std::vector<double>> losses;
-  const int centre = GridIndex(condition.centre, settings.per_decade);
-  for (int k = centre - settings.max_points; k <= centre + settings.max_points; ++k) {
-    std::vector<double> of_seeds;
-    for (const uint64_t seed : settings.seeds) {
-      const RunSpec spec = With(condition.spec, GridRate(k, settings.per_decade), seed);
-      auto record = ledger.Read(RunId(spec));
-      if (!record) continue;
-      record->spec = spec;  // settings that the ID does not cover are the current ones
-      of_seeds.push_back(record->LossAt(step));
-    }
-    if (of_seeds.size() == settings.seeds.size()) losses[k] = of_seeds;
+  for (const auto& [k, records] : grid) {
+    for (const RunRecord& record : records) losses[k].push_back(record.LossAt(step));
   }
   return losses;
 }
 
 // True if no sample was ever correct, not even at the first step: then no rate is best, and further
 // rates are not tried.
-bool NoRewardCame(const SweptCondition& condition, const Ledger& ledger,
-                  const SweepSettings& settings) {
+bool NoRewardCame(const SweptCondition& condition, const Grid& grid) {
   if (!condition.spec.rewards()) return false;
   for (const int64_t step : {int64_t{0}, condition.spec.steps()}) {
-    for (const auto& [k, costs] : FinishedLosses(condition, step, ledger, settings)) {
+    for (const auto& [k, costs] : LossesAt(grid, step)) {
       if (std::any_of(costs.begin(), costs.end(), [](double cost) { return cost < 1; })) {
         return false;
       }
@@ -117,13 +126,48 @@ bool NoRewardCame(const SweptCondition& condition, const Ledger& ledger,
   return true;
 }
 
+// The indices by which a finished grid is extended.
+std::set<int> Extension(const SweptCondition& condition, const std::vector<int64_t>& bracket_steps,
+                        const Grid& grid, const SweepSettings& settings) {
+  if (std::ssize(grid) >= settings.max_points || NoRewardCame(condition, grid)) return {};
+  std::vector<int64_t> steps = bracket_steps;
+  steps.push_back(condition.spec.steps());
+  std::set<int> more;
+  for (const int64_t step : steps) {
+    for (const int k : ExtendGrid(LossesAt(grid, step))) more.insert(k);
+  }
+  return more;
+}
+
+int FirstIndex(const SweptCondition& condition, const SweepSettings& settings) {
+  return GridIndex(condition.centre, settings.per_decade) - settings.points / 2;
+}
+
+// The grid as far as the finished runs lead: the first one, then one extension after the other,
+// each chosen from the whole grid before it and from nothing else. So a study that was stopped, and
+// one in a folder with runs of others, asks for the rates of one that never was.
+Grid GridOf(const SweptCondition& condition, const std::vector<int64_t>& bracket_steps,
+            const Ledger& ledger, const SweepSettings& settings) {
+  Grid grid;
+  const int first = FirstIndex(condition, settings);
+  for (int k = first; k < first + settings.points; ++k) {
+    AddRate(condition, ledger, settings, k, &grid);
+  }
+  while (IsFinished(grid, settings)) {
+    const std::set<int> more = Extension(condition, bracket_steps, grid, settings);
+    if (more.empty()) break;
+    for (const int k : more) AddRate(condition, ledger, settings, k, &grid);
+  }
+  return grid;
+}
+
 }  // namespace
 
 std::vector<RunSpec> FirstRuns(const StudyPlan& plan, const SweepSettings& settings) {
   std::vector<RunSpec> runs = plan.fixed;
   for (const uint64_t seed : settings.seeds) {
     for (const SweptCondition& condition : plan.swept) {
-      const int first = GridIndex(condition.centre, settings.per_decade) - settings.points / 2;
+      const int first = FirstIndex(condition, settings);
       for (int k = first; k < first + settings.points; ++k) {
         runs.push_back(With(condition.spec, GridRate(k, settings.per_decade), seed));
       }
@@ -135,17 +179,8 @@ std::vector<RunSpec> FirstRuns(const StudyPlan& plan, const SweepSettings& setti
 std::vector<RunSpec> ExtensionRuns(const SweptCondition& condition,
                                    const std::vector<int64_t>& bracket_steps, const Ledger& ledger,
                                    const SweepSettings& settings) {
-  if (NoRewardCame(condition, ledger, settings)) return {};
-  std::vector<int64_t> steps = bracket_steps;
-  steps.push_back(condition.spec.steps());
-  std::set<int> more;
-  for (const int64_t step : steps) {
-    const auto losses = FinishedLosses(condition, step, ledger, settings);
-    if (static_cast<int>(losses.size()) >= settings.max_points) return {};
-    for (const int k : ExtendGrid(losses)) more.insert(k);
-  }
   std::vector<RunSpec> runs;
-  for (const int k : more) {
+  for (const auto& [k, records] : GridOf(condition, bracket_steps, ledger, settings)) {
     for (const uint64_t seed : settings.seeds) {
       runs.push_back(With(condition.spec, GridRate(k, settings.per_decade), seed));
     }
@@ -158,8 +193,7 @@ std::vector<std::string> FinishedRuns(const StudyPlan& plan, const Ledger& ledge
   std::vector<std::string> ids;
   for (const RunSpec& spec : plan.fixed) ids.push_back(RunId(spec));
   for (const SweptCondition& condition : plan.swept) {
-    for (const auto& [k, losses] :
-         FinishedLosses(condition, condition.spec.steps(), ledger, settings)) {
+    for (const auto& [k, records] : GridOf(condition, plan.bracket_steps, ledger, settings)) {
       for (const uint64_t seed : settings.seeds) {
         ids.push_back(RunId(With(condition.spec, GridRate(k, settings.per_decade), seed)));
       }
@@ -172,6 +206,7 @@ std::vector<std::string> FinishedRuns(const StudyPlan& plan, const Ledger& ledge
 }
 
 bool Runner::RunAll(const std::vector<RunSpec>& specs) {
+  for (const RunSpec& spec : specs) RemoveLeftovers(ledger_, RunId(spec));
   std::vector<RunSpec> pending = Unfinished(specs, ledger_);
   while (!pending.empty()) {
     if (!RunOnce(pending)) return false;
@@ -236,11 +271,10 @@ bool Runner::RunPendingFile(const std::string& path) {
 bool Runner::RunInProcesses(const std::vector<RunSpec>& pending, int jobs) {
   Json list = Json::array();
   for (const RunSpec& spec : pending) list.push_back(ToJson(spec));
-  const std::string path = ledger_.dir() + "/pending.json";
-  WriteFileAtomically(path, list.dump());
+  const MemoryFile file(list.dump());
   std::vector<pid_t> children;
   children.reserve(static_cast<size_t>(jobs));
-  for (int i = 0; i < jobs; ++i) children.push_back(Spawn(settings_.worker(path, jobs)));
+  for (int i = 0; i < jobs; ++i) children.push_back(Spawn(settings_.worker(file.path(), jobs)));
   RunProgress progress(settings_.quiet, pending);
   int failed = 0;
   bool told = false;
@@ -266,8 +300,6 @@ bool Runner::RunInProcesses(const std::vector<RunSpec>& pending, int jobs) {
     }
     if (done.size() != before) progress.Show(std::ssize(done));
   }
-  std::error_code ignored;
-  std::filesystem::remove(path, ignored);
   if (told) return false;
   if (failed > 0) {
     Fail(ErrorCode::kIo,

@@ -29,8 +29,10 @@ struct SweepSettings {
 };
 // The runs of the first round.
 std::vector<RunSpec> FirstRuns(const StudyPlan& plan, const SweepSettings& settings);
-// The runs that extend a condition's grid so that its optimum is inside, given the finished runs.
-// Empty once it is inside, when the grid has max_points, and if there was never a reward.
+// The unfinished runs of a condition's grid: of the first one, or of the next extension towards an
+// optimum inside. Empty once it is inside, when the grid has max_points, and if there was never a
+// reward. Follows from the finished runs of the grid alone, whatever their order and whatever else
+// the ledger has.
 std::vector<RunSpec> ExtensionRuns(const SweptCondition& condition,
                                    const std::vector<int64_t>& bracket_steps, const Ledger& ledger,
                                    const SweepSettings& settings);

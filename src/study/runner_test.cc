@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "core/file.h"
 #include "model/random_model_for_test.h"
 #include "study/experiment.h"
 #include "study/study_for_test.h"
@@ -68,6 +69,62 @@ TEST(Runner, AGridWithoutAnOptimumEnds) {
     ASSERT_LT(++rounds, 10);
   }
   EXPECT_EQ(rounds, 3);
+}
+
+// A study that is stopped after any of its runs, the half of an extension included, asks for the
+// runs of one that never was, also where the ledger has runs of another experiment.
+TEST(Runner, AStoppedExtensionGoesOnAsIfItNeverWas) {
+  StudyPlan plan;
+  plan.swept.push_back({MakeSpec(false, 4, 0, 0), 4e-4});
+  plan.bracket_steps = {50};
+  const SweepSettings settings = {.points = 3, .per_decade = 3, .max_points = 13, .seeds = {1, 2}};
+  // The best rate is at one edge for one seed and at the other edge for the other.
+  const MadeUpLoss bumpy = [](const RunSpec& spec, int64_t) {
+    const double k = std::round(3 * std::log10(spec.learning_rate()));
+    return spec.seed() == 1 ? 3 - std::abs(std::sin(1.3 * k)) : 3 - std::abs(std::cos(0.7 * k));
+  };
+  const auto pending = [&](const Ledger& ledger) {
+    std::vector<RunSpec> specs;
+    for (RunSpec& spec : FirstRuns(plan, settings)) {
+      if (!ledger.Has(RunId(spec))) specs.push_back(std::move(spec));
+    }
+    return specs.empty() ? ExtensionRuns(plan.swept[0], plan.bracket_steps, ledger, settings)
+                         : specs;
+  };
+  // Executes at most `most` runs, round by round.
+  const auto run = [&](const Ledger& ledger, int most) {
+    int made = 0;
+    for (auto round = pending(ledger); !round.empty(); round = pending(ledger)) {
+      for (const RunSpec& spec : round) {
+        if (made++ == most) return made - 1;
+        WriteRecord(ledger, MakeRecord(spec, bumpy));
+      }
+    }
+    return made;
+  };
+  const TemporaryFolder whole_folder("study_whole");
+  const Ledger whole(whole_folder.path());
+  const int all = run(whole, 1000);
+  const std::vector<std::string> expected = FinishedRuns(plan, whole, settings);
+  ASSERT_GT(all, 2 * 3 + 4);
+  EXPECT_EQ(std::ssize(expected), all);
+  for (int stop = 1; stop < all; ++stop) {
+    const TemporaryFolder folder("study_stopped");
+    const Ledger ledger(folder.path());
+    EXPECT_EQ(run(ledger, stop), stop);
+    EXPECT_EQ(run(ledger, 1000), all - stop) << stop;
+    EXPECT_EQ(FinishedRuns(plan, ledger, settings), expected) << stop;
+  }
+  // Rates that a wider grid of another experiment tried far away.
+  const TemporaryFolder folder("study_shared");
+  const Ledger shared(folder.path());
+  SweepSettings wide = settings;
+  wide.points = 21;
+  for (const RunSpec& spec : FirstRuns(plan, wide)) {
+    if (spec.learning_rate() > 1e-1) WriteRecord(shared, MakeRecord(spec, bumpy));
+  }
+  run(shared, 1000);
+  EXPECT_EQ(FinishedRuns(plan, shared, settings), expected);
 }
 
 class RunnerTraining : public ::testing::Test {
@@ -157,6 +214,24 @@ TEST_F(RunnerTraining, AStoppedStudyGoesOnBitForBit) {
   const auto whole = ledger_.Read(id);
   EXPECT_EQ(resumed->losses, whole->losses);
   EXPECT_EQ(resumed->FinalLoss(), whole->FinalLoss());
+}
+
+// Its process was killed after it wrote the result.
+TEST_F(RunnerTraining, ACheckpointOfAFinishedRunIsRemoved) {
+  Runner runner(ledger_, executor_, {.quiet = true});
+  const RunSpec spec = Spec(false, 1e-2);
+  ASSERT_TRUE(runner.RunAll({spec}));
+  const std::string dir = ledger_.RunDir(RunId(spec));
+  std::filesystem::create_directories(dir + "/checkpoint-4.tmp");
+  for (const char* name : {"run_state.json", "trainer_state.json", "training_state.safetensors",
+                           "adapter_config.json", "adapter_model.safetensors"}) {
+    std::filesystem::create_directories(dir + "/checkpoint-6");
+    WriteFileAtomically(dir + "/checkpoint-6/" + name, "{}");
+  }
+  ASSERT_TRUE(runner.RunAll({spec}));
+  EXPECT_FALSE(std::filesystem::exists(dir + "/checkpoint-6"));
+  EXPECT_FALSE(std::filesystem::exists(dir + "/checkpoint-4.tmp"));
+  EXPECT_TRUE(ledger_.Has(RunId(spec)));
 }
 
 TEST_F(RunnerTraining, ADivergedRunIsAResult) {

@@ -1,17 +1,19 @@
 #include "study/study.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <numeric>
 #include <set>
 #include <sstream>
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/folder_lock.h"
 #include "core/format.h"
+#include "core/json_fields.h"
 #include "options/args.h"
 
 namespace lorikeet {
@@ -83,14 +85,18 @@ double ProbeRate(RunSpec spec, const std::string& dir, Executor& executor) {
   constexpr int64_t kSteps = 4, kRewardSteps = 3;
   spec.run.steps.max_steps = spec.rewards() ? kRewardSteps : kSteps;
   spec.eval_at.clear();
-  const std::string probe = dir + fmt::format("/probe-{}", getpid());
+  // One at a time, so that they neither slow each other down nor share the folder; what a killed
+  // one left is removed by the next.
+  const WaitingLock lock(dir + "/probe.lock");
+  const std::string probe = dir + "/probe";
+  std::error_code ignored;
+  fs::remove_all(probe, ignored);
   Ledger ledger(probe);
   Executor borrowed(ledger, [&executor, &spec](const std::string&) {
     return ForProbe(executor.ModelAt(spec.model));
   });
   borrowed.Run(spec, 0, {});
   const auto record = ledger.Read(RunId(spec));
-  std::error_code ignored;
   fs::remove_all(probe, ignored);
   return record ? RateOf(*record) : 0;
 }
@@ -203,6 +209,21 @@ Report ReportFromRuns(const Experiment& experiment, const StudySettings& setting
   WritePage(ledger.dir());
   WriteFileAtomically(ledger.dir() + "/claims.json", ClaimsOf({ledger.dir()}).dump(2) + "\n");
   return report;
+}
+
+int64_t PlannedMemory(const std::string& dir, const Experiment& experiment, int64_t now,
+                      bool record) {
+  const std::string section = SectionPath(dir, experiment), path = section + "/memory.json";
+  std::error_code ignored;
+  if (fs::exists(path, ignored)) {
+    const Json json = ParseJson(ReadFile(path), path);
+    return JsonFields(json, path).Int("bytes", 0, std::numeric_limits<int64_t>::max());
+  }
+  if (record) {
+    CreateFolders(section);
+    WriteFileAtomically(path, Json{{"bytes", now}}.dump() + "\n");
+  }
+  return now;
 }
 
 std::vector<const Experiment*> ExperimentsIn(const std::string& dir) {

@@ -4,6 +4,7 @@
 //   DIR/runs.jsonl          a line per finished run
 //   DIR/NAME/config.yaml    the settings of experiment NAME, and
 //   DIR/NAME/runs.txt       the runs that it rests on
+//   DIR/NAME/memory.json    the memory for which it was planned
 //   DIR/NAME/*              figures (SVG, PNG), the numbers behind them (CSV), findings.json
 //   DIR/report.html         all experiments of DIR
 //   DIR/claims.json         the findings of all
@@ -42,6 +43,11 @@ Report ReportFromRuns(const Experiment& experiment, const StudySettings& setting
 // Writes DIR/NAME/runs.txt and DIR/NAME/config.yaml.
 void KeepPlan(const Experiment& experiment, const StudySettings& settings,
               const std::vector<std::string>& run_ids, const Ledger& ledger);
+// The memory for which an experiment was planned when it began, from DIR/NAME/memory.json; `now`,
+// which is then recorded, if it has not begun. A plan may depend on it, and must be the same after
+// a stop. record: false only to look.
+int64_t PlannedMemory(const std::string& dir, const Experiment& experiment, int64_t now,
+                      bool record);
 // The experiments in DIR. Throws Error(kNotFound) if there is none.
 std::vector<const Experiment*> ExperimentsIn(const std::string& dir);
 // The settings in DIR/NAME/config.yaml.

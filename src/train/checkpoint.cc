@@ -5,8 +5,10 @@
 #include <charconv>
 #include <filesystem>
 
+#include "checkpoint/file_sums.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/folders.h"
 
 namespace lorikeet {
 namespace {
@@ -14,8 +16,14 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kPrefix = "checkpoint-";
-constexpr const char* kRunState = "run_state.json";
-constexpr std::array kNeeded = {kRunState, "trainer_state.json", "training_state.safetensors"};
+constexpr const char* kTrainingState = "training_state.safetensors";
+constexpr std::array kNeeded = {kRunStateFile, "trainer_state.json", kTrainingState};
+// The weights: of an adapter, or of a model in one file or several.
+constexpr std::array<std::array<const char*, 2>, 3> kWeights = {{
+    {"adapter_config.json", "adapter_model.safetensors"},
+    {"config.json", "model.safetensors"},
+    {"config.json", "model.safetensors.index.json"},
+}};
 
 // The step of "checkpoint-12", -1 for other names.
 int64_t StepOf(std::string_view name) {
@@ -27,11 +35,26 @@ int64_t StepOf(std::string_view name) {
 }
 
 std::string FirstMissing(const std::string& dir) {
-  for (const char* name : kNeeded) {
+  const auto has = [&dir](const char* name) {
     std::error_code ignored;
-    if (!fs::exists(fs::path(dir) / name, ignored)) return name;
+    return fs::exists(fs::path(dir) / name, ignored);
+  };
+  for (const char* name : kNeeded) {
+    if (!has(name)) return name;
   }
-  return "";
+  const bool whole = std::any_of(kWeights.begin(), kWeights.end(),
+                                 [&](const auto& names) { return has(names[0]) && has(names[1]); });
+  if (whole) return "";
+  return has("adapter_config.json") || has("adapter_model.safetensors")
+             ? "a part of the adapter (adapter_config.json, adapter_model.safetensors)"
+             : "a file of weights (adapter_model.safetensors, model.safetensors)";
+}
+
+// Whether only this program can have left an incomplete folder: it has a file of its own, or none.
+bool IsOurs(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::exists(folder / kRunStateFile, ignored) ||
+         fs::exists(folder / kTrainingState, ignored) || fs::is_empty(folder, ignored);
 }
 
 std::vector<fs::path> FoldersIn(const std::string& dir) {
@@ -77,9 +100,24 @@ void RequireComplete(const std::string& dir) {
        missing);
 }
 
+void RequireUndamaged(const std::string& dir) {
+  const Json state = ReadRunState(dir);
+  try {
+    CheckFileSums(dir, state);
+  } catch (const Json::exception& e) {
+    Fail(ErrorCode::kCorruptFile, "{}/{}: {}; resume from another checkpoint", dir, kRunStateFile,
+         e.what());
+  }
+}
+
 void CleanLeftovers(const std::string& output_dir) {
   for (const fs::path& folder : FoldersIn(output_dir)) {
     const std::string stem = folder.stem().string(), extension = folder.extension().string();
+    const bool checkpoint = extension.empty() && StepOf(stem) >= 0;
+    if (checkpoint && !FirstMissing(folder.string()).empty() && IsOurs(folder)) {
+      RemoveFolderAtomically(folder.string());  // half deleted by an older version
+      continue;
+    }
     if (StepOf(stem) < 0 || (extension != ".tmp" && extension != ".old")) continue;
     std::error_code ignored;
     const fs::path whole = folder.parent_path() / stem;
@@ -97,7 +135,9 @@ void WriteCheckpoint(const std::string& dir, const TrainingRun& run, const Check
     run.SaveState(tmp);
     if (parts.text_files) parts.text_files(tmp);
     WriteFileAtomically(tmp + "/trainer_state.json", parts.trainer_state.dump(2) + "\n");
-    WriteFileAtomically(tmp + "/" + kRunState, parts.run_state.dump(2) + "\n");
+    Json state = parts.run_state;
+    state["files"] = FileSumsOf(tmp);
+    WriteFileAtomically(tmp + "/" + kRunStateFile, WithOwnSum(std::move(state)));
   });
 }
 
@@ -113,15 +153,25 @@ void RotateCheckpoints(const std::string& output_dir, int64_t step, int64_t keep
     if (present[i].step != best_step) doomed.push_back(present[i]);
   }
   for (const CheckpointRef& checkpoint : doomed) {
-    std::error_code ignored;  // deleting is tried again after the next checkpoint
-    fs::remove_all(checkpoint.dir, ignored);
+    RemoveFolderAtomically(checkpoint.dir);  // tried again after the next checkpoint
+  }
+}
+
+void RemoveCheckpointsAfter(const std::string& output_dir, int64_t step) {
+  for (const CheckpointRef& checkpoint : ListCheckpoints(output_dir)) {
+    if (checkpoint.step <= step) continue;
+    RemoveFolderAtomically(checkpoint.dir);
+    std::error_code ignored;
+    if (!fs::exists(checkpoint.dir, ignored)) continue;
+    Fail(ErrorCode::kIo,
+         "{}: cannot be removed, and a run resumed at step {} gives it up; remove it",
+         checkpoint.dir, step);
   }
 }
 
 Json ReadRunState(const std::string& dir) {
   RequireComplete(dir);
-  const std::string path = (fs::path(dir) / kRunState).string();
-  return ParseJson(ReadFile(path), path);
+  return ReadSummedState(dir);
 }
 
 }  // namespace lorikeet

@@ -1,8 +1,8 @@
 // Checkpoints, the folders output_dir/checkpoint-N: finding them, writing them atomically, and
 // deleting old ones. A checkpoint has weights as peft or transformers read them,
 // training_state.safetensors (masters and moments), trainer_state.json (as transformers' Trainer
-// writes it), run_state.json (the other state from which a run resumes), and the text files that
-// the caller adds.
+// writes it), run_state.json (the other state from which a run resumes, and checksums of all files:
+// checkpoint/file_sums.h), and the text files that the caller adds.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -26,8 +26,10 @@ std::vector<CheckpointRef> ListCheckpoints(const std::string& output_dir);
 std::string LatestCheckpoint(const std::string& output_dir);
 // Throws Error naming what is missing if `dir` is not a complete checkpoint.
 void RequireComplete(const std::string& dir);
-// Removes checkpoints that a killed run left incomplete, and restores those that it had moved
-// aside.
+// Throws Error(kCorruptFile) naming a file that is not as it was written. Reads them all.
+void RequireUndamaged(const std::string& dir);
+// Removes checkpoints that a killed run left incomplete (other programs' folders of such a name
+// stay), and restores those that it had moved aside.
 void CleanLeftovers(const std::string& output_dir);
 
 struct CheckpointParts {
@@ -42,8 +44,11 @@ void WriteCheckpoint(const std::string& dir, const TrainingRun& run, const Check
 // steps than `step`, which were written before the run was resumed from an earlier checkpoint.
 void RotateCheckpoints(const std::string& output_dir, int64_t step, int64_t keep,
                        int64_t best_step);
+// Deletes the checkpoints after `step`, which a run resumed there gives up. Throws
+// Error(kIo) naming one that cannot be deleted.
+void RemoveCheckpointsAfter(const std::string& output_dir, int64_t step);
 
-// run_state.json of a checkpoint. Throws Error naming the file.
+// run_state.json of a checkpoint. Throws Error naming the file, also if it is damaged.
 Json ReadRunState(const std::string& dir);
 
 }  // namespace lorikeet

@@ -5,12 +5,28 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "core/checksum.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "train/checkpoint.h"
 #include "train/run_settings.h"
 
 namespace lorikeet {
+namespace {
+
+// Whether these are an adapter's, and every B is zero, so that it changes no output.
+bool IsZeroAdapter(const std::vector<Param>& params) {
+  bool any = false;
+  for (const Param& param : params) {
+    if (!param.name.ends_with(".lora_B")) continue;
+    any = true;
+    const auto* x = param.value.as<float>();
+    if (!std::all_of(x, x + param.value.size(), [](float b) { return b == 0; })) return false;
+  }
+  return any;
+}
+
+}  // namespace
 
 TrainLoop::TrainLoop(TrainingRun& run, const LoopOptions& options, const LoopHooks& hooks)
     : run_(run),
@@ -35,9 +51,14 @@ LoopResult TrainLoop::Run(const LoopRecipe& recipe) {
   }
   const bool keep = options_.keep_result || result_.interrupted;
   if (step_ > 0 && saved_step_ != step_ && keep) SaveCheckpoint();
+  const bool learned = result_.interrupted || !options_.keep_result || HasLearned();
   if (!result_.interrupted) Finish();
   metrics_->Sync();
   result_.steps = step_;
+  if (!learned) {
+    result_.nothing_learned =
+        fmt::format("nothing was learned in {} steps: {}", step_, recipe_->why_nothing_learned());
+  }
   return result_;
 }
 
@@ -45,15 +66,38 @@ void TrainLoop::Begin() {
   CreateFolders(options_.output_dir);
   CleanLeftovers(options_.output_dir);
   if (!recipe_->advice.empty()) guarded_.SetAdvice(recipe_->advice);
-  if (!options_.resume_from.empty()) Resume();
-  metrics_.emplace(MetricsWriter::Settings{
-      .dir = options_.output_dir, .steps_done = step_, .tensorboard = options_.tensorboard});
+  if (options_.resume_from.empty()) {
+    initial_parameters_ = ParametersSum();
+  } else {
+    Resume();
+    // Before the metrics are cut: they would have a hole before a later checkpoint.
+    RemoveCheckpointsAfter(options_.output_dir, step_);
+  }
+  metrics_.emplace(MetricsWriter::Settings{.dir = options_.output_dir,
+                                           .steps_done = step_,
+                                           .lines_done = metrics_lines_,
+                                           .tensorboard = options_.tensorboard});
+}
+
+std::string TrainLoop::ParametersSum() const {
+  uint32_t crc = 0;
+  for (const Param& param : run_.params()) {
+    crc = Crc32c(param.value.data, static_cast<size_t>(param.value.bytes()), crc);
+  }
+  return fmt::format("{:08x}", crc);
+}
+
+// False if the run's steps have changed nothing. True where that is not known.
+bool TrainLoop::HasLearned() const {
+  if (!recipe_->why_nothing_learned || initial_parameters_.empty() || step_ == 0) return true;
+  return initial_parameters_ != ParametersSum() && !IsZeroAdapter(run_.params());
 }
 
 void TrainLoop::Step() {
   constexpr int64_t kStepsChecked = 3;  // with warm-up the first step moves nothing
   guarded_.BeginStep(step_ + 1, options_.resume_from.empty() && step_ < kStepsChecked);
   const StepOutput output = recipe_->step();
+  if (output.stopped) return;
   ++step_;
   Write(output.metrics);
   if (hooks_.progress != nullptr) {
@@ -95,6 +139,8 @@ void TrainLoop::SaveCheckpoint() {
   state["step"] = step_;
   state["settings"] = recipe_->settings;
   state["evaluated_step"] = evaluated_step_;
+  state["metrics_lines"] = metrics_->lines();
+  if (!initial_parameters_.empty()) state["initial_parameters"] = initial_parameters_;
   WriteCheckpoint(dir, run_, {recipe_->trainer_state(), std::move(state), hooks_.save_text_files});
   saved_step_ = step_;
   best_is_new_ = false;
@@ -107,6 +153,7 @@ void TrainLoop::SaveCheckpoint() {
 
 void TrainLoop::Resume() {
   const std::string& dir = options_.resume_from;
+  RequireUndamaged(dir);
   const Json state = ReadRunState(dir);
   int64_t updates = 0;
   try {
@@ -120,7 +167,10 @@ void TrainLoop::Resume() {
     RequireSameSettings(state.at("settings"), recipe_->settings, dir);
     step_ = state.at("step").get<int64_t>();
     evaluated_step_ = state.at("evaluated_step").get<int64_t>();
-    run_.LoadState(dir);
+    // Missing in checkpoints of older versions.
+    metrics_lines_ = state.value("metrics_lines", int64_t{-1});
+    initial_parameters_ = state.value("initial_parameters", "");
+    LoadWholeState();
     updates = recipe_->restore(state);
   } catch (const Json::exception& e) {
     Fail(ErrorCode::kCorruptFile, "{}/run_state.json: {}; resume from another checkpoint", dir,
@@ -139,6 +189,16 @@ void TrainLoop::Resume() {
     saved_step_ = step_;
   }
   Note(fmt::format("resumed from {} at step {} of {}", dir, step_, recipe_->total_steps));
+}
+
+// Checkpoints of older versions have no checksums: damage shows only here.
+void TrainLoop::LoadWholeState() {
+  try {
+    run_.LoadState(options_.resume_from);
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::kCorruptFile) throw;
+    Fail(ErrorCode::kCorruptFile, "{}; resume from another checkpoint", e.what());
+  }
 }
 
 void TrainLoop::Finish() {

@@ -40,6 +40,8 @@ struct StepOutput {
   Metrics metrics;
   ProgressSample progress;  // without step and total
   std::string note;         // follows the progress; may be empty
+  // A stop was requested before the step had changed anything; it is made when the run is resumed.
+  bool stopped = false;
 };
 
 enum class Evaluated : uint8_t {
@@ -68,13 +70,16 @@ struct LoopRecipe {
   std::function<int64_t(const Json& state)> restore;
   std::function<Json()> trainer_state;  // trainer_state.json
   std::function<RecipeStatus()> status;
+  // The reason, when all steps left every parameter as it was.
+  std::function<std::string()> why_nothing_learned;
   std::function<void()> finish;  // before the result is written; may load other weights
 };
 
 struct LoopResult {
   int64_t steps = 0;
-  bool interrupted = false;  // stopped by stop_requested: a checkpoint, and no result yet
-  std::string checkpoint;    // the last one written or resumed from; "" if none
+  bool interrupted = false;     // stopped by stop_requested: a checkpoint, and no result yet
+  std::string checkpoint;       // the last one written or resumed from; "" if none
+  std::string nothing_learned;  // the reason, of a finished run that changed nothing; else ""
 };
 
 class TrainLoop {
@@ -97,10 +102,13 @@ class TrainLoop {
  private:
   void Begin();
   void Resume();
+  void LoadWholeState();
   void Step();
   bool Evaluate();  // false when stopped
   void SaveCheckpoint();
   void Finish();
+  std::string ParametersSum() const;
+  bool HasLearned() const;
   bool AtEnd() const { return step_ >= recipe_->total_steps; }
   bool Every(int64_t steps) const { return steps > 0 && step_ % steps == 0; }
   bool EvaluationDue() const;
@@ -116,6 +124,8 @@ class TrainLoop {
   int64_t step_ = 0;                               // number of steps done
   int64_t evaluated_step_ = -1, saved_step_ = -1;  // the last of each
   bool best_is_new_ = false;                       // and not yet in a checkpoint
+  int64_t metrics_lines_ = -1;      // lines of metrics.jsonl at the checkpoint; -1: not known
+  std::string initial_parameters_;  // checksum of the parameters before step 1; "": not known
   LoopResult result_;
 };
 

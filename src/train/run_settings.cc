@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
+#include "core/checksum.h"
 #include "core/error.h"
+#include "core/parallel.h"
 
 namespace lorikeet {
 namespace {
@@ -24,6 +27,40 @@ class Fingerprint {
   uint64_t hash_ = 0xCBF29CE484222325;
 };
 
+// Covers every byte: checksums of pieces, computed on all threads and added in order.
+std::string WholeFingerprint(const Weights& weights) {
+  constexpr int64_t kPiece = int64_t{4} << 20;
+  std::vector<std::pair<const std::byte*, int64_t>> pieces;
+  const auto add = [&](const Tensor& t) {
+    const auto* bytes = static_cast<const std::byte*>(t.data);
+    for (int64_t at = 0; t && at < t.bytes(); at += kPiece) {
+      pieces.emplace_back(bytes + at, std::min(kPiece, t.bytes() - at));
+    }
+  };
+  add(weights.embed_tokens);
+  ForEachLinear(weights, [&](const Linear& linear) {
+    if (linear.weight.data != weights.embed_tokens.data) add(linear.weight);
+    add(linear.bias);
+  });
+  ForEachNorm(weights, [&](const Norm& norm) { add(norm.weight); });
+  std::vector<uint32_t> sums(pieces.size());
+  ParallelDynamic(std::ssize(pieces), [&](int64_t i) {
+    const auto& [data, bytes] = pieces[static_cast<size_t>(i)];
+    sums[static_cast<size_t>(i)] = Crc32c(data, static_cast<size_t>(bytes));
+  });
+  Fingerprint print;
+  for (const uint32_t sum : sums) print.Add(sum);
+  return print.Text();
+}
+
+// Whether a saved value is that of this run; of an older version's fingerprint, as far as it goes.
+bool IsSame(const std::string& key, const Json& saved, const Json& here) {
+  if (saved == here) return true;
+  if (key != "model" || !saved.is_string() || !here.is_string()) return false;
+  const auto& now = here.get_ref<const std::string&>();
+  return saved.get_ref<const std::string&>() == now.substr(0, now.find('-'));
+}
+
 }  // namespace
 
 std::string FingerprintOf(const std::vector<Example>& examples) {
@@ -37,8 +74,7 @@ std::string FingerprintOf(const std::vector<Example>& examples) {
   return print.Text();
 }
 
-// A sample of every matrix, so that no model is read as a whole.
-std::string FingerprintOf(const Model& model) {
+std::string SampledFingerprintOf(const Model& model) {
   constexpr int64_t kSamples = 256;
   Fingerprint print;
   const auto add = [&](const Tensor& t) {
@@ -55,6 +91,10 @@ std::string FingerprintOf(const Model& model) {
   return print.Text();
 }
 
+std::string FingerprintOf(const Model& model) {
+  return SampledFingerprintOf(model) + "-" + WholeFingerprint(model.weights());
+}
+
 std::string FingerprintOf(std::span<const std::string> texts) {
   Fingerprint print;
   for (const std::string& text : texts) {
@@ -67,7 +107,7 @@ std::string FingerprintOf(std::span<const std::string> texts) {
 void RequireSameSettings(const Json& saved, const Json& here, const std::string& checkpoint) {
   for (const auto& [key, value] : here.items()) {
     const auto found = saved.find(key);
-    if (found != saved.end() && *found == value) continue;
+    if (found != saved.end() && IsSame(key, *found, value)) continue;
     if (key == "data" || key == "model") {
       Fail(ErrorCode::kInvalidArgument,
            "cannot resume from {}: {} is not what it was when the run began; give the same {}, or "

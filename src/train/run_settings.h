@@ -11,13 +11,17 @@
 
 namespace lorikeet {
 
-// Fingerprints: short texts that differ if the data, the models or the texts do. A model's is
-// computed from a sample of every matrix.
+// Fingerprints: short texts that differ if the data, the models or the texts do. A model's covers
+// every byte of its weights, after that of a sample and a hyphen.
 std::string FingerprintOf(const std::vector<Example>& examples);
 std::string FingerprintOf(const Model& model);
+// Covers a sample of every matrix: all that older versions had, and still the name of a study's
+// runs.
+std::string SampledFingerprintOf(const Model& model);
 std::string FingerprintOf(std::span<const std::string> texts);
 
-// Throws Error(kInvalidArgument) naming the key that differs, both values and what to do.
+// Throws Error(kInvalidArgument) naming the key that differs, both values and what to do. A model's
+// fingerprint without a hyphen, of an older version, is compared with the sample's.
 void RequireSameSettings(const Json& saved, const Json& here, const std::string& checkpoint);
 
 }  // namespace lorikeet

@@ -34,6 +34,9 @@ class SftRecipe {
   SftResult Run();
 
  private:
+  double LargestRate() const;  // over the steps of the run
+  void NoteSchedule() const;
+  std::string WhyNothing() const;
   StepOutput Step();
   Evaluated EvaluateHeldOut();
   void Finish();
@@ -88,7 +91,43 @@ SftRecipe::SftRecipe(TrainingRun& run, const std::vector<Example>& train,
   result_.total_steps = total_steps_;
 }
 
+double SftRecipe::LargestRate() const {
+  double largest = 0;
+  for (int64_t step = 0; step < total_steps_ && largest < schedule_.peak; ++step) {
+    largest = std::max(largest, LearningRateAt(schedule_, step));
+  }
+  return largest;
+}
+
+// Says aloud what makes a schedule useless.
+void SftRecipe::NoteSchedule() const {
+  const double largest = LargestRate();
+  if (largest == 0) {
+    loop_.Note("warning: the learning rate is 0 in every step: nothing is learned");
+  } else if (schedule_.warmup_steps >= total_steps_) {
+    loop_.Note(
+        fmt::format("warning: {} warm-up steps are not over after the run's {}: the learning rate "
+                    "comes to {:g} "
+                    "of {:g} only; lower warmup_steps",
+                    schedule_.warmup_steps, total_steps_, largest, schedule_.peak));
+  }
+}
+
+std::string SftRecipe::WhyNothing() const {
+  if (schedule_.peak == 0) return "the learning rate was 0 in every step; give learning_rate";
+  if (LargestRate() == 0) {
+    return fmt::format(
+        "the learning rate was 0 in every step: the run ends at the first of its {} warm-up steps; "
+        "lower warmup_steps",
+        schedule_.warmup_steps);
+  }
+  return "no gradient reached a trained parameter, or every update was too small to change one; "
+         "see "
+         "grad_norm in metrics.jsonl, and give a larger learning_rate or other data";
+}
+
 SftResult SftRecipe::Run() {
+  NoteSchedule();
   LoopRecipe recipe = {.total_steps = total_steps_,
                        .state_format = kRunStateFormat,
                        .settings = config_.settings,
@@ -104,12 +143,14 @@ SftResult SftRecipe::Run() {
                                                  .diverging = divergence_.Suspicious(),
                                                  .best_step = best_.step()};
                            },
+                       .why_nothing_learned = [this] { return WhyNothing(); },
                        .finish = [this] { Finish(); }};
   if (heldout_.empty()) recipe.evaluate = nullptr;
   const LoopResult done = loop_.Run(recipe);
   result_.steps = done.steps;
   result_.interrupted = done.interrupted;
   result_.checkpoint = done.checkpoint;
+  result_.nothing_learned = done.nothing_learned;
   result_.best_step = best_.step();
   return result_;
 }

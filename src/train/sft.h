@@ -50,6 +50,7 @@ struct SftResult {
   bool interrupted = false;  // stopped by stop_requested: there is a checkpoint, and no result yet
   bool stopped_early = false;
   std::string checkpoint;                   // the last one written or resumed from; "" if none
+  std::string nothing_learned;              // as LoopResult's
   int64_t best_step = -1;                   // -1: nothing was evaluated
   bool holds_best = false;                  // output_dir holds the best state, not the last
   std::optional<Evaluation> before, after;  // on held-out data, at the first and last step

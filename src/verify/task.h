@@ -36,6 +36,9 @@ struct Grade {
   double reward = 0;
   std::string reason;  // for transcripts: the extracted answer and why it is wrong; one line
   std::vector<RewardPart> parts = {};  // summands of `reward`; empty if it is not a sum
+  // Why an outside reward could not be used, in words that are the same for every such
+  // reply ("its reward is text"). Empty for late ones, and for those that it calls invalid itself.
+  std::string refusal = {};
 
   static Grade Correct(std::string reason = {}) {
     return {Verdict::kCorrect, 1, std::move(reason)};

@@ -69,8 +69,10 @@ class WithoutSigpipe {
   bool was_pending_ = false;
 };
 
-// Starts a child in its own process group, without blocked signals, with the default handlers.
-int Spawn(const std::string& command, int stdin_fd, int stdout_fd, pid_t* pid) {
+// Starts `sh -c command` in its own process group, without blocked signals, with the default
+// handlers. argument: $0 of the command.
+int Spawn(const std::string& command, const std::string& argument, int stdin_fd, int stdout_fd,
+          pid_t* pid) {
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, stdin_fd, STDIN_FILENO);
@@ -80,14 +82,15 @@ int Spawn(const std::string& command, int stdin_fd, int stdout_fd, pid_t* pid) {
   sigset_t none, usual;
   sigemptyset(&none);
   sigemptyset(&usual);
-  for (const int signal : {SIGINT, SIGTERM, SIGPIPE}) sigaddset(&usual, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGPIPE, SIGXFSZ}) sigaddset(&usual, signal);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &usual);
   posix_spawnattr_setpgroup(&attributes, 0);
   posix_spawnattr_setflags(&attributes,
                            POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  std::string sh = "sh", option = "-c", text = command;
-  std::array<char*, 4> arguments = {sh.data(), option.data(), text.data(), nullptr};
+  std::string sh = "sh", option = "-c", text = command, zero = argument;
+  std::array<char*, 5> arguments = {sh.data(), option.data(), text.data(),
+                                    zero.empty() ? nullptr : zero.data(), nullptr};
   const int error = posix_spawn(pid, "/bin/sh", &files, &attributes, arguments.data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
@@ -104,7 +107,7 @@ std::string HowItEnded(int status) {
 void ChildProcess::Start(const std::string& command) {
   CHECK(!running());
   const Pipe in = MakePipe(), out = MakePipe();
-  const int error = Spawn(command, in.read, out.write, &pid_);
+  const int error = Spawn(command, "", in.read, out.write, &pid_);
   close(in.read);
   close(out.write);
   input_ = in.write;
@@ -118,19 +121,52 @@ void ChildProcess::Start(const std::string& command) {
   SetNonBlocking(input_);
   SetNonBlocking(output_);
   buffer_.clear();
+  StartGuard();
+}
+
+// A process that waits for a line. If there is none to come, this program is gone without having
+// ended the child's group, and it does that. (PR_SET_PDEATHSIG would end only the shell of a
+// command, and already when the thread that started it ends.) Without it all else works, so failing
+// to start it is no error.
+void ChildProcess::StartGuard() {
+  const std::string script =
+      "trap '' TERM INT HUP; exec 2>/dev/null; read -r line && exit; kill -s TERM -- -$0; "
+      "sleep 1; kill -s KILL -- -$0";
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return;
+  const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (Spawn(script, std::to_string(pid_), ends[0], nowhere, &guard_) != 0) guard_ = 0;
+  if (nowhere >= 0) close(nowhere);
+  close(ends[0]);
+  guard_input_ = ends[1];
+}
+
+void ChildProcess::EndGuard() {
+  if (guard_ > 0) {
+    const WithoutSigpipe quiet;
+    const bool told = write(guard_input_, "\n", 1) == 1;
+    if (!told) kill(guard_, SIGKILL);
+    while (waitpid(guard_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+  if (guard_input_ >= 0) close(guard_input_);
+  guard_ = 0;
+  guard_input_ = -1;
 }
 
 ChildProcess::Event ChildProcess::Exchange(std::string_view text,
                                            const std::function<bool(std::string_view)>& on_line,
-                                           Clock::time_point deadline) {
+                                           Clock::time_point deadline,
+                                           const std::function<bool()>& stop) {
   if (TakeLines(0, on_line) == State::kEnough) return Event::kDone;
   for (;;) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0) return Event::kTimeout;
+    if (stop && stop()) return Event::kStopped;
     std::array<pollfd, 2> ends = {
         {{.fd = output_, .events = POLLIN}, {.fd = text.empty() ? -1 : input_, .events = POLLOUT}}};
-    constexpr int64_t kMaxWait = 1000;  // poll takes an int
+    constexpr int64_t kMaxWait = 200;  // milliseconds until it is asked again whether to stop
     const int ready =
         poll(ends.data(), ends.size(), static_cast<int>(std::min(left.count(), kMaxWait)));
     if (ready <= 0) continue;  // nothing yet, or a signal
@@ -205,6 +241,7 @@ std::string ChildProcess::Stop(Clock::duration patience) {
   }
   CloseOutput();
   kill(-pid_, SIGKILL);  // the rest of the group
+  EndGuard();            // before its number can be another's
   int status = 0;
   while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }

@@ -2,10 +2,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
 #include <charconv>
 #include <csignal>
+#include <fstream>
+#include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace lorikeet {
@@ -15,6 +21,13 @@ using ::testing::ElementsAre;
 using Event = ChildProcess::Event;
 
 constexpr std::chrono::milliseconds kShort{50};
+
+// Nobody may be there to wait for an orphan.
+bool IsZombie(pid_t pid) {
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  const std::string text((std::istreambuf_iterator<char>(stat)), {});
+  return text.find(") Z ") != std::string::npos;
+}
 
 ChildProcess::Clock::time_point In(double seconds) {
   return ChildProcess::Clock::now() + std::chrono::duration_cast<ChildProcess::Clock::duration>(
@@ -98,6 +111,50 @@ TEST(RewardChildTest, StopsWhatDoesNotWantTo) {
   EXPECT_EQ(child.Exchange("", read_pid, In(20)), Event::kDone);
   EXPECT_EQ(child.Stop(kShort), "signal 9");
   EXPECT_NE(kill(pid, 0), 0);
+}
+
+TEST(RewardChildTest, AStopIsSeenSoon) {
+  ChildProcess child;
+  child.Start("sleep 100");
+  int asked = 0;
+  const auto take = [](std::string_view) { return true; };
+  EXPECT_EQ(child.Exchange("x\n", take, In(100), [&] { return ++asked > 2; }), Event::kStopped);
+  EXPECT_EQ(child.Stop(kShort), "signal 15");
+}
+
+// The group of a command whose trainer was killed, a grandchild included.
+TEST(RewardChildTest, EndsWithAProcessThatIsKilled) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(pipe(ends.data()), 0);
+  const pid_t trainer = fork();
+  if (trainer == 0) {
+    close(ends[0]);
+    ChildProcess child;
+    child.Start("sleep 1000 & echo $$ $!; sleep 1000");
+    child.Exchange(
+        "",
+        [&](std::string_view line) {
+          const std::string text = std::string(line) + "\n";
+          if (write(ends[1], text.data(), text.size()) < 0) _exit(1);
+          return false;
+        },
+        In(20));
+    raise(SIGKILL);
+  }
+  close(ends[1]);
+  std::array<char, 64> text{};
+  EXPECT_GT(read(ends[0], text.data(), text.size() - 1), 0);
+  close(ends[0]);
+  EXPECT_EQ(waitpid(trainer, nullptr, 0), trainer);
+  std::istringstream ids(text.data());
+  for (pid_t pid = 0; ids >> pid;) {
+    const auto gone = [pid] { return kill(pid, 0) != 0 || IsZombie(pid); };
+    for (int i = 0; i < 2000 && !gone(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    EXPECT_TRUE(gone()) << pid;
+    if (!gone()) kill(pid, SIGKILL);
+  }
 }
 
 }  // namespace

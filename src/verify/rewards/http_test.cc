@@ -1,10 +1,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 
 #include "core/error.h"
 #include "verify/rewards/function.h"
@@ -133,6 +140,105 @@ TEST(RewardHttpTest, DrippingIsLateToo) {
   EXPECT_THAT(HttpReward(server.url(), 0.1)(RewardRequests(1).all()),
               Each(Invalid("no answer within 0.1 s")));
   over = true;
+}
+
+// A server that writes what it likes.
+class RawServer {
+ public:
+  // write(send): send returns false once nobody reads.
+  using Send = std::function<bool(std::string_view)>;
+  explicit RawServer(std::function<void(const Send&)> write)
+      : listener_(socket(AF_INET, SOCK_STREAM, 0)), write_(std::move(write)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(listen(listener_, 8), 0);
+    getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this] { Serve(); });
+  }
+  ~RawServer() {
+    shutdown(listener_, SHUT_RDWR);
+    thread_.join();
+    close(listener_);
+  }
+  RawServer(const RawServer&) = delete;
+  RawServer& operator=(const RawServer&) = delete;
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/"; }
+  uint64_t sent() const { return sent_; }
+
+ private:
+  void Serve() {
+    for (int peer = 0; (peer = accept(listener_, nullptr, nullptr)) >= 0; close(peer)) {
+      const timeval patience{.tv_sec = 1, .tv_usec = 0};  // a client that is gone reads no more
+      setsockopt(peer, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+      write_([this, peer](std::string_view text) {
+        while (!text.empty()) {
+          const ssize_t n = ::send(peer, text.data(), text.size(), MSG_NOSIGNAL);
+          if (n <= 0) return false;
+          sent_ += static_cast<uint64_t>(n);
+          text.remove_prefix(static_cast<size_t>(n));
+        }
+        return true;
+      });
+    }
+  }
+
+  int listener_;
+  std::function<void(const Send&)> write_;
+  std::atomic<uint64_t> sent_{0};
+  std::thread thread_;
+  int port_ = 0;
+};
+
+// Sends `begin`, then `piece` from time to time.
+std::function<void(const RawServer::Send&)> Trickle(const std::string& begin,
+                                                    const std::string& piece) {
+  return [=](const RawServer::Send& send) {
+    for (bool more = send(begin); more; more = send(piece)) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  };
+}
+
+TEST(RewardHttpTest, TricklingBeforeTheBodyIsLateToo) {
+  const std::pair<std::string, std::string> trickles[] = {
+      {"HTTP/1.1 200 O", "K"},                // status line
+      {"HTTP/1.1 200 OK\r\nX-A: ", "b"},      // a header
+      {"HTTP/1.1 200 OK\r\n", "X-A: b\r\n"},  // headers
+      {"HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n"},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", "x"},  // a chunk's size
+  };
+  for (const auto& [begin, piece] : trickles) {
+    const RawServer server(Trickle(begin, piece));
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_THAT(HttpReward(server.url(), 0.2)(RewardRequests(1).all()),
+                Each(Invalid("no answer within 0.2 s")))
+        << begin;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20)) << begin;
+  }
+}
+
+TEST(SlowRewardHttpTest, EndlessHeadersAreCutOff) {
+  for (const std::string& piece : {std::string(1 << 20, 'x'), "X-A: b\r\n" + std::string(0, ' ')}) {
+    const RawServer server([&](const RawServer::Send& send) {
+      std::string block;
+      while (block.size() < (1 << 20)) block += piece;
+      for (bool more = send("HTTP/1.1 200 OK\r\nX-B: "); more;) more = send(block);
+    });
+    EXPECT_THAT(HttpReward(server.url(), kPatient)(RewardRequests(1).all()),
+                Each(Invalid("sends too much beside the body")));
+    EXPECT_LT(server.sent(), uint64_t{1} << 30);
+  }
+}
+
+TEST(RewardHttpTest, AStopIsSeenSoon) {
+  const RawServer server(Trickle("", ""));
+  std::atomic<int> asked{0};
+  const RewardFunction reward = HttpReward(server.url(), 1000, [&asked] { return ++asked > 2; });
+  EXPECT_THAT(reward(RewardRequests(1).all()), Each(Invalid("the run was stopped")));
 }
 
 TEST(RewardHttpTest, GarbageIsInvalid) {

@@ -70,6 +70,7 @@ Grade SumOf(const std::vector<WeightedReward>& parts, const PartGrades& grades) 
       sum.reward += weight * grade.reward;
     } else if (weight != 0) {
       sum.verdict = Verdict::kInvalid;
+      if (!grade.refusal.empty()) sum.refusal = fmt::format("{}: {}", name, grade.refusal);
     }
   }
   if (!std::isfinite(sum.reward)) sum.verdict = Verdict::kInvalid;

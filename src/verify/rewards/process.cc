@@ -17,8 +17,8 @@ class RewardProcess {
   using Clock = ChildProcess::Clock;
   using Event = ChildProcess::Event;
 
-  RewardProcess(std::string command, double timeout)
-      : command_(std::move(command)), timeout_(timeout) {
+  RewardProcess(std::string command, double timeout, StopRequest stop)
+      : command_(std::move(command)), timeout_(timeout), stop_(std::move(stop)) {
     child_.Start(command_);
   }
 
@@ -26,7 +26,7 @@ class RewardProcess {
     RewardBatch batch(requests, next_id_);
     next_id_ += static_cast<int64_t>(requests.size());
     const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(timeout_);
-    std::string why;
+    std::string why, refusal;
     constexpr int kStarts = 2;
     for (int starts = 0; !batch.complete() && starts < kStarts; ++starts) {
       try {
@@ -36,16 +36,19 @@ class RewardProcess {
         break;
       }
       const Event event = Attempt(batch, deadline);
-      if (event == Event::kTimeout) {
-        why = fmt::format("no reply within {} s", timeout_.count());
+      if (event == Event::kTimeout || event == Event::kStopped) {
+        why = event == Event::kStopped ? "the run was stopped"
+                                       : fmt::format("no reply within {} s", timeout_.count());
+        refusal.clear();
         child_.Stop(kLatePatience);  // the next batch must not wait for the rest of this one
         break;
       }
       if (event == Event::kEnded) {
         why = fmt::format("the reward command ended ({})", child_.Stop(kLatePatience));
+        refusal = why;
       }
     }
-    return batch.Finish(why);
+    return batch.Finish(why, refusal);
   }
 
  private:
@@ -60,19 +63,20 @@ class RewardProcess {
           batch.Take(line);
           return !batch.complete();
         },
-        deadline);
+        deadline, stop_);
   }
 
   std::string command_;
   std::chrono::duration<double> timeout_;
+  StopRequest stop_;
   ChildProcess child_;
   int64_t next_id_ = 1;
 };
 
 }  // namespace
 
-RewardFunction ProcessReward(const std::string& command, double timeout) {
-  auto process = std::make_shared<RewardProcess>(command, timeout);
+RewardFunction ProcessReward(const std::string& command, double timeout, const StopRequest& stop) {
+  auto process = std::make_shared<RewardProcess>(command, timeout, stop);
   return [process](std::span<const RewardRequest> requests) { return process->GradeAll(requests); };
 }
 

@@ -33,10 +33,36 @@ std::optional<int64_t> IdIn(std::string_view text) {
   return id;
 }
 
+// One line, which cannot pass for another one of a transcript.
 std::string ReasonOf(const Json& reply, std::string otherwise) {
   const auto reason = reply.find("reason");
   if (reason == reply.end() || !reason->is_string()) return otherwise;
-  return reason->get<std::string>();
+  constexpr size_t kMaxReason = 2000;
+  const auto& text = reason->get_ref<const std::string&>();
+  return WithoutControls(std::string_view(text).substr(0, kMaxReason)) +
+         (text.size() > kMaxReason ? "..." : "");
+}
+
+Grade Refused(std::string reason, std::string refusal) {
+  Grade grade = Grade::Invalid(std::move(reason));
+  grade.refusal = std::move(refusal);
+  return grade;
+}
+
+// Why a reply's reward cannot be used; empty if it can.
+std::string WhatIsWrong(const Json& reply) {
+  const auto reward = reply.find("reward");
+  if (reward == reply.end()) return "it has no reward";
+  if (reward->is_boolean()) return "";
+  if (reward->is_string()) return "its reward is text, not a number";
+  if (!reward->is_number())
+    return fmt::format("its reward is {}, not a number", reward->type_name());
+  const auto value = reward->get<double>();
+  if (!std::isfinite(value)) return "its reward is not finite";
+  if (std::abs(value) > kMaxReward) {
+    return fmt::format("its reward is beyond {:g} in size", kMaxReward);
+  }
+  return "";
 }
 
 Grade GradeOf(const Json& reply, std::string_view text) {
@@ -44,11 +70,12 @@ Grade GradeOf(const Json& reply, std::string_view text) {
   if (invalid != reply.end() && invalid->is_boolean() && invalid->get<bool>()) {
     return Grade::Invalid(ReasonOf(reply, "the reward says that it is invalid"));
   }
-  const auto reward = reply.find("reward");
-  if (reward == reply.end() || !reward->is_number() || !std::isfinite(reward->get<double>())) {
-    return Grade::Invalid(fmt::format("a reply without a finite reward: {}", Quoted(text)));
+  if (const std::string wrong = WhatIsWrong(reply); !wrong.empty()) {
+    return Refused(fmt::format("a reply without a finite reward, {}: {}", wrong, Quoted(text)),
+                   wrong);
   }
-  const auto value = reward->get<double>();
+  const Json& reward = reply.at("reward");
+  const auto value = reward.is_boolean() ? (reward.get<bool>() ? 1.0 : 0.0) : reward.get<double>();
   const auto correct = reply.find("correct");
   const bool right =
       correct != reply.end() && correct->is_boolean() ? correct->get<bool>() : value > 0;
@@ -98,7 +125,8 @@ void RewardBatch::Take(std::string_view text) {
   } catch (const Error&) {
     const std::optional<int64_t> id = IdIn(text);
     if (!id) return Reject(text);
-    Put(*id, Grade::Invalid(fmt::format("a reply that is not JSON: {}", Quoted(text))), text);
+    Put(*id, Refused(fmt::format("a reply that is not JSON: {}", Quoted(text)), "it is not JSON"),
+        text);
   }
 }
 
@@ -134,10 +162,10 @@ void RewardBatch::Reject(std::string_view text) {
   rejected_ = fmt::format("; the last reply that belongs to no request: {}", Quoted(text));
 }
 
-std::vector<Grade> RewardBatch::Finish(const std::string& why) {
+std::vector<Grade> RewardBatch::Finish(const std::string& why, const std::string& refusal) {
   std::vector<Grade> grades;
   for (std::optional<Grade>& grade : grades_) {
-    grades.push_back(grade ? std::move(*grade) : Grade::Invalid(why + rejected_));
+    grades.push_back(grade ? std::move(*grade) : Refused(why + rejected_, refusal));
   }
   return grades;
 }

@@ -14,6 +14,10 @@ namespace lorikeet {
 // {"id", "task", "problem", "prompt", "messages", "completion", "answer", "data"}, one line.
 std::string RewardRequestJson(int64_t id, const RewardRequest& request);
 
+// The largest size of a reward: far above any that is meant, and far below those whose gradients
+// are not finite.
+inline constexpr double kMaxReward = 1e12;
+
 // The requests of a batch and the grades received for them.
 class RewardBatch {
  public:
@@ -24,14 +28,16 @@ class RewardBatch {
   // The JSON of every request without a grade.
   std::vector<std::string> Unanswered() const;
 
-  // {"id", "reward", "correct"?, "reason"?} or {"id", "invalid": true, "reason"?}. A reply with the
-  // id of a request but without a valid reward (NaN, none) makes that request invalid; any other
+  // {"id", "reward", "correct"?, "reason"?} or {"id", "invalid": true, "reason"?}. true and false
+  // are rewards of 1 and 0. A reply with the id of a request but without a valid reward (NaN, text,
+  // none, beyond kMaxReward) makes that request invalid, with a Grade::refusal; any other
   // text is kept as the reason why requests have no reply. The first reply to a request counts.
   void Take(std::string_view text);
   void TakeEach(std::string_view array);  // a JSON array of them
 
   // All grades. Missing ones are invalid, with `why` and the last invalid reply as the reason.
-  std::vector<Grade> Finish(const std::string& why);
+  // refusal: theirs.
+  std::vector<Grade> Finish(const std::string& why, const std::string& refusal = {});
 
  private:
   void TakeJson(const Json& reply, std::string_view text);

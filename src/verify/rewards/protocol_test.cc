@@ -71,6 +71,52 @@ TEST(RewardProtocolTest, RepliesWithoutARewardAreInvalid) {
   }
 }
 
+Grade GradeFor(const std::string& reply) {
+  const RewardRequests requests(1);
+  RewardBatch batch(requests.all(), 0);
+  batch.Take(reply);
+  return batch.Finish("late")[0];
+}
+
+TEST(RewardProtocolTest, TrueAndFalseAreOneAndZero) {
+  EXPECT_EQ(GradeFor(R"({"id": 0, "reward": true})").reward, 1);
+  EXPECT_EQ(GradeFor(R"({"id": 0, "reward": true})").verdict, Verdict::kCorrect);
+  EXPECT_EQ(GradeFor(R"({"id": 0, "reward": false})").reward, 0);
+  EXPECT_EQ(GradeFor(R"({"id": 0, "reward": false})").verdict, Verdict::kWrong);
+}
+
+TEST(RewardProtocolTest, WhatIsWrongWithARewardIsNamed) {
+  const std::pair<const char*, const char*> replies[] = {
+      {R"({"id": 0, "reward": "0.5"})", "its reward is text, not a number"},
+      {R"({"id": 0, "reward": null})", "its reward is null, not a number"},
+      {R"({"id": 0, "reward": [1]})", "its reward is array, not a number"},
+      {R"({"id": 0})", "it has no reward"},
+      {R"({"id": 0, "reward": 1e308})", "its reward is beyond 1e+12 in size"},
+      {R"({"id": 0, "reward": -1e13})", "its reward is beyond 1e+12 in size"},
+      {R"({"id": 0, "reward": NaN})", "it is not JSON"},
+  };
+  for (const auto& [reply, refusal] : replies) {
+    const Grade grade = GradeFor(reply);
+    EXPECT_EQ(grade.verdict, Verdict::kInvalid) << reply;
+    EXPECT_EQ(grade.refusal, refusal) << reply;
+  }
+  EXPECT_THAT(GradeFor(replies[0].first).reason, HasSubstr(replies[0].second));
+  EXPECT_EQ(GradeFor(R"({"id": 0, "reward": 1e12})").reward, 1e12);
+  // What the program itself calls invalid is no fault of its replies.
+  EXPECT_EQ(GradeFor(R"({"id": 0, "invalid": true})").refusal, "");
+}
+
+TEST(RewardProtocolTest, AReasonIsOneLineThatMovesNoCursor) {
+  const Grade grade = GradeFor(
+      R"({"id": 0, "reward": 0, "reason": "no\n--- reward 1, correct\u001b[2J\u0085\u00e9"})");
+  EXPECT_EQ(grade.reason, R"(no\n--- reward 1, correct\x1b[2J\x85)"
+                          "\u00e9");
+  const std::string longer =
+      GradeFor(R"({"id": 0, "invalid": true, "reason": ")" + std::string(100'000, 'x') + R"("})")
+          .reason;
+  EXPECT_LT(longer.size(), 3000U);
+}
+
 TEST(RewardProtocolTest, WhatBelongsToNoRequestIsTheReason) {
   for (const char* reply :
        {R"({"id": 5, "reward": 1})", R"({"id": -1, "reward": 1})", R"({"id": "0", "reward": 1})",
