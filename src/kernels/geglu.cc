@@ -7,7 +7,7 @@
 #define HWY_TARGET_INCLUDE "kernels/geglu.cc"
 #include <hwy/foreach_target.h>
 // foreach_target.h first
-#include "kernels/simd-inl.h"
+#include "kernels/gated-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lorikeet::HWY_NAMESPACE {
@@ -16,55 +16,26 @@ namespace {
 constexpr float kTwice = 1.59576912F;  // 2 sqrt(2/pi)
 constexpr float kCubic = 0.044715F;
 
-struct GeluParts {
-  Vec value, slope;
-};
-
 // With u = sqrt(2/pi) (x + 0.044715 x^3): gelu = x sigmoid(2u), gelu' = sigmoid(2u) + gelu
 // sigmoid(-2u) 2u'. Beyond 12 the sigmoids are 0 and 1, and u could overflow; NaN survives in x.
-HWY_INLINE GeluParts GeluOf(Vec x) {
-  const Vec near = hn::Min(hn::Max(x, Set(-12)), Set(12)), square = hn::Mul(near, near);
-  const Vec twice_u = hn::Mul(hn::Mul(Set(kTwice), near), hn::MulAdd(Set(kCubic), square, Set(1)));
-  const Vec slope_u = hn::Mul(Set(kTwice), hn::MulAdd(Set(3 * kCubic), square, Set(1)));
-  const Sigmoids s = SigmoidsOf(twice_u);
-  const Vec value = hn::Mul(x, s.at);
-  return {value, hn::MulAdd(hn::Mul(value, s.opposite), slope_u, s.at)};
-}
+struct Gelu {
+  static HWY_INLINE GatePart Of(Vec x) {
+    const Vec near = hn::Min(hn::Max(x, Set(-12)), Set(12)), square = hn::Mul(near, near);
+    const Vec twice_u =
+        hn::Mul(hn::Mul(Set(kTwice), near), hn::MulAdd(Set(kCubic), square, Set(1)));
+    const Vec slope_u = hn::Mul(Set(kTwice), hn::MulAdd(Set(3 * kCubic), square, Set(1)));
+    const Sigmoids s = SigmoidsOf(twice_u);
+    const Vec value = hn::Mul(x, s.at);
+    return {value, hn::MulAdd(hn::Mul(value, s.opposite), slope_u, s.at)};
+  }
+};
 
-template <class C>
-void ForwardOf(const Tensor& gate, const Tensor& up, const Tensor& h, int64_t begin, int64_t n) {
-  const C* g = gate.as<C>() + begin;
-  const C* u = up.as<C>() + begin;
-  C* to = h.as<C>() + begin;
-  ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
-    lanes.Store(hn::Mul(GeluOf(lanes.Load(g + i)).value, lanes.Load(u + i)), to + i);
-  });
-}
 void Forward(const Tensor& gate, const Tensor& up, const Tensor& h, int64_t begin, int64_t n) {
-  const auto range = h.dtype == DType::kF32 ? ForwardOf<float> : ForwardOf<bfloat16>;
-  range(gate, up, h, begin, n);
-}
-
-template <class C>
-void BackwardRange(const float* dh, const C* gate, const C* up, int64_t n, C* dgate, C* dup, C* h) {
-  ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
-    const Vec d = lanes.Load(dh + i), u = lanes.Load(up + i);
-    const GeluParts gelu = GeluOf(lanes.Load(gate + i));
-    if (h != nullptr) lanes.Store(hn::Mul(gelu.value, u), h + i);
-    lanes.Store(hn::Mul(hn::Mul(d, u), gelu.slope), dgate + i);
-    lanes.Store(hn::Mul(d, gelu.value), dup + i);
-  });
-}
-template <class C>
-void BackwardOf(const Tensor& dh, const Tensor& gate, const Tensor& up, const Tensor& dgate,
-                const Tensor& dup, const Tensor& h, int64_t begin, int64_t n) {
-  BackwardRange(dh.as<float>() + begin, gate.as<C>() + begin, up.as<C>() + begin, n,
-                dgate.as<C>() + begin, dup.as<C>() + begin, h ? h.as<C>() + begin : nullptr);
+  GatedForward<Gelu>(gate, up, h, begin, n);
 }
 void Backward(const Tensor& dh, const Tensor& gate, const Tensor& up, const Tensor& dgate,
               const Tensor& dup, const Tensor& h, int64_t begin, int64_t n) {
-  const auto range = gate.dtype == DType::kF32 ? BackwardOf<float> : BackwardOf<bfloat16>;
-  range(dh, gate, up, dgate, dup, h, begin, n);
+  GatedBackward<Gelu>(dh, gate, up, dgate, dup, h, begin, n);
 }
 
 }  // namespace

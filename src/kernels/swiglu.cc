@@ -7,44 +7,28 @@
 #define HWY_TARGET_INCLUDE "kernels/swiglu.cc"
 #include <hwy/foreach_target.h>
 // foreach_target.h first
-#include "kernels/simd-inl.h"
+#include "kernels/gated-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lorikeet::HWY_NAMESPACE {
 namespace {
 
-// silu(gate) * up, the only place that computes h.
-HWY_INLINE Vec Activation(Vec silu, Vec up) { return hn::Mul(silu, up); }
+// silu'(x) = s + x s (1 - s) = s + silu(x) (1 - s)
+struct Silu {
+  static HWY_INLINE GatePart Of(Vec x) {
+    const Sigmoids s = SigmoidsOf(x);
+    const Vec silu = hn::Mul(x, s.at);
+    return {silu, hn::MulAdd(silu, s.opposite, s.at)};
+  }
+};
 
 template <class C>
 void ForwardRange(const float* gate, const float* up, int64_t n, C* gate_c, C* up_c, C* h) {
   ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
     const Vec g = Round<C>(lanes.Load(gate + i)), u = Round<C>(lanes.Load(up + i));
-    lanes.Store(Activation(hn::Mul(g, SigmoidsOf(g).at), u), h + i);
+    lanes.Store(hn::Mul(Silu::Of(g).value, u), h + i);
     lanes.StoreRounded(g, gate_c + i);
     lanes.StoreRounded(u, up_c + i);
-  });
-}
-
-template <class C>
-void RecomputeRange(const C* gate, const C* up, int64_t n, C* h) {
-  ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
-    const Vec g = lanes.Load(gate + i);
-    lanes.Store(Activation(hn::Mul(g, SigmoidsOf(g).at), lanes.Load(up + i)), h + i);
-  });
-}
-
-// silu'(x) = s + x s (1 - s) = s + silu(x) (1 - s)
-template <class C>
-void BackwardRange(const float* dh, const C* gate, const C* up, int64_t n, C* dgate, C* dup, C* h) {
-  ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
-    const Vec d = lanes.Load(dh + i), g = lanes.Load(gate + i), u = lanes.Load(up + i);
-    const Sigmoids s = SigmoidsOf(g);
-    const Vec silu = hn::Mul(g, s.at);
-    const Vec slope = hn::MulAdd(silu, s.opposite, s.at);
-    if (h != nullptr) lanes.Store(Activation(silu, u), h + i);
-    lanes.Store(hn::Mul(hn::Mul(d, u), slope), dgate + i);
-    lanes.Store(hn::Mul(d, silu), dup + i);
   });
 }
 
@@ -60,32 +44,19 @@ void Forward(const Tensor& gate, const Tensor& up, const Tensor& gate_c, const T
   range(gate, up, gate_c, up_c, h, begin, n);
 }
 
-template <class C>
-void RecomputeOf(const Tensor& gate, const Tensor& up, const Tensor& h, int64_t begin, int64_t n) {
-  RecomputeRange(gate.as<C>() + begin, up.as<C>() + begin, n, h.as<C>() + begin);
-}
 void Recompute(const Tensor& gate, const Tensor& up, const Tensor& h, int64_t begin, int64_t n) {
-  const auto range = h.dtype == DType::kF32 ? RecomputeOf<float> : RecomputeOf<bfloat16>;
-  range(gate, up, h, begin, n);
+  GatedForward<Silu>(gate, up, h, begin, n);
 }
 
-template <class C>
-void BackwardOf(const Tensor& dh, const Tensor& gate, const Tensor& up, const Tensor& dgate,
-                const Tensor& dup, const Tensor& h, int64_t begin, int64_t n) {
-  BackwardRange(dh.as<float>() + begin, gate.as<C>() + begin, up.as<C>() + begin, n,
-                dgate.as<C>() + begin, dup.as<C>() + begin, h ? h.as<C>() + begin : nullptr);
-}
 void Backward(const Tensor& dh, const Tensor& gate, const Tensor& up, const Tensor& dgate,
               const Tensor& dup, const Tensor& h, int64_t begin, int64_t n) {
-  const auto range = gate.dtype == DType::kF32 ? BackwardOf<float> : BackwardOf<bfloat16>;
-  range(dh, gate, up, dgate, dup, h, begin, n);
+  GatedBackward<Silu>(dh, gate, up, dgate, dup, h, begin, n);
 }
 
 template <class C>
 void WeightedForwardRow(const C* gate, const C* up, float weight, int64_t n, C* h) {
   ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
-    const Vec g = lanes.Load(gate + i);
-    const Vec plain = Activation(hn::Mul(g, SigmoidsOf(g).at), lanes.Load(up + i));
+    const Vec plain = hn::Mul(Silu::Of(lanes.Load(gate + i)).value, lanes.Load(up + i));
     lanes.Store(hn::Mul(Set(weight), plain), h + i);
   });
 }
@@ -108,13 +79,12 @@ template <class C>
 float WeightedBackwardRow(const float* dh, const C* gate, const C* up, float weight, int64_t n,
                           C* dgate, C* dup, C* h) {
   return SumVectors(n, [=](auto lanes, int64_t i, Vec sum) HWY_ATTR {
-    const Vec d = lanes.Load(dh + i), g = lanes.Load(gate + i), u = lanes.Load(up + i);
-    const Sigmoids s = SigmoidsOf(g);
-    const Vec silu = hn::Mul(g, s.at), plain = Activation(silu, u);
-    const Vec slope = hn::MulAdd(silu, s.opposite, s.at), wd = hn::Mul(Set(weight), d);
+    const Vec d = lanes.Load(dh + i), u = lanes.Load(up + i);
+    const GatePart silu = Silu::Of(lanes.Load(gate + i));
+    const Vec plain = hn::Mul(silu.value, u), wd = hn::Mul(Set(weight), d);
     lanes.Store(hn::Mul(Set(weight), plain), h + i);
-    lanes.Store(hn::Mul(hn::Mul(wd, u), slope), dgate + i);
-    lanes.Store(hn::Mul(wd, silu), dup + i);
+    lanes.Store(hn::Mul(hn::Mul(wd, u), silu.slope), dgate + i);
+    lanes.Store(hn::Mul(wd, silu.value), dup + i);
     return hn::MulAdd(d, plain, sum);
   });
 }
