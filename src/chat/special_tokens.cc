@@ -39,13 +39,7 @@ AddedToken TokenOf(const Json& value, const JsonFields& fields, const std::strin
     return token;
   }
   if (!value.is_object()) fields.Expected(key, "a token: a string or an object with 'content'");
-  const JsonFields object(value, fields.Where(key));
-  token.content = object.String("content");
-  token.lstrip = object.Bool("lstrip", false);
-  token.rstrip = object.Bool("rstrip", false);
-  token.single_word = object.Bool("single_word", false);
-  token.special = object.Bool("special", true);
-  token.normalized = object.Bool("normalized", !token.special);
+  token.Read(JsonFields(value, fields.Where(key)), /*special_by_default=*/true);
   return token;
 }
 

@@ -39,16 +39,7 @@ TokenizerSources SourcesOf(const OrderedJson& base, const OrderedJson& golden_ca
 OrderedJson TokensOf(const Tokenizer& tokenizer) {
   std::map<int64_t, OrderedJson> sorted;
   for (const AddedToken& token : tokenizer.added_tokens()) {
-    std::string flags;
-    const auto add = [&flags](bool set, const char* name) {
-      if (set) flags += (flags.empty() ? "" : " ") + std::string(name);
-    };
-    add(token.special, "special");
-    add(token.lstrip, "lstrip");
-    add(token.rstrip, "rstrip");
-    add(token.normalized, "normalized");
-    add(token.single_word, "single_word");
-    sorted[token.id] = OrderedJson::array({token.id, token.content, flags});
+    sorted[token.id] = OrderedJson::array({token.id, token.content, token.Flags()});
   }
   OrderedJson list = OrderedJson::array();
   for (auto& [id, token] : sorted) list.push_back(std::move(token));

@@ -36,23 +36,6 @@ T ValueOf(arrow::Result<T> result, const std::string& path) {
 
 void AppendElement(const ArrowArray& array, int64_t i, std::string* json);
 
-void AppendText(std::string_view text, std::string* json) {
-  // Invalid UTF-8 stays as it is: the reader of rows names it.
-  *json += '"';
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      *json += '\\';
-      *json += c;
-    } else if (byte < 0x20) {
-      *json += fmt::format("\\u{:04x}", byte);
-    } else {
-      *json += c;
-    }
-  }
-  *json += '"';
-}
-
 // The elements [begin, end) of a list's values.
 void AppendList(const ArrowArray& values, int64_t begin, int64_t end, std::string* json) {
   *json += '[';
@@ -71,7 +54,7 @@ void AppendStruct(const arrow::StructArray& array, int64_t i, std::string* json)
     if (field->IsNull(i)) continue;
     if (!first) *json += ',';
     first = false;
-    AppendText(array.struct_type()->field(f)->name(), json);
+    AppendJsonString(array.struct_type()->field(f)->name(), json);
     *json += ':';
     AppendElement(*field, i, json);
   }
@@ -94,7 +77,7 @@ void AppendScalar(const ArrowArray& array, int64_t i, std::string* json) {
   if (arrow::is_integer(array.type_id())) {
     *json += text;
   } else {
-    AppendText(text, json);
+    AppendJsonString(text, json);
   }
 }
 
@@ -112,11 +95,11 @@ void AppendElement(const ArrowArray& array, int64_t i, std::string* json) {
     case arrow::Type::DOUBLE:
       return AppendNumber(As<arrow::DoubleArray>(array).Value(i), json);
     case arrow::Type::STRING:
-      return AppendText(As<arrow::StringArray>(array).GetView(i), json);
+      return AppendJsonString(As<arrow::StringArray>(array).GetView(i), json);
     case arrow::Type::LARGE_STRING:
-      return AppendText(As<arrow::LargeStringArray>(array).GetView(i), json);
+      return AppendJsonString(As<arrow::LargeStringArray>(array).GetView(i), json);
     case arrow::Type::STRING_VIEW:
-      return AppendText(As<arrow::StringViewArray>(array).GetView(i), json);
+      return AppendJsonString(As<arrow::StringViewArray>(array).GetView(i), json);
     case arrow::Type::BINARY:
       *json += fmt::format("{{\"bytes\":{}}}", As<arrow::BinaryArray>(array).GetView(i).size());
       return;
@@ -157,7 +140,7 @@ void AppendBatch(const arrow::RecordBatch& batch, JsonLines* rows) {
       if (column->IsNull(i)) continue;
       if (!first) rows->text += ',';
       first = false;
-      AppendText(batch.schema()->field(c)->name(), &rows->text);
+      AppendJsonString(batch.schema()->field(c)->name(), &rows->text);
       rows->text += ':';
       AppendElement(*column, i, &rows->text);
     }

@@ -217,7 +217,7 @@ void ParseAlpaca(RowFields& fields, const ColumnMap& columns, Record& record) {
   AddMessage(record, "assistant", fields.TakeString("output"));
 }
 
-// What a row has for the chat template besides its messages.
+// Variables that a row has for the chat template, besides its messages.
 void ParseForTemplate(RowFields& fields, Record& record) {
   record.tools = ParseTools(fields.Take("tools"), "tools", record.format == Format::kShareGpt);
   if (record.tools.is_null()) {

@@ -76,25 +76,6 @@ class CsvReader {
   int64_t line_ = 1;
 };
 
-void AppendString(std::string_view text, std::string* json) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  *json += '"';
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      *json += '\\';
-      *json += c;
-    } else if (byte < 0x20) {
-      *json += "\\u00";
-      *json += kHex[byte >> 4U];
-      *json += kHex[byte & 15U];
-    } else {
-      *json += c;
-    }
-  }
-  *json += '"';
-}
-
 // Columns whose values are lists or objects.
 bool HoldsJson(const std::string& column) {
   static const std::set<std::string> kColumns = {
@@ -113,7 +94,7 @@ void AppendValue(const std::string& column, const std::string& value, std::strin
   // Prompts may be texts in brackets; lists of messages begin with an object.
   const bool list = LooksLikeJson(value) && value.find('"') != std::string::npos;
   if (!HoldsJson(column) || !list) {
-    AppendString(value, json);
+    AppendJsonString(value, json);
     return;
   }
   for (const char c : value) *json += c == '\n' || c == '\r' ? ' ' : c;
@@ -141,6 +122,25 @@ char DelimiterOf(std::string_view content, char delimiter) {
 
 }  // namespace
 
+void AppendJsonString(std::string_view text, std::string* json) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  *json += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      *json += '\\';
+      *json += c;
+    } else if (byte < 0x20) {
+      *json += "\\u00";
+      *json += kHex[byte >> 4U];
+      *json += kHex[byte & 15U];
+    } else {
+      *json += c;
+    }
+  }
+  *json += '"';
+}
+
 JsonLines CsvToJson(std::string_view content, char delimiter, const std::string& name) {
   CsvReader reader(content, DelimiterOf(content, delimiter), name);
   std::vector<std::string> header, fields;
@@ -158,7 +158,7 @@ JsonLines CsvToJson(std::string_view content, char delimiter, const std::string&
     for (size_t i = 0; i < fields.size(); ++i) {
       if (fields[i].empty()) continue;
       rows.text += rows.text.size() == begin ? '{' : ',';
-      AppendString(header[i], &rows.text);
+      AppendJsonString(header[i], &rows.text);
       rows.text += ':';
       AppendValue(header[i], fields[i], &rows.text);
     }

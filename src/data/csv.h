@@ -13,6 +13,9 @@ struct JsonLines {
   std::vector<int64_t> source;  // line of the original at which each begins, counted from 1
 };
 
+// Appends `text` as a JSON string. Ill-formed UTF-8 is kept; the reader of rows reports it.
+void AppendJsonString(std::string_view text, std::string* json);
+
 // `delimiter`: ',' or '\t'; for ',' a header without commas but with semicolons is read with those.
 // Values are strings, and an empty one is left out; a cell of a column that holds lists in JSON
 // (messages, conversations, tools, ...) is JSON if it begins with '[' or '{'. Throws

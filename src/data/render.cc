@@ -6,17 +6,11 @@
 
 #include "chat/message_style.h"
 #include "core/error.h"
+#include "data/row_file.h"
 #include "data/written_check.h"
 
 namespace lorikeet {
 namespace {
-
-std::string_view Trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
 
 size_t CommonPrefix(std::string_view a, std::string_view b) {
   const auto [in_a, in_b] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
@@ -24,13 +18,13 @@ size_t CommonPrefix(std::string_view a, std::string_view b) {
 }
 
 // Whether marks of a turn, from the first that reaches into its span, are another text than the
-// span. White space around it is nobody's concern: many templates mark the line end behind a turn.
+// span. White space around it does not count: many templates mark the line end after a turn.
 bool MarksDiffer(std::string_view text, const TextSpan& span, const std::vector<ByteSpan>& marks) {
   std::string marked;
   for (const ByteSpan& mark : marks) {
     if (mark.end > span.begin) marked += text.substr(mark.begin, mark.end - mark.begin);
   }
-  return Trim(marked) != Trim(text.substr(span.begin, span.end - span.begin));
+  return TrimJsonSpace(marked) != TrimJsonSpace(text.substr(span.begin, span.end - span.begin));
 }
 
 bool IsTrainable(const Message& message) {
@@ -332,7 +326,7 @@ size_t Renderer::TurnBegin(const ChatTemplate& chat_template, std::span<const Me
 
   // The generation prompt has more text than the finished turn ("<think>\n"): where they diverge.
   const std::string whole = TextOf(messages.back());
-  const std::string_view content = Trim(whole);
+  const std::string_view content = TrimJsonSpace(whole);
   const std::optional<std::string> bare = render_before(false);
   if (prompt && bare && messages.size() > 1 && text.starts_with(*bare)) {
     const size_t common = CommonPrefix(*prompt, text);
@@ -365,7 +359,7 @@ std::string_view Renderer::WithoutEnd(std::string_view text) const {
 // The turn ends with the first end token after its words; text of the template after it (a line
 // break, the end of the whole text) is not written by the model.
 size_t Renderer::TurnEnd(std::string_view text, size_t begin, std::string_view content) const {
-  const std::string_view words = Trim(content);
+  const std::string_view words = TrimJsonSpace(content);
   const size_t at = words.empty() ? std::string_view::npos : text.find(words, begin);
   const size_t after_words = at == std::string_view::npos ? begin : at + words.size();
   size_t first = std::string_view::npos, end = text.size();

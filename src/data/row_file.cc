@@ -9,17 +9,12 @@
 #include "core/json.h"
 #include "data/arrow_rows.h"
 #include "data/container.h"
+#include "data/row_fields.h"
 
 namespace lorikeet {
 namespace {
 
 bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
-std::string_view TrimJsonSpace(std::string_view text) {
-  while (!text.empty() && IsSpace(text.front())) text.remove_prefix(1);
-  while (!text.empty() && IsSpace(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 std::vector<Row> CutLines(std::string_view content) {
   std::vector<Row> rows;
@@ -166,13 +161,10 @@ void RefuseUnnamedCsv(std::string_view content, const std::string& name) {
   const std::string_view header = text.substr(0, text.find('\n'));
   if (text.starts_with('{') || text.starts_with('[')) return;
   if (header.find_first_of(",;\t") == std::string_view::npos) return;
-  constexpr size_t kShown = 40;
-  std::string shown;
-  for (const char c : header.substr(0, kShown)) shown += c >= ' ' && c <= '~' ? c : '?';
   Fail(ErrorCode::kCorruptFile,
        "{}:1: no JSON but '{}'; expected one JSON object per line (comma- or tab-separated files "
        "are read if their name ends in .csv or .tsv)",
-       name, shown);
+       name, Printable(header));
 }
 
 // Converted files are read once more, from memory.
@@ -188,6 +180,12 @@ void RefusePackedTwice(std::string_view content, const std::string& name) {
 }
 
 }  // namespace
+
+std::string_view TrimJsonSpace(std::string_view text) {
+  while (!text.empty() && IsSpace(text.front())) text.remove_prefix(1);
+  while (!text.empty() && IsSpace(text.back())) text.remove_suffix(1);
+  return text;
+}
 
 std::vector<Row> CutRows(std::string_view content, const std::string& name) {
   content = WithoutMark(content, name);

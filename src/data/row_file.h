@@ -13,6 +13,9 @@
 
 namespace lorikeet {
 
+// `text` without JSON's white space around it: blanks, tabs and line ends.
+std::string_view TrimJsonSpace(std::string_view text);
+
 struct Row {
   std::string_view text;  // one JSON value, white space around it removed
   int64_t line = 0;       // its first line, counted from 1

@@ -10,6 +10,7 @@
 #include "chat/message_style.h"
 #include "core/error.h"
 #include "data/row_fields.h"
+#include "data/row_file.h"
 
 namespace lorikeet {
 namespace {
@@ -20,13 +21,6 @@ constexpr const char* kWords = "LorikeetWords";
 
 std::string NameOfCall(size_t i) { return fmt::format("lorikeet_call_{}x", i); }
 std::string ArgumentOfCall(size_t i) { return fmt::format("LorikeetArgument{}x", i); }
-
-std::string_view Trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
 
 bool Contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
@@ -50,7 +44,7 @@ std::string ReasoningOf(const Message& message) {
   for (const char* key : kReasoning) {
     const auto found = message.fields.find(key);
     if (found == message.fields.end() || !found->is_string()) continue;
-    if (!Trimmed(found->get_ref<const std::string&>()).empty()) return *found;
+    if (!TrimJsonSpace(found->get_ref<const std::string&>()).empty()) return *found;
   }
   return "";
 }
@@ -113,14 +107,14 @@ Message WithKnownWords(const Message& message) {
 bool HasWords(std::string_view text, const Message& message) {
   if (!message.fields.is_object() || !message.fields.contains("content") ||
       !message.fields["content"].is_array()) {
-    return Contains(text, Trimmed(message.content));
+    return Contains(text, TrimJsonSpace(message.content));
   }
   size_t at = 0;
   for (const OrderedJson& part : message.fields["content"]) {
     const std::string words = part.value("text", "");
-    at = text.find(Trimmed(words), at);
+    at = text.find(TrimJsonSpace(words), at);
     if (at == std::string_view::npos) return false;
-    at += Trimmed(words).size();
+    at += TrimJsonSpace(words).size();
   }
   return true;
 }
@@ -132,7 +126,7 @@ void CheckTrainedTurn(const ChatTemplate& chat_template, std::span<const Message
   const Message& message = messages.back();
   const std::vector<Call> calls = ReadCalls(ToolCallsOf(message));
   const std::string reasoning = ReasoningOf(message);
-  const bool nothing = Trimmed(written).empty();
+  const bool nothing = TrimJsonSpace(written).empty();
   const auto fail_if_nothing = [&](const char* what) {
     if (!nothing) return;
     Fail(ErrorCode::kInvalidArgument,
@@ -150,7 +144,8 @@ void CheckTrainedTurn(const ChatTemplate& chat_template, std::span<const Message
         FailCall(index, calls[i].name, "the arguments of its tool call");
       }
     }
-    const bool reasons = known ? Contains(*known, kReasons) : Contains(written, Trimmed(reasoning));
+    const bool reasons =
+        known ? Contains(*known, kReasons) : Contains(written, TrimJsonSpace(reasoning));
     if (!reasoning.empty() && !reasons) {
       fail_if_nothing("reasoning");
       remarks->push_back(
@@ -159,7 +154,7 @@ void CheckTrainedTurn(const ChatTemplate& chat_template, std::span<const Message
            static_cast<int64_t>(index)});
     }
   }
-  if (calls.empty() && !Trimmed(TextOf(message)).empty()) fail_if_nothing("words");
+  if (calls.empty() && !TrimJsonSpace(TextOf(message)).empty()) fail_if_nothing("words");
 }
 
 void CheckContext(const ChatTemplate& chat_template, std::span<const Message> messages,
@@ -179,7 +174,7 @@ void CheckContext(const ChatTemplate& chat_template, std::span<const Message> me
   }
   for (size_t i = 0; i < messages.size(); ++i) {
     const Message& message = messages[i];
-    if (i == trained || Trimmed(TextOf(message)).empty() || HasWords(text, message)) continue;
+    if (i == trained || TrimJsonSpace(TextOf(message)).empty() || HasWords(text, message)) continue;
     Message known = message;
     known.content = kWords;
     known.has_content = true;

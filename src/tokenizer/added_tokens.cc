@@ -63,18 +63,35 @@ AddedTokens::AddedTokens(const Json& list, std::span<const AddedToken> more,
   }
 }
 
+void AddedToken::Read(const JsonFields& fields, bool special_by_default) {
+  content = fields.String("content");
+  single_word = fields.Bool("single_word", false);
+  lstrip = fields.Bool("lstrip", false);
+  rstrip = fields.Bool("rstrip", false);
+  special = fields.Bool("special", special_by_default);
+  normalized = fields.Bool("normalized", !special);
+}
+
+std::string AddedToken::Flags() const {
+  std::string flags;
+  const auto add = [&flags](bool set, const char* name) {
+    if (set) flags += (flags.empty() ? "" : " ") + std::string(name);
+  };
+  add(special, "special");
+  add(lstrip, "lstrip");
+  add(rstrip, "rstrip");
+  add(normalized, "normalized");
+  add(single_word, "single_word");
+  return flags;
+}
+
 void AddedTokens::Read(const Json& list, const SubwordModel& model, const std::string& where) {
   if (list.is_null()) return;
   if (!list.is_array()) Fail(ErrorCode::kCorruptFile, "{}: added_tokens: expected a list", where);
   for (size_t i = 0; i < list.size(); ++i) {
     const JsonFields fields(list[i], fmt::format("{}: added_tokens[{}]", where, i));
     AddedToken token;
-    token.content = fields.String("content");
-    token.single_word = fields.Bool("single_word", false);
-    token.lstrip = fields.Bool("lstrip", false);
-    token.rstrip = fields.Bool("rstrip", false);
-    token.special = fields.Bool("special", false);
-    token.normalized = fields.Bool("normalized", !token.special);
+    token.Read(fields, /*special_by_default=*/false);
     token.id = fields.Int("id", 0, INT32_MAX);
     token.where = fields.where();
     if (!by_content_.contains(token.content)) Add(std::move(token), model);

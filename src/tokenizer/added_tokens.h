@@ -17,6 +17,8 @@
 
 namespace lorikeet {
 
+class JsonFields;
+
 // A token that is matched in a text as a whole.
 struct AddedToken {
   std::string content;
@@ -26,6 +28,10 @@ struct AddedToken {
   bool replaces_flags = false;
   bool must_exist = false;  // left out if it is in no other file: it may not take a new id
   std::string where{};      // file and key that name it, for errors
+
+  // Reads content and flags of a token's object; special_by_default: where it does not say.
+  void Read(const JsonFields& fields, bool special_by_default);
+  std::string Flags() const;  // "special lstrip ...": those that are set
 };
 
 class AddedTokens {

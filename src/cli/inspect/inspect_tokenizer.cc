@@ -40,16 +40,7 @@ constexpr std::array<std::string_view, 17> kProbes = {
 std::vector<TokenizerFacts::Added> AddedOf(const Tokenizer& tokenizer) {
   std::vector<TokenizerFacts::Added> added;
   for (const AddedToken& token : tokenizer.added_tokens()) {
-    std::string flags;
-    const auto add = [&flags](bool set, const char* name) {
-      if (set) flags += (flags.empty() ? "" : " ") + std::string(name);
-    };
-    add(token.special, "special");
-    add(token.lstrip, "lstrip");
-    add(token.rstrip, "rstrip");
-    add(token.normalized, "normalized");
-    add(token.single_word, "single_word");
-    added.push_back({static_cast<int32_t>(token.id), token.content, std::move(flags)});
+    added.push_back({static_cast<int32_t>(token.id), token.content, token.Flags()});
   }
   std::sort(added.begin(), added.end(), [](const auto& x, const auto& y) { return x.id < y.id; });
   return added;
@@ -62,7 +53,7 @@ std::string HashOf(std::string_view text) {
   return fmt::format("{:016x}", hash);
 }
 
-// What the tokenizer puts before a text, if it is not BOS alone, by its tokens.
+// Whether the tokenizer puts BOS before a text; other leading tokens are listed with their ids.
 std::string BosRule(const TokenizerBundle& bundle) {
   const std::vector<int32_t>& leading = bundle.leading_ids;
   if (leading.empty()) return bundle.bos_id < 0 ? "no BOS" : "not put before a text";
