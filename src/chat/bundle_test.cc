@@ -85,7 +85,8 @@ TEST(TokenizerBundle, IdsOfMinusOneAreNone) {
   EXPECT_THROW(LoadTokenizerBundle(s), Error);
 }
 
-// What the post-processor puts before a text counts, whatever the config calls BOS.
+// Texts begin with the tokens of the post-processor, even if tokenizer_config.json names another
+// BOS.
 TEST(TokenizerBundle, PostProcessorDecidesWhatLeads) {
   TokenizerSources s = Sources();
   s.tokenizer_config_json = R"({"bos_token": "</s>", "add_bos_token": false})";

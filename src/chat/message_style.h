@@ -26,7 +26,7 @@ struct MessageStyle {
   };
   Content system, user, assistant, tool;
   bool arguments_as_text = false;  // false: an object, as `transformers` documents it
-  // What stands for the content of a message that has none: `transformers` leaves it out.
+  // The value of `content` in a message without content; `transformers` leaves the key out.
   enum class NoContent : uint8_t { kAbsent, kNull, kEmpty };
   NoContent no_content = NoContent::kAbsent;
   bool reads_function_call = false;  // the older key of a single call

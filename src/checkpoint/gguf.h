@@ -12,8 +12,8 @@
 
 namespace lorikeet {
 
-// A mapped GGUF file, or all files of a split model. Shapes are in row-major order as in the rest
-// of the program, the reverse of the file's. Every accessor throws Error naming file and key if the
+// A mapped GGUF file, or all files of a split model. Shapes are in row-major order, as elsewhere in
+// this program; the file stores them reversed. Every accessor throws Error with file and key if the
 // key is absent or has another type.
 class GgufFile final : public TensorFile {
  public:

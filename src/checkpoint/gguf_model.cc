@@ -27,7 +27,7 @@ struct Architecture {
   bool norms_plus_one = false;  // whether weights of norms are stored as 1 + w
   bool sandwich = false;        // whether there are norms after attention and MLP
   int gemma_27b_layers = 0;     // layers of the size whose scores are scaled by hidden size / heads
-  double rope_theta = 10000;    // where the file is silent
+  double rope_theta = 10000;    // default for files without one
 };
 constexpr Architecture kArchitectures[] = {
     {.gguf_name = "llama", .hf_type = "llama", .hf_class = "LlamaForCausalLM", .interleaved = true},
@@ -238,8 +238,8 @@ void AddExperts(const GgufFile& gguf, const Hyperparameters& hyper, Json& config
   }
 }
 
-// What Gemma's files say beyond others', and what llama.cpp's code fixes instead. Which layers have
-// a window is not in most files: it is config.json's default.
+// Adds the keys of Gemma, from its metadata and from constants of llama.cpp's code. Most files do
+// not list the layers with a window; config.json's default pattern applies then.
 void AddGemma(const GgufFile& gguf, const Architecture& architecture, const Hyperparameters& hyper,
               Json& config) {
   config.erase("hidden_act");

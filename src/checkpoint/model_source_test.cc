@@ -147,8 +147,7 @@ TEST(GgufConfigTest, Qwen) {
   EXPECT_FALSE(qwen3.contains("rope_scaling"));
 }
 
-// Which layers have no rope is not in the file: every fourth, as config.json means when it is
-// silent.
+// The file does not list the layers without rope. config.json's default is every fourth.
 TEST(GgufConfigTest, SmolLM3) {
   const Json config = ModelSource::Open(kGolden + "tiny_smollm3.gguf").config();
   EXPECT_EQ(config["architectures"], Json({"SmolLM3ForCausalLM"}));

@@ -189,7 +189,7 @@ TEST_F(RenderingInCommands, WhatIsLearnedIsSaidInOneWay) {
   EXPECT_THAT(bad.error, HasSubstr("--chat-template-kwargs: give a JSON object"));
 }
 
-// What is shown can be trained, and what is trained can be shown.
+// `inspect data` and `sft` take the same rendering options and count the same trained tokens.
 TEST_F(RenderingInCommands, options_of_inspect_and_sft_differ) {
   WriteFileAtomically(folder_ / "named.jsonl", R"({"q": "2+2?", "a": "4"})"
                                                "\n"

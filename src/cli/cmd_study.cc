@@ -115,8 +115,8 @@ std::vector<std::string> WorkerCommand(const StudyOptions& options, int jobs,
 
 int RunWorker(const StudyOptions& options, const Ledger& ledger, Executor& executor) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);  // the study ends with the process that leads it
-  // What a terminal sends to the whole group. The leader passes it on as SIGTERM; as a second
-  // signal that would end this process without a checkpoint.
+  // A terminal sends these signals to the whole group, and the leader passes them on as SIGTERM. If
+  // this process counted both, the second would end it without a checkpoint.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);
   Runner runner(ledger, executor,

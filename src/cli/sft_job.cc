@@ -96,7 +96,7 @@ SftConfig ConfigOf(const SftOptions& options) {
   return config;
 }
 
-// Restores the choices of the first run from its checkpoint, for options that the user has not set.
+// Takes options that the user has not set from the checkpoint, as the first run chose them.
 void RestoreChoices(const std::string& checkpoint, Run* run, SftPlan* plan) {
   const Json state = ReadRunState(checkpoint);
   try {
@@ -199,7 +199,7 @@ void DescribeAdapter(const LoraAdapter& adapter, SftJob* job) {
   job->plan.adapted_modules = static_cast<int64_t>(adapter.pairs().size());
 }
 
-// Whether a folder holds nothing but the lock of a run that has not begun.
+// Whether a folder is empty, apart from the lock file of this run.
 bool HoldsNothing(const std::string& dir) {
   std::error_code error;
   for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {

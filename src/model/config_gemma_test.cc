@@ -1,4 +1,4 @@
-// What config.json of the Gemma families means: ropes per layer type, windows, caps and scales.
+// Tests of config.json of the Gemma families: ropes per layer type, windows, caps and scales.
 #include <gmock/gmock.h>
 
 #include <cmath>

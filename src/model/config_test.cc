@@ -199,7 +199,7 @@ TEST(Rope, ScalingGoesBeforeParameters) {
   EXPECT_THAT(newer.notes, ElementsAre());
 }
 
-// transformers would fall back to the class's theta, which nobody means.
+// transformers would fall back to the class's theta, which is hardly intended.
 TEST(Rope, AThetaThatWouldBeDroppedIsRefused) {
   const Json saved = {{"rope_type", "default"}, {"rope_theta", 1e6}};
   EXPECT_THAT(

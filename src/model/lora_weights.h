@@ -14,7 +14,7 @@
 
 namespace lorikeet {
 
-// What adapters ask of a pass's scratch memory: the largest rank of any linear, and whether one is
+// Properties of adapters that decide a pass's scratch memory: the largest rank, and whether one is
 // of DoRA.
 struct LoraExtent {
   int64_t rank = 0;  // 0: no adapter

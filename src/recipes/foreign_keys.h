@@ -1,7 +1,7 @@
 // Keys of other trainers' configurations (transformers, TRL, peft, axolotl, LLaMA-Factory, mlx-lm)
-// that have no option here, with the values that ask for what a run does anyway. Whoever brings
-// such a configuration gets one line for each key that would have changed the run, and none for the
-// rest. Keys that mean the same as an option are that option's aliases.
+// that have no option here, with neutral values: those that ask for what a run does anyway. A key
+// with another value would change the run and is refused with advice. Keys that mean the same as an
+// option are that option's aliases.
 #pragma once
 #include <string>
 #include <vector>

@@ -87,7 +87,7 @@ const char* ActivationName(const ModelConfig& c) {
   return c.hidden_act == Activation::kSilu ? "silu" : "gelu_pytorch_tanh";
 }
 
-// What an uncommon family computes besides; empty for the others.
+// Features that few families have, such as soft caps; "" if the model has none of them.
 std::string ExtrasText(const ModelConfig& c) {
   std::vector<std::string> extras;
   if (c.norm_kind == NormKind::kRmsOnePlus) extras.emplace_back("norms of 1 + weight");
