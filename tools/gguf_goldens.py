@@ -7,7 +7,7 @@ tiny_<arch>.gguf  a whole tiny model of each architecture, with mixed tensor typ
 tiny_<arch>.safetensors  the same weights in Hugging Face's names and row order, as f32
 split/            tiny_qwen3moe.gguf in three parts, the first without tensors, as gguf-split --no-tensor-first-split
 
-The q and k of llama and smollm3 are permuted as llama.cpp's converter does it before they are quantised; the
+The q and k of llama, smollm3 and mistral3 are permuted as llama.cpp's converter does it before they are quantised; the
 expected values are quantised and dequantised without any permutation, so that the test covers undoing it. Norms of
 gemma, gemma2 and gemma3 hold 1 + w, as the converter writes them.
 
@@ -140,6 +140,14 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         writer.add_rope_scaling_factor(4.0)
         writer.add_rope_scaling_orig_ctx_len(32768)
+    if arch == "mistral3":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(16.0)
+        writer.add_rope_scaling_orig_ctx_len(16384)
+        writer.add_rope_scaling_yarn_beta_fast(32.0)
+        writer.add_rope_scaling_yarn_beta_slow(1.0)
+        writer.add_rope_scaling_yarn_log_mul(1.0)
+        writer.add_attn_temperature_scale(0.1)
     gemma, sandwich = arch.startswith("gemma"), arch in ("gemma2", "gemma3")
     if sandwich:
         writer.add_sliding_window(512)
@@ -167,7 +175,7 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
             weights = permute(weights, permuted_heads)
         writer.add_tensor(gguf_name, quantize(weights, qtype), raw_dtype=qtype)
 
-    permuted = arch in ("llama", "smollm3")
+    permuted = arch in ("llama", "smollm3", "mistral3")
     add("token_embd.weight", "model.embed_tokens.weight", (vocab, hidden))
     for i in range(layers):
         blk, hf = f"blk.{i}.", f"model.layers.{i}."
@@ -295,5 +303,5 @@ if __name__ == "__main__":
     write_model("smollm3", 32, 4, 2, 8, 32, 24, 1, [Q.Q8_0, Q.F16])
     write_iq_types()
     write_moe()
-    for arch in ("gemma", "gemma2", "gemma3"):
+    for arch in ("gemma", "gemma2", "gemma3", "mistral3"):
         write_model(arch, 32, 2, 1, 32, 32, 24, 1, [Q.Q8_0, Q.F16])

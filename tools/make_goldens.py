@@ -7,6 +7,7 @@ LoRA factor, and the losses of ten AdamW steps. tools/README.md describes the fi
 
 import argparse
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from safetensors.torch import load_file, save_file
 
 from expert_adapters import keep_block_diagonal, split_fused, split_fused_weight
-from reference_model import load_model, logprobs_of, quiet, sequence_logits, versions
+from reference_model import auto_class, load_model, logprobs_of, quiet, sequence_logits, versions
 
 # 7, 1: short ones beside a boundary; 70 and 131: across one and two attention blocks of 64.
 LENGTHS = (7, 70, 1, 131)
@@ -42,6 +43,12 @@ class Family:
     fused_adapters: bool = False  # also in the layout in which peft itself writes adapters of experts
     own_head: bool = False  # a stored head that is not the embedding, in spite of tie_word_embeddings
     norms_plus_one: bool = False  # norms multiply by 1 + weight
+    older_names: bool = False  # tensors of a wrapper as before transformers 4.52: language_model.model.layers.0...
+
+    @property
+    def text(self):
+        """The config of the language model, which a wrapper has around it."""
+        return self.config.get("text_config", self.config)
 
 
 def base_config(architecture, model_type, **changes):
@@ -73,6 +80,26 @@ def gemma_config(architecture, model_type, **changes):
         architecture, model_type, head_dim=16, num_hidden_layers=3, rms_norm_eps=1e-6, pad_token_id=None, **changes
     )
     return {key: value for key, value in base.items() if key != "hidden_act" or "hidden_act" in changes}
+
+
+SIGLIP = {
+    "model_type": "siglip_vision_model", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1,
+    "num_attention_heads": 2, "image_size": 8, "patch_size": 4,
+}
+PIXTRAL = {
+    "model_type": "pixtral", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1,
+    "num_attention_heads": 2, "head_dim": 8, "image_size": 8, "patch_size": 4,
+}
+
+
+def wrapper_config(architecture, model_type, text, vision, **changes):
+    """The language model's keys in text_config, without what stands at the top level."""
+    outside = ("architectures", "bos_token_id", "eos_token_id", "use_cache", "torch_dtype", "initializer_range")
+    return {
+        "architectures": [architecture], "model_type": model_type,
+        "text_config": {key: value for key, value in text.items() if key not in outside},
+        "vision_config": vision, "torch_dtype": "float32", **changes,
+    }
 
 
 # Files of before transformers 5 say torch_dtype, rope_theta and rope_scaling; since then dtype and rope_parameters.
@@ -311,6 +338,145 @@ FAMILIES = {
 }
 
 
+FAMILIES |= {
+    # A vision tower around Gemma 3, whose text_config says little; the names of its files of before transformers 4.52.
+    "gemma3_wrapper": Family(
+        37,
+        wrapper_config(
+            "Gemma3ForConditionalGeneration", "gemma3",
+            {
+                "model_type": "gemma3_text", "vocab_size": 96, "hidden_size": 32, "intermediate_size": 80,
+                "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+                "sliding_window": 33, "sliding_window_pattern": 2, "query_pre_attn_scalar": 20, "pad_token_id": None,
+                "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+            },
+            SIGLIP, mm_tokens_per_image=4, image_token_index=90, boi_token_index=91, eoi_token_index=92,
+        ),
+        norms_plus_one=True,
+        older_names=True,
+    ),
+    # Pixtral around Ministral 3: yarn, and a temperature of queries that begins within the longer texts.
+    "mistral3_ministral3": Family(
+        38,
+        wrapper_config(
+            "Mistral3ForConditionalGeneration", "mistral3",
+            base_config(
+                "", "ministral3", head_dim=16, sliding_window=None, tie_word_embeddings=True,
+                rope_parameters={
+                    "rope_type": "yarn", "rope_theta": 1000000.0, "factor": 16.0, "original_max_position_embeddings": 32,
+                    "max_position_embeddings": 512, "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0,
+                    "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.3,
+                },
+            ),
+            PIXTRAL, image_token_index=10, projector_hidden_act="gelu", spatial_merge_size=2, tie_word_embeddings=True,
+            multimodal_projector_bias=False, vision_feature_layer=-1,
+        ),
+    ),
+    # The same around Mistral, as Mistral Small 3.1: a head of its own; old spelling.
+    "mistral3_mistral": Family(
+        39,
+        wrapper_config(
+            "Mistral3ForConditionalGeneration", "mistral3",
+            base_config("", "mistral", head_dim=16, sliding_window=None, rope_theta=1000000000.0),
+            PIXTRAL, image_token_index=10, projector_hidden_act="gelu", spatial_merge_size=2, tie_word_embeddings=False,
+            multimodal_projector_bias=False, vision_feature_layer=-1,
+        ),
+        older_names=True,
+    ),
+    # Norms after the branches alone, and of queries and keys as a whole; old spelling.
+    "olmo2": Family(
+        40,
+        base_config(
+            "Olmo2ForCausalLM", "olmo2", attention_bias=False, num_hidden_layers=3, pad_token_id=None,
+            rope_theta=500000.0, tie_word_embeddings=False, torch_dtype="float32",
+        ),
+    ),
+    # The same with windows on all layers but every fourth, biases, and yarn on the layers without a window.
+    "olmo3": Family(
+        41,
+        base_config(
+            "Olmo3ForCausalLM", "olmo3", attention_bias=True, num_hidden_layers=4, sliding_window=33, pad_token_id=None,
+            tie_word_embeddings=False, torch_dtype="float32", rope_theta=500000.0,
+            rope_scaling={
+                "rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64, "beta_fast": 32.0,
+                "beta_slow": 1.0, "attention_factor": 1.2079441541679836,
+            },
+        ),
+    ),
+    # Four factors: of the embedding, the scores, what branches add, and the logits.
+    "granite": Family(
+        42,
+        base_config(
+            "GraniteForCausalLM", "granite", embedding_multiplier=3.0, residual_multiplier=0.22,
+            attention_multiplier=0.4, logits_scaling=0.5, attention_bias=False, mlp_bias=False, tie_word_embeddings=True,
+            rope_theta=10000.0, pad_token_id=None, torch_dtype="float32",
+        ),
+    ),
+    # Norms of queries and keys as a whole before experts whose weights do not sum to 1.
+    "olmoe": Family(
+        43,
+        base_config(
+            "OlmoeForCausalLM", "olmoe", num_experts=5, num_experts_per_tok=2, intermediate_size=24, norm_topk_prob=False,
+            clip_qkv=None, attention_bias=False, pad_token_id=None, rope_theta=10000.0, tie_word_embeddings=False,
+            torch_dtype="float32", router_aux_loss_coef=0.01,
+        ),
+        expert_names=("gate_proj", "up_proj", "down_proj"),
+    ),
+    # Experts beside a shared one that a gate multiplies; layer 1 is dense.
+    "qwen2_moe": Family(
+        44,
+        base_config(
+            "Qwen2MoeForCausalLM", "qwen2_moe", rms_norm_eps=1e-6, num_hidden_layers=3, mlp_only_layers=[1],
+            decoder_sparse_step=1, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=24,
+            shared_expert_intermediate_size=40, norm_topk_prob=False, use_sliding_window=False, sliding_window=None,
+            tie_word_embeddings=False, rope_theta=1000000.0, torch_dtype="float32",
+        ),
+        expert_names=("gate_proj", "up_proj", "down_proj"),
+    ),
+    # Biases of q, k and v by default, none of o.
+    "seed_oss": Family(
+        45,
+        base_config(
+            "SeedOssForCausalLM", "seed_oss", head_dim=16, rms_norm_eps=1e-6, tie_word_embeddings=False, dtype="float32",
+            pad_token_id=None, rope_parameters={"rope_theta": 10000.0, "rope_type": "default"},
+        ),
+    ),
+    # Norms after the branches alone, windows on three of four layers, and rope on these only.
+    "exaone4": Family(
+        46,
+        base_config(
+            "Exaone4ForCausalLM", "exaone4", head_dim=16, num_hidden_layers=4, sliding_window=33, sliding_window_pattern=4,
+            tie_word_embeddings=False, pad_token_id=None, rope_theta=1000000.0, torch_dtype="float32",
+            rope_scaling={
+                "factor": 16.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+                "original_max_position_embeddings": 64, "rope_type": "llama3",
+            },
+        ),
+    ),
+    # No window: every layer has rope.
+    "exaone4_full": Family(
+        47,
+        base_config(
+            "Exaone4ForCausalLM", "exaone4", num_hidden_layers=2, sliding_window=None, tie_word_embeddings=True,
+            layer_types=["full_attention", "full_attention"], sliding_window_pattern=None,
+            pad_token_id=None, rope_theta=1000000.0, torch_dtype="float32",
+        ),
+    ),
+    # Norms of query and key heads after the rotation, whose theta a constant alpha stretches.
+    "hunyuan_v1_dense": Family(
+        48,
+        base_config(
+            "HunYuanDenseV1ForCausalLM", "hunyuan_v1_dense", head_dim=16, attention_bias=False, mlp_bias=False,
+            tie_word_embeddings=True, pad_token_id=None, rope_theta=10000.0, torch_dtype="float32", use_qk_norm=True,
+            rope_scaling={
+                "alpha": 1000.0, "beta_fast": 32, "beta_slow": 1, "factor": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0,
+                "type": "dynamic",
+            },
+        ),
+    ),
+}
+
+
 def random_weight(name, shape, generator, norms_plus_one=False):
     """Far from every default, so that a forgotten norm weight or bias shows. Values that bf16 holds, as in real
     checkpoints: then a bf16 run differs by its arithmetic alone, not by the rounding of its weights."""
@@ -331,7 +497,7 @@ def decide_routers(family, model, generator):
         row += DECIDED * directions[:, chosen].sum(1)
     embedding.copy_(bf16_values(embedding))
     for name, weight in model.named_parameters():
-        if name.endswith("mlp.gate.weight"):
+        if name.endswith("mlp.gate.weight"):  # of experts
             weight.copy_(bf16_values(directions.T + 0.2 * weight))
 
 
@@ -354,7 +520,7 @@ def write_base(family, folder):
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(family.config, indent=2) + "\n")
     config = transformers.AutoConfig.from_pretrained(folder)
-    model = transformers.AutoModelForCausalLM.from_config(config)
+    model = auto_class(config).from_config(config)
     generator = torch.Generator().manual_seed(family.seed)
     with torch.no_grad():
         for name, weight in sorted(model.named_parameters()):  # a tied lm_head is listed once
@@ -364,6 +530,7 @@ def write_base(family, folder):
     with tempfile.TemporaryDirectory() as scratch:
         model.save_pretrained(scratch)
         shutil.copy(Path(scratch) / "model.safetensors", folder / "model.safetensors")
+    rename_tensors(family, folder / "model.safetensors")
     if family.own_head:
         weights = load_file(folder / "model.safetensors")
         shape = weights["model.embed_tokens.weight"].shape
@@ -371,10 +538,29 @@ def write_base(family, folder):
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def rename_tensors(family, file):
+    """A wrapper's tensors under their modules' names, or under older ones; save_pretrained chooses by its version."""
+    if "text_config" not in family.config:
+        return
+    renamed = {}
+    for name, tensor in load_file(file).items():
+        name = re.sub(r"^language_model\.model\.", "model.language_model.", name)
+        name = re.sub(r"^language_model\.lm_head", "lm_head", name)
+        name = re.sub(r"^(vision_tower|multi_modal_projector)\.", r"model.\1.", name)
+        if family.older_names:
+            name = re.sub(r"^model\.language_model\.", "language_model.model.", name)
+            name = re.sub(r"^lm_head", "language_model.lm_head", name)
+            name = re.sub(r"^model\.(vision_tower|multi_modal_projector)\.", r"\1.", name)
+        renamed[name] = tensor
+    save_file(renamed, file, metadata={"format": "pt"})
+
+
 def write_adapter(family, base_folder, folder):
     """A as peft draws it; B random, since peft's zero would leave half of the arithmetic untested."""
     torch.manual_seed(family.seed)
     targets = ["q_proj", "k_proj", "v_proj", "o_proj"] if family.expert_names else TARGETS
+    if "text_config" in family.config:  # the vision tower has modules of these names too
+        targets = rf"model\.language_model\..*\.({'|'.join(TARGETS)})"
     lora = LoraConfig(
         r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=targets, bias="none", task_type="CAUSAL_LM"
     )
@@ -390,7 +576,8 @@ def write_adapter(family, base_folder, folder):
     config_file = folder / "adapter_config.json"
     config = json.loads(config_file.read_text())
     config["base_model_name_or_path"] = None  # a path of this machine
-    config["target_modules"] = sorted(config["target_modules"])  # a set: its order changes from run to run
+    if not isinstance(config["target_modules"], str):
+        config["target_modules"] = sorted(config["target_modules"])  # a set: its order changes from run to run
     if family.expert_names:
         add_expert_pairs(family, base_folder, folder, config)
     config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
@@ -450,7 +637,7 @@ def make_batch(family):
     random = np.random.default_rng(family.seed)
     sequences = []
     for length in LENGTHS:
-        ids = random.integers(0, family.config["vocab_size"], length + 1).tolist()
+        ids = random.integers(0, family.text["vocab_size"], length + 1).tolist()
         weights = (random.random(length) < 0.7).astype(np.float32)
         if length > 10:
             weights[: length // 4] = 0.0  # a prompt
@@ -523,6 +710,8 @@ def expected_tensors(family, folder, batch):
     loss.backward()
     tensors["loss"] = loss.reshape(1)
     for name, weight in model.named_parameters():
+        if weight.grad is None:  # of a vision tower
+            continue
         for part, gradient in split_fused_weight(name, weight.grad, family.expert_names):
             tensors["grad." + part] = gradient
 

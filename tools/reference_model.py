@@ -36,11 +36,16 @@ def quiet():
     warnings.filterwarnings("ignore", category=FutureWarning)
 
 
+def auto_class(config):
+    """That of a language model, or of a wrapper with a vision tower around one."""
+    wrapper = config.to_dict().get("text_config") is not None
+    return transformers.AutoModelForImageTextToText if wrapper else transformers.AutoModelForCausalLM
+
+
 def load_model(model_dir, dtype=torch.float32, adapter_dir=None):
     """Eager attention: the fused kernels sum in an order of their own."""
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        model_dir, dtype=dtype, attn_implementation="eager"
-    )
+    config = transformers.AutoConfig.from_pretrained(model_dir)
+    model = auto_class(config).from_pretrained(model_dir, dtype=dtype, attn_implementation="eager")
     if adapter_dir is not None:
         model = PeftModel.from_pretrained(model, adapter_dir)
     return model.eval()

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 
+#include "checkpoint/text_names.h"
 #include "core/error.h"
 #include "core/text.h"
 
@@ -41,6 +42,11 @@ constexpr Architecture kArchitectures[] = {
     {.gguf_name = "smollm3",
      .hf_type = "smollm3",
      .hf_class = "SmolLM3ForCausalLM",
+     .interleaved = true},
+    // Mistral Small 3.x too, which is Ministral 3 without yarn and temperature.
+    {.gguf_name = "mistral3",
+     .hf_type = "ministral3",
+     .hf_class = "Ministral3ForCausalLM",
      .interleaved = true},
     {.gguf_name = "gemma",
      .hf_type = "gemma",
@@ -162,6 +168,25 @@ std::optional<Json> RopeScalingFromFactors(const GgufFile& gguf, int64_t head_di
               {"original_max_position_embeddings", static_cast<int64_t>(kContext)}};
 }
 
+// Keys of the yarn of Ministral 3. llama.cpp takes mscale for 1 and writes a mscale_all_dim of 0
+// for none.
+void AddMistral(const GgufFile& gguf, const Hyperparameters& hyper, Json& scaling) {
+  constexpr const char *kAllDim = "rope.scaling.yarn_log_multiplier",
+                       *kScale = "attention.temperature_scale",
+                       *kLength = "attention.temperature_length";
+  if (gguf.StringOr("general.architecture", "") != "mistral3") return;
+  if (gguf.FloatOr(hyper.Key(kAllDim), 0) != 0) {
+    scaling["mscale"] = 1;
+    scaling["mscale_all_dim"] = hyper.Positive(kAllDim);
+  }
+  if (gguf.FloatOr(hyper.Key(kScale), 0) == 0) return;
+  scaling["llama_4_scaling_beta"] = hyper.Positive(kScale);
+  const int64_t length = scaling["original_max_position_embeddings"];
+  if (hyper.SizeOr(kLength, length) == length) return;
+  Fail(ErrorCode::kUnsupported, "{}: metadata {} is {}, not the original context length {}",
+       gguf.path(), QuotedName(hyper.Key(kLength)), hyper.Size(kLength), length);
+}
+
 std::optional<Json> RopeScalingFromMetadata(const GgufFile& gguf, const Hyperparameters& hyper) {
   if (hyper.Has("rope.scale_linear") && !hyper.Has("rope.scaling.type")) {  // before 2023-10
     const double factor = hyper.Positive("rope.scale_linear");
@@ -188,6 +213,7 @@ std::optional<Json> RopeScalingFromMetadata(const GgufFile& gguf, const Hyperpar
   for (const auto& [key, hf_key] : optional) {
     if (hyper.Has(key)) scaling[hf_key] = hyper.Positive(key);
   }
+  AddMistral(gguf, hyper, scaling);
   return scaling;
 }
 
@@ -425,7 +451,7 @@ Json ConfigFromGguf(const GgufFile& gguf) {
       {"tie_word_embeddings", !gguf.Find("output.weight")},
       {"torch_dtype", TorchDType(embedding.dtype)},
   };
-  if (config["model_type"] != "qwen2") {
+  if (config["model_type"] != "qwen2" && config["model_type"] != "ministral3") {
     config["attention_bias"] = static_cast<bool>(gguf.Find("blk.0.attn_q.bias"));
   }
   if (config["model_type"] == "llama") {
@@ -436,7 +462,12 @@ Json ConfigFromGguf(const GgufFile& gguf) {
   AddTokenIds(gguf, config);
   std::optional<Json> scaling = RopeScalingFromFactors(gguf, head_dim, config["rope_theta"]);
   if (!scaling) scaling = RopeScalingFromMetadata(gguf, hyper);
-  if (scaling) config["rope_scaling"] = *scaling;
+  if (scaling) {
+    config["rope_scaling"] = *scaling;
+  } else if (config["model_type"] ==
+             "ministral3") {  // whose class has yarn where the file says nothing
+    config["rope_scaling"] = {{"rope_type", "default"}, {"rope_theta", config["rope_theta"]}};
+  }
   return config;
 }
 
@@ -469,7 +500,9 @@ std::string HfNameOfGguf(std::string_view gguf_name) {
   return HfName(gguf_name, std::numeric_limits<int64_t>::max(), /*sandwich=*/false);
 }
 
-std::string GgufNameOfHf(std::string_view hf_name) {
+std::string GgufNameOfHf(std::string_view module_name) {
+  const std::string plain = WithoutWrapper(module_name);
+  std::string_view hf_name = plain;
   for (const Renamed& row : kOutside) {
     if (hf_name == row.hf) return row.gguf;
   }

@@ -1,5 +1,5 @@
 // A GGUF file in Hugging Face terms: its metadata as config.json, its tensors under HF names.
-// Architectures: llama, qwen2, qwen3, qwen3moe, smollm3, gemma, gemma2, gemma3.
+// Architectures are the rows of kArchitectures in gguf_model.cc.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -32,7 +32,7 @@ struct GgufWeight {
 std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config);
 
 // "blk.3.attn_q.weight" <-> "model.layers.3.self_attn.q_proj.weight". Empty for a name that does
-// not occur in a model.
+// not occur in a model. A wrapper's names (text_names.h) have the same GGUF names.
 std::string HfNameOfGguf(std::string_view gguf_name);
 std::string GgufNameOfHf(std::string_view hf_name);
 

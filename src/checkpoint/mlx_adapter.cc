@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "checkpoint/adapter_pairs.h"
+#include "checkpoint/text_names.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -161,6 +162,12 @@ MlxWritten WriteMlxAdapter(const std::string& dir, const AdapterFile& adapter) {
       Fail(ErrorCode::kUnsupported,
            "{}: {}: mlx-lm keeps all experts in one tensor, for which no adapter is written here; "
            "merge it into its base",
+           dir, QuotedName(pair.module));
+    }
+    if (pair.module.starts_with(kWrappedPrefix)) {
+      Fail(ErrorCode::kUnsupported,
+           "{}: {}: mlx-lm has other names for the parts of a model with a vision tower, for which "
+           "no adapter is written here; merge it into its base",
            dir, QuotedName(pair.module));
     }
     rank = std::max(rank, pair.a.rows());

@@ -9,6 +9,7 @@
 #include "checkpoint/fused_experts.h"
 #include "checkpoint/gguf_model.h"
 #include "checkpoint/hub_cache.h"
+#include "checkpoint/text_names.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/parallel.h"
@@ -92,8 +93,16 @@ bool LooksLikeGguf(const std::string& path) {
 
 // Refuses weights packed by GPTQ, AWQ, bitsandbytes and the like, which are not plain tensors.
 void RefuseQuantised(const Json& config, const std::string& path) {
+  if (IsWrapper(config)) RefuseQuantised(config["text_config"], path);
   const auto quantised = config.find("quantization_config");
   if (quantised == config.end() || quantised->is_null()) return;
+  if (quantised->is_object() && quantised->value("quant_method", Json()) == "fp8") {
+    Fail(ErrorCode::kUnsupported,
+         "{}: its weights are FP8 (quantization_config); take the bf16 version of the model, which "
+         "its authors publish as well (of Ministral 3 under names that end in -BF16), or a GGUF "
+         "file of it",
+         path);
+  }
   Fail(ErrorCode::kUnsupported,
        "{}: has a quantization_config; take the unquantised model, or a GGUF file of it", path);
 }
@@ -184,21 +193,38 @@ ModelSource ModelSource::OpenFolder(const std::string& folder, const std::string
   }
   RefuseQuantised(source.config_, config_path);
   source.file_ = OpenSafetensors(weights);
-  const bool mixtral = source.config_.value("model_type", Json()) == "mixtral";
-  for (const NamedTensor& stored : source.file_->tensors()) {
-    for (const auto& [name, tensor] : SplitFusedExperts(stored, mixtral, weights)) {
-      source.AddEntry(name, {tensor, 0, 0});
-    }
-  }
+  IsWrapper(source.config_) ? source.AddWrappedTensors() : source.AddTensors(weights);
   return source;
 }
 
-void ModelSource::AddEntry(const std::string& name, const Stored& stored) {
+void ModelSource::AddTensors(const std::string& weights) {
+  const bool mixtral = config_.value("model_type", Json()) == "mixtral";
+  for (const NamedTensor& stored : file_->tensors()) {
+    for (const auto& [name, tensor] : SplitFusedExperts(stored, mixtral, weights)) {
+      AddEntry(name, {tensor, 0, 0});
+    }
+  }
+}
+
+void ModelSource::AddWrappedTensors() {
+  const TextNames names(file_->tensors());
+  for (const NamedTensor& stored : file_->tensors()) {
+    const std::string module = names.OfModule(stored.name);
+    Entry& entry = AddEntry(module.empty() ? stored.name : module, {stored.tensor, 0, 0});
+    entry.other_part = module.empty();
+    entry.file_name = stored.name;
+  }
+  embedding_name_ = std::string(kWrappedPrefix) + "embed_tokens.weight";
+  new_head_name_ = names.InFile("lm_head.weight");
+}
+
+ModelSource::Entry& ModelSource::AddEntry(const std::string& name, const Stored& stored) {
   const Tensor& tensor = stored.tensor;
   index_.emplace(name, entries_.size());
   entries_.push_back(
       {name, tensor.dtype, {tensor.shape.begin(), tensor.shape.begin() + tensor.rank}});
   stored_.push_back(stored);
+  return entries_.back();
 }
 
 ModelSource ModelSource::Rebuilt(Json config, const std::vector<Part>& parts,

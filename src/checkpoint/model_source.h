@@ -31,13 +31,21 @@ class ModelSource {
     std::string name;  // as in Hugging Face checkpoints, "model.layers.0.self_attn.q_proj.weight"
     DType dtype;       // as stored
     std::vector<int64_t> shape;
+    std::string file_name = {};  // the name in the files of a wrapper (text_names.h)
+    bool other_part = false;     // belongs to the vision tower of one, which is not computed here
+    const std::string& NameInFile() const { return file_name.empty() ? name : file_name; }
   };
   const std::vector<Entry>& entries() const { return entries_; }
+  // The name of the embedding, and that in the files which a head would have that is not in them.
+  const std::string& embedding_name() const { return embedding_name_; }
+  const std::string& new_head_name() const { return new_head_name_; }
   bool Has(std::string_view name) const { return Find(name) != nullptr; }
   const Entry* Find(std::string_view name) const;  // null if absent
   // The tensor in the mapped file, if it can be used there: f32, f16 or bf16 and in Hugging Face's
   // row order. Else empty; use Read(). Throws Error if the tensor does not exist.
   Tensor Mapped(std::string_view name) const;
+  // The tensor as it lies in the file, of any dtype.
+  const Tensor& InFile(std::string_view name) const { return Get(name).tensor; }
   // Writes the whole tensor to dst (f32, f16 or bf16), rounded to nearest even and with its rows in
   // Hugging Face's order. Throws Error if the tensor does not exist or has integers. The pages of
   // the file that were read do not stay resident, so that the data is not in memory twice.
@@ -70,7 +78,9 @@ class ModelSource {
   const Stored& Get(std::string_view name) const;
   static int64_t WidthOf(const Stored& stored);  // elements that are permuted as one row
   void ReadPart(const Stored& stored, int64_t begin, int64_t end, DType to, void* dst) const;
-  void AddEntry(const std::string& name, const Stored& stored);
+  Entry& AddEntry(const std::string& name, const Stored& stored);
+  void AddTensors(const std::string& weights);
+  void AddWrappedTensors();
 
   std::string path_;
   Json config_;
@@ -78,6 +88,7 @@ class ModelSource {
   std::vector<Buffer> storage_;     // memory of tensors that are not in a file
   const GgufFile* gguf_ = nullptr;  // file_ if it is a GGUF file
   std::vector<Entry> entries_;
+  std::string embedding_name_ = "model.embed_tokens.weight", new_head_name_ = "lm_head.weight";
   std::vector<Stored> stored_;  // parallel to entries_
   std::unordered_map<std::string, size_t> index_;
 };

@@ -229,7 +229,7 @@ void CheckBaseCopies(const AdapterFile& adapter, const ModelSource& base,
           where, QuotedName(name), why);
     };
     const bool tied = name == "lm_head.weight" && !base.Has(name);
-    const std::string own = tied ? "model.embed_tokens.weight" : name;
+    const std::string own = tied ? base.embedding_name() : name;
     const ModelSource::Entry* const entry = base.Find(own);
     if (entry == nullptr) refuse(fmt::format("has no counterpart in the base {}", base.path()));
     const std::vector<int64_t> shape(copy.shape.begin(), copy.shape.begin() + copy.rank);

@@ -7,6 +7,7 @@
 
 #include "checkpoint/mlx_adapter.h"
 #include "checkpoint/model_source.h"
+#include "checkpoint/text_names.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/format.h"
@@ -46,7 +47,9 @@ GgufBase BaseOf(const AdapterConversion& conversion, const std::string& named) {
          conversion.adapter);
   }
   const ModelConfig config = ReadModelShape(path).config;
-  return {config.model_type,
+  // llama.cpp's converter has one architecture for all that mistral3 wraps.
+  const bool small = config.model_type == "mistral" && config.prefix != kPlainPrefix;
+  return {small ? "ministral3" : config.model_type,
           {config.num_attention_heads, config.num_key_value_heads},
           config.tie_word_embeddings};
 }

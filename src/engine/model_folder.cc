@@ -45,7 +45,8 @@ FolderFacts Reopen(const ModelSource& written, const ModelSource& source,
     const bool is_copy = tied && !folder.untie_head && entry.name == "lm_head.weight";
     if (IsRotaryTable(entry.name) || is_copy) continue;
     const ModelSource::Entry* found = written.Find(entry.name);
-    if (found == nullptr || found->shape != entry.shape || found->dtype != folder.dtype) {
+    const DType dtype = entry.other_part ? entry.dtype : folder.dtype;
+    if (found == nullptr || found->shape != entry.shape || found->dtype != dtype) {
       Fail(ErrorCode::kIo, "{}: tensor '{}' did not come back as it was written; check the disk",
            written.path(), entry.name);
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "checkpoint/text_names.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "engine/text_files.h"
@@ -54,7 +55,8 @@ void RefuseImpossibleSizes(const ModelConfig& c, const std::string& where) {
 }  // namespace
 
 DType MatrixDtype(const ModelSource& source) {
-  const ModelSource::Entry* entry = source.Find("model.layers.0.mlp.down_proj.weight");
+  const std::string layers = std::string(TextPrefix(source.config())) + "layers.";
+  const ModelSource::Entry* entry = source.Find(layers + "0.mlp.down_proj.weight");
   return entry == nullptr ? StoredDtype(source) : entry->dtype;
 }
 

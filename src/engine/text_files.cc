@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* kTemplateFile = "chat_template.jinja";
 // Files that `transformers` may look for. tokenizer.json or tokenizer.model defines a tokenizer;
-// the others are optional.
+// the others are optional. The last two describe the processor of a model with a vision tower.
 constexpr std::array kTextFiles = {"tokenizer.json",
                                    "tokenizer_config.json",
                                    "special_tokens_map.json",
@@ -24,7 +24,9 @@ constexpr std::array kTextFiles = {"tokenizer.json",
                                    "added_tokens.json",
                                    "tokenizer.model",
                                    "vocab.json",
-                                   "merges.txt"};
+                                   "merges.txt",
+                                   "preprocessor_config.json",
+                                   "processor_config.json"};
 
 // llama.cpp's default for files that do not say whether BOS is to be added.
 bool AddsBosByDefault(const std::string& model, const std::string& pre) {

@@ -75,11 +75,14 @@ void BackwardRow(const float* dy, const C* xhat, const float* w, float rstd, int
   });
 }
 
-// The instance of a template for a dtype and a kind.
+// The instance of a template for a dtype and a kind. In f32 there is nothing to round, so that
+// kRmsOnce is kRms.
 template <class Fn>
-Fn* InstanceFor(DType dtype, NormKind kind, Fn* f32, Fn* bf16, Fn* f32_plus, Fn* bf16_plus) {
-  if (kind == NormKind::kRms) return dtype == DType::kF32 ? f32 : bf16;
-  return dtype == DType::kF32 ? f32_plus : bf16_plus;
+Fn* InstanceFor(DType dtype, NormKind kind, Fn* f32, Fn* bf16, Fn* bf16_once, Fn* f32_plus,
+                Fn* bf16_plus) {
+  if (kind == NormKind::kRmsOnePlus) return dtype == DType::kF32 ? f32_plus : bf16_plus;
+  if (dtype == DType::kF32) return f32;
+  return kind == NormKind::kRms ? bf16 : bf16_once;
 }
 
 template <class C, NormKind K>
@@ -97,7 +100,8 @@ void Forward(const Tensor& x, const Tensor& w, float eps, const Tensor& xhat, co
              const Tensor& rstd, NormKind kind, int64_t begin, int64_t end) {
   const auto rows = InstanceFor(
       y.dtype, kind, ForwardRows<float, NormKind::kRms>, ForwardRows<bfloat16, NormKind::kRms>,
-      ForwardRows<float, NormKind::kRmsOnePlus>, ForwardRows<bfloat16, NormKind::kRmsOnePlus>);
+      ForwardRows<bfloat16, NormKind::kRmsOnce>, ForwardRows<float, NormKind::kRmsOnePlus>,
+      ForwardRows<bfloat16, NormKind::kRmsOnePlus>);
   rows(x, w, eps, xhat, y, rstd, begin, end);
 }
 
@@ -114,9 +118,10 @@ void AddRows(const Tensor& x, const Tensor& w, float eps, const Tensor& xhat,
 
 void Add(const Tensor& x, const Tensor& w, float eps, const Tensor& xhat, const Tensor& residual,
          const Tensor& rstd, NormKind kind, int64_t begin, int64_t end) {
-  const auto rows = InstanceFor(
-      xhat.dtype, kind, AddRows<float, NormKind::kRms>, AddRows<bfloat16, NormKind::kRms>,
-      AddRows<float, NormKind::kRmsOnePlus>, AddRows<bfloat16, NormKind::kRmsOnePlus>);
+  const auto rows =
+      InstanceFor(xhat.dtype, kind, AddRows<float, NormKind::kRms>,
+                  AddRows<bfloat16, NormKind::kRms>, AddRows<bfloat16, NormKind::kRmsOnce>,
+                  AddRows<float, NormKind::kRmsOnePlus>, AddRows<bfloat16, NormKind::kRmsOnePlus>);
   rows(x, w, eps, xhat, residual, rstd, begin, end);
 }
 
@@ -132,7 +137,8 @@ void Scale(const Tensor& xhat, const Tensor& w, const Tensor& y, NormKind kind, 
            int64_t end) {
   const auto rows = InstanceFor(
       y.dtype, kind, ScaleRows<float, NormKind::kRms>, ScaleRows<bfloat16, NormKind::kRms>,
-      ScaleRows<float, NormKind::kRmsOnePlus>, ScaleRows<bfloat16, NormKind::kRmsOnePlus>);
+      ScaleRows<bfloat16, NormKind::kRmsOnce>, ScaleRows<float, NormKind::kRmsOnePlus>,
+      ScaleRows<bfloat16, NormKind::kRmsOnePlus>);
   rows(xhat, w, y, begin, end);
 }
 
@@ -150,7 +156,8 @@ void Backward(const Tensor& dy, const Tensor& xhat, const Tensor& w, const Tenso
               const Tensor& dx, NormKind kind, int64_t begin, int64_t end, float* dw) {
   const auto rows = InstanceFor(
       xhat.dtype, kind, BackwardRows<float, NormKind::kRms>, BackwardRows<bfloat16, NormKind::kRms>,
-      BackwardRows<float, NormKind::kRmsOnePlus>, BackwardRows<bfloat16, NormKind::kRmsOnePlus>);
+      BackwardRows<bfloat16, NormKind::kRmsOnce>, BackwardRows<float, NormKind::kRmsOnePlus>,
+      BackwardRows<bfloat16, NormKind::kRmsOnePlus>);
   rows(dy, xhat, w, rstd, dx, begin, end, dw);
 }
 

@@ -120,10 +120,36 @@ TEST(RmsNormOnePlus, IsTheNormOfAWeightThatIsOneLarger) {
   });
 }
 
+// In bf16 xhat is not rounded before the product; the backward is that of kRms.
+TEST(RmsNormOnce, RoundsTheProductAlone) {
+  constexpr NormKind kKind = NormKind::kRmsOnce;
+  ForEachTarget([] {
+    for (const DType dtype : kComputeTypes) {
+      for (const int64_t D : kWidths) {
+        const Norm n(dtype, 3, D);
+        const TestTensor y(dtype, {3, D}), again(dtype, {3, D});
+        RmsNormForward(n.x, n.w, kEps, n.xhat, y, n.rstd, kKind);
+        for (int64_t i = 0; i < y.size(); ++i) {
+          const float expected = n.w.Get(i % D) * (n.x.Get(i) * n.rstd.Get(i / D));
+          EXPECT_EQ(y.Get(i), dtype == DType::kF32 ? expected : ToFloat(ToBfloat16(expected)));
+        }
+        RmsNormScale(n.xhat, n.w, again, kKind);
+        EXPECT_LT(RelativeError(again.Values(), y.Values()), dtype == DType::kF32 ? 1e-30 : 8e-3);
+        const TestTensor dy = TestTensor::Random(DType::kF32, {3, D}, "dy");
+        const TestTensor dx(DType::kF32, {3, D}), dw(DType::kF32, {D});
+        const TestTensor dx_rms(DType::kF32, {3, D}), dw_rms(DType::kF32, {D});
+        RmsNormBackward(dy, n.xhat, n.w, n.rstd, dx, dw, kKind);
+        RmsNormBackward(dy, n.xhat, n.w, n.rstd, dx_rms, dw_rms);
+        EXPECT_TRUE(SameBits(dx, dx_rms) && SameBits(dw, dw_rms)) << D;
+      }
+    }
+  });
+}
+
 // Added to what is there, in f32.
 TEST(RmsNormAdd, IsTheSumWithTheNorm) {
   ForEachTarget([] {
-    for (const NormKind kind : {NormKind::kRms, NormKind::kRmsOnePlus}) {
+    for (const NormKind kind : {NormKind::kRms, NormKind::kRmsOnce, NormKind::kRmsOnePlus}) {
       for (const DType dtype : kComputeTypes) {
         for (const int64_t D : kWidths) {
           const Norm n(dtype, 3, D);
@@ -135,9 +161,9 @@ TEST(RmsNormAdd, IsTheSumWithTheNorm) {
           std::vector<double> expected = before.Values();
           for (int64_t i = 0; i < sum.size(); ++i) {
             const float exact = n.x.Get(i) * n.rstd.Get(i / D);
-            const bool rms = kind == NormKind::kRms;
-            const double gain = rms ? n.w.Get(i % D) : 1.0 + n.w.Get(i % D);
-            expected[i] += gain * (rms ? n.xhat.Get(i) : exact);
+            const bool plus = kind == NormKind::kRmsOnePlus;
+            const double gain = plus ? 1.0 + n.w.Get(i % D) : n.w.Get(i % D);
+            expected[i] += gain * (kind == NormKind::kRms ? n.xhat.Get(i) : exact);
           }
           EXPECT_LT(RelativeError(sum.Values(), expected), 1e-6) << D;
         }

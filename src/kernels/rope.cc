@@ -115,8 +115,12 @@ void Validate(int64_t dim, double theta, const RopeScaling& scaling) {
 
 }  // namespace
 
-RopeTable::RopeTable(int64_t dim, double theta, const RopeScaling& scaling) {
+RopeTable::RopeTable(int64_t dim, double theta, const RopeScaling& scaling)
+    : query_beta_(static_cast<float>(scaling.query_beta)),
+      query_period_(scaling.original_max_position_embeddings) {
   Validate(dim, theta, scaling);
+  Require(query_beta_ == 0 || query_period_ > 0, "original_max_position_embeddings",
+          "a positive number");
   if (scaling.type == "yarn") {
     inv_freq_ = YarnInvFreq(dim, theta, scaling);
     attention_factor_ = static_cast<float>(YarnAttentionFactor(scaling));
@@ -129,6 +133,12 @@ RopeTable::RopeTable(int64_t dim, double theta, const RopeScaling& scaling) {
   } else if (scaling.type == "llama3") {
     ScaleLlama3(scaling, inv_freq_);
   }
+}
+
+float RopeTable::QueryFactor(int64_t position) const {
+  if (query_beta_ == 0) return 1;
+  const auto periods = static_cast<float>(position / query_period_);
+  return 1 + query_beta_ * std::log(1 + periods);
 }
 
 void RopeTable::FillCosSin(std::span<const int32_t> positions, const Tensor& cos,
@@ -149,10 +159,11 @@ void RopeTable::FillCosSin(std::span<const int32_t> positions, const Tensor& cos
   float* s = sin.as<float>();
   ParallelRanges(cos.rows(), 16, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
+      const float factor = attention_factor_ * QueryFactor(positions[t]);
       for (int64_t i = 0; i < half; ++i) {
         const float angle = static_cast<float>(positions[t]) * inv_freq_[i];
-        c[t * half + i] = std::cos(angle) * attention_factor_;
-        s[t * half + i] = std::sin(angle) * attention_factor_;
+        c[t * half + i] = std::cos(angle) * factor;
+        s[t * half + i] = std::sin(angle) * factor;
       }
     }
   });

@@ -25,6 +25,9 @@ struct RopeScaling {
   std::optional<double> attention_factor;        // yarn; absent: from factor or the mscales
   std::optional<double> mscale;                  // yarn
   std::optional<double> mscale_all_dim;          // yarn
+  // > 0: cos and sin of position p are multiplied by 1 + query_beta ln(1 + floor(p / original
+  // length)), the temperature of queries in Ministral 3.
+  double query_beta = 0;
 };
 
 class RopeTable {
@@ -40,8 +43,12 @@ class RopeTable {
   float attention_factor() const { return attention_factor_; }   // multiplies cos and sin
 
  private:
+  float QueryFactor(int64_t position) const;
+
   std::vector<float> inv_freq_;
   float attention_factor_ = 1.0F;
+  float query_beta_ = 0;
+  int64_t query_period_ = 0;  // positions
 };
 
 }  // namespace lorikeet

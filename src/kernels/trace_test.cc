@@ -20,6 +20,7 @@
 #include "kernels/matmul/matmul.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
+#include "kernels/sigmoid.h"
 #include "kernels/swiglu.h"
 
 namespace lorikeet {
@@ -100,6 +101,8 @@ std::vector<Case> NormAndMlpCases() {
          WeightedSwigluBackward(m({T, D}), m({T, D}), m({T, D}), m({T}), m({T, D}), m({T, D}),
                                 m({T, D}), m({T}));
        }},
+      {"SigmoidForward", [](Memory& m) { SigmoidForward(m({T}), m({T})); }},
+      {"SigmoidBackward", [](Memory& m) { SigmoidBackward(m({T}), m({T}), m({T})); }},
       {"RouteForward",
        [](Memory& m) {
          RouteForward(m({T, E}), true, MakeRouting(m));

@@ -63,18 +63,39 @@ void ZeroPadding(const Tensor& kv, int64_t T) {
 // How heads are split off a projection: the norm and the rotation of queries and of keys.
 struct Heads {
   HeadNorm q_norm, k_norm;
-  const HeadRope* table;  // null: not rotated
+  const HeadRope *q_rope, *k_rope;  // null: not rotated
   bool normed;
 
   Heads(const Pass& pass, const AttentionWeights& w, const AttentionActivations& a)
       : q_norm{w.q_norm.weight, pass.config().rms_norm_eps, a.q_xhat, a.q_rstd, w.q_norm.kind},
         k_norm{w.k_norm.weight, pass.config().rms_norm_eps, a.k_xhat, a.k_rstd, w.k_norm.kind},
-        table(w.spec.rope < 0 ? nullptr : &pass.ropes[static_cast<size_t>(w.spec.rope)]),
+        q_rope(Table(pass, w.spec.query_rope)),
+        k_rope(Table(pass, w.spec.rope)),
         normed(w.spec.qk_norm) {}
   const HeadNorm* q() const { return normed ? &q_norm : nullptr; }
   const HeadNorm* k() const { return normed ? &k_norm : nullptr; }
-  const HeadRope* rope() const { return table; }
+
+ private:
+  static const HeadRope* Table(const Pass& pass, int index) {
+    return index < 0 ? nullptr : &pass.ropes[static_cast<size_t>(index)];
+  }
 };
+
+// The norm of all heads of a token together, in f32.
+Tensor WholeNormForward(const Pass& pass, const HeadNorm& norm, const Tensor& product) {
+  const Tensor normed = pass.Take("projection", DType::kF32, product.cols());
+  Zero(normed);
+  RmsNormAdd(product, norm.w, norm.eps, norm.xhat, normed, norm.rstd, norm.kind);
+  return normed;
+}
+
+void WholeNormBackward(const Pass& pass, const HeadNorm& norm, const Tensor& dnormed,
+                       const Tensor& dproduct, const Tensor& dw) {
+  const Tensor exact = pass.Take("gradient", DType::kF32, dnormed.cols());
+  Zero(exact);
+  RmsNormBackward(dnormed, norm.xhat, norm.w, norm.rstd, exact, dw, norm.kind);
+  Convert(exact, dproduct);
+}
 
 }  // namespace
 
@@ -93,10 +114,9 @@ void DeclareWeights(const AttentionSpec& s, const std::string& prefix, const Wei
   if (!s.qk_norm) return;
   w->q_norm.name = prefix + "self_attn.q_norm";
   w->k_norm.name = prefix + "self_attn.k_norm";
-  for (Norm* norm : {&w->q_norm, &w->k_norm}) {
-    norm->kind = s.norm_kind;
-    visit.norm(norm, s.head_dim);
-  }
+  for (Norm* norm : {&w->q_norm, &w->k_norm}) norm->kind = s.norm_kind;
+  visit.norm(&w->q_norm, s.qk_norm_whole ? s.q_size() : s.head_dim);
+  visit.norm(&w->k_norm, s.qk_norm_whole ? s.kv_size() : s.head_dim);
 }
 
 AttentionActivations TakeActivations(const Pass& pass, const AttentionWeights& w) {
@@ -114,9 +134,9 @@ AttentionActivations TakeActivations(const Pass& pass, const AttentionWeights& w
   }
   if (s.qk_norm) {
     a.q_xhat = take(C, {T, s.q_size()});
-    a.q_rstd = take(DType::kF32, {T, H});
+    a.q_rstd = take(DType::kF32, {T, s.qk_norm_whole ? 1 : H});
     a.k_xhat = take(C, {T, s.kv_size()});
-    a.k_rstd = take(DType::kF32, {T, K});
+    a.k_rstd = take(DType::kF32, {T, s.qk_norm_whole ? 1 : K});
   }
   a.attention = take(C, {T, s.q_size()});
   a.lse = take(DType::kF32, {K, T, s.group()});
@@ -138,10 +158,11 @@ void BlockForward(const Pass& pass, const AttentionWeights& w, const Tensor& x,
     const ArenaScope product_scope(pass.arena);
     const Tensor product = pass.Take("projection", DType::kF32, linear.out_features());
     pass.Project(linear, x, product, false, lora_x_t);
-    SplitHeadsForward(product, norm, rope, to);
+    if (norm == nullptr || !s.qk_norm_whole) return SplitHeadsForward(product, norm, rope, to);
+    SplitHeadsForward(WholeNormForward(pass, *norm, product), nullptr, rope, to);
   };
-  split(w.q_proj, a.q_lora_x_t, heads.q(), heads.rope(), a.q);
-  split(w.k_proj, a.k_lora_x_t, heads.k(), heads.rope(), KvDestination(pass, s, a.k, k));
+  split(w.q_proj, a.q_lora_x_t, heads.q(), heads.q_rope, a.q);
+  split(w.k_proj, a.k_lora_x_t, heads.k(), heads.k_rope, KvDestination(pass, s, a.k, k));
   split(w.v_proj, a.v_lora_x_t, nullptr, nullptr, KvDestination(pass, s, a.v, v));
   if (pass.cache == nullptr) {
     ZeroPadding(a.k, pass.T());
@@ -177,13 +198,19 @@ void BlockBackward(const Pass& pass, const AttentionWeights& w, const NormedInpu
     const ArenaScope product_scope(pass.arena);
     const Tensor dproduct = pass.Take("gradient operand", pass.compute(), linear.out_features());
     const Tensor by_head(dheads.data, dheads.dtype, {K, T, linear.out_features() / (K * Dh), Dh});
-    SplitHeadsBackward(by_head, norm, rope, dproduct, dnorm);
+    if (norm == nullptr || !s.qk_norm_whole) {
+      SplitHeadsBackward(by_head, norm, rope, dproduct, dnorm);
+    } else {
+      const Tensor dnormed = pass.Take("gradient", DType::kF32, linear.out_features());
+      SplitHeadsBackward(by_head, nullptr, rope, dnormed, Tensor());
+      WholeNormBackward(pass, *norm, dnormed, dproduct, dnorm);
+    }
     const Tensor lora_dy_t = pass.TakeLoraDy(linear);
     pass.BackwardInput(linear, dproduct, dx, adds, lora_dy_t);
     pass.BackwardWeights(linear, dproduct, x, lora_x_t, lora_dy_t);
   };
-  split(w.q_proj, dq, a.q_lora_x_t, heads.q(), heads.rope(), w.q_norm.dweight, accumulate);
-  split(w.k_proj, dk, a.k_lora_x_t, heads.k(), heads.rope(), w.k_norm.dweight, true);
+  split(w.q_proj, dq, a.q_lora_x_t, heads.q(), heads.q_rope, w.q_norm.dweight, accumulate);
+  split(w.k_proj, dk, a.k_lora_x_t, heads.k(), heads.k_rope, w.k_norm.dweight, true);
   split(w.v_proj, dv, a.v_lora_x_t, nullptr, nullptr, Tensor(), true);
 }
 

@@ -22,7 +22,7 @@ struct AttentionWeights {
   AttentionSpec spec;
   int64_t layer = 0;  // index of its decoding state
   Linear q_proj, k_proj, v_proj, o_proj;
-  Norm q_norm, k_norm;  // (Dh); empty without qk_norm
+  Norm q_norm, k_norm;  // (Dh), or of a whole projection; empty without qk_norm
 };
 
 // prefix: "model.layers.N.". Fills *weights' names in order and calls the visitor for each.
@@ -44,9 +44,10 @@ void ForEachNorm(W& w, const Fn& fn) {
 }
 
 struct AttentionActivations {
-  Tensor q, k, v;                         // (K, T, G, Dh), (K, T + padding, Dh) C, after rope
-  Tensor q_xhat, q_rstd, k_xhat, k_rstd;  // (T, H*Dh) C, (T, H) f32: norms of heads
-  Tensor attention, lse;                  // (T, H*Dh) C, (K, T, G) f32
+  Tensor q, k, v;  // (K, T, G, Dh), (K, T + padding, Dh) C, after rope
+  // (T, H*Dh) C, (T, H) f32: norms of heads; of a whole projection rstd is (T).
+  Tensor q_xhat, q_rstd, k_xhat, k_rstd;
+  Tensor attention, lse;  // (T, H*Dh) C, (K, T, G) f32
   // s (x A^T) transposed of adapted linears, (R, T) C.
   Tensor q_lora_x_t, k_lora_x_t, v_lora_x_t, o_lora_x_t;
 };

@@ -9,18 +9,22 @@
 #include "model/mlp_block.h"
 #include "model/moe_block.h"
 #include "model/norm.h"
+#include "model/shared_expert_block.h"
 
 namespace lorikeet {
 
-using BlockWeights = std::variant<AttentionWeights, MlpWeights, MoeWeights>;
-using BlockActivations = std::variant<AttentionActivations, MlpActivations, MoeActivations>;
+using BlockWeights = std::variant<AttentionWeights, MlpWeights, MoeWeights, SharedExpertWeights>;
+using BlockActivations =
+    std::variant<AttentionActivations, MlpActivations, MoeActivations, SharedExpertActivations>;
 
 // x += the sum of the branches, each applied to norm(x), or norm_after of that sum.
 struct Sublayer {
-  Norm norm;  // (D)
+  Norm norm;  // (D); without a name: there is none
   std::vector<BlockWeights> branches;
   Norm norm_after;  // (D); without a name: there is none
+  float multiplier = 1;
 
+  bool has_norm() const { return !norm.name.empty(); }
   bool has_norm_after() const { return !norm_after.name.empty(); }
 };
 
@@ -45,7 +49,7 @@ void ForEachLinear(L& layer, const Fn& fn) {
 template <MaybeConst<LayerWeights> L, class Fn>
 void ForEachNorm(L& layer, const Fn& fn) {
   for (auto& sublayer : layer.sublayers) {
-    fn(sublayer.norm);
+    if (sublayer.has_norm()) fn(sublayer.norm);
     if (sublayer.has_norm_after()) fn(sublayer.norm_after);
   }
   for (auto& sublayer : layer.sublayers) {
@@ -56,7 +60,7 @@ void ForEachNorm(L& layer, const Fn& fn) {
 }
 
 struct SublayerActivations {
-  Tensor xhat, rstd;  // (T, D) C, (T) f32: the norm's
+  Tensor xhat, rstd;  // (T, D) C, (T) f32: the norm's; without a norm the input, and no rstd
   std::vector<BlockActivations> branches;
   Tensor after_xhat, after_rstd;  // the same of the norm after the branches, if there is one
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "checkpoint/text_names.h"
 #include "core/error.h"
 #include "core/json_fields.h"
 #include "model/config_parts.h"
@@ -30,8 +31,10 @@ const Family& FamilyOf(const JsonFields& json) {
   const auto type = json.Need<std::string>("model_type");
   const Family* family = FindFamily(type);
   if (family != nullptr) return *family;
+  std::vector<std::string> supported = SupportedModelTypes();
+  for (const Wrapper& wrapper : Wrappers()) supported.emplace_back(wrapper.model_type);
   Fail(ErrorCode::kUnsupported, "{}: model_type '{}'{} is not supported; supported: {}",
-       json.where(), type, WrapperText(json), fmt::join(SupportedModelTypes(), ", "));
+       json.where(), type, WrapperText(json), fmt::join(supported, ", "));
 }
 
 // As SmolLM3Config: a list with an entry per layer, or the interval.
@@ -73,8 +76,11 @@ int64_t WindowOfType(const JsonFields& json, const std::string& type, int64_t wi
 }
 
 bool HasWindow(const ModelConfig& config, const Family& family, int64_t layer,
-               int64_t first_with_window, int64_t pattern) {
-  if (family.window == WindowRule::kFromMaxWindowLayers) return layer >= first_with_window;
+               int64_t max_window_layers, int64_t pattern) {
+  if (family.window == WindowRule::kFromMaxWindowLayers) return layer >= max_window_layers;
+  if (family.window == WindowRule::kEvenBelowMaxWindowLayers) {
+    return layer % 2 == 0 && layer < max_window_layers;
+  }
   if (family.window == WindowRule::kWithoutRope) return !config.has_rope(layer);
   if (family.window == WindowRule::kAllButEveryNth) return (layer + 1) % pattern != 0;
   return true;
@@ -93,13 +99,19 @@ void ReadWindows(const JsonFields& json, const Family& family, ModelConfig* conf
     Fail(ErrorCode::kCorruptFile, "{}: layer_types has {} entries for {} layers", json.where(),
          windows.size(), layers);
   }
-  const int64_t first = json.Get<int64_t>("max_window_layers", family.max_window_layers);
+  const int64_t most = json.Get<int64_t>("max_window_layers", family.max_window_layers);
   const int64_t pattern = family.reads_window_pattern
                               ? json.Size("sliding_window_pattern", family.sliding_window_pattern)
                               : family.sliding_window_pattern;
   for (int64_t l = 0; l < layers; ++l) {
-    windows.push_back(HasWindow(*config, family, l, first, pattern) ? window : 0);
+    windows.push_back(HasWindow(*config, family, l, most, pattern) ? window : 0);
   }
+}
+
+// As Exaone4Attention.
+void ReadRopeInWindows(const JsonFields& json, const Family& family, ModelConfig* config) {
+  if (!family.rope_in_windows_only || SlidingWindow(json, family) == 0) return;
+  for (const int64_t window : config->windows) config->no_rope_layers.push_back(window > 0 ? 1 : 0);
 }
 
 Activation ReadActivation(const JsonFields& json, const Family& family) {
@@ -121,6 +133,19 @@ double PositiveOr0(const JsonFields& json, const char* key, double by_default) {
   Fail(ErrorCode::kCorruptFile, "{}: {} is {}, not a positive number", json.where(), key, value);
 }
 
+// As GraniteConfig.
+void ReadMultipliers(const JsonFields& json, ModelConfig* config) {
+  const auto positive = [&](const char* key) {
+    const double value = PositiveOr0(json, key, 1);
+    if (value > 0) return value;
+    Fail(ErrorCode::kCorruptFile, "{}: {} is null, not a positive number", json.where(), key);
+  };
+  config->embedding_multiplier = positive("embedding_multiplier");
+  config->residual_multiplier = static_cast<float>(positive("residual_multiplier"));
+  config->attention_multiplier = static_cast<float>(positive("attention_multiplier"));
+  config->logit_multiplier = static_cast<float>(1 / positive("logits_scaling"));
+}
+
 // Factors and curves of embedding, scores and logits.
 void ReadScales(const JsonFields& json, const Family& family, ModelConfig* config) {
   ModelConfig& c = *config;
@@ -128,6 +153,7 @@ void ReadScales(const JsonFields& json, const Family& family, ModelConfig* confi
     c.embedding_multiplier = std::sqrt(static_cast<double>(c.hidden_size));
     c.rounds_embedding_multiplier = true;
   }
+  if (family.reads_multipliers) ReadMultipliers(json, config);
   c.query_pre_attn_scalar = static_cast<double>(c.head_dim);
   if (family.reads_query_scale) {
     constexpr const char* kKey = "query_pre_attn_scalar";
@@ -180,23 +206,27 @@ int64_t NumExperts(const JsonFields& json, const Family& family) {
   return count;
 }
 
-// Keys and defaults of Qwen3MoeConfig and MixtralConfig, whose experts all layers have and whose
-// intermediate_size is theirs.
+// Keys and defaults of Qwen2MoeConfig and Qwen3MoeConfig; and of MixtralConfig and OlmoeConfig,
+// whose experts all layers have and whose intermediate_size is theirs.
 void ReadExperts(const JsonFields& json, const Family& family, ModelConfig* config) {
   if (family.experts == nullptr) return;
-  const bool mixtral = family.moe_intermediate_size == 0;
+  const bool everywhere = family.moe_intermediate_size == 0;
   config->expert_names = family.experts;
   config->num_experts = NumExperts(json, family);
   config->num_experts_per_tok = json.Size("num_experts_per_tok", family.num_experts_per_tok);
   config->moe_intermediate_size =
-      mixtral ? config->intermediate_size
-              : json.Size("moe_intermediate_size", family.moe_intermediate_size);
-  config->norm_topk_prob = mixtral || json.Get<bool>("norm_topk_prob", false);
+      everywhere ? config->intermediate_size
+                 : json.Size("moe_intermediate_size", family.moe_intermediate_size);
+  if (family.shared_expert_intermediate_size > 0) {
+    config->shared_expert_intermediate_size =
+        json.Size("shared_expert_intermediate_size", family.shared_expert_intermediate_size);
+  }
+  config->norm_topk_prob = family.norms_topk_prob || json.Get<bool>("norm_topk_prob", false);
   if (config->num_experts_per_tok > config->num_experts) {
     Fail(ErrorCode::kCorruptFile, "{}: num_experts_per_tok is {}, but there are {} experts",
          json.where(), config->num_experts_per_tok, config->num_experts);
   }
-  if (mixtral) return;
+  if (everywhere) return;
   config->decoder_sparse_step = json.Size("decoder_sparse_step", 1);
   std::vector<int64_t>& dense = config->mlp_only_layers;
   dense = json.Get<std::vector<int64_t>>("mlp_only_layers", {});
@@ -264,38 +294,48 @@ AttentionSpec AttentionOf(const ModelConfig& c, int64_t layer) {
           .heads = c.num_attention_heads,
           .kv_heads = c.num_key_value_heads,
           .head_dim = c.head_dim,
-          .score_scale = 1.0F / std::sqrt(static_cast<float>(c.query_pre_attn_scalar)),
+          .score_scale = c.attention_multiplier > 0
+                             ? c.attention_multiplier
+                             : 1.0F / std::sqrt(static_cast<float>(c.query_pre_attn_scalar)),
           .softcap = c.attn_logit_softcapping,
           .qkv_bias = c.qkv_bias,
           .o_bias = c.o_bias,
           .qk_norm = c.qk_norm,
+          .qk_norm_whole = c.qk_norm_whole,
           .norm_kind = c.norm_kind,
           .rope = RopeOf(c, layer),
+          .query_rope = c.llama_4_scaling_beta > 0 && c.has_rope(layer) ? 1 : RopeOf(c, layer),
           .window = c.window(layer)};
 }
 
-BlockSpec ChannelMixerOf(const ModelConfig& c, int64_t layer) {
+std::vector<BlockSpec> ChannelMixersOf(const ModelConfig& c, int64_t layer) {
   if (!c.has_experts(layer)) {
-    return MlpSpec{c.hidden_size, c.intermediate_size, c.mlp_bias, c.hidden_act};
+    return {MlpSpec{c.hidden_size, c.intermediate_size, c.mlp_bias, c.hidden_act}};
   }
-  return MoeSpec{.hidden_size = c.hidden_size,
-                 .intermediate_size = c.moe_intermediate_size,
-                 .experts = c.num_experts,
-                 .active = c.num_experts_per_tok,
-                 .norm_topk_prob = c.norm_topk_prob,
-                 .names = c.expert_names};
+  std::vector<BlockSpec> mixers = {MoeSpec{.hidden_size = c.hidden_size,
+                                           .intermediate_size = c.moe_intermediate_size,
+                                           .experts = c.num_experts,
+                                           .active = c.num_experts_per_tok,
+                                           .norm_topk_prob = c.norm_topk_prob,
+                                           .names = c.expert_names}};
+  if (c.shared_expert_intermediate_size > 0) {
+    mixers.push_back(SharedExpertSpec{c.hidden_size, c.shared_expert_intermediate_size});
+  }
+  return mixers;
 }
 
 std::vector<LayerSpec> LayersOf(const ModelConfig& c) {
   std::vector<LayerSpec> layers;
   for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
     if (c.sandwich_norms) {
+      const char* const before_mlp = c.pre_norms ? "pre_feedforward_layernorm" : "";
       layers.push_back(
-          {{{"input_layernorm", {AttentionOf(c, l)}, "post_attention_layernorm"},
-            {"pre_feedforward_layernorm", {ChannelMixerOf(c, l)}, "post_feedforward_layernorm"}}});
+          {{{c.pre_norms ? "input_layernorm" : "", {AttentionOf(c, l)}, "post_attention_layernorm"},
+            {before_mlp, ChannelMixersOf(c, l), "post_feedforward_layernorm"}}});
     } else {
-      layers.push_back({{{"input_layernorm", {AttentionOf(c, l)}},
-                         {"post_attention_layernorm", {ChannelMixerOf(c, l)}}}});
+      const float m = c.residual_multiplier;
+      layers.push_back({{{"input_layernorm", {AttentionOf(c, l)}, "", m},
+                         {"post_attention_layernorm", ChannelMixersOf(c, l), "", m}}});
     }
   }
   return layers;
@@ -331,12 +371,17 @@ void ReadShape(const JsonFields& fields, const Family& family, ModelConfig* conf
       fields.Size("max_position_embeddings", family.max_position_embeddings);
   c.rms_norm_eps = fields.Get<float>("rms_norm_eps", family.rms_norm_eps);
   c.tie_word_embeddings = fields.Get<bool>("tie_word_embeddings", family.tie_word_embeddings);
-  c.o_bias = family.reads_attention_bias && fields.Get<bool>("attention_bias", false);
-  c.qkv_bias = family.qkv_bias || c.o_bias;
+  const bool bias =
+      family.reads_attention_bias && fields.Get<bool>("attention_bias", family.attention_bias);
+  c.qkv_bias =
+      bias || (family.qkv_bias && (!family.reads_qkv_bias || fields.Get<bool>("qkv_bias", true)));
+  c.o_bias = family.reads_attention_out_bias ? fields.Get<bool>("attention_out_bias", false) : bias;
   c.mlp_bias = family.reads_mlp_bias && fields.Get<bool>("mlp_bias", false);
   c.qk_norm = family.qk_norm;
+  c.qk_norm_whole = family.qk_norm_whole;
   c.norm_kind = family.norm_kind;
   c.sandwich_norms = family.sandwich_norms;
+  c.pre_norms = family.pre_norms;
   c.hidden_act = ReadActivation(fields, family);
 }
 
@@ -355,7 +400,9 @@ std::vector<std::string> SupportedModelTypes() {
   return types;
 }
 
-ModelConfig ReadModelConfig(const Json& json, const std::string& where) {
+namespace {
+
+ModelConfig ReadTextConfig(const Json& json, const std::string& where) {
   const JsonFields fields(json, where);
   const Family& family = FamilyOf(fields);
   ModelConfig config;
@@ -364,14 +411,57 @@ ModelConfig ReadModelConfig(const Json& json, const std::string& where) {
   ReadShape(fields, family, &config);
   CheckShapes(fields, config);
   RefuseUnsupported(fields);
+  if (family.clips_qkv && fields.Has("clip_qkv")) {
+    Fail(ErrorCode::kUnsupported, "{}: clip_qkv is not supported", where);
+  }
   ReadScales(fields, family, &config);
   ReadExperts(fields, family, &config);
   ReadRope(fields, family, &config);
   ReadRopeLayers(fields, family, &config);
   ReadWindows(fields, family, &config);
+  ReadRopeInWindows(fields, family, &config);
   NoteUnknownKeys(fields, family, &config);
   config.layers = LayersOf(config);
   return config;
+}
+
+// text_config with what the wrapper's class and top level add to it. One that is nearly empty has
+// the defaults of its family.
+ModelConfig ReadWrapped(const JsonFields& outer, const Wrapper& wrapper) {
+  RefuseUnsupported(outer);
+  Json text = outer.Object("text_config").json();
+  const auto type =
+      outer.Object("text_config").Get<std::string>("model_type", wrapper.text_types[0]);
+  const bool known = std::any_of(wrapper.text_types.begin(), wrapper.text_types.end(),
+                                 [&](const char* one) { return type == one; });
+  if (!known) {
+    Fail(ErrorCode::kUnsupported, "{}: a '{}' around '{}' is not supported, only around {}",
+         outer.where(), wrapper.model_type, type, fmt::join(wrapper.text_types, ", "));
+  }
+  text["model_type"] = type;
+  text["tie_word_embeddings"] = outer.Get<bool>("tie_word_embeddings", wrapper.tie_word_embeddings);
+  ModelConfig config = ReadTextConfig(text, outer.where() + ": text_config");
+  config.architecture = wrapper.architecture;
+  config.prefix = kWrappedPrefix;
+  if (const auto unknown = UnknownWrapperKeys(outer); !unknown.empty()) {
+    config.notes.push_back(fmt::format("{}: keys of config.json that are not used for {}: {}",
+                                       outer.where(), wrapper.model_type,
+                                       fmt::join(unknown, ", ")));
+  }
+  return config;
+}
+
+}  // namespace
+
+ModelConfig ReadModelConfig(const Json& json, const std::string& where) {
+  const JsonFields fields(json, where);
+  if (IsWrapper(json)) {
+    const auto type = fields.Need<std::string>("model_type");
+    for (const Wrapper& wrapper : Wrappers()) {
+      if (type == wrapper.model_type) return ReadWrapped(fields, wrapper);
+    }
+  }
+  return ReadTextConfig(json, where);
 }
 
 }  // namespace lorikeet

@@ -126,6 +126,7 @@ constexpr NeutralKey kNeutralKeys[] = {
     {"attention_bias", 0},
     {"attention_dropout", 0},
     {"attention_multiplier", 0},
+    {"attention_out_bias", 0},
     {"embd_pdrop", 0},
     {"embedding_multiplier", 1},
     {"hidden_dropout", 0},
@@ -136,6 +137,7 @@ constexpr NeutralKey kNeutralKeys[] = {
     {"output_router_logits", 0},
     {"qk_layernorm", 0},
     {"resid_pdrop", 0},
+    {"residual_dropout", 0},
     {"residual_multiplier", 1},
     {"rope_interleaved", 0},
     {"router_jitter_noise", 0},
@@ -145,13 +147,26 @@ constexpr NeutralKey kNeutralKeys[] = {
     {"use_qk_norm", 0},
 };
 
+// At the top level of a wrapper: the other parts, and where their outputs stand in a text.
+constexpr std::string_view kWrapperKeys[] = {
+    "boi_token_id",         "boi_token_index",
+    "eoi_token_id",         "eoi_token_index",
+    "image_token_id",       "image_token_index",
+    "mm_tokens_per_image",  "multimodal_projector_bias",
+    "projector_hidden_act", "spatial_merge_size",
+    "text_config",          "vision_config",
+    "vision_feature_layer",
+};
+
 constexpr std::string_view kWindowKeys[] = {"sliding_window", "use_sliding_window",
                                             "max_window_layers", "layer_types"};
 
+constexpr std::string_view kMultiplierKeys[] = {"embedding_multiplier", "residual_multiplier",
+                                                "attention_multiplier", "logits_scaling"};
 constexpr std::string_view kExpertKeys[] = {"num_experts", "num_local_experts",
                                             "num_experts_per_tok"};
-constexpr std::string_view kQwenExpertKeys[] = {"moe_intermediate_size", "norm_topk_prob",
-                                                "decoder_sparse_step", "mlp_only_layers"};
+constexpr std::string_view kQwenExpertKeys[] = {"moe_intermediate_size", "decoder_sparse_step",
+                                                "mlp_only_layers"};
 
 constexpr std::string_view kRopeKeys[] = {
     "rope_type",        "type",
@@ -161,7 +176,7 @@ constexpr std::string_view kRopeKeys[] = {
     "mscale",           "mscale_all_dim",
     "truncate",         "attention_factor",
     "high_freq_factor", "partial_rotary_factor",
-    "finetuned",
+    "finetuned",        "max_position_embeddings",
 };
 
 template <class List>
@@ -194,7 +209,10 @@ bool SaysNoWindows(const Json& config) {
 bool ReadsWindowKey(const Family& family, std::string_view key) {
   if (key == "sliding_window") return family.window != WindowRule::kNone;
   if (key == "use_sliding_window") return family.reads_use_sliding_window;
-  if (key == "max_window_layers") return family.window == WindowRule::kFromMaxWindowLayers;
+  if (key == "max_window_layers") {
+    return family.window == WindowRule::kFromMaxWindowLayers ||
+           family.window == WindowRule::kEvenBelowMaxWindowLayers;
+  }
   return family.reads_layer_types;
 }
 
@@ -202,16 +220,24 @@ bool ReadsKey(const Family& family, std::string_view key) {
   if (Contains(kReadKeys, key)) return true;
   if (Contains(kWindowKeys, key)) return ReadsWindowKey(family, key);
   if (key == "attention_bias") return family.reads_attention_bias;
+  if (key == "clip_qkv") return family.clips_qkv;
+  if (key == "qkv_bias") return family.reads_qkv_bias;
+  if (key == "attention_out_bias") return family.reads_attention_out_bias;
   if (key == "mlp_bias") return family.reads_mlp_bias;
   if (key == family.activation_key) return true;
+  if (Contains(kMultiplierKeys, key)) return family.reads_multipliers;
   if (key == "query_pre_attn_scalar") return family.reads_query_scale;
   if (key == "attn_logit_softcapping") return family.caps_scores;
   if (key == "final_logit_softcapping") return family.caps_logits;
   if (key == "sliding_window_pattern") return family.reads_window_pattern;
-  if (key == "rope_local_base_freq") return family.rope_by_layer_type;
+  if (key == "rope_local_base_freq") {
+    return family.rope_by_layer_type && family.rope_local_base_freq != family.rope_theta;
+  }
   if (key == "no_rope_layers" || key == "no_rope_layer_interval")
     return family.reads_no_rope_layers;
   if (family.experts == nullptr) return false;
+  if (key == "norm_topk_prob") return !family.norms_topk_prob;
+  if (key == "shared_expert_intermediate_size") return family.shared_expert_intermediate_size > 0;
   const bool own_size = family.moe_intermediate_size > 0;
   return Contains(kExpertKeys, key) || (own_size && Contains(kQwenExpertKeys, key));
 }
@@ -222,10 +248,12 @@ bool NamesTheActivation(std::string_view key, const Json& value, const ModelConf
   return value == (config.hidden_act == Activation::kSilu ? "silu" : "gelu_pytorch_tanh");
 }
 
-void AddUnknownRopeKeys(const JsonFields& rope, const std::string& name,
+void AddUnknownRopeKeys(const JsonFields& rope, const Family& family, const std::string& name,
                         std::vector<std::string>* unknown) {
   for (const auto& [key, value] : rope.json().items()) {
-    if (!value.is_null() && !Contains(kRopeKeys, key)) unknown->push_back(name + "." + key);
+    const bool read = Contains(kRopeKeys, key) ||
+                      (family.reads_query_temperature && key == "llama_4_scaling_beta");
+    if (!value.is_null() && !read) unknown->push_back(name + "." + key);
   }
 }
 
@@ -242,14 +270,26 @@ std::vector<std::string> UnknownKeys(const JsonFields& json, const Family& famil
                        NamesTheActivation(key, value, config);
     if (!known) unknown.push_back(key);
   }
-  AddUnknownRopeKeys(json.Object("rope_scaling"), "rope_scaling", &unknown);
+  AddUnknownRopeKeys(json.Object("rope_scaling"), family, "rope_scaling", &unknown);
   const JsonFields rope = json.Object("rope_parameters");
   if (!family.rope_by_layer_type) {
-    AddUnknownRopeKeys(rope, "rope_parameters", &unknown);
+    AddUnknownRopeKeys(rope, family, "rope_parameters", &unknown);
     return unknown;
   }
   for (const auto& block : rope.json().items()) {
-    AddUnknownRopeKeys(rope.Object(block.key()), "rope_parameters." + block.key(), &unknown);
+    const std::string name = "rope_parameters." + block.key();
+    AddUnknownRopeKeys(rope.Object(block.key()), family, name, &unknown);
+  }
+  return unknown;
+}
+
+std::vector<std::string> UnknownWrapperKeys(const JsonFields& json) {
+  std::vector<std::string> unknown;
+  for (const auto& [key, value] : json.json().items()) {
+    const bool known = value.is_null() || Contains(kReadKeys, key) || Contains(kWrapperKeys, key) ||
+                       Contains(kHarmlessKeys, key) || Contains(kGenerationKeys, key) ||
+                       IsNeutral(key, value);
+    if (!known) unknown.push_back(key);
   }
   return unknown;
 }

@@ -17,4 +17,7 @@ void ReadRope(const JsonFields& json, const Family& family, ModelConfig* config)
 std::vector<std::string> UnknownKeys(const JsonFields& json, const Family& family,
                                      const ModelConfig& config);
 
+// The same of the top level of a wrapper (checkpoint/text_names.h).
+std::vector<std::string> UnknownWrapperKeys(const JsonFields& json);
+
 }  // namespace lorikeet

@@ -93,6 +93,19 @@ void CompareBlocks(const JsonFields& used, const JsonFields& dropped, ModelConfi
                                       used.where(), dropped.where()));
 }
 
+// As Ministral3Attention uses it.
+void ReadQueryTemperature(const JsonFields& rope, ModelConfig* config) {
+  constexpr const char* kKey = "llama_4_scaling_beta";
+  const double beta = rope.Get<double>(kKey, 0);
+  if (beta == 0) return;
+  if (!(beta > 0) || config->rope_scaling.original_max_position_embeddings < 1) {
+    Fail(ErrorCode::kCorruptFile,
+         "{}: {} is {}; it must be positive, and needs original_max_position_embeddings beside it",
+         rope.where(), kKey, beta);
+  }
+  config->llama_4_scaling_beta = beta;
+}
+
 void CheckTable(const JsonFields& json, int64_t dim, double theta, const RopeScaling& scaling) {
   try {
     RopeTable(dim, theta, scaling);
@@ -101,8 +114,22 @@ void CheckTable(const JsonFields& json, int64_t dim, double theta, const RopeSca
   }
 }
 
-// As Gemma3TextConfig: a block per layer type in rope_parameters; or, in older files, rope_theta
-// and rope_scaling of the layers without a window and rope_local_base_freq of those with one.
+// Theta of the layers with a window where their block does not say it. Olmo 3 has one theta; for a
+// file with another than the class's, versions of transformers disagree about these layers.
+double LocalTheta(const JsonFields& json, const Family& family) {
+  const double standard = family.rope_local_base_freq;
+  if (standard != family.rope_theta) return json.Get<double>("rope_local_base_freq", standard);
+  const double theta = json.Get<double>("rope_theta", standard);
+  if (theta == standard || json.Object("rope_parameters").Has("sliding_attention")) return standard;
+  Fail(ErrorCode::kUnsupported,
+       "{}: rope_theta is {:g}, which does not say whether it is that of layers with a window too; "
+       "write rope_parameters with a block for full_attention and one for sliding_attention",
+       json.where(), theta);
+}
+
+// As Gemma3TextConfig and Olmo3Config: a block per layer type in rope_parameters; or, in older
+// files, rope_theta and rope_scaling of the layers without a window and rope_local_base_freq of
+// those with one.
 void ReadRopeByLayerType(const JsonFields& json, const Family& family, ModelConfig* config) {
   constexpr const char *kFull = "full_attention", *kSliding = "sliding_attention";
   const JsonFields blocks = json.Object("rope_parameters");
@@ -118,8 +145,7 @@ void ReadRopeByLayerType(const JsonFields& json, const Family& family, ModelConf
   const JsonFields local = blocks.Object(kSliding);
   config->rope_theta =
       global.Get<double>("rope_theta", json.Get<double>("rope_theta", family.rope_theta));
-  config->rope_local_base_freq = local.Get<double>(
-      "rope_theta", json.Get<double>("rope_local_base_freq", family.rope_local_base_freq));
+  config->rope_local_base_freq = local.Get<double>("rope_theta", LocalTheta(json, family));
   config->rope_scaling = ReadScaling(json, global, *config);
   config->local_rope_scaling = ReadScaling(json, local, *config);
   CheckTable(json, config->head_dim, config->rope_theta, config->rope_scaling);
@@ -132,10 +158,16 @@ void ReadRope(const JsonFields& json, const Family& family, ModelConfig* config)
   RefusePartialRotation(json);
   if (family.rope_by_layer_type) return ReadRopeByLayerType(json, family, config);
   const JsonFields older = json.Object("rope_scaling"), newer = json.Object("rope_parameters");
-  const JsonFields& rope = older.json().empty() ? newer : older;
+  const bool none = older.json().empty() && newer.json().empty();
+  const Json by_default = none && family.rope_parameters != nullptr
+                              ? ParseJson(family.rope_parameters, family.model_type)
+                              : Json::object();
+  const JsonFields standard(by_default, json.where() + ": rope_parameters of its class");
+  const JsonFields& rope = !older.json().empty() ? older : none ? standard : newer;
   config->rope_theta =
       rope.Get<double>("rope_theta", json.Get<double>("rope_theta", family.rope_theta));
   config->rope_scaling = ReadScaling(json, rope, *config);
+  if (family.reads_query_temperature) ReadQueryTemperature(rope, config);
   if (!older.json().empty()) CompareBlocks(older, newer, config);
   CheckTable(json, config->head_dim, config->rope_theta, config->rope_scaling);
 }

@@ -101,7 +101,15 @@ TEST(FamilyDefaults, AreThoseOfItsConfigurationClass) {
                          {"smollm3", 4, 2, 32768, 1e-6, 2e6, true},
                          {"gemma", 16, 256, 8192, 1e-6, 1e4, true},
                          {"gemma2", 4, 256, 8192, 1e-6, 1e4, true},
-                         {"gemma3_text", 4, 256, 131072, 1e-6, 1e6, true}}) {
+                         {"gemma3_text", 4, 256, 131072, 1e-6, 1e6, true},
+                         {"ministral3", 8, 128, 262144, 1e-5, 1e6, false},
+                         {"qwen2_moe", 16, 2, 32768, 1e-6, 1e4, false},
+                         {"olmoe", 32, 2, 4096, 1e-5, 1e4, false},
+                         {"olmo2", 32, 2, 2048, 1e-5, 1e4, false},
+                         {"olmo3", 32, 2, 2048, 1e-5, 5e5, false},
+                         {"granite", 32, 2, 2048, 1e-6, 1e4, false},
+                         {"seed_oss", 8, 128, 524288, 1e-6, 1e4, false},
+                         {"exaone4", 32, 2, 2048, 1e-5, 1e4, false}}) {
     const ModelConfig c = Read(Small(row.type));
     EXPECT_EQ(c.num_key_value_heads, row.kv_heads) << row.type;
     EXPECT_EQ(c.head_dim, row.head_dim) << row.type;
@@ -111,7 +119,7 @@ TEST(FamilyDefaults, AreThoseOfItsConfigurationClass) {
     EXPECT_EQ(c.tie_word_embeddings, row.tied) << row.type;
     EXPECT_FALSE(c.o_bias || c.mlp_bias) << row.type;
   }
-  EXPECT_EQ(SupportedModelTypes().size(), 11U);  // a new family has a row above
+  EXPECT_EQ(SupportedModelTypes().size(), 19U);  // a new family has a row above
   const ModelConfig mixtral = Read(Small("mixtral")), qwen = Read(Small("qwen3_moe"));
   EXPECT_THAT(std::tuple(mixtral.num_experts, mixtral.num_experts_per_tok), std::tuple(8, 2));
   EXPECT_EQ(mixtral.moe_intermediate_size, 96);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "checkpoint/safetensors.h"
+#include "checkpoint/text_names.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/finite.h"
@@ -25,7 +26,9 @@ constexpr int64_t kShardBytes = int64_t{4} << 30;
 constexpr int64_t kPiece = int64_t{1} << 20;  // elements in memory at once
 
 struct TensorFrom {
-  std::string name;  // in the folder
+  std::string name;  // for `change`
+  std::string name_in_file;
+  DType dtype;  // to write
   const ModelSource::Entry* entry;
 };
 
@@ -36,26 +39,31 @@ int64_t SizeOf(const ModelSource::Entry& entry) {
 }
 
 // tied: the source's head is its embedding. untie_head: it gets a head of its own in the folder.
-std::vector<TensorFrom> TensorsToWrite(const ModelSource& source, bool tied, bool untie_head) {
-  constexpr const char *kHead = "lm_head.weight", *kEmbedding = "model.embed_tokens.weight";
+// Tensors of other parts keep their dtype.
+std::vector<TensorFrom> TensorsToWrite(const ModelSource& source, DType dtype, bool tied,
+                                       bool untie_head) {
+  constexpr const char* kHead = "lm_head.weight";
   std::vector<TensorFrom> tensors;
   for (const ModelSource::Entry& entry : source.entries()) {
     if (entry.name.ends_with(".rotary_emb.inv_freq")) continue;
     // Some files hold a tied head again. After training it would differ from the embedding, and be
     // taken for a head of its own.
     if (tied && entry.name == kHead) continue;
-    tensors.push_back({entry.name, &entry});
+    tensors.push_back(
+        {entry.name, entry.NameInFile(), entry.other_part ? entry.dtype : dtype, &entry});
   }
-  if (untie_head) tensors.push_back({kHead, source.Find(kEmbedding)});
+  if (untie_head) {
+    tensors.push_back({kHead, source.new_head_name(), dtype, source.Find(source.embedding_name())});
+  }
   return tensors;
 }
 
 // Tensors cut into shards of at most kShardBytes each (a tensor is never cut).
-std::vector<std::vector<TensorFrom>> Shards(const std::vector<TensorFrom>& tensors, DType dtype) {
+std::vector<std::vector<TensorFrom>> Shards(const std::vector<TensorFrom>& tensors) {
   std::vector<std::vector<TensorFrom>> shards(1);
   int64_t filled = 0;
   for (const TensorFrom& tensor : tensors) {
-    const int64_t bytes = DTypeBytes(dtype, SizeOf(*tensor.entry));
+    const int64_t bytes = DTypeBytes(tensor.dtype, SizeOf(*tensor.entry));
     if (filled > 0 && filled + bytes > kShardBytes) {
       shards.emplace_back();
       filled = 0;
@@ -68,9 +76,15 @@ std::vector<std::vector<TensorFrom>> Shards(const std::vector<TensorFrom>& tenso
 
 // One tensor, made and given away in pieces of rows: a model never lies in memory a second time.
 // A vector is one piece.
-void MakePieces(const ModelSource& source, DType dtype, const ChangeTensor& change,
-                const TensorFrom& from, const ByteSink& sink) {
+void MakePieces(const ModelSource& source, const ChangeTensor& change, const TensorFrom& from,
+                const ByteSink& sink) {
   const ModelSource::Entry& entry = *from.entry;
+  const DType dtype = from.dtype;
+  if (entry.other_part) {
+    const Tensor& stored = source.InFile(entry.name);
+    sink(stored.data, static_cast<size_t>(stored.bytes()));
+    return;
+  }
   const bool matrix = entry.shape.size() == 2;
   const int64_t rows = matrix ? entry.shape[0] : 1;
   const int64_t cols = matrix ? entry.shape[1] : SizeOf(entry);
@@ -102,13 +116,15 @@ void MakePieces(const ModelSource& source, DType dtype, const ChangeTensor& chan
   }
 }
 
-void WriteShard(const ModelSource& source, DType dtype, const ChangeTensor& change,
+void WriteShard(const ModelSource& source, const ChangeTensor& change,
                 const std::vector<TensorFrom>& from, const std::string& path) {
   std::vector<TensorToWrite> tensors;
   tensors.reserve(from.size());
-  for (const auto& [name, entry] : from) tensors.push_back({name, dtype, entry->shape, nullptr});
+  for (const TensorFrom& t : from) {
+    tensors.push_back({t.name_in_file, t.dtype, t.entry->shape, nullptr});
+  }
   WriteSafetensors(path, tensors, {{"format", "pt"}}, [&](size_t index, const ByteSink& sink) {
-    MakePieces(source, dtype, change, from[index], sink);
+    MakePieces(source, change, from[index], sink);
   });
 }
 
@@ -119,10 +135,14 @@ const char* TorchName(DType dtype) {
 void WriteConfig(const ModelSource& source, DType dtype, bool tied, const std::string& dir) {
   Json config = source.config();
   const bool says_tied = ReadModelConfig(config, source.path()).tie_word_embeddings;
-  if (says_tied && !tied) config["tie_word_embeddings"] = false;
-  config.erase("quantization_config");
-  const char* key = config.contains("dtype") ? "dtype" : "torch_dtype";
-  config[key] = TorchName(dtype);
+  const auto set = [&](Json& part) {
+    if (says_tied && !tied) part["tie_word_embeddings"] = false;
+    part.erase("quantization_config");
+    const char* key = part.contains("dtype") ? "dtype" : "torch_dtype";
+    if (&part == &config || part.contains(key)) part[key] = TorchName(dtype);
+  };
+  set(config);
+  if (IsWrapper(config)) set(config["text_config"]);
   WriteFileAtomically(dir + "/config.json", config.dump(2) + "\n");
 }
 
@@ -130,7 +150,7 @@ void WriteConfig(const ModelSource& source, DType dtype, bool tied, const std::s
 
 DType StoredDtype(const ModelSource& source) {
   for (const ModelSource::Entry& entry : source.entries()) {
-    if (entry.shape.size() != 2) continue;
+    if (entry.shape.size() != 2 || entry.other_part) continue;
     if (IsQuantised(entry.dtype)) return DType::kBF16;
     if (IsFloat(entry.dtype)) return entry.dtype;
   }
@@ -141,19 +161,19 @@ void WriteModel(const ModelSource& source, DType dtype, const ChangeTensor& chan
                 const std::string& dir, bool untie_head) {
   CHECK(dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16);
   const bool tied = ReadModelConfig(source).tie_word_embeddings;
-  const auto shards = Shards(TensorsToWrite(source, tied, untie_head), dtype);
+  const auto shards = Shards(TensorsToWrite(source, dtype, tied, untie_head));
   if (shards.size() == 1) {
-    WriteShard(source, dtype, change, shards[0], dir + "/model.safetensors");
+    WriteShard(source, change, shards[0], dir + "/model.safetensors");
   } else {
     Json index = {{"metadata", {{"total_size", 0}}}, {"weight_map", Json::object()}};
     int64_t total = 0;
     for (size_t i = 0; i < shards.size(); ++i) {
       const std::string name =
           fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
-      WriteShard(source, dtype, change, shards[i], dir + "/" + name);
+      WriteShard(source, change, shards[i], dir + "/" + name);
       for (const TensorFrom& tensor : shards[i]) {
-        index["weight_map"][tensor.name] = name;
-        total += DTypeBytes(dtype, SizeOf(*tensor.entry));
+        index["weight_map"][tensor.name_in_file] = name;
+        total += DTypeBytes(tensor.dtype, SizeOf(*tensor.entry));
       }
     }
     index["metadata"]["total_size"] = total;

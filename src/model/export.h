@@ -15,7 +15,8 @@ using ChangeTensor =
     std::function<void(const std::string& name, int64_t begin, const Tensor& values)>;
 
 // Writes config.json and model.safetensors (or shards of at most 4 GiB with their index) of a
-// source into an existing folder, every tensor in `dtype` (f32, f16, bf16). `change` may be empty.
+// source into an existing folder, every tensor in `dtype` (f32, f16, bf16), but those of a
+// wrapper's other parts, such as a vision tower, byte for byte as they are. `change` may be empty.
 // untie_head: a tied head is written as a tensor of its own, lm_head.weight, to which `change` is
 // applied as to any other, and config.json no longer ties it to the embedding.
 void WriteModel(const ModelSource& source, DType dtype, const ChangeTensor& change,

@@ -1,7 +1,9 @@
 // Tiny random models of every family against numbers written by transformers and peft
 // (tools/make_goldens.py): logits, loss, and the gradient of every weight and every LoRA factor.
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <string>
@@ -34,6 +36,14 @@ Error2 Compare(const Tensor& got, const Tensor& expected) {
     norm += b * b;
   }
   return {std::sqrt(difference / norm), dot / std::sqrt(norm_got * norm)};
+}
+
+double LargestDifference(const Tensor& got, const Tensor& expected) {
+  double largest = 0;
+  for (int64_t i = 0; i < expected.size(); ++i) {
+    largest = std::max<double>(largest, std::abs(got.as<float>()[i] - expected.as<float>()[i]));
+  }
+  return largest;
 }
 
 class GoldenTest : public ::testing::TestWithParam<std::tuple<std::string, DType, Recompute>> {
@@ -78,6 +88,9 @@ class GoldenTest : public ::testing::TestWithParam<std::tuple<std::string, DType
         arena.Take("logits", DType::kF32, {batch_.num_tokens(), model_->config().vocab_size});
     HeadLogits(*model_, AllRows(adapter.weights, batch_.num_tokens()), hidden, logits, arena);
     ExpectClose(prefix + "logits", logits, Expected(prefix + "logits"));
+    // For the table of docs/models.md, by tools/golden_table.py.
+    RecordProperty(prefix + "logits_difference",
+                   fmt::format("{:.3g}", LargestDifference(logits, Expected(prefix + "logits"))));
     double weight_sum = 0;
     for (const float w : weights_) weight_sum += w;
     const TokenLoss loss = [&](int64_t row, float logprob) {

@@ -80,7 +80,7 @@ double StdOf(const Json& config, const std::string& where) {
 std::vector<InitialTensor> InitialTensors(const ModelConfig& config, double std) {
   const double residual_std = std / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
   std::vector<InitialTensor> tensors = {
-      {"model.embed_tokens.weight", {config.vocab_size, config.hidden_size}, 0, std}};
+      {config.EmbeddingName(), {config.vocab_size, config.hidden_size}, 0, std}};
   const auto linear = [&](const LinearDeclaration& d) {
     const double spread = d.adds_to_residual ? residual_std : std;
     tensors.push_back({d.linear->name + ".weight", {d.out, d.in}, 0, spread});

@@ -23,9 +23,11 @@ struct AttentionSpec {
   float score_scale = 1;                          // factor of the scores
   float softcap = 0;  // a score s becomes softcap * tanh(s / softcap); 0: it does not
   bool qkv_bias = false, o_bias = false;
-  bool qk_norm = false;  // RMS norm of every head's query and key, before the rotation
+  bool qk_norm = false;        // RMS norm of every head's query and key, before the rotation
+  bool qk_norm_whole = false;  // it is one norm of all heads of a token together
   NormKind norm_kind = NormKind::kRms;
-  int rope = 0;        // index of the rotary table (Model::ropes); -1: they are not rotated
+  // Indices of the rotary tables of keys and of queries (Model::ropes); -1: they are not rotated.
+  int rope = 0, query_rope = 0;
   int64_t window = 0;  // number of keys that a query sees, its own the last; 0: all up to it
 
   int64_t group() const { return heads / kv_heads; }  // G
@@ -50,14 +52,20 @@ struct MoeSpec {
   const ExpertNames* names = nullptr;
 };
 
-using BlockSpec = std::variant<AttentionSpec, MlpSpec, MoeSpec>;
+// An MLP of all tokens beside the experts, with a gate of one number per token.
+struct SharedExpertSpec {
+  int64_t hidden_size = 0, intermediate_size = 0;  // D, F
+};
+
+using BlockSpec = std::variant<AttentionSpec, MlpSpec, MoeSpec, SharedExpertSpec>;
 
 // x += the sum of the branches, each applied to norm(x); with a norm after them, x += that norm of
 // the sum.
 struct SublayerSpec {
-  std::string norm;  // module name below "model.layers.N."
+  std::string norm;  // module name below "model.layers.N."; empty: the branches are applied to x
   std::vector<BlockSpec> branches;
   std::string norm_after = {};  // module name; empty: none
+  float multiplier = 1;         // factor of the sum, in a sublayer without a norm after
 };
 
 struct LayerSpec {

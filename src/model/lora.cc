@@ -8,6 +8,7 @@
 
 #include "checkpoint/adapter_formats.h"
 #include "checkpoint/adapter_pairs.h"
+#include "checkpoint/text_names.h"
 #include "core/dry.h"
 #include "core/error.h"
 #include "core/parallel.h"
@@ -57,6 +58,18 @@ std::vector<std::string> ModulesOf(const Model& model) {
   return modules;
 }
 
+// Modules that peft sees as well, such as those of a vision tower, by their weights.
+std::vector<std::string> OtherModulesOf(const Model& model) {
+  constexpr std::string_view kWeight = ".weight";
+  std::vector<std::string> modules;
+  if (!model.has_source()) return modules;
+  for (const ModelSource::Entry& entry : model.source().entries()) {
+    if (!entry.other_part || entry.shape.size() != 2 || !entry.name.ends_with(kWeight)) continue;
+    modules.push_back(entry.name.substr(0, entry.name.size() - kWeight.size()));
+  }
+  return modules;
+}
+
 std::string LastPart(const std::string& module) { return module.substr(module.rfind('.') + 1); }
 bool IsExpert(const std::string& module) { return module.find(".experts.") != std::string::npos; }
 bool IsRouter(const std::string& module) { return LastPart(module) == "gate"; }
@@ -97,9 +110,10 @@ bool HiddenSideIsB(const std::string& module) {
   return name == "down_proj" || name == "w2";
 }
 
-// Qwen3-MoE's name for a module of Mixtral's experts; other names are unchanged.
-std::string CommonName(const std::string& module) {
-  const std::string block = ".block_sparse_moe.";
+// One name for a module that files name in several ways: Qwen3-MoE's for one of Mixtral's experts,
+// the language model's own for one of a wrapper.
+std::string CommonName(const std::string& given) {
+  const std::string block = ".block_sparse_moe.", module = WithoutWrapper(given);
   const size_t at = module.find(block);
   if (at == std::string::npos) return module;
   std::string common = module.substr(0, at) + ".mlp." + module.substr(at + block.size());
@@ -302,7 +316,7 @@ LoraAdapter LoraAdapter::Create(const Model& model, const LoraConfig& config, ui
     Fail(ErrorCode::kInvalidArgument, "lora_r is {}; it must be at least 1", config.r);
   LoraAdapter adapter(model, config);
   adapter.init_a_ = init_a;
-  const std::vector<std::string> modules = ModulesOf(model);
+  std::vector<std::string> modules = ModulesOf(model);
   const std::vector<std::string> targets = MatchTargets(modules, config);
   const std::unordered_set<std::string> chosen(targets.begin(), targets.end());
   adapter.pairs_.reserve(targets.size());  // shared pairs stay where they are
@@ -324,6 +338,8 @@ LoraAdapter LoraAdapter::Create(const Model& model, const LoraConfig& config, ui
       if (pair.magnitude) AdaptedLengths(pair, pair.magnitude);  // B is zero: those of W
     });
   }
+  const std::vector<std::string> others = OtherModulesOf(model);
+  modules.insert(modules.end(), others.begin(), others.end());
   adapter.Describe(modules, targets);
   if (model.has_source()) adapter.config_.base_model_name_or_path = model.source().path();
   adapter.RefreshWorkingCopies();

@@ -56,7 +56,9 @@ struct HeadPass {
   size_t ChunkRows() const { return static_cast<size_t>(whole.hidden.rows()); }
 };
 
-void CapIfAsked(const Model& model, const Tensor& logits) {
+void ScaleAndCap(const Model& model, const Tensor& logits) {
+  const float multiplier = model.config().logit_multiplier;
+  if (multiplier != 1) ScaleLogits(logits, multiplier);
   const float cap = model.config().final_logit_softcapping;
   if (cap > 0) CapLogits(logits, cap);
 }
@@ -67,7 +69,7 @@ void NormAndProject(const HeadPass& pass, const Chunk& c) {
   RmsNormForward(c.hidden, norm.weight, model.config().rms_norm_eps, c.xhat, c.x, c.rstd,
                  norm.kind);
   LinearForward(model.weights().lm_head, pass.lora, c.x, c.logits, false, c.lora_x_t, pass.arena);
-  CapIfAsked(model, c.logits);
+  ScaleAndCap(model, c.logits);
   const double temperature = pass.input.temperature;
   if (temperature != 1) ScaleLogits(c.logits, static_cast<float>(1 / temperature));
 }
@@ -116,8 +118,9 @@ void ChunkBackward(const HeadPass& pass, const ChunkOfRows& chunk, std::vector<f
   const Weights& w = pass.model.weights();
   const auto temperature = static_cast<float>(pass.input.temperature);
   const float cap = pass.model.config().final_logit_softcapping;
-  // Now the gradient with respect to the logits before they were divided by the temperature.
-  for (float& each : g) each /= temperature;
+  // Now the gradient with respect to the head's product, but for the cap.
+  const float multiplier = pass.model.config().logit_multiplier;
+  for (float& each : g) each = each / temperature * multiplier;
   CopyFromHost(g, c.g);
   LogprobBackward(c.logits, chunk.targets, c.lse, c.g, c.dlogits, cap > 0 ? temperature / cap : 0);
   LinearBackwardInput(w.lm_head, pass.lora, c.dlogits, c.dx, false, c.lora_dy_t, pass.arena);
@@ -211,7 +214,7 @@ void HeadLogits(const Model& model, std::span<const AdapterRows> adapters, const
   const Norm& norm = model.weights().norm;
   RmsNormForward(hidden, norm.weight, model.config().rms_norm_eps, xhat, x, rstd, norm.kind);
   ProjectRows(model.weights().lm_head, adapters, x, logits, false, Tensor(), arena);
-  CapIfAsked(model, logits);
+  ScaleAndCap(model, logits);
 }
 
 }  // namespace lorikeet

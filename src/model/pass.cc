@@ -1,5 +1,6 @@
 #include "model/pass.h"
 
+#include "kernels/cast.h"
 #include "kernels/rms_norm.h"
 
 namespace lorikeet {
@@ -45,6 +46,9 @@ Pass MakePass(const Model& model, const Batch& batch, std::span<const AdapterRow
   return pass;
 }
 
-void NormedInput::Write(const Tensor& x) const { RmsNormScale(xhat, norm->weight, x, norm->kind); }
+void NormedInput::Write(const Tensor& x) const {
+  if (norm == nullptr) return Convert(xhat, x);
+  RmsNormScale(xhat, norm->weight, x, norm->kind);
+}
 
 }  // namespace lorikeet

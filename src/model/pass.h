@@ -80,8 +80,8 @@ Pass MakePass(const Model& model, const Batch& batch, std::span<const AdapterRow
 
 // The input of a sublayer's blocks in the backward: computed again from what the norm kept.
 struct NormedInput {
-  Tensor xhat;  // (T, D) C
-  const Norm* norm;
+  Tensor xhat;                        // (T, D) C
+  const Norm* norm;                   // null: xhat is the input
   void Write(const Tensor& x) const;  // x (T, D) C, RmsNormScale
 };
 

@@ -9,7 +9,7 @@
 namespace lorikeet {
 namespace {
 
-constexpr const char *kHead = "lm_head.weight", *kEmbedding = "model.embed_tokens.weight";
+constexpr const char* kHead = "lm_head.weight";
 
 // Whether two matrices of one shape have the same values; a few rows of each in memory at a time.
 bool SameValues(const ModelSource& source, const ModelSource::Entry& a,
@@ -31,7 +31,7 @@ bool SameValues(const ModelSource& source, const ModelSource::Entry& a,
 // As transformers decides it when both are in the checkpoint.
 bool HasOwnHead(const ModelSource& source) {
   const ModelSource::Entry* head = source.Find(kHead);
-  const ModelSource::Entry* embedding = source.Find(kEmbedding);
+  const ModelSource::Entry* embedding = source.Find(source.embedding_name());
   if (head == nullptr || embedding == nullptr) return false;
   const bool comparable = head->shape == embedding->shape && head->shape.size() == 2 &&
                           head->shape[0] > 0 && head->shape[1] > 0;

@@ -11,14 +11,14 @@ namespace {
 
 SublayerActivations TakeSublayer(const Pass& pass, const Sublayer& sublayer) {
   SublayerActivations a;
-  a.xhat = pass.Take("activations", pass.compute(), sublayer.norm.weight.size());
-  a.rstd = pass.arena.Take("activations", DType::kF32, {pass.T()});
+  a.xhat = pass.Take("activations", pass.compute(), pass.config().hidden_size);
+  if (sublayer.has_norm()) a.rstd = pass.arena.Take("activations", DType::kF32, {pass.T()});
   for (const BlockWeights& branch : sublayer.branches) {
     a.branches.push_back(std::visit(
         [&](const auto& w) { return BlockActivations(TakeActivations(pass, w)); }, branch));
   }
   if (sublayer.has_norm_after()) {
-    a.after_xhat = pass.Take("activations", pass.compute(), sublayer.norm.weight.size());
+    a.after_xhat = pass.Take("activations", pass.compute(), pass.config().hidden_size);
     a.after_rstd = pass.arena.Take("activations", DType::kF32, {pass.T()});
   }
   return a;
@@ -42,17 +42,28 @@ void VisitBranch(const BlockWeights& weights, const BlockActivations& activation
       weights);
 }
 
-// residual += the branches' outputs for norm(residual). They are products that add to the residual
-// themselves, unless their sum is to be normed.
+// The branches' input: norm(residual), or the residual itself.
+Tensor BranchInput(const Pass& pass, const Sublayer& sublayer, const Tensor& residual,
+                   const SublayerActivations& a) {
+  if (!sublayer.has_norm()) {
+    Convert(residual, a.xhat);
+    return a.xhat;
+  }
+  const Norm& norm = sublayer.norm;
+  const Tensor x = pass.Take("normed input", pass.compute(), residual.cols());
+  RmsNormForward(residual, norm.weight, pass.config().rms_norm_eps, a.xhat, x, a.rstd, norm.kind);
+  return x;
+}
+
+// residual += the branches' outputs. They are products that add to the residual themselves, unless
+// their sum is to be normed or multiplied.
 void SublayerForward(const Pass& pass, const Sublayer& sublayer, const Tensor& residual,
                      const SublayerActivations& a) {
   const ArenaScope scope(pass.arena);
-  const Tensor x = pass.Take("normed input", pass.compute(), residual.cols());
-  const Norm &before = sublayer.norm, &after = sublayer.norm_after;
-  const float eps = pass.config().rms_norm_eps;
-  RmsNormForward(residual, before.weight, eps, a.xhat, x, a.rstd, before.kind);
+  const Tensor x = BranchInput(pass, sublayer, residual, a);
+  const bool direct = !sublayer.has_norm_after() && sublayer.multiplier == 1;
   Tensor sum = residual;
-  if (sublayer.has_norm_after()) {
+  if (!direct) {
     sum = pass.Take("branch", DType::kF32, residual.cols());
     Zero(sum);
   }
@@ -62,8 +73,15 @@ void SublayerForward(const Pass& pass, const Sublayer& sublayer, const Tensor& r
       BlockForward(pass, w, x, kept, sum);
     });
   }
-  if (!sublayer.has_norm_after()) return;
-  RmsNormAdd(sum, after.weight, eps, a.after_xhat, residual, a.after_rstd, after.kind);
+  if (direct) return;
+  if (!sublayer.has_norm_after()) {
+    Scale(sum, sublayer.multiplier);
+    AddInto(residual, sum);
+    return;
+  }
+  const Norm& after = sublayer.norm_after;
+  RmsNormAdd(sum, after.weight, pass.config().rms_norm_eps, a.after_xhat, residual, a.after_rstd,
+             after.kind);
 }
 
 // dresidual += the gradient through the branches, when `below` asks for it.
@@ -71,8 +89,18 @@ void SublayerBackward(const Pass& pass, const Sublayer& sublayer, const Sublayer
                       const Tensor& dresidual, bool below) {
   const ArenaScope scope(pass.arena);
   const Norm &norm = sublayer.norm, &after = sublayer.norm_after;
-  const Tensor dx = below ? pass.Take("gradient", DType::kF32, dresidual.cols()) : Tensor();
   Tensor dsum = dresidual;  // the gradient of the branches' sum
+  if (!sublayer.has_norm_after() && sublayer.multiplier != 1) {
+    dsum = pass.Take("gradient", DType::kF32, dresidual.cols());
+    Convert(dresidual, dsum);
+    Scale(dsum, sublayer.multiplier);
+  }
+  // Without a norm before them the branches add to the gradient of the residual directly.
+  const bool adds = !sublayer.has_norm();
+  CHECK(!adds || sublayer.has_norm_after());
+  const Tensor dx = !below ? Tensor()
+                    : adds ? dresidual
+                           : pass.Take("gradient", DType::kF32, dresidual.cols());
   if (sublayer.has_norm_after()) {
     dsum = pass.Take("gradient", DType::kF32, dresidual.cols());
     Zero(dsum);
@@ -82,10 +110,11 @@ void SublayerBackward(const Pass& pass, const Sublayer& sublayer, const Sublayer
   for (size_t i = 0; i < sublayer.branches.size(); ++i) {
     VisitBranch(sublayer.branches[i], a.branches[i], [&](const auto& w, const auto& kept) {
       const ArenaScope branch_scope(pass.arena);
-      BlockBackward(pass, w, {a.xhat, &norm}, kept, dsum, dx, /*accumulate=*/i > 0);
+      const NormedInput input{a.xhat, adds ? nullptr : &norm};
+      BlockBackward(pass, w, input, kept, dsum, dx, /*accumulate=*/adds || i > 0);
     });
   }
-  if (below) {
+  if (below && !adds) {
     RmsNormBackward(dx, a.xhat, norm.weight, a.rstd, dresidual, norm.dweight, norm.kind);
   }
 }

@@ -35,6 +35,13 @@ BlockWeights DeclareBlock(const MoeSpec& spec, size_t, const std::string& prefix
   return weights;
 }
 
+BlockWeights DeclareBlock(const SharedExpertSpec& spec, size_t, const std::string& prefix,
+                          const WeightVisitor& visit) {
+  SharedExpertWeights weights;
+  DeclareWeights(spec, prefix, visit, &weights);
+  return weights;
+}
+
 }  // namespace
 
 void DeclareWeights(const ModelConfig& config, const WeightVisitor& visit, Weights* weights) {
@@ -45,10 +52,11 @@ void DeclareWeights(const ModelConfig& config, const WeightVisitor& visit, Weigh
   };
   weights->layers.resize(config.layers.size());
   for (size_t l = 0; l < config.layers.size(); ++l) {
-    const std::string prefix = "model.layers." + std::to_string(l) + ".";
+    const std::string prefix = config.prefix + "layers." + std::to_string(l) + ".";
     for (const SublayerSpec& spec : config.layers[l].sublayers) {
       Sublayer& sublayer = weights->layers[l].sublayers.emplace_back();
-      norm(&sublayer.norm, prefix + spec.norm);
+      sublayer.multiplier = spec.multiplier;
+      if (!spec.norm.empty()) norm(&sublayer.norm, prefix + spec.norm);
       for (const BlockSpec& branch : spec.branches) {
         sublayer.branches.push_back(std::visit(
             [&](const auto& block) { return DeclareBlock(block, l, prefix, visit); }, branch));
@@ -56,7 +64,7 @@ void DeclareWeights(const ModelConfig& config, const WeightVisitor& visit, Weigh
       if (!spec.norm_after.empty()) norm(&sublayer.norm_after, prefix + spec.norm_after);
     }
   }
-  norm(&weights->norm, "model.norm");
+  norm(&weights->norm, config.prefix + "norm");
   weights->lm_head.name = "lm_head";
   if (config.tie_word_embeddings) return;
   visit.linear({&weights->lm_head, config.vocab_size, config.hidden_size, /*bias=*/false});
@@ -103,8 +111,15 @@ std::unique_ptr<Model> Model::Skeleton(const ModelConfig& config, DType compute)
 Model::Model(std::optional<ModelSource> source, ModelConfig config, DType compute)
     : source_(std::move(source)), config_(std::move(config)), compute_(compute) {
   ropes_.emplace_back(config_.head_dim, config_.rope_theta, config_.rope_scaling);
-  if (!config_.has_local_rope()) return;
-  ropes_.emplace_back(config_.head_dim, config_.rope_local_base_freq, config_.local_rope_scaling);
+  if (config_.has_local_rope()) {
+    ropes_.emplace_back(config_.head_dim, config_.rope_local_base_freq, config_.local_rope_scaling);
+  }
+  if (config_.llama_4_scaling_beta > 0) {
+    CHECK(!config_.has_local_rope());  // AttentionSpec::query_rope is 1
+    RopeScaling of_queries = config_.rope_scaling;
+    of_queries.query_beta = config_.llama_4_scaling_beta;
+    ropes_.emplace_back(config_.head_dim, config_.rope_theta, of_queries);
+  }
 }
 
 Tensor Model::Allocate(DType dtype, std::initializer_list<int64_t> shape) {
@@ -154,7 +169,7 @@ Tensor Model::LoadVector(const std::string& name, int64_t size) {
 
 void Model::MakeWeights() {
   const ModelConfig& c = config_;
-  weights_.embed_tokens = LoadMatrix("model.embed_tokens.weight", c.vocab_size, c.hidden_size);
+  weights_.embed_tokens = LoadMatrix(c.EmbeddingName(), c.vocab_size, c.hidden_size);
   const WeightVisitor load = {
       .linear =
           [this](const LinearDeclaration& d) {
@@ -173,7 +188,8 @@ void Model::RefuseUnknownTensors() const {
   const std::unordered_set<std::string> used(used_.begin(), used_.end());
   for (const ModelSource::Entry& entry : source_->entries()) {
     // A tied head may be stored again as a copy, and old checkpoints carry the rotary table.
-    const bool known = used.contains(entry.name) || entry.name == "lm_head.weight" ||
+    const bool known = entry.other_part || used.contains(entry.name) ||
+                       entry.name == "lm_head.weight" ||
                        entry.name.ends_with(".rotary_emb.inv_freq");
     if (!known) {
       Fail(ErrorCode::kUnsupported, "{}: tensor '{}' has no place in a {} model", source_->path(),
@@ -228,7 +244,7 @@ std::vector<Param> Model::MakeTrainable() {
   Linear& head = weights_.lm_head;
   const bool tied = head.weight.data == weights_.embed_tokens.data;
   params.push_back(
-      TrainMatrix("model.embed_tokens.weight", &weights_.embed_tokens, &weights_.dembed_tokens));
+      TrainMatrix(config_.EmbeddingName(), &weights_.embed_tokens, &weights_.dembed_tokens));
   if (tied) {
     head.weight = weights_.embed_tokens;
     head.dweight = weights_.dembed_tokens;

@@ -119,7 +119,7 @@ AdapterFacts::Module ModuleFacts(const AdapterFile::Pair& pair, const LoraConfig
 // The weight of a module.
 const ModelSource::Entry* WeightOf(const std::string& module, const ModelSource& base) {
   const ModelSource::Entry* entry = base.Find(module + ".weight");
-  if (entry == nullptr && module == "lm_head") entry = base.Find("model.embed_tokens.weight");
+  if (entry == nullptr && module == "lm_head") entry = base.Find(base.embedding_name());
   return entry;
 }
 
@@ -141,7 +141,7 @@ void CheckTargetsFilled(const ModelSource& base, AdapterFacts* facts) {
   for (const ModelSource::Entry& entry : base.entries()) {
     if (entry.shape.size() != 2 || !entry.name.ends_with(".weight")) continue;
     const std::string module = entry.name.substr(0, entry.name.size() - 7);
-    if (module == "model.embed_tokens" || !IsTarget(facts->config, module)) continue;
+    if (module + ".weight" == base.embedding_name() || !IsTarget(facts->config, module)) continue;
     const bool filled = std::any_of(facts->modules.begin(), facts->modules.end(),
                                     [&](const auto& m) { return m.name == module; });
     if (!filled) {

@@ -18,7 +18,9 @@ bool Contains(const std::string& text, const char* part) {
   return text.find(part) != std::string::npos;
 }
 
-const char* PartOf(const std::string& name) {
+const char* PartOf(const ModelSource::Entry& entry) {
+  const std::string& name = entry.name;
+  if (entry.other_part) return "not text";
   if (Contains(name, "norm")) return "norms";
   if (Contains(name, "self_attn")) return "attention";
   if (Contains(name, ".experts.")) return "experts";
@@ -91,15 +93,28 @@ const char* ActivationName(const ModelConfig& c) {
 std::string ExtrasText(const ModelConfig& c) {
   std::vector<std::string> extras;
   if (c.norm_kind == NormKind::kRmsOnePlus) extras.emplace_back("norms of 1 + weight");
-  if (c.sandwich_norms) extras.emplace_back("norms after the branches");
+  if (c.sandwich_norms) {
+    extras.emplace_back(c.pre_norms ? "norms after the branches" : "norms after the branches only");
+  }
   if (c.embedding_multiplier != 1) {
     extras.push_back(fmt::format("embedding times {:g}", c.embedding_multiplier));
   }
-  if (c.query_pre_attn_scalar != static_cast<double>(c.head_dim)) {
+  if (c.residual_multiplier != 1) {
+    extras.push_back(fmt::format("branches times {:g}", c.residual_multiplier));
+  }
+  if (c.attention_multiplier > 0) {
+    extras.push_back(fmt::format("scores times {:g}", c.attention_multiplier));
+  } else if (c.query_pre_attn_scalar != static_cast<double>(c.head_dim)) {
     extras.push_back(fmt::format("scores over the root of {:g}", c.query_pre_attn_scalar));
   }
   if (c.attn_logit_softcapping > 0) {
     extras.push_back(fmt::format("scores capped at {:g}", c.attn_logit_softcapping));
+  }
+  if (c.logit_multiplier != 1) {
+    extras.push_back(fmt::format("logits times {:g}", c.logit_multiplier));
+  }
+  if (c.llama_4_scaling_beta > 0) {
+    extras.push_back(fmt::format("queries with a temperature of {:g}", c.llama_4_scaling_beta));
   }
   if (c.final_logit_softcapping > 0) {
     extras.push_back(fmt::format("logits capped at {:g}", c.final_logit_softcapping));
@@ -146,15 +161,24 @@ Facts ConfigPart(const ModelConfig& c) {
   v("qk_norm", c.qk_norm);
   v("hidden_act", ActivationName(c));
   v("embedding_multiplier", c.embedding_multiplier);
+  if (c.residual_multiplier != 1) v("residual_multiplier", c.residual_multiplier);
+  if (c.attention_multiplier > 0) v("attention_multiplier", c.attention_multiplier);
+  if (c.logit_multiplier != 1) v("logit_multiplier", c.logit_multiplier);
   v("query_pre_attn_scalar", c.query_pre_attn_scalar);
   if (c.attn_logit_softcapping > 0) v("attn_logit_softcapping", c.attn_logit_softcapping);
   if (c.final_logit_softcapping > 0) v("final_logit_softcapping", c.final_logit_softcapping);
   if (!c.no_rope_layers.empty()) v("no_rope_layers", c.no_rope_layers);
   if (c.num_experts > 0) {
     v("num_experts", c.num_experts, "experts",
-      fmt::format("{} in {} layers, {} active per token{}, intermediate {}", c.num_experts,
+      fmt::format("{} in {} layers, {} active per token{}, intermediate {}{}", c.num_experts,
                   c.num_expert_layers(), c.num_experts_per_tok,
-                  c.norm_topk_prob ? " with weights that sum to 1" : "", c.moe_intermediate_size));
+                  c.norm_topk_prob ? " with weights that sum to 1" : "", c.moe_intermediate_size,
+                  c.shared_expert_intermediate_size == 0
+                      ? ""
+                      : fmt::format("; one shared, {}", c.shared_expert_intermediate_size)));
+    if (c.shared_expert_intermediate_size > 0) {
+      v("shared_expert_intermediate_size", c.shared_expert_intermediate_size);
+    }
     v("num_experts_per_tok", c.num_experts_per_tok);
     v("num_expert_layers", c.num_expert_layers());
     v("moe_intermediate_size", c.moe_intermediate_size);
@@ -233,7 +257,7 @@ ModelFacts InspectModel(const ModelSource& source) {
     facts.why_unsupported = e.what();
   }
   for (const ModelSource::Entry& entry : source.entries()) {
-    Count(PartOf(entry.name), entry, &facts.parts);
+    Count(PartOf(entry), entry, &facts.parts);
     Count(DTypeName(entry.dtype), entry, &facts.dtypes);
     ++facts.tensors;
     facts.parameters += SizeOf(entry);
