@@ -8,6 +8,7 @@
 #endif
 
 #include "core/tensor.h"
+#include "kernels/columns.h"
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -18,49 +19,60 @@ struct GatePart {
 };
 
 template <class Act, class C>
-void GatedForwardOf(const Tensor& gate, const Tensor& up, const Tensor& h, int64_t begin,
-                    int64_t n) {
-  const C* g = gate.as<C>() + begin;
-  const C* u = up.as<C>() + begin;
-  C* to = h.as<C>() + begin;
+void GatedForwardRun(const C* gate, const C* up, int64_t n, C* h) {
   ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
-    lanes.Store(hn::Mul(Act::Of(lanes.Load(g + i)).value, lanes.Load(u + i)), to + i);
+    lanes.Store(hn::Mul(Act::Of(lanes.Load(gate + i)).value, lanes.Load(up + i)), h + i);
   });
 }
 
-// Elements [begin, begin + n); all three in the compute dtype.
+template <class Act, class C>
+void GatedForwardOf(const Columns& gate, const Columns& up, const Tensor& h, int64_t begin,
+                    int64_t end) {
+  const int64_t F = h.cols();
+  ForRuns(begin, end, F, gate.whole() && up.whole(), [&](int64_t t, int64_t n) {
+    GatedForwardRun<Act>(gate.Row<C>(t), up.Row<C>(t), n, h.as<C>() + t * F);
+  });
+}
+
+// Rows [begin, end); all three in the compute dtype.
 template <class Act>
-void GatedForward(const Tensor& gate, const Tensor& up, const Tensor& h, int64_t begin, int64_t n) {
-  const auto range =
+void GatedForward(const Columns& gate, const Columns& up, const Tensor& h, int64_t begin,
+                  int64_t end) {
+  const auto rows =
       h.dtype == DType::kF32 ? GatedForwardOf<Act, float> : GatedForwardOf<Act, bfloat16>;
-  range(gate, up, h, begin, n);
+  rows(gate, up, h, begin, end);
 }
 
 template <class Act, class C>
-void GatedBackwardOf(const Tensor& dh, const Tensor& gate, const Tensor& up, const Tensor& dgate,
-                     const Tensor& dup, const Tensor& h, int64_t begin, int64_t n) {
-  const float* from = dh.as<float>() + begin;
-  const C* gates = gate.as<C>() + begin;
-  const C* ups = up.as<C>() + begin;
-  C* to_gate = dgate.as<C>() + begin;
-  C* to_up = dup.as<C>() + begin;
-  C* to = h ? h.as<C>() + begin : nullptr;
+void GatedBackwardRun(const float* dh, const C* gate, const C* up, int64_t n, C* dgate, C* dup,
+                      C* h) {
   ForVectors(n, [=](auto lanes, int64_t i) HWY_ATTR {
-    const Vec d = lanes.Load(from + i), u = lanes.Load(ups + i);
-    const GatePart act = Act::Of(lanes.Load(gates + i));
-    if (to != nullptr) lanes.Store(hn::Mul(act.value, u), to + i);
-    lanes.Store(hn::Mul(hn::Mul(d, u), act.slope), to_gate + i);
-    lanes.Store(hn::Mul(d, act.value), to_up + i);
+    const Vec d = lanes.Load(dh + i), u = lanes.Load(up + i);
+    const GatePart act = Act::Of(lanes.Load(gate + i));
+    if (h != nullptr) lanes.Store(hn::Mul(act.value, u), h + i);
+    lanes.Store(hn::Mul(hn::Mul(d, u), act.slope), dgate + i);
+    lanes.Store(hn::Mul(d, act.value), dup + i);
+  });
+}
+
+template <class Act, class C>
+void GatedBackwardOf(const Tensor& dh, const Columns& gate, const Columns& up, const Columns& dgate,
+                     const Columns& dup, const Tensor& h, int64_t begin, int64_t end) {
+  const int64_t F = dh.cols();
+  const bool whole = gate.whole() && up.whole() && dgate.whole() && dup.whole();
+  ForRuns(begin, end, F, whole, [&](int64_t t, int64_t n) {
+    GatedBackwardRun<Act>(dh.as<float>() + t * F, gate.Row<C>(t), up.Row<C>(t), n, dgate.Row<C>(t),
+                          dup.Row<C>(t), h ? h.as<C>() + t * F : nullptr);
   });
 }
 
 // dgate and dup; h too, where it is not empty.
 template <class Act>
-void GatedBackward(const Tensor& dh, const Tensor& gate, const Tensor& up, const Tensor& dgate,
-                   const Tensor& dup, const Tensor& h, int64_t begin, int64_t n) {
-  const auto range =
-      gate.dtype == DType::kF32 ? GatedBackwardOf<Act, float> : GatedBackwardOf<Act, bfloat16>;
-  range(dh, gate, up, dgate, dup, h, begin, n);
+void GatedBackward(const Tensor& dh, const Columns& gate, const Columns& up, const Columns& dgate,
+                   const Columns& dup, const Tensor& h, int64_t begin, int64_t end) {
+  const auto rows =
+      gate.dtype() == DType::kF32 ? GatedBackwardOf<Act, float> : GatedBackwardOf<Act, bfloat16>;
+  rows(dh, gate, up, dgate, dup, h, begin, end);
 }
 
 }  // namespace lorikeet::HWY_NAMESPACE

@@ -93,5 +93,37 @@ TEST(Geglu, ARowHasTheSameBitsInAnyBatchAndOnAnyThreads) {
   ExpectSameBitsOnAnyThreads([] { return Gated(DType::kBF16, 300, 131).h; });
 }
 
+// Gate and up as the two halves of one product, and their gradients as those of another.
+TEST(Geglu, HalvesOfAFusedProduct) {
+  ForEachTarget([] {
+    for (const DType dtype : kComputeTypes) {
+      for (const int64_t F : kWidths) {
+        const int64_t T = 3;
+        const TestTensor gate = TestTensor::Random(dtype, {T, F}, "gate"),
+                         up = TestTensor::Random(dtype, {T, F}, "up"),
+                         dh = TestTensor::Random(DType::kF32, {T, F}, "dh");
+        const TestTensor both(dtype, {T, 2 * F}), dboth(dtype, {T, 2 * F});
+        for (int64_t i = 0; i < T * F; ++i) {
+          both.Set(i / F * 2 * F + i % F, gate.Get(i));
+          both.Set(i / F * 2 * F + F + i % F, up.Get(i));
+        }
+        const Columns left(both, 0, F), right(both, F, F);
+        const TestTensor h(dtype, {T, F}), h2(dtype, {T, F}), h3(dtype, {T, F});
+        GegluForward(gate, up, h);
+        GegluForward(left, right, h2);
+        EXPECT_TRUE(SameBits(h, h2)) << F;
+        const TestTensor dgate(dtype, {T, F}), dup(dtype, {T, F});
+        GegluBackward(dh, gate, up, dgate, dup, Tensor());
+        GegluBackward(dh, left, right, Columns(dboth, 0, F), Columns(dboth, F, F), h3);
+        EXPECT_TRUE(SameBits(h, h3)) << F;
+        for (int64_t i = 0; i < T * F; ++i) {
+          ASSERT_EQ(dboth.Get(i / F * 2 * F + i % F), dgate.Get(i));
+          ASSERT_EQ(dboth.Get(i / F * 2 * F + F + i % F), dup.Get(i));
+        }
+      }
+    }
+  });
+}
+
 }  // namespace
 }  // namespace lorikeet

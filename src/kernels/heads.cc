@@ -19,7 +19,7 @@ constexpr int64_t kMaxHeadDim = 1024;  // a head in f32 on the stack
 
 // A split or its gradient, with the optional parts flattened to pointers.
 struct HeadsJob {
-  const Tensor* token_major;  // (T,H*Dh)
+  const Columns* token_major;  // (T,H*Dh)
   const HeadNorm* norm;
   const HeadRope* rope;
   const HeadRows* rows;
@@ -70,17 +70,50 @@ void RotateHead(const float* in, const float* cos, const float* sin, float direc
   ConvertRow(in + 2 * R, Dh - 2 * R, out + 2 * R);
 }
 
+// The same for pairs of neighbours.
+template <class To>
+void RotateNeighbours(const float* in, const float* cos, const float* sin, float direction,
+                      int64_t R, int64_t Dh, To* out) {
+  if (R <= 0) return ConvertRow(in, Dh, out);
+  HWY_ALIGN float halves[kMaxHeadDim];
+  HWY_ALIGN float rotated[kMaxHeadDim];
+  for (int64_t i = 0; i < R; ++i) {
+    halves[i] = in[2 * i];
+    halves[R + i] = in[2 * i + 1];
+  }
+  RotateHead(halves, cos, sin, direction, R, 2 * R, rotated);
+  for (int64_t i = 0; i < R; ++i) {
+    halves[2 * i] = rotated[i];
+    halves[2 * i + 1] = rotated[R + i];
+  }
+  ConvertRow(halves, 2 * R, out);
+  ConvertRow(in + 2 * R, Dh - 2 * R, out + 2 * R);
+}
+
+// out = in turned by the angles of token t, or back; converted only without a rope.
+template <class To>
+void Rotate(const HeadRope* rope, int64_t t, const float* in, float direction, int64_t Dh,
+            To* out) {
+  if (rope == nullptr) return ConvertRow(in, Dh, out);
+  const int64_t R = rope->cos.cols();
+  const float *cos = rope->cos.as<float>() + t * R, *sin = rope->sin.as<float>() + t * R;
+  if (rope->interleaved) {
+    RotateNeighbours(in, cos, sin, direction, R, Dh, out);
+  } else {
+    RotateHead(in, cos, sin, direction, R, Dh, out);
+  }
+}
+
 template <class C>
 void ForwardToken(const HeadsJob& job, int64_t t) {
   const HeadRows& rows = *job.rows;
   const int64_t H = rows.num_groups * rows.group_size, Dh = rows.head_dim;
-  const int64_t R = job.rope == nullptr ? 0 : job.rope->cos.cols();
   HWY_ALIGN float scratch[kMaxHeadDim];
   for (int64_t h = 0; h < H; ++h) {
     const int64_t k = h / rows.group_size, g = h % rows.group_size;
     C* out = static_cast<C*>(rows.data) + k * rows.head_stride +
              (rows.Row(t) * rows.group_size + g) * Dh;
-    const float* x = job.token_major->as<float>() + (t * H + h) * Dh;
+    const float* x = job.token_major->Row<float>(t) + h * Dh;
     if (job.norm != nullptr) {
       const HeadNorm& norm = *job.norm;
       C* xhat = norm.xhat ? norm.xhat.as<C>() + (t * H + h) * Dh : nullptr;
@@ -88,12 +121,7 @@ void ForwardToken(const HeadsJob& job, int64_t t) {
       if (norm.rstd) norm.rstd.as<float>()[t * H + h] = rstd;
       x = scratch;
     }
-    if (R == 0) {
-      ConvertRow(x, Dh, out);
-    } else {
-      RotateHead(x, job.rope->cos.as<float>() + t * R, job.rope->sin.as<float>() + t * R, 1.0F, R,
-                 Dh, out);
-    }
+    Rotate(job.rope, t, x, 1.0F, Dh, out);
   }
 }
 
@@ -123,20 +151,17 @@ template <class C>
 void BackwardToken(const HeadsJob& job, int64_t t, float* dw) {
   const HeadRows& rows = *job.rows;
   const int64_t H = rows.num_groups * rows.group_size, Dh = rows.head_dim;
-  const int64_t R = job.rope == nullptr ? 0 : job.rope->cos.cols();
   HWY_ALIGN float scratch[kMaxHeadDim];
   for (int64_t h = 0; h < H; ++h) {
     const int64_t k = h / rows.group_size, g = h % rows.group_size;
     const float* d = static_cast<const float*>(rows.data) + k * rows.head_stride +
                      (t * rows.group_size + g) * Dh;
-    C* din = job.token_major->as<C>() + (t * H + h) * Dh;
-    const float* cos = R == 0 ? nullptr : job.rope->cos.as<float>() + t * R;
-    const float* sin = R == 0 ? nullptr : job.rope->sin.as<float>() + t * R;
+    C* din = job.token_major->Row<C>(t) + h * Dh;
     if (job.norm == nullptr) {
-      RotateHead(d, cos, sin, -1.0F, R, Dh, din);
+      Rotate(job.rope, t, d, -1.0F, Dh, din);
       continue;
     }
-    RotateHead(d, cos, sin, -1.0F, R, Dh, scratch);
+    Rotate(job.rope, t, d, -1.0F, Dh, scratch);
     NormHeadBackward(scratch, job.norm->xhat.as<C>() + (t * H + h) * Dh, job.norm->w.as<float>(),
                      job.norm->rstd.as<float>()[t * H + h], job.norm->kind, Dh, din, dw);
   }
@@ -144,7 +169,7 @@ void BackwardToken(const HeadsJob& job, int64_t t, float* dw) {
 
 void Backward(const HeadsJob& job, int64_t begin, int64_t end, float* dw) {
   const auto token =
-      job.token_major->dtype == DType::kF32 ? BackwardToken<float> : BackwardToken<bfloat16>;
+      job.token_major->dtype() == DType::kF32 ? BackwardToken<float> : BackwardToken<bfloat16>;
   for (int64_t t = begin; t < end; ++t) token(job, t, dw);
 }
 
@@ -179,7 +204,7 @@ HWY_EXPORT(Merge);
 void CheckJob(const HeadsJob& job, DType compute) {
   const HeadRows& rows = *job.rows;
   const int64_t T = rows.num_tokens, H = rows.num_groups * rows.group_size, Dh = rows.head_dim;
-  CHECK(job.token_major->rank == 2 && job.token_major->rows() == T);
+  CHECK(job.token_major->matrix.rank == 2 && job.token_major->rows() == T);
   CHECK(job.token_major->cols() == H * Dh && Dh <= kMaxHeadDim);
   CHECK(compute == DType::kF32 || compute == DType::kBF16);
   if (job.norm != nullptr) {
@@ -200,7 +225,7 @@ enum class Direction { kForward, kBackward };
 
 // dw is empty in the forward.
 KernelCall CallOf(Direction direction, const HeadNorm* norm, const HeadRope* rope,
-                  const Tensor& token_major, const HeadRows& rows, const Tensor& dw) {
+                  const Columns& token_major, const HeadRows& rows, const Tensor& dw) {
   static constexpr const char* kNotes[2][2] = {{"", ", rope"}, {", norm", ", norm, rope"}};
   const bool backward = direction == Direction::kBackward;
   const char* note = kNotes[norm != nullptr ? 1 : 0][rope != nullptr ? 1 : 0];
@@ -238,7 +263,7 @@ HeadRows::HeadRows(const Tensor& space, std::span<const int64_t> rows) : HeadRow
   row = rows.data();
 }
 
-void SplitHeadsForward(const Tensor& in, const HeadNorm* norm, const HeadRope* rope,
+void SplitHeadsForward(const Columns& in, const HeadNorm* norm, const HeadRope* rope,
                        const HeadRows& out) {
   const Kernel here([&] { return CallOf(Direction::kForward, norm, rope, in, out, Tensor()); },
                     [&]() -> Replay {
@@ -259,7 +284,7 @@ void SplitHeadsForward(const Tensor& in, const HeadNorm* norm, const HeadRope* r
 }
 
 void SplitHeadsBackward(const Tensor& dout, const HeadNorm* norm, const HeadRope* rope,
-                        const Tensor& din, const Tensor& dw) {
+                        const Columns& din, const Tensor& dw) {
   const HeadRows rows(dout);
   const Kernel here([&] { return CallOf(Direction::kBackward, norm, rope, din, rows, dw); },
                     [&]() -> Replay {
@@ -272,7 +297,7 @@ void SplitHeadsBackward(const Tensor& dout, const HeadNorm* norm, const HeadRope
                       };
                     });
   const HeadsJob job{&din, norm, rope, &rows};
-  CheckJob(job, din.dtype);
+  CheckJob(job, din.dtype());
   CHECK(dout.dtype == DType::kF32 && (norm == nullptr || (norm->xhat && norm->rstd)));
   CHECK(!dw || (norm != nullptr && dw.size() == rows.head_dim));
   if (here.dry()) return;

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "core/tensor.h"
+#include "kernels/columns.h"
 #include "kernels/rms_norm.h"
 
 namespace lorikeet {
@@ -21,11 +22,13 @@ struct HeadNorm {
   NormKind kind = NormKind::kRms;
 };
 
-// Rotary position embedding of pairs (i, i + R), R = rotary dimensions / 2 <= Dh / 2; elements
-// beyond 2R are not rotated. One row of each table per token, as RopeTable::FillCosSin writes it.
+// Rotary position embedding of pairs (i, i + R), or of neighbours (2i, 2i + 1), R = rotary
+// dimensions / 2 <= Dh / 2; elements beyond 2R are not rotated. One row of each table per token, as
+// RopeTable::FillCosSin writes it.
 struct HeadRope {
   Tensor cos;  // (T,R) f32
   Tensor sin;  // (T,R) f32
+  bool interleaved = false;
 };
 
 // Location of the rows of heads: token t of kv head k is at data + k * head_stride + Row(t) * G *
@@ -48,13 +51,13 @@ struct HeadRows {
 
 // out = C(rotate(norm(in))), one rounding at the end. in (T,K*G*Dh) f32; norm and rope may be null.
 // The bits do not depend on whether norm keeps xhat and rstd.
-void SplitHeadsForward(const Tensor& in, const HeadNorm* norm, const HeadRope* rope,
+void SplitHeadsForward(const Columns& in, const HeadNorm* norm, const HeadRope* rope,
                        const HeadRows& out);
 
 // dout (K,T,G,Dh), or (K,T,Dh), f32 -> din (T,K*G*Dh) C; norm->xhat and norm->rstd as the forward
 // kept them; dw (Dh) f32 +=, or an empty Tensor.
 void SplitHeadsBackward(const Tensor& dout, const HeadNorm* norm, const HeadRope* rope,
-                        const Tensor& din, const Tensor& dw);
+                        const Columns& din, const Tensor& dw);
 
 // in (K,T,G,Dh) f32|C -> out (T,K*G*Dh) C. Its gradient is SplitHeadsForward(dout, null, null,
 // din).

@@ -157,6 +157,71 @@ TEST(Heads, ANormOfOnePlusTheWeight) {
   });
 }
 
+// A fused product [other|in|other]: the bits are those of a matrix of its own.
+TEST(Heads, ColumnsOfAWiderMatrix) {
+  ForEachSplit([](bool normed, bool turned, const Split& s) {
+    const HeadNorm* norm = normed ? &s.norm : nullptr;
+    const HeadRope* rope = turned ? &s.rope : nullptr;
+    const int64_t before = 3, width = kH * s.Dh, all = before + width + 5;
+    const TestTensor wide = TestTensor::Random(DType::kF32, {kT, all}, "wide");
+    const TestTensor din_wide(s.out.dtype(), {kT, all}), din(s.out.dtype(), {kT, width});
+    for (int64_t i = 0; i < din_wide.size(); ++i) din_wide.Set(i, 7.0F);
+    for (int64_t i = 0; i < s.in.size(); ++i) {
+      wide.Set(i / width * all + before + i % width, s.in.Get(i));
+    }
+    SplitHeadsForward(s.in, norm, rope, s.out.tensor());
+    const TestTensor out(s.out.dtype(), {kK, kT, kG, s.Dh});
+    SplitHeadsForward(Columns(wide, before, width), norm, rope, out.tensor());
+    EXPECT_TRUE(SameBits(s.out, out));
+    const TestTensor dout = TestTensor::Random(DType::kF32, {kK, kT, kG, s.Dh}, "dout");
+    SplitHeadsBackward(dout, norm, rope, din, Tensor());
+    SplitHeadsBackward(dout, norm, rope, Columns(din_wide, before, width), Tensor());
+    for (int64_t i = 0; i < din_wide.size(); ++i) {
+      const int64_t column = i % all - before;
+      const bool inside = 0 <= column && column < width;
+      ASSERT_EQ(din_wide.Get(i), inside ? din.Get(i / all * width + column) : 7.0F);
+    }
+  });
+}
+
+// Pairs of neighbours: the same rotation after the elements are sorted into halves.
+TEST(Heads, InterleavedPairs) {
+  ForEachSplit([](bool normed, bool turned, const Split& s) {
+    if (!turned) return;
+    const auto place = [&](int64_t i) {  // of element i of a head, sorted into halves
+      return i >= 2 * s.R ? i : i % 2 * s.R + i / 2;
+    };
+    HeadRope neighbours = s.rope;
+    neighbours.interleaved = true;
+    HeadNorm norm = s.norm, sorted_norm = s.norm;
+    const TestTensor w = s.w.Copy(), in = s.in.Copy(), out = s.out.Copy();
+    for (int64_t i = 0; i < s.Dh; ++i) w.Set(place(i), s.w.Get(i));
+    for (int64_t i = 0; i < in.size(); ++i) in.Set(i / s.Dh * s.Dh + place(i % s.Dh), s.in.Get(i));
+    sorted_norm.w = w;
+    // The norm sums a head in another order.
+    const double tolerance = normed ? Tolerance(s.out.dtype()) : 1e-30;
+    SplitHeadsForward(s.in, normed ? &norm : nullptr, &neighbours, s.out.tensor());
+    SplitHeadsForward(in, normed ? &sorted_norm : nullptr, &s.rope, out.tensor());
+    const auto sorted = [&](const TestTensor& t) {
+      std::vector<double> values(static_cast<size_t>(t.size()));
+      for (int64_t i = 0; i < t.size(); ++i) {
+        values[static_cast<size_t>(i / s.Dh * s.Dh + place(i % s.Dh))] = t.Get(i);
+      }
+      return values;
+    };
+    EXPECT_LT(RelativeError(sorted(s.out), out.Values()), tolerance);
+    if (normed) return;
+    const TestTensor dout = TestTensor::Random(DType::kF32, {kK, kT, kG, s.Dh}, "dout");
+    const TestTensor dsorted = dout.Copy(), din(s.out.dtype(), {kT, kH * s.Dh}), din2 = din.Copy();
+    for (int64_t i = 0; i < dout.size(); ++i) {
+      dsorted.Set(i / s.Dh * s.Dh + place(i % s.Dh), dout.Get(i));
+    }
+    SplitHeadsBackward(dout, nullptr, &neighbours, din, Tensor());
+    SplitHeadsBackward(dsorted, nullptr, &s.rope, din2, Tensor());
+    EXPECT_EQ(sorted(din), din2.Values());
+  });
+}
+
 TEST(Heads, KeepingNothingChangesNoBit) {
   ForEachSplit([](bool normed, bool turned, const Split& s) {
     if (!normed) return;

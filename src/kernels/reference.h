@@ -28,6 +28,18 @@ Row<T> RmsNorm(const Row<T>& x, const Row<T>& w, double eps) {
   return y;
 }
 
+template <class T>
+Row<T> LayerNorm(const Row<T>& x, const Row<T>& w, const Row<T>& b, double eps) {
+  const auto size = static_cast<double>(x.size());
+  T mean = 0, squares = 0;
+  for (const T& v : x) mean += v / size;
+  for (const T& v : x) squares += (v - mean) * (v - mean);
+  const T rstd = 1.0 / std::sqrt(squares / size + eps);
+  Row<T> y(x.size());
+  for (size_t i = 0; i < x.size(); ++i) y[i] = w[i] * ((x[i] - mean) * rstd) + b[i];
+  return y;
+}
+
 // Pairs (i, i + R) of a head, R = cos.size().
 template <class T>
 Row<T> Rotate(const Row<T>& x, const Row<double>& cos, const Row<double>& sin) {
@@ -47,6 +59,11 @@ T Silu(const T& x) {
     return x * e / (1.0 + e);
   }
   return x / (1.0 + std::exp(-x));
+}
+
+template <class T>
+T SquaredRelu(const T& x) {
+  return Real(x) < 0 ? T(0) : x * x;
 }
 
 // The tanh form: x/2 (1 + tanh(u)) = x / (1 + e^-2u).

@@ -44,13 +44,14 @@ void Forward(const Tensor& gate, const Tensor& up, const Tensor& gate_c, const T
   range(gate, up, gate_c, up_c, h, begin, n);
 }
 
-void Recompute(const Tensor& gate, const Tensor& up, const Tensor& h, int64_t begin, int64_t n) {
-  GatedForward<Silu>(gate, up, h, begin, n);
+void Recompute(const Columns& gate, const Columns& up, const Tensor& h, int64_t begin,
+               int64_t end) {
+  GatedForward<Silu>(gate, up, h, begin, end);
 }
 
-void Backward(const Tensor& dh, const Tensor& gate, const Tensor& up, const Tensor& dgate,
-              const Tensor& dup, const Tensor& h, int64_t begin, int64_t n) {
-  GatedBackward<Silu>(dh, gate, up, dgate, dup, h, begin, n);
+void Backward(const Tensor& dh, const Columns& gate, const Columns& up, const Columns& dgate,
+              const Columns& dup, const Tensor& h, int64_t begin, int64_t end) {
+  GatedBackward<Silu>(dh, gate, up, dgate, dup, h, begin, end);
 }
 
 template <class C>
@@ -153,7 +154,7 @@ void SwigluForward(const Tensor& gate, const Tensor& up, const Tensor& gate_c, c
   });
 }
 
-void SwigluRecompute(const Tensor& gate_c, const Tensor& up_c, const Tensor& h) {
+void SwigluRecompute(const Columns& gate_c, const Columns& up_c, const Tensor& h) {
   const Kernel here(
       [&] {
         return KernelCall{"SwigluRecompute",
@@ -166,14 +167,15 @@ void SwigluRecompute(const Tensor& gate_c, const Tensor& up_c, const Tensor& h) 
         return Replay([=](const Relocate& at) { SwigluRecompute(at(gate_c), at(up_c), at(h)); });
       });
   CHECK(SameShape(gate_c, up_c) && SameShape(gate_c, h) && IsCompute(h));
+  CHECK(gate_c.dtype() == h.dtype && up_c.dtype() == h.dtype);
   if (here.dry()) return;
-  OverRows(h, [&](int64_t begin, int64_t n) {
-    HWY_DYNAMIC_DISPATCH(Recompute)(gate_c, up_c, h, begin, n);
+  ParallelRanges(h.rows(), RowGrain(h.cols()), [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(Recompute)(gate_c, up_c, h, begin, end);
   });
 }
 
-void SwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c, const Tensor& dgate,
-                    const Tensor& dup, const Tensor& h) {
+void SwigluBackward(const Tensor& dh, const Columns& gate_c, const Columns& up_c,
+                    const Columns& dgate, const Columns& dup, const Tensor& h) {
   const Kernel here(
       [&] {
         return KernelCall{"SwigluBackward",
@@ -188,10 +190,10 @@ void SwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c, 
         });
       });
   CHECK(SameShape(dh, gate_c) && SameShape(dh, up_c) && SameShape(dh, dgate));
-  CHECK(SameShape(dh, dup) && (!h || SameShape(dh, h)) && IsCompute(gate_c));
+  CHECK(SameShape(dh, dup) && (!h || SameShape(dh, h)) && IsCompute(gate_c.matrix));
   if (here.dry()) return;
-  OverRows(dh, [&](int64_t begin, int64_t n) {
-    HWY_DYNAMIC_DISPATCH(Backward)(dh, gate_c, up_c, dgate, dup, h, begin, n);
+  ParallelRanges(dh.rows(), RowGrain(dh.cols()), [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(Backward)(dh, gate_c, up_c, dgate, dup, h, begin, end);
   });
 }
 

@@ -1,6 +1,7 @@
 // SwiGLU (Shazeer, 2020): h = silu(gate) * up. C = f32|bf16, the compute dtype.
 #pragma once
 #include "core/tensor.h"
+#include "kernels/columns.h"
 
 namespace lorikeet {
 
@@ -11,13 +12,13 @@ void SwigluForward(const Tensor& gate, const Tensor& up, const Tensor& gate_c, c
                    const Tensor& h);
 
 // Recomputes h, bit for bit.
-void SwigluRecompute(const Tensor& gate_c, const Tensor& up_c, const Tensor& h);
+void SwigluRecompute(const Columns& gate_c, const Columns& up_c, const Tensor& h);
 
 // dgate = C(dh * up_c * silu'(gate_c)), dup = C(dh * silu(gate_c)); dh (T,F) f32, dgate and dup
 // (T,F) C. Where h (T,F) C is not empty it is recomputed in the same pass (the down projection's
 // gradient needs it). dgate may be gate_c, dup may be up_c, h neither.
-void SwigluBackward(const Tensor& dh, const Tensor& gate_c, const Tensor& up_c, const Tensor& dgate,
-                    const Tensor& dup, const Tensor& h);
+void SwigluBackward(const Tensor& dh, const Columns& gate_c, const Columns& up_c,
+                    const Columns& dgate, const Columns& dup, const Tensor& h);
 
 // The same for rows that are weighted: h = C(weight * silu(gate_c) * up_c), weights (T) f32.
 void WeightedSwigluForward(const Tensor& gate_c, const Tensor& up_c, const Tensor& weights,

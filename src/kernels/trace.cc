@@ -220,6 +220,12 @@ Tensor Relocate::operator()(const Tensor& tensor) const {
   return moved;
 }
 
+Columns Relocate::operator()(const Columns& columns) const {
+  Columns moved = columns;
+  moved.matrix = (*this)(columns.matrix);
+  return moved;
+}
+
 HeadRows Relocate::operator()(const HeadRows& rows) const {
   CHECK(rows.row == nullptr);
   HeadRows moved = rows;
@@ -234,7 +240,7 @@ HeadNorm Relocate::operator()(const HeadNorm& norm) const {
 }
 
 HeadRope Relocate::operator()(const HeadRope& rope) const {
-  return {(*this)(rope.cos), (*this)(rope.sin)};
+  return {(*this)(rope.cos), (*this)(rope.sin), rope.interleaved};
 }
 
 Routing Relocate::operator()(const Routing& r) const {

@@ -25,6 +25,7 @@
 namespace lorikeet {
 
 struct AttentionSequence;
+struct Columns;
 struct HeadNorm;
 struct HeadRope;
 struct HeadRows;
@@ -153,6 +154,7 @@ class Relocate {
   Relocate& operator=(const Relocate&) = delete;
 
   Tensor operator()(const Tensor& tensor) const;
+  Columns operator()(const Columns& columns) const;
   HeadRows operator()(const HeadRows& rows) const;
   HeadNorm operator()(const HeadNorm& norm) const;
   HeadRope operator()(const HeadRope& rope) const;

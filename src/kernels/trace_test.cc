@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/activation.h"
 #include "kernels/adamw.h"
 #include "kernels/attention.h"
 #include "kernels/cast.h"
@@ -17,6 +18,7 @@
 #include "kernels/expert_rows.h"
 #include "kernels/heads.h"
 #include "kernels/kernel_for_test.h"
+#include "kernels/layer_norm.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
@@ -79,6 +81,34 @@ std::vector<Case> NormAndMlpCases() {
       {"RmsNormBackward",
        [](Memory& m) {
          RmsNormBackward(m({T, D}), m({T, D}), m({D}), m({T}), m({T, D}), m({D}));
+       }},
+      {"LayerNormForward",
+       [](Memory& m) {
+         LayerNormForward(m({T, D}), m({D}), m({D}), 1e-5F, m({T, D}), m({T, D}), m({T}));
+       }},
+      {"LayerNormScale",
+       [](Memory& m) {
+         LayerNormScale(m({T, D}), m({D}), m({D}), m({T, D}));
+       }},
+      {"LayerNormBackward",
+       [](Memory& m) {
+         LayerNormBackward(m({T, D}), m({T, D}), m({D}), m({T}), m({T, D}), m({D}), m({D}));
+       }},
+      {"SquaredReluForward",
+       [](Memory& m) {
+         SquaredReluForward(m({T, D}), m({T, D}));
+       }},
+      {"SquaredReluBackward",
+       [](Memory& m) {
+         SquaredReluBackward(m({T, D}), m({T, D}), m({T, D}), m({T, D}));
+       }},
+      {"GeluForward",
+       [](Memory& m) {
+         GeluForward(m({T, D}), m({T, D}));
+       }},
+      {"GeluBackward",
+       [](Memory& m) {
+         GeluBackward(m({T, D}), m({T, D}), m({T, D}), m({T, D}));
        }},
       {"SwigluForward",
        [](Memory& m) {
