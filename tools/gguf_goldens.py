@@ -32,6 +32,9 @@ K_SCALES = {Q.Q2_K: (80, 82), Q.Q3_K: (108,), Q.Q4_K: (0, 2), Q.Q5_K: (0, 2), Q.
 IQ_SCALES = {Q.IQ2_XXS: (0,), Q.IQ2_XS: (0,), Q.IQ2_S: (0,), Q.IQ3_XXS: (0,), Q.IQ3_S: (0,), Q.IQ1_S: (0,), Q.IQ1_M: (),
              Q.IQ4_NL: (0,), Q.IQ4_XS: (0,), Q.MXFP4: (), Q.TQ1_0: (52,), Q.TQ2_0: (64,)}
 
+# Architectures whose projections share a matrix.
+FUSED_QKV, FUSED_MLP = ("phi3",), ("phi3",)
+
 rng = np.random.default_rng(20)
 
 
@@ -119,6 +122,18 @@ def llama3_divisors(head_dim, theta, factor, low, high, context):
     return np.array(divisors, dtype=np.float32)
 
 
+def write_phi3_rope(writer, head_dim):
+    """As conversion of Phi-4-mini writes it: no type of scaling, lists as tensors; three quarters of a head."""
+    rotary = head_dim * 3 // 4
+    writer.add_rope_dimension_count(rotary)
+    writer.add_rope_scaling_orig_ctx_len(4096)
+    writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(32) / math.log(4096)))
+    writer.add_sliding_window(262144)
+    for length, step in (("long", 4.0), ("short", 0.25)):
+        factors = 1 + step * np.arange(rotary // 2, dtype=np.float32)
+        writer.add_tensor(f"rope_factors_{length}.weight", factors)
+
+
 def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, types):
     """types: tensor types, used in turn for the matrices."""
     theta = 500000.0
@@ -133,7 +148,8 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
     writer.add_value_length(head_dim)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(theta)
-    writer.add_rope_dimension_count(head_dim)
+    if arch != "phi3":
+        writer.add_rope_dimension_count(head_dim)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     if arch == "qwen2":
@@ -157,6 +173,8 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
     if arch == "gemma3":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(8.0)
+    if arch == "phi3":
+        write_phi3_rope(writer, head_dim)
     expected = {}
     turn = 0
 
@@ -180,7 +198,12 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
     for i in range(layers):
         blk, hf = f"blk.{i}.", f"model.layers.{i}."
         add(blk + "attn_norm.weight", hf + "input_layernorm.weight", (hidden,))
+        if arch in FUSED_QKV:
+            rows = (heads + 2 * kv_heads) * head_dim
+            add(blk + "attn_qkv.weight", hf + "self_attn.qkv_proj.weight", (rows, hidden))
         for name, rows, count in (("q", heads, heads), ("k", kv_heads, kv_heads), ("v", kv_heads, 0)):
+            if arch in FUSED_QKV:
+                continue
             count = count if permuted else 0
             add(blk + f"attn_{name}.weight", hf + f"self_attn.{name}_proj.weight", (rows * head_dim, hidden), count)
             if arch in ("llama", "qwen2"):
@@ -197,8 +220,11 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
             add(blk + "post_ffw_norm.weight", hf + "post_feedforward_layernorm.weight", (hidden,))
         else:
             add(blk + "ffn_norm.weight", hf + "post_attention_layernorm.weight", (hidden,))
-        add(blk + "ffn_gate.weight", hf + "mlp.gate_proj.weight", (inner, hidden))
-        add(blk + "ffn_up.weight", hf + "mlp.up_proj.weight", (inner, hidden))
+        if arch in FUSED_MLP:
+            add(blk + "ffn_up.weight", hf + "mlp.gate_up_proj.weight", (2 * inner, hidden))
+        else:
+            add(blk + "ffn_gate.weight", hf + "mlp.gate_proj.weight", (inner, hidden))
+            add(blk + "ffn_up.weight", hf + "mlp.up_proj.weight", (inner, hidden))
         add(blk + "ffn_down.weight", hf + "mlp.down_proj.weight", (hidden, inner))
     add("output_norm.weight", "model.norm.weight", (hidden,))
     if arch == "qwen2":
@@ -305,3 +331,6 @@ if __name__ == "__main__":
     write_moe()
     for arch in ("gemma", "gemma2", "gemma3", "mistral3"):
         write_model(arch, 32, 2, 1, 32, 32, 24, 1, [Q.Q8_0, Q.F16])
+    for seed, arch in ((40, "phi3"),):  # random numbers of their own
+        rng = np.random.default_rng(seed)
+        write_model(arch, 32, 4, 2, 8, 32, 24, 1, [Q.Q8_0, Q.F16])

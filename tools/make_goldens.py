@@ -29,6 +29,7 @@ RANK, ALPHA = 4, 8
 DECIDED = 3.0
 LORA_LR, FULL_LR = 1e-3, 1e-4
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+FUSED_TARGETS = ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Family:
     fused_adapters: bool = False  # also in the layout in which peft itself writes adapters of experts
     own_head: bool = False  # a stored head that is not the embedding, in spite of tie_word_embeddings
     norms_plus_one: bool = False  # norms multiply by 1 + weight
+    targets: tuple = ()  # modules that the adapter adapts, where they are not TARGETS
     older_names: bool = False  # tensors of a wrapper as before transformers 4.52: language_model.model.layers.0...
 
     @property
@@ -335,6 +337,31 @@ FAMILIES = {
         ),
         norms_plus_one=True,
     ),
+    # As Phi-4-mini: fused projections, longrope with its short list, a part of every head rotated, tied.
+    "phi3": Family(
+        40,
+        base_config(
+            "Phi3ForCausalLM", "phi3", hidden_size=48, num_attention_heads=3, num_key_value_heads=1,
+            tie_word_embeddings=True, rope_theta=10000.0, partial_rotary_factor=0.75, sliding_window=262144,
+            max_position_embeddings=16384, original_max_position_embeddings=2048, pad_token_id=None,
+            embd_pdrop=0.0, resid_pdrop=0.0, torch_dtype="float32",
+            rope_scaling={
+                "type": "longrope", "short_factor": [1.0, 1.05, 1.2, 1.5, 2.0, 3.0],
+                "long_factor": [1.1, 2.0, 4.0, 8.0, 16.0, 32.0],
+            },
+        ),
+        targets=FUSED_TARGETS,
+    ),
+    # As Phi-3-mini-4k: a window on all layers, shorter than a block; as many kv heads as heads, and no key that says so.
+    "phi3_window": Family(
+        41,
+        base_config(
+            "Phi3ForCausalLM", "phi3", num_key_value_heads=None, tie_word_embeddings=False, sliding_window=40,
+            intermediate_size=52, pad_token_id=None, dtype="float32",
+            rope_parameters={"rope_theta": 10000.0, "rope_type": "default"},
+        ),
+        targets=FUSED_TARGETS,
+    ),
 }
 
 
@@ -558,7 +585,9 @@ def rename_tensors(family, file):
 def write_adapter(family, base_folder, folder):
     """A as peft draws it; B random, since peft's zero would leave half of the arithmetic untested."""
     torch.manual_seed(family.seed)
-    targets = ["q_proj", "k_proj", "v_proj", "o_proj"] if family.expert_names else TARGETS
+    targets = list(family.targets) or TARGETS
+    if family.expert_names:
+        targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
     if "text_config" in family.config:  # the vision tower has modules of these names too
         targets = rf"model\.language_model\..*\.({'|'.join(TARGETS)})"
     lora = LoraConfig(

@@ -92,10 +92,10 @@ class Reader {
 
   // Files of this program contain the heads; for others they come from the model.
   void FindHeads() {
-    const std::string architecture = file_->String("general.architecture");
-    interleaved_ = GgufInterleaves(architecture, path_);
-    const AttentionHeads own = {file_->IntOr(architecture + ".attention.head_count", 0),
-                                file_->IntOr(architecture + ".attention.head_count_kv", 0)};
+    architecture_ = file_->String("general.architecture");
+    interleaved_ = GgufInterleaves(architecture_, path_);
+    const AttentionHeads own = {file_->IntOr(architecture_ + ".attention.head_count", 0),
+                                file_->IntOr(architecture_ + ".attention.head_count_kv", 0)};
     const auto choose = [&](int64_t given, int64_t recorded) {
       if (given > 0 && recorded > 0 && given != recorded) {
         Fail(ErrorCode::kInvalidArgument,
@@ -110,8 +110,9 @@ class Reader {
 
   void Add(const std::string& name, const Tensor& tensor) {
     const bool a = name.ends_with(".lora_a");
-    const std::string hf =
-        a || name.ends_with(".lora_b") ? HfNameOfGguf(name.substr(0, name.size() - 7)) : "";
+    const std::string hf = a || name.ends_with(".lora_b")
+                               ? HfNameOfGguf(name.substr(0, name.size() - 7), architecture_, path_)
+                               : "";
     if (!hf.ends_with(kWeight) || hf == "model.embed_tokens.weight") {
       Fail(ErrorCode::kUnsupported,
            "{}: tensor {} is neither lora_a nor lora_b of a linear layer of {}; embeddings, norms "
@@ -150,6 +151,7 @@ class Reader {
   std::unique_ptr<GgufFile> file_;
   const std::string& path_;
   AttentionHeads heads_;
+  std::string architecture_;
   bool interleaved_ = false;
   PairsOfFile pairs_;
   AdapterFile adapter_;

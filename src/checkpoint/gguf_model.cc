@@ -10,6 +10,8 @@
 #include <optional>
 #include <span>
 
+#include "checkpoint/gguf_metadata.h"
+#include "checkpoint/gguf_rope.h"
 #include "checkpoint/text_names.h"
 #include "core/error.h"
 #include "core/text.h"
@@ -17,7 +19,22 @@
 namespace lorikeet {
 namespace {
 
-constexpr const char* kRopeFactors = "rope_freqs.weight";
+struct Renamed {
+  const char* gguf;
+  const char* hf;
+};
+
+// Names that mean another module than elsewhere, or one that only is there: with norms after the
+// branches, and where projections share a matrix.
+constexpr Renamed kSandwichNames[] = {
+    {"post_attention_norm.weight", "post_attention_layernorm.weight"},
+    {"ffn_norm.weight", "pre_feedforward_layernorm.weight"},
+    {"post_ffw_norm.weight", "post_feedforward_layernorm.weight"},
+};
+constexpr Renamed kFusedNames[] = {
+    {"attn_qkv.weight", "self_attn.qkv_proj.weight"},
+    {"ffn_up.weight", "mlp.gate_up_proj.weight"},
+};
 
 struct Architecture {
   const char* gguf_name;
@@ -26,9 +43,11 @@ struct Architecture {
   bool interleaved = false;     // whether q and k are permuted
   bool experts = false;         // whether every MLP is a mixture of experts
   bool norms_plus_one = false;  // whether weights of norms are stored as 1 + w
-  bool sandwich = false;        // whether there are norms after attention and MLP
-  int gemma_27b_layers = 0;     // layers of the size whose scores are scaled by hidden size / heads
-  double rope_theta = 10000;    // default for files without one
+  std::span<const Renamed> names = {};
+  bool partial_rope = false;  // whether only a part of a head may be rotated
+  bool sandwich = false;      // whether there are norms after attention and MLP
+  int gemma_27b_layers = 0;   // layers of the size whose scores are scaled by hidden size / heads
+  double rope_theta = 10000;  // default for files without one
 };
 constexpr Architecture kArchitectures[] = {
     {.gguf_name = "llama", .hf_type = "llama", .hf_class = "LlamaForCausalLM", .interleaved = true},
@@ -56,15 +75,22 @@ constexpr Architecture kArchitectures[] = {
      .hf_type = "gemma2",
      .hf_class = "Gemma2ForCausalLM",
      .norms_plus_one = true,
+     .names = kSandwichNames,
      .sandwich = true,
      .gemma_27b_layers = 46},
     {.gguf_name = "gemma3",
      .hf_type = "gemma3_text",
      .hf_class = "Gemma3ForCausalLM",
      .norms_plus_one = true,
+     .names = kSandwichNames,
      .sandwich = true,
      .gemma_27b_layers = 62,
      .rope_theta = 1e6},
+    {.gguf_name = "phi3",
+     .hf_type = "phi3",
+     .hf_class = "Phi3ForCausalLM",
+     .names = kFusedNames,
+     .partial_rope = true},
 };
 
 const Architecture& ArchitectureNamed(const std::string& name, const std::string& where) {
@@ -81,146 +107,10 @@ const Architecture& ArchitectureOf(const GgufFile& gguf) {
   return ArchitectureNamed(gguf.String("general.architecture"), gguf.path());
 }
 
-// Metadata of one architecture: keys without their prefix, sizes positive and bounded.
-class Hyperparameters {
- public:
-  Hyperparameters(const GgufFile& gguf, std::string prefix)
-      : gguf_(gguf), prefix_(std::move(prefix)) {}
-
-  std::string Key(const char* name) const { return prefix_ + "." + name; }
-  bool Has(const char* name) const { return gguf_.Has(Key(name)); }
-  int64_t Size(const char* name) const { return Checked(name, ValueOf(name)); }
-  int64_t SizeOr(const char* name, int64_t fallback) const {
-    return Has(name) ? Size(name) : fallback;
-  }
-  double Positive(const char* name) const {
-    const auto value = static_cast<float>(gguf_.Float(Key(name)));
-    if (!(value > 0) || !std::isfinite(value)) {
-      Fail(ErrorCode::kCorruptFile, "{}: metadata {} is {}, not a positive number", gguf_.path(),
-           QuotedName(Key(name)), value);
-    }
-    // The file has f32: 9.999999747e-06 is the 1e-05 of the model's own config.json.
-    return std::stod(fmt::format("{}", value));
-  }
-
- private:
-  // Some converters write one value per layer; all layers must agree.
-  int64_t ValueOf(const char* name) const {
-    if (!gguf_.IsArray(Key(name))) return gguf_.Int(Key(name));
-    const std::vector<int64_t> values = gguf_.Ints(Key(name));
-    if (values.empty() || std::ranges::count(values, values[0]) != std::ssize(values)) {
-      Fail(ErrorCode::kUnsupported, "{}: metadata {} differs from layer to layer; not supported",
-           gguf_.path(), QuotedName(Key(name)));
-    }
-    return values[0];
-  }
-  int64_t Checked(const char* name, int64_t value) const {
-    if (value < 1 || value > INT32_MAX) {
-      Fail(ErrorCode::kCorruptFile, "{}: metadata {} is {}, not a positive 32-bit number",
-           gguf_.path(), QuotedName(Key(name)), value);
-    }
-    return value;
-  }
-
-  const GgufFile& gguf_;
-  std::string prefix_;
-};
-
-// The divisor that "llama3" rope scaling gives to a frequency; transformers'
-// _compute_llama3_parameters and llama.cpp's converter agree on it.
-double Llama3Divisor(double frequency, double factor, double low, double high, double context) {
-  const double wavelength = 2 * std::numbers::pi / frequency;
-  if (wavelength < context / high) return 1;
-  if (wavelength > context / low) return factor;
-  const double smooth = (context / wavelength - low) / (high - low);
-  return 1 / ((1 - smooth) / factor + smooth);
-}
-
-// Llama 3.1 and later: the file has the divisors, not the parameters that they came from. Every
-// published model uses the same three; the fourth is the largest divisor. Verified, not assumed.
-std::optional<Json> RopeScalingFromFactors(const GgufFile& gguf, int64_t head_dim, double theta) {
-  constexpr double kLow = 1, kHigh = 4, kContext = 8192;
-  const Tensor divisors = gguf.Find(kRopeFactors);
-  if (!divisors) return std::nullopt;
-  const int64_t count = head_dim / 2;
-  if (divisors.dtype != DType::kF32 || divisors.size() != count) {
-    Fail(ErrorCode::kCorruptFile, "{}: {} is not {} f32 numbers, one for each pair of a head",
-         gguf.path(), kRopeFactors, count);
-  }
-  const auto* values = divisors.as<float>();
-  if (std::all_of(values, values + count, [](float v) { return v == 1.0F; })) return std::nullopt;
-  const double factor = *std::max_element(values, values + count);
-  for (int64_t i = 0; i < count; ++i) {
-    const double frequency =
-        std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
-    const double expected = Llama3Divisor(frequency, factor, kLow, kHigh, kContext);
-    if (!(std::abs(values[i] - expected) <= 1e-3 * expected)) {
-      Fail(ErrorCode::kUnsupported,
-           "{}: {} [{}] is {} where Llama 3's rule gives {:.4f}; use the model's Hugging Face "
-           "folder",
-           gguf.path(), kRopeFactors, i, values[i], expected);
-    }
-  }
-  return Json{{"rope_type", "llama3"},
-              {"factor", factor},
-              {"low_freq_factor", kLow},
-              {"high_freq_factor", kHigh},
-              {"original_max_position_embeddings", static_cast<int64_t>(kContext)}};
-}
-
-// Keys of the yarn of Ministral 3. llama.cpp takes mscale for 1 and writes a mscale_all_dim of 0
-// for none.
-void AddMistral(const GgufFile& gguf, const Hyperparameters& hyper, Json& scaling) {
-  constexpr const char *kAllDim = "rope.scaling.yarn_log_multiplier",
-                       *kScale = "attention.temperature_scale",
-                       *kLength = "attention.temperature_length";
-  if (gguf.StringOr("general.architecture", "") != "mistral3") return;
-  if (gguf.FloatOr(hyper.Key(kAllDim), 0) != 0) {
-    scaling["mscale"] = 1;
-    scaling["mscale_all_dim"] = hyper.Positive(kAllDim);
-  }
-  if (gguf.FloatOr(hyper.Key(kScale), 0) == 0) return;
-  scaling["llama_4_scaling_beta"] = hyper.Positive(kScale);
-  const int64_t length = scaling["original_max_position_embeddings"];
-  if (hyper.SizeOr(kLength, length) == length) return;
-  Fail(ErrorCode::kUnsupported, "{}: metadata {} is {}, not the original context length {}",
-       gguf.path(), QuotedName(hyper.Key(kLength)), hyper.Size(kLength), length);
-}
-
-std::optional<Json> RopeScalingFromMetadata(const GgufFile& gguf, const Hyperparameters& hyper) {
-  if (hyper.Has("rope.scale_linear") && !hyper.Has("rope.scaling.type")) {  // before 2023-10
-    const double factor = hyper.Positive("rope.scale_linear");
-    if (factor == 1) return std::nullopt;
-    return Json{{"rope_type", "linear"}, {"factor", factor}};
-  }
-  const std::string type = gguf.StringOr(hyper.Key("rope.scaling.type"), "none");
-  if (type == "none") return std::nullopt;
-  if (type != "linear" && type != "yarn") {
-    Fail(ErrorCode::kUnsupported, "{}: rope scaling {}; supported are none, linear and yarn",
-         gguf.path(), QuotedName(type));
-  }
-  const double factor = hyper.Positive("rope.scaling.factor");
-  if (factor == 1) return std::nullopt;
-  Json scaling{{"rope_type", type}, {"factor", factor}};
-  if (type == "linear") return scaling;
-  scaling["original_max_position_embeddings"] = hyper.Size("rope.scaling.original_context_length");
-  // yarn_attn_factor is config.json's attention_factor as llama.cpp's converter copies it.
-  const std::pair<const char*, const char*> optional[] = {
-      {"rope.scaling.attn_factor", "attention_factor"},
-      {"rope.scaling.yarn_attn_factor", "attention_factor"},
-      {"rope.scaling.yarn_beta_fast", "beta_fast"},
-      {"rope.scaling.yarn_beta_slow", "beta_slow"}};
-  for (const auto& [key, hf_key] : optional) {
-    if (hyper.Has(key)) scaling[hf_key] = hyper.Positive(key);
-  }
-  AddMistral(gguf, hyper, scaling);
-  return scaling;
-}
-
 // Refuses variants that the architecture's name allows and this program does not compute.
 void RefuseVariants(const GgufFile& gguf, const Hyperparameters& hyper, int64_t head_dim,
-                    bool experts) {
-  if (!experts && gguf.IntOr(hyper.Key("expert_count"), 0) > 0) {
+                    const Architecture& architecture) {
+  if (!architecture.experts && gguf.IntOr(hyper.Key("expert_count"), 0) > 0) {
     Fail(
         ErrorCode::kUnsupported,
         "{}: a mixture of experts of architecture {}; as GGUF only qwen3moe is supported, take the "
@@ -230,7 +120,8 @@ void RefuseVariants(const GgufFile& gguf, const Hyperparameters& hyper, int64_t 
   for (const char* key :
        {"attention.key_length", "attention.value_length", "rope.dimension_count"}) {
     const int64_t size = hyper.SizeOr(key, head_dim);
-    if (size != head_dim) {
+    const bool partial = architecture.partial_rope && std::string_view(key).starts_with("rope.");
+    if (size != head_dim && !partial) {
       Fail(ErrorCode::kUnsupported, "{}: metadata {} is {} where heads have {}; not supported",
            gguf.path(), QuotedName(hyper.Key(key)), size, head_dim);
     }
@@ -292,6 +183,15 @@ void AddGemma(const GgufFile& gguf, const Architecture& architecture, const Hype
   config["sliding_window_pattern"] = hyper.Size(kPattern);
 }
 
+// Older files of the models for 4096 tokens do not have their window.
+void AddPhi3(const GgufFile& gguf, const Hyperparameters& hyper, Json& config) {
+  const int64_t layers = config["num_hidden_layers"];
+  const bool short_model =
+      config["max_position_embeddings"] == 4096 && (layers == 32 || layers == 40);
+  const int64_t window = gguf.IntOr(hyper.Key("attention.sliding_window"), short_model ? 2047 : 0);
+  config["sliding_window"] = window > 0 ? Json(window) : Json();
+}
+
 void AddTokenIds(const GgufFile& gguf, Json& config) {
   constexpr std::pair<const char*, const char*> kNames[] = {
       {"tokenizer.ggml.bos_token_id", "bos_token_id"},
@@ -302,10 +202,6 @@ void AddTokenIds(const GgufFile& gguf, Json& config) {
   }
 }
 
-struct Renamed {
-  const char* gguf;
-  const char* hf;
-};
 constexpr Renamed kOutside[] = {
     {"token_embd.weight", "model.embed_tokens.weight"},
     {"output_norm.weight", "model.norm.weight"},
@@ -333,13 +229,6 @@ constexpr Renamed kInLayer[] = {
     {"ffn_down.bias", "mlp.down_proj.bias"},
 };
 
-// Names that mean another module, or one that only is there, with norms after the branches.
-constexpr Renamed kInSandwichLayer[] = {
-    {"post_attention_norm.weight", "post_attention_layernorm.weight"},
-    {"ffn_norm.weight", "pre_feedforward_layernorm.weight"},
-    {"post_ffw_norm.weight", "post_feedforward_layernorm.weight"},
-};
-
 // Matrices of all experts of a layer in one tensor (experts, out, in).
 constexpr Renamed kStacked[] = {
     {"ffn_gate_exps.weight", "gate_proj.weight"},
@@ -360,7 +249,7 @@ std::optional<std::pair<int64_t, std::string_view>> SplitLayer(std::string_view 
 }
 
 // Empty if the name does not occur in a model with this number of layers.
-std::string HfName(std::string_view name, int64_t layers, bool sandwich) {
+std::string HfName(std::string_view name, int64_t layers, std::span<const Renamed> own) {
   for (const Renamed& row : kOutside) {
     if (name == row.gguf) return row.hf;
   }
@@ -372,7 +261,7 @@ std::string HfName(std::string_view name, int64_t layers, bool sandwich) {
     }
     return "";
   };
-  const std::string special = sandwich ? in(kInSandwichLayer) : "";
+  const std::string special = in(own);
   return special.empty() ? in(kInLayer) : special;
 }
 
@@ -430,7 +319,7 @@ Json ConfigFromGguf(const GgufFile& gguf) {
     Fail(ErrorCode::kCorruptFile, "{}: {} heads do not fit in a hidden size of {}", gguf.path(),
          heads, hidden);
   }
-  RefuseVariants(gguf, hyper, head_dim, architecture.experts);
+  RefuseVariants(gguf, hyper, head_dim, architecture);
   Json config{
       {"architectures", {architecture.hf_class}},
       {"model_type", architecture.hf_type},
@@ -459,15 +348,9 @@ Json ConfigFromGguf(const GgufFile& gguf) {
   }
   if (architecture.experts) AddExperts(gguf, hyper, config);
   if (architecture.norms_plus_one) AddGemma(gguf, architecture, hyper, config);
+  if (config["model_type"] == "phi3") AddPhi3(gguf, hyper, config);
   AddTokenIds(gguf, config);
-  std::optional<Json> scaling = RopeScalingFromFactors(gguf, head_dim, config["rope_theta"]);
-  if (!scaling) scaling = RopeScalingFromMetadata(gguf, hyper);
-  if (scaling) {
-    config["rope_scaling"] = *scaling;
-  } else if (config["model_type"] ==
-             "ministral3") {  // whose class has yarn where the file says nothing
-    config["rope_scaling"] = {{"rope_type", "default"}, {"rope_theta", config["rope_theta"]}};
-  }
+  AddRope(gguf, hyper, &config);
   return config;
 }
 
@@ -476,13 +359,13 @@ std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config
   const bool interleaved = architecture.interleaved;
   std::vector<GgufWeight> weights;
   for (const auto& [name, tensor] : gguf.tensors()) {
-    if (name == kRopeFactors) continue;  // now the config's rope_scaling
+    if (IsGgufRopeTensor(name)) continue;  // now the config's rope_scaling
     if (architecture.experts) {
       const std::vector<GgufWeight> matrices = Unstacked(gguf, name, tensor, config);
       weights.insert(weights.end(), matrices.begin(), matrices.end());
       if (!matrices.empty()) continue;
     }
-    GgufWeight weight{HfName(name, config["num_hidden_layers"], architecture.sandwich), tensor};
+    GgufWeight weight{HfName(name, config["num_hidden_layers"], architecture.names), tensor};
     if (weight.hf_name.empty()) {
       Fail(ErrorCode::kUnsupported, "{}: tensor {} has no place in a {} model of {} layers",
            gguf.path(), QuotedName(name), config["model_type"].get<std::string>(),
@@ -496,8 +379,10 @@ std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config
   return weights;
 }
 
-std::string HfNameOfGguf(std::string_view gguf_name) {
-  return HfName(gguf_name, std::numeric_limits<int64_t>::max(), /*sandwich=*/false);
+std::string HfNameOfGguf(std::string_view gguf_name, const std::string& architecture,
+                         const std::string& where) {
+  return HfName(gguf_name, std::numeric_limits<int64_t>::max(),
+                ArchitectureNamed(architecture, where).names);
 }
 
 std::string GgufNameOfHf(std::string_view module_name) {
@@ -512,8 +397,11 @@ std::string GgufNameOfHf(std::string_view module_name) {
   const std::string block = fmt::format("blk.{}", hf_name);  // digits end where the GGUF name's do
   const auto split = SplitLayer(block);
   if (!split) return "";
-  for (const Renamed& row : kInLayer) {
-    if (split->second == row.hf) return fmt::format("blk.{}.{}", split->first, row.gguf);
+  for (const std::span<const Renamed> rows :
+       {std::span<const Renamed>(kFusedNames), std::span<const Renamed>(kInLayer)}) {
+    for (const Renamed& row : rows) {
+      if (split->second == row.hf) return fmt::format("blk.{}.{}", split->first, row.gguf);
+    }
   }
   return "";
 }

@@ -32,8 +32,9 @@ struct GgufWeight {
 std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config);
 
 // "blk.3.attn_q.weight" <-> "model.layers.3.self_attn.q_proj.weight". Empty for a name that does
-// not occur in a model. A wrapper's names (text_names.h) have the same GGUF names.
-std::string HfNameOfGguf(std::string_view gguf_name);
+// not occur in a model. The first throws Error(kUnsupported) for an unknown architecture.
+std::string HfNameOfGguf(std::string_view gguf_name, const std::string& architecture,
+                         const std::string& where);
 std::string GgufNameOfHf(std::string_view hf_name);
 
 // llama.cpp's name of the architecture of a config.json's model_type. Throws Error(kUnsupported)

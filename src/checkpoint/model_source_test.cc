@@ -194,6 +194,23 @@ TEST(GgufConfigTest, Gemma) {
   EXPECT_FALSE(third.contains("sliding_window_pattern"));
 }
 
+// Lists of longrope are tensors; qkv_proj and gate_up_proj stay one matrix each.
+TEST(GgufConfigTest, Phi3) {
+  const ModelSource source = ModelSource::Open(kGolden + "tiny_phi3.gguf");
+  const Json& config = source.config();
+  EXPECT_EQ(config["architectures"], Json({"Phi3ForCausalLM"}));
+  EXPECT_EQ(config["model_type"], "phi3");
+  EXPECT_EQ(config["partial_rotary_factor"], 0.75);
+  EXPECT_EQ(config["original_max_position_embeddings"], 4096);
+  EXPECT_EQ(config["sliding_window"], 262144);
+  EXPECT_EQ(config["rope_scaling"], Json({{"rope_type", "longrope"},
+                                          {"attention_factor", 1.1902381},
+                                          {"short_factor", {1.0, 1.25, 1.5}},
+                                          {"long_factor", {1.0, 5.0, 9.0}}}));
+  EXPECT_EQ(source.Find("model.layers.0.self_attn.qkv_proj.weight")->shape[0], 64);
+  EXPECT_EQ(source.Find("model.layers.0.mlp.gate_up_proj.weight")->shape[0], 64);
+}
+
 TEST_F(ModelSourceTest, GgufOfAnotherArchitectureOrWithAStrangeTensor) {
   const auto patched = [&](const std::string& from, const std::string& to) {
     std::string bytes = ReadFile(kGolden + "tiny_llama.gguf");

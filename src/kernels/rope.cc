@@ -84,6 +84,22 @@ double YarnAttentionFactor(const RopeScaling& scaling) {
   return scale(1.0);
 }
 
+// Longrope (Ding et al., 2024), for sequences that fit in the original context.
+std::vector<float> LongropeInvFreq(int64_t dim, double theta, const RopeScaling& scaling) {
+  std::vector<float> inv_freq = Periods(dim, theta);
+  for (size_t i = 0; i < inv_freq.size(); ++i) {
+    inv_freq[i] = 1.0F / (static_cast<float>(scaling.short_factor[i]) * inv_freq[i]);
+  }
+  return inv_freq;
+}
+
+double LongropeAttentionFactor(const RopeScaling& scaling) {
+  if (scaling.attention_factor) return *scaling.attention_factor;
+  if (scaling.factor <= 1.0) return 1.0;
+  const auto context = static_cast<double>(scaling.original_max_position_embeddings);
+  return std::sqrt(1.0 + std::log(scaling.factor) / std::log(context));
+}
+
 void Require(bool good, const char* key, const char* needs) {
   if (!good) Fail(ErrorCode::kInvalidArgument, "config.json: rope {} must be {}", key, needs);
 }
@@ -93,10 +109,11 @@ void Validate(int64_t dim, double theta, const RopeScaling& scaling) {
   Require(dim > 0 && dim % 2 == 0 && dim <= (1 << 20), "dimension of a head", "even and positive");
   Require(theta > 1.0 && theta < 1e30, "theta", "above 1");
   if (scaling.type == "default") return;
-  if (scaling.type != "linear" && scaling.type != "llama3" && scaling.type != "yarn") {
+  if (scaling.type != "linear" && scaling.type != "llama3" && scaling.type != "yarn" &&
+      scaling.type != "longrope") {
     Fail(ErrorCode::kUnsupported,
-         "config.json: rope scaling type \"{}\" is not known; known are default, linear, llama3 "
-         "and yarn",
+         "config.json: rope scaling type \"{}\" is not known; known are default, linear, llama3, "
+         "yarn and longrope",
          scaling.type);
   }
   Require(scaling.factor > 0.0 && scaling.factor < 1e9, "factor", "a positive number");
@@ -107,6 +124,13 @@ void Validate(int64_t dim, double theta, const RopeScaling& scaling) {
     Require(scaling.low_freq_factor > 0.0, "low_freq_factor", "a positive number");
     Require(scaling.high_freq_factor > scaling.low_freq_factor && scaling.high_freq_factor < 1e9,
             "high_freq_factor", "above low_freq_factor");
+  } else if (scaling.type == "longrope") {
+    Require(scaling.original_max_position_embeddings > 1, "original_max_position_embeddings",
+            "above 1");
+    const auto good = [](double factor) { return factor > 0.0 && factor < 1e9; };
+    Require(std::ssize(scaling.short_factor) == dim / 2 &&
+                std::all_of(scaling.short_factor.begin(), scaling.short_factor.end(), good),
+            "short_factor", "a positive number for each pair of a head");
   } else {
     Require(scaling.beta_slow > 0.0, "beta_slow", "a positive number");
     Require(scaling.beta_fast > 0.0 && scaling.beta_fast < 1e9, "beta_fast", "a positive number");
@@ -124,6 +148,12 @@ RopeTable::RopeTable(int64_t dim, double theta, const RopeScaling& scaling)
   if (scaling.type == "yarn") {
     inv_freq_ = YarnInvFreq(dim, theta, scaling);
     attention_factor_ = static_cast<float>(YarnAttentionFactor(scaling));
+    return;
+  }
+  if (scaling.type == "longrope") {
+    inv_freq_ = LongropeInvFreq(dim, theta, scaling);
+    attention_factor_ = static_cast<float>(LongropeAttentionFactor(scaling));
+    end_ = scaling.original_max_position_embeddings;
     return;
   }
   inv_freq_ = Periods(dim, theta);

@@ -102,6 +102,24 @@ TEST(Rope, Yarn) {
   EXPECT_EQ(RopeTable(16, 1e6, scaling).attention_factor(), 0.5F);
 }
 
+TEST(Rope, Longrope) {
+  RopeScaling scaling;
+  scaling.type = "longrope";
+  scaling.factor = 32;
+  scaling.original_max_position_embeddings = 4096;
+  scaling.short_factor = {1.0, 1.5, 2.0, 4.0};
+  const RopeTable table(8, 10000.0, scaling);
+  EXPECT_EQ(table.end(), 4096);
+  ExpectInvFreq(table, {1.0F, 0.0666666701F, 0.00499999989F, 0.00025F});
+  EXPECT_FLOAT_EQ(table.attention_factor(), 1.19023807F);  // (1 + ln 32 / ln 4096)^(1/2)
+  scaling.attention_factor = 0.5;
+  EXPECT_EQ(RopeTable(8, 1e4, scaling).attention_factor(), 0.5F);
+  scaling.attention_factor.reset();
+  scaling.factor = 1;
+  EXPECT_EQ(RopeTable(8, 1e4, scaling).attention_factor(), 1.0F);
+  EXPECT_EQ(RopeTable(8, 1e4, {}).end(), 0);
+}
+
 TEST(Rope, ValuesThatNoModelMeansAreErrors) {
   const auto expect_error = [](int64_t dim, double theta, const RopeScaling& scaling) {
     EXPECT_THROW(RopeTable(dim, theta, scaling), Error);
@@ -130,6 +148,15 @@ TEST(Rope, ValuesThatNoModelMeansAreErrors) {
   scaling.type = "llama3";
   scaling.original_max_position_embeddings = 8192;
   scaling.low_freq_factor = scaling.high_freq_factor;
+  expect_error(16, 1e4, scaling);
+  scaling = {};
+  scaling.type = "longrope";
+  scaling.original_max_position_embeddings = 4096;
+  scaling.short_factor.assign(7, 1.0);
+  expect_error(16, 1e4, scaling);
+  scaling.short_factor.assign(8, 1.0);
+  EXPECT_NO_THROW(RopeTable(16, 1e4, scaling));
+  scaling.short_factor[3] = 0;
   expect_error(16, 1e4, scaling);
 }
 

@@ -101,15 +101,20 @@ void WholeNormBackward(const Pass& pass, const HeadNorm& norm, const Tensor& dno
 
 void DeclareWeights(const AttentionSpec& s, const std::string& prefix, const WeightVisitor& visit,
                     AttentionWeights* w) {
+  CHECK(!s.fused_qkv || !s.qk_norm_whole);
   w->spec = s;
   const auto linear = [&](Linear* to, const char* name, int64_t out, int64_t in, bool bias,
                           bool adds = false) {
     to->name = prefix + "self_attn." + name;
     visit.linear({to, out, in, bias, adds});
   };
-  linear(&w->q_proj, "q_proj", s.q_size(), s.hidden_size, s.qkv_bias);
-  linear(&w->k_proj, "k_proj", s.kv_size(), s.hidden_size, s.qkv_bias);
-  linear(&w->v_proj, "v_proj", s.kv_size(), s.hidden_size, s.qkv_bias);
+  if (s.fused_qkv) {
+    linear(&w->qkv_proj, "qkv_proj", s.q_size() + 2 * s.kv_size(), s.hidden_size, s.qkv_bias);
+  } else {
+    linear(&w->q_proj, "q_proj", s.q_size(), s.hidden_size, s.qkv_bias);
+    linear(&w->k_proj, "k_proj", s.kv_size(), s.hidden_size, s.qkv_bias);
+    linear(&w->v_proj, "v_proj", s.kv_size(), s.hidden_size, s.qkv_bias);
+  }
   linear(&w->o_proj, "o_proj", s.hidden_size, s.q_size(), s.o_bias, true);
   if (!s.qk_norm) return;
   w->q_norm.name = prefix + "self_attn.q_norm";
@@ -140,30 +145,105 @@ AttentionActivations TakeActivations(const Pass& pass, const AttentionWeights& w
   }
   a.attention = take(C, {T, s.q_size()});
   a.lse = take(DType::kF32, {K, T, s.group()});
-  a.q_lora_x_t = pass.TakeLoraX(w.q_proj);
-  a.k_lora_x_t = pass.TakeLoraX(w.k_proj);
-  a.v_lora_x_t = pass.TakeLoraX(w.v_proj);
+  if (s.fused_qkv) {
+    a.qkv_lora_x_t = pass.TakeLoraX(w.qkv_proj);
+  } else {
+    a.q_lora_x_t = pass.TakeLoraX(w.q_proj);
+    a.k_lora_x_t = pass.TakeLoraX(w.k_proj);
+    a.v_lora_x_t = pass.TakeLoraX(w.v_proj);
+  }
   a.o_lora_x_t = pass.TakeLoraX(w.o_proj);
   return a;
 }
 
-void BlockForward(const Pass& pass, const AttentionWeights& w, const Tensor& x,
-                  const AttentionActivations& a, const Tensor& residual) {
-  const AttentionSpec& s = w.spec;
+namespace {
+
+// The parts of the product [q|k|v] of a fused matrix, or of its gradient.
+struct QkvColumns {
+  Columns q, k, v;
+
+  QkvColumns(const AttentionSpec& s, const Tensor& product)
+      : q(product, 0, s.q_size()),
+        k(product, s.q_size(), s.kv_size()),
+        v(product, s.q_size() + s.kv_size(), s.kv_size()) {}
+};
+
+// Queries, keys and values of x, split by heads. k, v: where keys and values go.
+void ProjectAndSplit(const Pass& pass, const AttentionWeights& w, const Tensor& x,
+                     const AttentionActivations& a, const HeadRows& k, const HeadRows& v) {
   const Heads heads(pass, w, a);
-  const Tensor k = pass.cache == nullptr ? a.k : pass.cache->k(w.layer);
-  const Tensor v = pass.cache == nullptr ? a.v : pass.cache->v(w.layer);
+  if (w.spec.fused_qkv) {
+    const ArenaScope product_scope(pass.arena);
+    const Tensor product = pass.Take("projection", DType::kF32, w.qkv_proj.out_features());
+    pass.Project(w.qkv_proj, x, product, false, a.qkv_lora_x_t);
+    const QkvColumns parts(w.spec, product);
+    SplitHeadsForward(parts.q, heads.q(), heads.q_rope, a.q);
+    SplitHeadsForward(parts.k, heads.k(), heads.k_rope, k);
+    SplitHeadsForward(parts.v, nullptr, nullptr, v);
+    return;
+  }
   const auto split = [&](const Linear& linear, const Tensor& lora_x_t, const HeadNorm* norm,
                          const HeadRope* rope, const HeadRows& to) {
     const ArenaScope product_scope(pass.arena);
     const Tensor product = pass.Take("projection", DType::kF32, linear.out_features());
     pass.Project(linear, x, product, false, lora_x_t);
-    if (norm == nullptr || !s.qk_norm_whole) return SplitHeadsForward(product, norm, rope, to);
+    if (norm == nullptr || !w.spec.qk_norm_whole) return SplitHeadsForward(product, norm, rope, to);
     SplitHeadsForward(WholeNormForward(pass, *norm, product), nullptr, rope, to);
   };
   split(w.q_proj, a.q_lora_x_t, heads.q(), heads.q_rope, a.q);
-  split(w.k_proj, a.k_lora_x_t, heads.k(), heads.k_rope, KvDestination(pass, s, a.k, k));
-  split(w.v_proj, a.v_lora_x_t, nullptr, nullptr, KvDestination(pass, s, a.v, v));
+  split(w.k_proj, a.k_lora_x_t, heads.k(), heads.k_rope, k);
+  split(w.v_proj, a.v_lora_x_t, nullptr, nullptr, v);
+}
+
+// The mirror: dq (K, T, G, Dh), dk and dv (K, T, Dh) f32. x (T, D) C, the normed input; dx as in
+// BlockBackward.
+void SplitAndProjectBackward(const Pass& pass, const AttentionWeights& w, const Tensor& x,
+                             const AttentionActivations& a, const Tensor& dq, const Tensor& dk,
+                             const Tensor& dv, const Tensor& dx, bool accumulate) {
+  const Heads heads(pass, w, a);
+  const auto backward = [&](const Linear& linear, const Tensor& dproduct, const Tensor& lora_x_t,
+                            bool adds) {
+    const Tensor lora_dy_t = pass.TakeLoraDy(linear);
+    pass.BackwardInput(linear, dproduct, dx, adds, lora_dy_t);
+    pass.BackwardWeights(linear, dproduct, x, lora_x_t, lora_dy_t);
+  };
+  if (w.spec.fused_qkv) {
+    const ArenaScope product_scope(pass.arena);
+    const Tensor dproduct =
+        pass.Take("gradient operand", pass.compute(), w.qkv_proj.out_features());
+    const QkvColumns parts(w.spec, dproduct);
+    SplitHeadsBackward(dq, heads.q(), heads.q_rope, parts.q, w.q_norm.dweight);
+    SplitHeadsBackward(dk, heads.k(), heads.k_rope, parts.k, w.k_norm.dweight);
+    SplitHeadsBackward(dv, nullptr, nullptr, parts.v, Tensor());
+    return backward(w.qkv_proj, dproduct, a.qkv_lora_x_t, accumulate);
+  }
+  const auto split = [&](const Linear& linear, const Tensor& dheads, const Tensor& lora_x_t,
+                         const HeadNorm* norm, const HeadRope* rope, const Tensor& dnorm,
+                         bool adds) {
+    const ArenaScope product_scope(pass.arena);
+    const Tensor dproduct = pass.Take("gradient operand", pass.compute(), linear.out_features());
+    if (norm == nullptr || !w.spec.qk_norm_whole) {
+      SplitHeadsBackward(dheads, norm, rope, dproduct, dnorm);
+    } else {
+      const Tensor dnormed = pass.Take("gradient", DType::kF32, linear.out_features());
+      SplitHeadsBackward(dheads, nullptr, rope, dnormed, Tensor());
+      WholeNormBackward(pass, *norm, dnormed, dproduct, dnorm);
+    }
+    backward(linear, dproduct, lora_x_t, adds);
+  };
+  split(w.q_proj, dq, a.q_lora_x_t, heads.q(), heads.q_rope, w.q_norm.dweight, accumulate);
+  split(w.k_proj, dk, a.k_lora_x_t, heads.k(), heads.k_rope, w.k_norm.dweight, true);
+  split(w.v_proj, dv, a.v_lora_x_t, nullptr, nullptr, Tensor(), true);
+}
+
+}  // namespace
+
+void BlockForward(const Pass& pass, const AttentionWeights& w, const Tensor& x,
+                  const AttentionActivations& a, const Tensor& residual) {
+  const AttentionSpec& s = w.spec;
+  const Tensor k = pass.cache == nullptr ? a.k : pass.cache->k(w.layer);
+  const Tensor v = pass.cache == nullptr ? a.v : pass.cache->v(w.layer);
+  ProjectAndSplit(pass, w, x, a, KvDestination(pass, s, a.k, k), KvDestination(pass, s, a.v, v));
   if (pass.cache == nullptr) {
     ZeroPadding(a.k, pass.T());
     ZeroPadding(a.v, pass.T());
@@ -189,29 +269,9 @@ void BlockBackward(const Pass& pass, const AttentionWeights& w, const NormedInpu
   const Tensor dv = pass.arena.Take("gradient", DType::kF32, {K, T, Dh});
   AttentionBackward(ShapeOf(s), dattention, a.q, Sequences(pass, s, a.k, a.v), a.lse, dq, dk, dv);
 
-  const Heads heads(pass, w, a);
   const Tensor x = dy;  // scratch by now
   input.Write(x);
-  const auto split = [&](const Linear& linear, const Tensor& dheads, const Tensor& lora_x_t,
-                         const HeadNorm* norm, const HeadRope* rope, const Tensor& dnorm,
-                         bool adds) {
-    const ArenaScope product_scope(pass.arena);
-    const Tensor dproduct = pass.Take("gradient operand", pass.compute(), linear.out_features());
-    const Tensor by_head(dheads.data, dheads.dtype, {K, T, linear.out_features() / (K * Dh), Dh});
-    if (norm == nullptr || !s.qk_norm_whole) {
-      SplitHeadsBackward(by_head, norm, rope, dproduct, dnorm);
-    } else {
-      const Tensor dnormed = pass.Take("gradient", DType::kF32, linear.out_features());
-      SplitHeadsBackward(by_head, nullptr, rope, dnormed, Tensor());
-      WholeNormBackward(pass, *norm, dnormed, dproduct, dnorm);
-    }
-    const Tensor lora_dy_t = pass.TakeLoraDy(linear);
-    pass.BackwardInput(linear, dproduct, dx, adds, lora_dy_t);
-    pass.BackwardWeights(linear, dproduct, x, lora_x_t, lora_dy_t);
-  };
-  split(w.q_proj, dq, a.q_lora_x_t, heads.q(), heads.q_rope, w.q_norm.dweight, accumulate);
-  split(w.k_proj, dk, a.k_lora_x_t, heads.k(), heads.k_rope, w.k_norm.dweight, true);
-  split(w.v_proj, dv, a.v_lora_x_t, nullptr, nullptr, Tensor(), true);
+  SplitAndProjectBackward(pass, w, x, a, dq, dk, dv, dx, accumulate);
 }
 
 }  // namespace lorikeet

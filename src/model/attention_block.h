@@ -20,8 +20,10 @@ struct NormedInput;
 
 struct AttentionWeights {
   AttentionSpec spec;
-  int64_t layer = 0;  // index of its decoding state
-  Linear q_proj, k_proj, v_proj, o_proj;
+  int64_t layer = 0;              // index of its decoding state
+  Linear q_proj, k_proj, v_proj;  // or
+  Linear qkv_proj;                // the three as one matrix, with AttentionSpec::fused_qkv
+  Linear o_proj;
   Norm q_norm, k_norm;  // (Dh), or of a whole projection; empty without qk_norm
 };
 
@@ -31,9 +33,13 @@ void DeclareWeights(const AttentionSpec& spec, const std::string& prefix,
 
 template <MaybeConst<AttentionWeights> W, class Fn>
 void ForEachLinear(W& w, const Fn& fn) {
-  fn(w.q_proj);
-  fn(w.k_proj);
-  fn(w.v_proj);
+  if (w.spec.fused_qkv) {
+    fn(w.qkv_proj);
+  } else {
+    fn(w.q_proj);
+    fn(w.k_proj);
+    fn(w.v_proj);
+  }
   fn(w.o_proj);
 }
 template <MaybeConst<AttentionWeights> W, class Fn>
@@ -49,7 +55,7 @@ struct AttentionActivations {
   Tensor q_xhat, q_rstd, k_xhat, k_rstd;
   Tensor attention, lse;  // (T, H*Dh) C, (K, T, G) f32
   // s (x A^T) transposed of adapted linears, (R, T) C.
-  Tensor q_lora_x_t, k_lora_x_t, v_lora_x_t, o_lora_x_t;
+  Tensor q_lora_x_t, k_lora_x_t, v_lora_x_t, qkv_lora_x_t, o_lora_x_t;
 };
 
 // Takes memory for what the forward keeps for the backward from the pass's arena. When decoding,

@@ -259,7 +259,7 @@ TEST_P(BitsTest, RowsWithOtherAdaptersDoNotMatter) {
   adapters.push_back(random_adapter({"all-linear"}, 4, 1));
   adapters.push_back(nullptr);  // the base
   adapters.push_back(random_adapter({"mlp", "lm_head"}, 1, 2));
-  adapters.push_back(random_adapter({"q_proj", "v_proj"}, 7, 3));
+  adapters.push_back(random_adapter({".*[.](q_proj|v_proj|qkv_proj)"}, 7, 3));
   adapters.push_back(random_adapter({"all-linear", "lm_head"}, 16, 4));
   const std::vector<int64_t> lengths = {5, 70, 1, 33, 12};
   for (const std::vector<size_t>& order :

@@ -300,6 +300,7 @@ AttentionSpec AttentionOf(const ModelConfig& c, int64_t layer) {
           .softcap = c.attn_logit_softcapping,
           .qkv_bias = c.qkv_bias,
           .o_bias = c.o_bias,
+          .fused_qkv = c.fused_qkv,
           .qk_norm = c.qk_norm,
           .qk_norm_whole = c.qk_norm_whole,
           .norm_kind = c.norm_kind,
@@ -310,7 +311,7 @@ AttentionSpec AttentionOf(const ModelConfig& c, int64_t layer) {
 
 std::vector<BlockSpec> ChannelMixersOf(const ModelConfig& c, int64_t layer) {
   if (!c.has_experts(layer)) {
-    return {MlpSpec{c.hidden_size, c.intermediate_size, c.mlp_bias, c.hidden_act}};
+    return {MlpSpec{c.hidden_size, c.intermediate_size, c.mlp_bias, c.hidden_act, c.mlp_names}};
   }
   std::vector<BlockSpec> mixers = {MoeSpec{.hidden_size = c.hidden_size,
                                            .intermediate_size = c.moe_intermediate_size,
@@ -377,6 +378,8 @@ void ReadShape(const JsonFields& fields, const Family& family, ModelConfig* conf
       bias || (family.qkv_bias && (!family.reads_qkv_bias || fields.Get<bool>("qkv_bias", true)));
   c.o_bias = family.reads_attention_out_bias ? fields.Get<bool>("attention_out_bias", false) : bias;
   c.mlp_bias = family.reads_mlp_bias && fields.Get<bool>("mlp_bias", false);
+  c.fused_qkv = family.fused_qkv;
+  c.mlp_names = family.mlp;
   c.qk_norm = family.qk_norm;
   c.qk_norm_whole = family.qk_norm_whole;
   c.norm_kind = family.norm_kind;

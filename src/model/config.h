@@ -22,10 +22,11 @@ struct ModelConfig {
   int64_t num_attention_heads = 0;
   int64_t num_key_value_heads = 0;
   int64_t head_dim = 0;
-  int64_t max_position_embeddings = 0;
+  int64_t max_position_embeddings = 0;  // with longrope, the length of its short list
   float rms_norm_eps = 1e-6F;
   double rope_theta = 1e4;
   RopeScaling rope_scaling;
+  int64_t rotary_dim = 0;  // rotated elements of a head, the first ones: all, or a part
   // gemma3: rope of the layers with a window, where it is another; theta 0: it is the same.
   double rope_local_base_freq = 0;
   RopeScaling local_rope_scaling;
@@ -39,6 +40,8 @@ struct ModelConfig {
   bool qkv_bias = false;  // qwen2; llama and qwen3 with attention_bias
   bool o_bias = false;    // llama and qwen3 with attention_bias
   bool mlp_bias = false;
+  bool fused_qkv = false;  // phi3: AttentionSpec::fused_qkv
+  MlpNames mlp_names;
   bool qk_norm = false;        // qwen3: RMS norm of every head's query and key
   bool qk_norm_whole = false;  // olmo2: of all heads of a token together
   NormKind norm_kind = NormKind::kRms;

@@ -129,8 +129,11 @@ constexpr NeutralKey kNeutralKeys[] = {
     {"attention_out_bias", 0},
     {"embd_pdrop", 0},
     {"embedding_multiplier", 1},
+    {"full_attn_mod", 1},
     {"hidden_dropout", 0},
+    {"interpolate_factor", 1},
     {"is_encoder_decoder", 0},
+    {"lm_head_bias", 0},
     {"logits_scaling", 1},
     {"mlp_bias", 0},
     {"num_nextn_predict_layers", 0},
@@ -178,6 +181,7 @@ constexpr std::string_view kRopeKeys[] = {
     "high_freq_factor", "partial_rotary_factor",
     "finetuned",        "max_position_embeddings",
 };
+constexpr std::string_view kLongropeKeys[] = {"long_factor", "short_factor"};
 
 template <class List>
 bool Contains(const List& list, std::string_view key) {
@@ -252,7 +256,8 @@ void AddUnknownRopeKeys(const JsonFields& rope, const Family& family, const std:
                         std::vector<std::string>* unknown) {
   for (const auto& [key, value] : rope.json().items()) {
     const bool read = Contains(kRopeKeys, key) ||
-                      (family.reads_query_temperature && key == "llama_4_scaling_beta");
+                      (family.reads_query_temperature && key == "llama_4_scaling_beta") ||
+                      (family.longrope && Contains(kLongropeKeys, key));
     if (!value.is_null() && !read) unknown->push_back(name + "." + key);
   }
 }

@@ -2,7 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
+#include <span>
 
 #include "core/error.h"
 #include "model/config_parts.h"
@@ -10,29 +10,52 @@
 namespace lorikeet {
 namespace {
 
-constexpr std::array<const char*, 4> kTypes = {"default", "linear", "llama3", "yarn"};
+constexpr const char* kTypes[] = {"default", "linear", "llama3", "yarn"};
+constexpr const char* kLongropeTypes[] = {"default", "longrope"};
+constexpr const char* kPartial = "partial_rotary_factor";
 
-void RefusePartialRotation(const JsonFields& json) {
-  if (json.Get<double>("partial_rotary_factor", 1.0) == 1.0) return;
-  Fail(ErrorCode::kUnsupported, "{}: partial_rotary_factor is not supported", json.where());
+std::span<const char* const> TypesOf(const Family& family) {
+  if (family.longrope) return kLongropeTypes;
+  return kTypes;
 }
 
-void RefuseBlock(const JsonFields& rope, const std::string& type) {
+void RefusePartialRotation(const JsonFields& json, const Family& family) {
+  if (family.reads_partial_rotary_factor || json.Get<double>(kPartial, 1.0) == 1.0) return;
+  Fail(ErrorCode::kUnsupported, "{}: partial_rotary_factor is not supported in this family",
+       json.where());
+}
+
+void RefuseBlock(const JsonFields& rope, const Family& family, const std::string& type) {
   for (const auto& [key, value] : rope.json().items()) {
     if (!value.is_object()) continue;
     Fail(ErrorCode::kUnsupported, "{}: a rope of its own for '{}' is not supported in this family",
          rope.where(), key);
   }
-  RefusePartialRotation(rope);
-  if (std::find(kTypes.begin(), kTypes.end(), type) != kTypes.end()) return;
+  RefusePartialRotation(rope, family);
+  const auto types = TypesOf(family);
+  if (std::find(types.begin(), types.end(), type) != types.end()) return;
   Fail(ErrorCode::kUnsupported, "{}: rope type '{}' is not supported; supported: {}", rope.where(),
-       type, fmt::join(kTypes, ", "));
+       type, fmt::join(types, ", "));
+}
+
+// The key of the block goes before that of the model itself.
+int64_t RotaryDim(const JsonFields& json, const JsonFields& rope, const Family& family,
+                  int64_t head_dim) {
+  if (!family.reads_partial_rotary_factor) return head_dim;
+  const double share = rope.Get<double>(kPartial, json.Get<double>(kPartial, 1.0));
+  if (share > 0 && share <= 1) {
+    return static_cast<int64_t>(static_cast<double>(head_dim) * share);
+  }
+  Fail(ErrorCode::kCorruptFile, "{}: partial_rotary_factor {} is not above 0 and at most 1",
+       json.where(), share);
 }
 
 // A key of the model itself goes before that of the block, as transformers wants it for Phi-3.
-int64_t OriginalLength(const JsonFields& json, const JsonFields& rope, const ModelConfig& config) {
+int64_t OriginalLength(const JsonFields& json, const JsonFields& rope, const Family& family,
+                       const ModelConfig& config) {
   constexpr const char* kKey = "original_max_position_embeddings";
   if (json.Has(kKey)) return json.Size(kKey);
+  if (family.original_max_position_embeddings > 0) return family.original_max_position_embeddings;
   return rope.Size(kKey, config.max_position_embeddings);
 }
 
@@ -61,18 +84,39 @@ void ReadYarn(const JsonFields& rope, const ModelConfig& config, RopeScaling* sc
   scaling->truncate = rope.Get<bool>("truncate", !is_null);
 }
 
-RopeScaling ReadScaling(const JsonFields& json, const JsonFields& rope, const ModelConfig& config) {
-  RopeScaling scaling;
-  scaling.type = rope.Get<std::string>("rope_type", rope.Get<std::string>("type", "default"));
-  RefuseBlock(rope, scaling.type);
-  if (scaling.type == "default") return scaling;
-  if (scaling.type != "yarn") scaling.factor = rope.Need<double>("factor");
-  if (scaling.type == "linear") return scaling;
-  scaling.original_max_position_embeddings = OriginalLength(json, rope, config);
-  if (scaling.type == "yarn") {
-    ReadYarn(rope, config, &scaling);
-    return scaling;
+// The lists of both lengths must fit, though only the short one is used.
+void ReadLongrope(const JsonFields& rope, const ModelConfig& config, RopeScaling* scaling) {
+  const auto max = static_cast<double>(config.max_position_embeddings);
+  scaling->factor = rope.Get<double>(
+      "factor", max / static_cast<double>(scaling->original_max_position_embeddings));
+  scaling->attention_factor = Optional(rope, "attention_factor");
+  for (const char* key : {"long_factor", "short_factor"}) {
+    scaling->short_factor = rope.Need<std::vector<double>>(key);
+    const auto pairs = static_cast<size_t>(config.rotary_dim / 2);
+    if (scaling->short_factor.size() == pairs) continue;
+    Fail(ErrorCode::kCorruptFile, "{}: {} has {} entries for {} pairs of a head", rope.where(), key,
+         scaling->short_factor.size(), pairs);
   }
+}
+
+std::string TypeOf(const JsonFields& rope, const Family& family) {
+  const auto type = rope.Get<std::string>("rope_type", rope.Get<std::string>("type", "default"));
+  return family.longrope && (type == "su" || type == "yarn") ? "longrope" : type;
+}
+
+RopeScaling ReadScaling(const JsonFields& json, const JsonFields& rope, const Family& family,
+                        const ModelConfig& config) {
+  RopeScaling scaling;
+  scaling.type = TypeOf(rope, family);
+  RefuseBlock(rope, family, scaling.type);
+  if (scaling.type == "default") return scaling;
+  const bool needs_factor = scaling.type == "linear" || scaling.type == "llama3";
+  if (needs_factor) scaling.factor = rope.Need<double>("factor");
+  if (scaling.type == "linear") return scaling;
+  scaling.original_max_position_embeddings = OriginalLength(json, rope, family, config);
+  if (scaling.type == "longrope") ReadLongrope(rope, config, &scaling);
+  if (scaling.type == "yarn") ReadYarn(rope, config, &scaling);
+  if (scaling.type != "llama3") return scaling;
   scaling.low_freq_factor = rope.Need<double>("low_freq_factor");
   scaling.high_freq_factor = rope.Need<double>("high_freq_factor");
   return scaling;
@@ -146,8 +190,8 @@ void ReadRopeByLayerType(const JsonFields& json, const Family& family, ModelConf
   config->rope_theta =
       global.Get<double>("rope_theta", json.Get<double>("rope_theta", family.rope_theta));
   config->rope_local_base_freq = local.Get<double>("rope_theta", LocalTheta(json, family));
-  config->rope_scaling = ReadScaling(json, global, *config);
-  config->local_rope_scaling = ReadScaling(json, local, *config);
+  config->rope_scaling = ReadScaling(json, global, family, *config);
+  config->local_rope_scaling = ReadScaling(json, local, family, *config);
   CheckTable(json, config->head_dim, config->rope_theta, config->rope_scaling);
   CheckTable(json, config->head_dim, config->rope_local_base_freq, config->local_rope_scaling);
 }
@@ -155,7 +199,8 @@ void ReadRopeByLayerType(const JsonFields& json, const Family& family, ModelConf
 }  // namespace
 
 void ReadRope(const JsonFields& json, const Family& family, ModelConfig* config) {
-  RefusePartialRotation(json);
+  RefusePartialRotation(json, family);
+  config->rotary_dim = config->head_dim;
   if (family.rope_by_layer_type) return ReadRopeByLayerType(json, family, config);
   const JsonFields older = json.Object("rope_scaling"), newer = json.Object("rope_parameters");
   const bool none = older.json().empty() && newer.json().empty();
@@ -166,10 +211,14 @@ void ReadRope(const JsonFields& json, const Family& family, ModelConfig* config)
   const JsonFields& rope = !older.json().empty() ? older : none ? standard : newer;
   config->rope_theta =
       rope.Get<double>("rope_theta", json.Get<double>("rope_theta", family.rope_theta));
-  config->rope_scaling = ReadScaling(json, rope, *config);
+  config->rotary_dim = RotaryDim(json, rope, family, config->head_dim);
+  config->rope_scaling = ReadScaling(json, rope, family, *config);
   if (family.reads_query_temperature) ReadQueryTemperature(rope, config);
   if (!older.json().empty()) CompareBlocks(older, newer, config);
-  CheckTable(json, config->head_dim, config->rope_theta, config->rope_scaling);
+  CheckTable(json, config->rotary_dim, config->rope_theta, config->rope_scaling);
+  if (config->rope_scaling.type != "longrope") return;
+  int64_t& longest = config->max_position_embeddings;
+  longest = std::min(longest, config->rope_scaling.original_max_position_embeddings);
 }
 
 }  // namespace lorikeet

@@ -109,7 +109,8 @@ TEST(FamilyDefaults, AreThoseOfItsConfigurationClass) {
                          {"olmo3", 32, 2, 2048, 1e-5, 5e5, false},
                          {"granite", 32, 2, 2048, 1e-6, 1e4, false},
                          {"seed_oss", 8, 128, 524288, 1e-6, 1e4, false},
-                         {"exaone4", 32, 2, 2048, 1e-5, 1e4, false}}) {
+                         {"exaone4", 32, 2, 2048, 1e-5, 1e4, false},
+                         {"phi3", 32, 2, 4096, 1e-5, 1e4, false}}) {
     const ModelConfig c = Read(Small(row.type));
     EXPECT_EQ(c.num_key_value_heads, row.kv_heads) << row.type;
     EXPECT_EQ(c.head_dim, row.head_dim) << row.type;
@@ -119,7 +120,7 @@ TEST(FamilyDefaults, AreThoseOfItsConfigurationClass) {
     EXPECT_EQ(c.tie_word_embeddings, row.tied) << row.type;
     EXPECT_FALSE(c.o_bias || c.mlp_bias) << row.type;
   }
-  EXPECT_EQ(SupportedModelTypes().size(), 19U);  // a new family has a row above
+  EXPECT_EQ(SupportedModelTypes().size(), 20U);  // a new family has a row above
   const ModelConfig mixtral = Read(Small("mixtral")), qwen = Read(Small("qwen3_moe"));
   EXPECT_THAT(std::tuple(mixtral.num_experts, mixtral.num_experts_per_tok), std::tuple(8, 2));
   EXPECT_EQ(mixtral.moe_intermediate_size, 96);

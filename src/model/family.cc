@@ -6,6 +6,8 @@ namespace {
 constexpr ExpertNames kQwenExperts = {"mlp", "gate_proj", "up_proj", "down_proj"};
 constexpr ExpertNames kMixtralExperts = {"block_sparse_moe", "w1", "w3", "w2"};
 
+constexpr MlpNames kFusedMlp = {.gate = nullptr, .up = "gate_up_proj"};
+
 constexpr Family kFamilies[] = {
     {.model_type = "llama",
      .architecture = "LlamaForCausalLM",
@@ -248,6 +250,21 @@ constexpr Family kFamilies[] = {
      .rope_local_base_freq = 1e4,
      .query_pre_attn_scalar = 256,
      .tie_word_embeddings = true},
+    {.model_type = "phi3",
+     .architecture = "Phi3ForCausalLM",
+     .fused_qkv = true,
+     .mlp = kFusedMlp,
+     .window = WindowRule::kAllLayers,
+     .longrope = true,
+     .reads_partial_rotary_factor = true,
+     .hidden_size = 3072,
+     .intermediate_size = 8192,
+     .num_hidden_layers = 32,
+     .vocab_size = 32064,
+     .num_attention_heads = 32,
+     .max_position_embeddings = 4096,
+     .original_max_position_embeddings = 4096,
+     .rms_norm_eps = 1e-5F},
 };
 
 const Wrapper kWrappers[] = {

@@ -29,7 +29,9 @@ struct Family {
   bool reads_attention_out_bias = false;  // `attention_out_bias` switches o instead
   bool reads_mlp_bias = false;            // `mlp_bias` switches gate, up and down
   bool qk_norm = false;
-  bool qk_norm_whole = false;            // one norm of all heads together
+  bool qk_norm_whole = false;  // one norm of all heads together
+  bool fused_qkv = false;      // AttentionSpec::fused_qkv
+  MlpNames mlp = {};
   bool reads_no_rope_layers = false;     // `no_rope_layers`: layers without rotation
   const ExpertNames* experts = nullptr;  // null: dense
   bool norms_topk_prob = false;          // whatever `norm_topk_prob` says
@@ -43,6 +45,8 @@ struct Family {
   bool scales_embedding = false;      // by the root of hidden_size, rounded to the compute dtype
   bool rope_in_windows_only = false;  // layers with a window alone have rope, if there is a window
   bool rope_by_layer_type = false;    // one rope of layers with a window, one of those without
+  bool longrope = false;              // the only kind of scaling; its older names are su and yarn
+  bool reads_partial_rotary_factor = false;
   bool reads_query_temperature = false;  // `llama_4_scaling_beta` of the rope block
   bool reads_query_scale = false;        // `query_pre_attn_scalar`
   bool clips_qkv = false;                // by `clip_qkv`, which is refused
@@ -59,6 +63,7 @@ struct Family {
   int64_t num_key_value_heads = 0;  // 0: as many as query heads, and so for null
   int64_t head_dim = 0;             // 0: hidden_size / num_attention_heads
   int64_t max_position_embeddings = 2048;
+  int64_t original_max_position_embeddings = 0;  // 0: max_position_embeddings
   float rms_norm_eps = 1e-6F;
   double rope_theta = 1e4;
   const char* rope_parameters = nullptr;  // JSON, for a file without a rope block

@@ -23,6 +23,7 @@ struct AttentionSpec {
   float score_scale = 1;                          // factor of the scores
   float softcap = 0;  // a score s becomes softcap * tanh(s / softcap); 0: it does not
   bool qkv_bias = false, o_bias = false;
+  bool fused_qkv = false;      // one matrix qkv_proj with the rows of q, k and v, in this order
   bool qk_norm = false;        // RMS norm of every head's query and key, before the rotation
   bool qk_norm_whole = false;  // it is one norm of all heads of a token together
   NormKind norm_kind = NormKind::kRms;
@@ -37,11 +38,22 @@ struct AttentionSpec {
 
 enum class Activation : uint8_t { kSilu, kGeluTanh };
 
+// Module names of an MLP, below "model.layers.N.".
+struct MlpNames {
+  const char* block = "mlp";
+  const char* gate = "gate_proj";  // null: `up` is one matrix with the rows of gate and of up
+  const char* up = "up_proj";
+  const char* down = "down_proj";
+};
+
 // down(activation(gate x) * up x).
 struct MlpSpec {
   int64_t hidden_size = 0, intermediate_size = 0;  // D, F
   bool bias = false;
   Activation activation = Activation::kSilu;
+  MlpNames names = {};
+
+  bool fused() const { return names.gate == nullptr; }
 };
 
 // A router that sends every token to `active` of `experts` MLPs.

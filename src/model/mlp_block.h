@@ -12,7 +12,9 @@ namespace lorikeet {
 
 struct MlpWeights {
   MlpSpec spec;
-  Linear gate_proj, up_proj, down_proj;
+  Linear gate_proj;  // without a name if fused
+  Linear up_proj;    // (F, D); if fused (2F, D): the rows of gate, then those of up
+  Linear down_proj;
 };
 
 void DeclareWeights(const MlpSpec& spec, const std::string& prefix, const WeightVisitor& visit,
@@ -20,7 +22,7 @@ void DeclareWeights(const MlpSpec& spec, const std::string& prefix, const Weight
 
 template <MaybeConst<MlpWeights> W, class Fn>
 void ForEachLinear(W& w, const Fn& fn) {
-  fn(w.gate_proj);
+  if (!w.spec.fused()) fn(w.gate_proj);
   fn(w.up_proj);
   fn(w.down_proj);
 }
@@ -28,7 +30,7 @@ template <MaybeConst<MlpWeights> W, class Fn>
 void ForEachNorm(W&, const Fn&) {}
 
 struct MlpActivations {
-  Tensor gate, up;                                   // (T, F) C
+  Tensor gate, up;  // (T, F) C; if fused, up is (T, 2F) with the columns of both
   Tensor gate_lora_x_t, up_lora_x_t, down_lora_x_t;  // (R, T) C, of adapted linears
 };
 

@@ -1,5 +1,8 @@
 #include "model/pass.h"
 
+#include <algorithm>
+
+#include "core/error.h"
 #include "kernels/cast.h"
 #include "kernels/rms_norm.h"
 
@@ -24,12 +27,26 @@ Tensor Pass::TakeLoraDy(const Linear& linear) const {
   return lora == nullptr ? Tensor() : arena.Take("lora products", compute(), {lora->r, T()});
 }
 
+namespace {
+
+void CheckPositions(const RopeTable& table, const Batch& batch) {
+  if (table.end() == 0 || batch.positions.empty()) return;
+  if (*std::max_element(batch.positions.begin(), batch.positions.end()) < table.end()) return;
+  Fail(ErrorCode::kUnsupported,
+       "a sequence is longer than original_max_position_embeddings, {} tokens, up to which rope "
+       "type longrope is computed; give shorter ones, or a lower max_length",
+       table.end());
+}
+
+}  // namespace
+
 Pass MakePass(const Model& model, const Batch& batch, std::span<const AdapterRows> adapters,
               const LoraTraining* training, KvCache* cache,
               std::span<const SequenceState* const> states, Arena& arena) {
   Pass pass{model, batch, adapters, training, cache, states, arena};
-  const int64_t half = model.config().head_dim / 2;
   for (const RopeTable& table : model.ropes()) {
+    CheckPositions(table, batch);
+    const auto half = static_cast<int64_t>(table.inv_freq().size());
     const HeadRope& rope = pass.ropes.emplace_back(HeadRope{
         pass.Take("rope table", DType::kF32, half), pass.Take("rope table", DType::kF32, half)});
     table.FillCosSin(batch.positions, rope.cos, rope.sin);

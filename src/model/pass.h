@@ -23,7 +23,7 @@ struct Pass {
   KvCache* cache;                         // null: keys and values are kept as activations
   std::span<const SequenceState* const> states;  // (S) with a cache
   Arena& arena;
-  std::vector<HeadRope> ropes = {};      // (T, Dh/2) f32 tables of this batch, AttentionSpec::rope
+  std::vector<HeadRope> ropes = {};      // (T, R) f32 tables of this batch, AttentionSpec::rope
   std::vector<int64_t> cache_rows = {};  // (T) destination rows in a head's pages
 
   const ModelConfig& config() const { return model.config(); }
@@ -73,7 +73,7 @@ struct Pass {
 };
 
 // Makes a Pass with the rope tables of the batch's positions, from the arena, and the rows in the
-// cache.
+// cache. Throws Error for positions that a rope table does not have.
 Pass MakePass(const Model& model, const Batch& batch, std::span<const AdapterRows> adapters,
               const LoraTraining* training, KvCache* cache,
               std::span<const SequenceState* const> states, Arena& arena);

@@ -110,7 +110,7 @@ std::unique_ptr<Model> Model::Skeleton(const ModelConfig& config, DType compute)
 
 Model::Model(std::optional<ModelSource> source, ModelConfig config, DType compute)
     : source_(std::move(source)), config_(std::move(config)), compute_(compute) {
-  ropes_.emplace_back(config_.head_dim, config_.rope_theta, config_.rope_scaling);
+  ropes_.emplace_back(config_.rotary_dim, config_.rope_theta, config_.rope_scaling);
   if (config_.has_local_rope()) {
     ropes_.emplace_back(config_.head_dim, config_.rope_local_base_freq, config_.local_rope_scaling);
   }
@@ -118,7 +118,7 @@ Model::Model(std::optional<ModelSource> source, ModelConfig config, DType comput
     CHECK(!config_.has_local_rope());  // AttentionSpec::query_rope is 1
     RopeScaling of_queries = config_.rope_scaling;
     of_queries.query_beta = config_.llama_4_scaling_beta;
-    ropes_.emplace_back(config_.head_dim, config_.rope_theta, of_queries);
+    ropes_.emplace_back(config_.rotary_dim, config_.rope_theta, of_queries);
   }
 }
 

@@ -177,7 +177,7 @@ TEST(MemoryPlan, CountsWhatTheModelHas) {
     EXPECT_EQ(CountParameters(model->config()), model->NumParameters()) << family;
     TrainingShape shape;
     shape.lora_r = 3;
-    shape.target_modules = {"mlp", "q_proj", "lm_head"};
+    shape.target_modules = {"mlp", ".*[.](q_proj|qkv_proj)", "lm_head"};
     LoraConfig config;
     config.r = 3;
     config.target_modules = shape.target_modules;

@@ -121,8 +121,10 @@ class BitsTest : public ::testing::TestWithParam<BitsCase> {
   // An adapter of random factors, on other modules for other seeds.
   std::shared_ptr<const LoraWeights> MakeAdapter(int r, uint64_t seed) const {
     LoraConfig config{.r = r, .lora_alpha = 4.0F + static_cast<float>(seed % 3)};
-    const std::vector<std::vector<std::string>> targets = {
-        {"all-linear"}, {"mlp", "lm_head"}, {"q_proj", "v_proj"}, {"all-linear", "lm_head"}};
+    const std::vector<std::vector<std::string>> targets = {{"all-linear"},
+                                                           {"mlp", "lm_head"},
+                                                           {".*[.](q_proj|v_proj|qkv_proj)"},
+                                                           {"all-linear", "lm_head"}};
     config.target_modules = targets[seed % targets.size()];
     LoraTraining training(LoraAdapter::Create(*model_, config, seed));
     for (const Param& param : training.params()) {
