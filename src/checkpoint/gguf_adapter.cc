@@ -2,12 +2,13 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <utility>
 
 #include "checkpoint/adapter_pairs.h"
 #include "checkpoint/gguf.h"
-#include "checkpoint/gguf_model.h"
+#include "checkpoint/gguf_architecture.h"
 #include "checkpoint/gguf_writer.h"
 #include "core/error.h"
 #include "core/float16.h"
@@ -70,7 +71,7 @@ class Reader {
     for (AdapterFile::Pair& pair : adapter_.pairs) {
       // llama.cpp: without alpha, or with 0, the scale is 1.
       pair.alpha = alpha == 0 ? static_cast<float>(pair.r) : static_cast<float>(alpha);
-      if (interleaved_ && IsQueryOrKey(pair.module)) Straighten(&pair);
+      if (architecture_->interleaved && IsQueryOrKey(pair.module)) Straighten(&pair);
     }
     adapter_.config = ConfigOfPairs(adapter_.pairs);
     adapter_.config.base_model_name_or_path = file_->StringOr(kBaseKey, "");
@@ -92,10 +93,10 @@ class Reader {
 
   // Files of this program contain the heads; for others they come from the model.
   void FindHeads() {
-    architecture_ = file_->String("general.architecture");
-    interleaved_ = GgufInterleaves(architecture_, path_);
-    const AttentionHeads own = {file_->IntOr(architecture_ + ".attention.head_count", 0),
-                                file_->IntOr(architecture_ + ".attention.head_count_kv", 0)};
+    const std::string architecture = file_->String("general.architecture");
+    architecture_ = &GgufArchitectureNamed(architecture, /*experts=*/false, path_);
+    const AttentionHeads own = {file_->IntOr(architecture + ".attention.head_count", 0),
+                                file_->IntOr(architecture + ".attention.head_count_kv", 0)};
     const auto choose = [&](int64_t given, int64_t recorded) {
       if (given > 0 && recorded > 0 && given != recorded) {
         Fail(ErrorCode::kInvalidArgument,
@@ -110,9 +111,7 @@ class Reader {
 
   void Add(const std::string& name, const Tensor& tensor) {
     const bool a = name.ends_with(".lora_a");
-    const std::string hf = a || name.ends_with(".lora_b")
-                               ? HfNameOfGguf(name.substr(0, name.size() - 7), architecture_, path_)
-                               : "";
+    const std::string hf = a || name.ends_with(".lora_b") ? HfName(name) : "";
     if (!hf.ends_with(kWeight) || hf == "model.embed_tokens.weight") {
       Fail(ErrorCode::kUnsupported,
            "{}: tensor {} is neither lora_a nor lora_b of a linear layer of {}; embeddings, norms "
@@ -126,6 +125,11 @@ class Reader {
     }
     const std::string module = hf.substr(0, hf.size() - kWeight.size());
     a ? pairs_.AddA(module, Plain(tensor)) : pairs_.AddB(module, Plain(tensor));
+  }
+
+  std::string HfName(const std::string& name) const {
+    constexpr int64_t kAnyLayer = std::numeric_limits<int64_t>::max();
+    return HfNameOfGguf(*architecture_, name.substr(0, name.size() - 7), kAnyLayer);
   }
 
   Tensor Plain(const Tensor& tensor) {
@@ -151,8 +155,7 @@ class Reader {
   std::unique_ptr<GgufFile> file_;
   const std::string& path_;
   AttentionHeads heads_;
-  std::string architecture_;
-  bool interleaved_ = false;
+  const GgufArchitecture* architecture_ = nullptr;
   PairsOfFile pairs_;
   AdapterFile adapter_;
 };
@@ -171,14 +174,15 @@ Tensor AsDtype(const Tensor& from, DType dtype, std::vector<Buffer>* storage) {
   return narrow;
 }
 
-std::string GgufNameOf(const std::string& module, const GgufBase& base, const std::string& path) {
+std::string GgufNameOf(const std::string& module, const GgufBase& base,
+                       const GgufArchitecture& architecture, const std::string& path) {
   if (module == "lm_head" && base.tied_head) {
     Fail(ErrorCode::kUnsupported,
          "{}: adapts lm_head, which the base shares with its embedding: llama.cpp has no tensor "
          "for it; merge the adapter instead (lorikeet merge)",
          path);
   }
-  std::string name = GgufNameOfHf(module + std::string(kWeight));
+  std::string name = GgufNameOfHf(architecture, module + std::string(kWeight));
   if (name.empty()) {
     Fail(ErrorCode::kUnsupported, "{}: module {} has no name in GGUF", path, QuotedName(module));
   }
@@ -198,8 +202,7 @@ AdapterFile ReadGgufAdapter(const std::string& path, const AttentionHeads& heads
 int64_t WriteGgufAdapter(const std::string& path, const AdapterFile& adapter, const GgufBase& base,
                          DType dtype) {
   CHECK(dtype == DType::kF32 || dtype == DType::kF16);
-  const std::string architecture = GgufArchitecture(base.model_type, path);
-  const bool interleaved = GgufInterleaves(architecture, path);
+  const GgufArchitecture& architecture = GgufArchitectureOf(base.model_type, path);
   const FoldedAdapter folded = FoldScales(adapter, OneNumber::kAlpha);
   std::vector<Buffer> storage;
   std::vector<TensorToWrite> tensors;
@@ -208,9 +211,9 @@ int64_t WriteGgufAdapter(const std::string& path, const AdapterFile& adapter, co
     tensors.push_back({name, dtype, {t.rows(), t.cols()}, t.data});
   };
   for (const auto& [module, a, b, magnitude] : folded.pairs) {
-    const std::string name = GgufNameOf(module, base, path);
+    const std::string name = GgufNameOf(module, base, architecture, path);
     Tensor rows = b;
-    if (interleaved && IsQueryOrKey(module)) {
+    if (architecture.interleaved && IsQueryOrKey(module)) {
       const int64_t heads = HeadsOf(module, base.heads);
       CheckHeads(module, b, heads, path);
       rows = PermuteRows(b, heads, Permute::kToGguf, &storage);
@@ -218,13 +221,14 @@ int64_t WriteGgufAdapter(const std::string& path, const AdapterFile& adapter, co
     add(name + ".lora_a", a);
     add(name + ".lora_b", rows);
   }
+  const std::string prefix = architecture.name;
   GgufMetadata metadata = {
-      {"general.architecture", architecture},
+      {"general.architecture", architecture.name},
       {"general.type", "adapter"},
       {"adapter.type", "lora"},
       {kAlphaKey, static_cast<float>(folded.number)},
-      {architecture + ".attention.head_count", static_cast<uint32_t>(base.heads.query)},
-      {architecture + ".attention.head_count_kv", static_cast<uint32_t>(base.heads.key_value)}};
+      {prefix + ".attention.head_count", static_cast<uint32_t>(base.heads.query)},
+      {prefix + ".attention.head_count_kv", static_cast<uint32_t>(base.heads.key_value)}};
   if (!adapter.config.base_model_name_or_path.empty()) {
     metadata.emplace_back("general.base_model.count", 1U);
     metadata.emplace_back(kBaseKey, adapter.config.base_model_name_or_path);

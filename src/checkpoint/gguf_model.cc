@@ -1,116 +1,31 @@
 #include "checkpoint/gguf_model.h"
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <limits>
 #include <numbers>
 #include <optional>
-#include <span>
 
+#include "checkpoint/gguf_architecture.h"
 #include "checkpoint/gguf_metadata.h"
 #include "checkpoint/gguf_rope.h"
-#include "checkpoint/text_names.h"
 #include "core/error.h"
 #include "core/text.h"
 
 namespace lorikeet {
 namespace {
 
-struct Renamed {
-  const char* gguf;
-  const char* hf;
-};
-
-// Names that mean another module than elsewhere, or one that only is there: with norms after the
-// branches, and where projections share a matrix.
-constexpr Renamed kSandwichNames[] = {
-    {"post_attention_norm.weight", "post_attention_layernorm.weight"},
-    {"ffn_norm.weight", "pre_feedforward_layernorm.weight"},
-    {"post_ffw_norm.weight", "post_feedforward_layernorm.weight"},
-};
-constexpr Renamed kFusedNames[] = {
-    {"attn_qkv.weight", "self_attn.qkv_proj.weight"},
-    {"ffn_up.weight", "mlp.gate_up_proj.weight"},
-};
-
-struct Architecture {
-  const char* gguf_name;
-  const char* hf_type;  // model_type
-  const char* hf_class;
-  bool interleaved = false;     // whether q and k are permuted
-  bool experts = false;         // whether every MLP is a mixture of experts
-  bool norms_plus_one = false;  // whether weights of norms are stored as 1 + w
-  std::span<const Renamed> names = {};
-  bool partial_rope = false;  // whether only a part of a head may be rotated
-  bool sandwich = false;      // whether there are norms after attention and MLP
-  int gemma_27b_layers = 0;   // layers of the size whose scores are scaled by hidden size / heads
-  double rope_theta = 10000;  // default for files without one
-};
-constexpr Architecture kArchitectures[] = {
-    {.gguf_name = "llama", .hf_type = "llama", .hf_class = "LlamaForCausalLM", .interleaved = true},
-    {.gguf_name = "qwen2", .hf_type = "qwen2", .hf_class = "Qwen2ForCausalLM"},
-    {.gguf_name = "qwen3", .hf_type = "qwen3", .hf_class = "Qwen3ForCausalLM"},
-    {.gguf_name = "qwen3moe",
-     .hf_type = "qwen3_moe",
-     .hf_class = "Qwen3MoeForCausalLM",
-     .experts = true},
-    // Every 4th layer without rope: config.json's default.
-    {.gguf_name = "smollm3",
-     .hf_type = "smollm3",
-     .hf_class = "SmolLM3ForCausalLM",
-     .interleaved = true},
-    // Mistral Small 3.x too, which is Ministral 3 without yarn and temperature.
-    {.gguf_name = "mistral3",
-     .hf_type = "ministral3",
-     .hf_class = "Ministral3ForCausalLM",
-     .interleaved = true},
-    {.gguf_name = "gemma",
-     .hf_type = "gemma",
-     .hf_class = "GemmaForCausalLM",
-     .norms_plus_one = true},
-    {.gguf_name = "gemma2",
-     .hf_type = "gemma2",
-     .hf_class = "Gemma2ForCausalLM",
-     .norms_plus_one = true,
-     .names = kSandwichNames,
-     .sandwich = true,
-     .gemma_27b_layers = 46},
-    {.gguf_name = "gemma3",
-     .hf_type = "gemma3_text",
-     .hf_class = "Gemma3ForCausalLM",
-     .norms_plus_one = true,
-     .names = kSandwichNames,
-     .sandwich = true,
-     .gemma_27b_layers = 62,
-     .rope_theta = 1e6},
-    {.gguf_name = "phi3",
-     .hf_type = "phi3",
-     .hf_class = "Phi3ForCausalLM",
-     .names = kFusedNames,
-     .partial_rope = true},
-};
-
-const Architecture& ArchitectureNamed(const std::string& name, const std::string& where) {
-  std::vector<std::string_view> names;
-  for (const Architecture& architecture : kArchitectures) {
-    if (name == architecture.gguf_name) return architecture;
-    names.emplace_back(architecture.gguf_name);
-  }
-  Fail(ErrorCode::kUnsupported, "{}: architecture {}; supported: {}", where, QuotedName(name),
-       fmt::join(names, ", "));
-}
-
-const Architecture& ArchitectureOf(const GgufFile& gguf) {
-  return ArchitectureNamed(gguf.String("general.architecture"), gguf.path());
+const GgufArchitecture& ArchitectureOf(const GgufFile& gguf) {
+  const std::string name = gguf.String("general.architecture");
+  const bool experts = gguf.IntOr(name + ".expert_count", 0) > 0;
+  return GgufArchitectureNamed(name, experts, gguf.path());
 }
 
 // Refuses variants that the architecture's name allows and this program does not compute.
 void RefuseVariants(const GgufFile& gguf, const Hyperparameters& hyper, int64_t head_dim,
-                    const Architecture& architecture) {
-  if (!architecture.experts && gguf.IntOr(hyper.Key("expert_count"), 0) > 0) {
+                    const GgufArchitecture& architecture) {
+  if (architecture.experts == nullptr && gguf.IntOr(hyper.Key("expert_count"), 0) > 0) {
     Fail(
         ErrorCode::kUnsupported,
         "{}: a mixture of experts of architecture {}; as GGUF only qwen3moe is supported, take the "
@@ -157,8 +72,8 @@ void AddExperts(const GgufFile& gguf, const Hyperparameters& hyper, Json& config
 
 // Adds the keys of Gemma, from its metadata and from constants of llama.cpp's code. Most files do
 // not list the layers with a window; config.json's default pattern applies then.
-void AddGemma(const GgufFile& gguf, const Architecture& architecture, const Hyperparameters& hyper,
-              Json& config) {
+void AddGemma(const GgufFile& gguf, const GgufArchitecture& architecture,
+              const Hyperparameters& hyper, Json& config) {
   config.erase("hidden_act");
   config[architecture.sandwich ? "hidden_activation" : "hidden_act"] = "gelu_pytorch_tanh";
   if (!architecture.sandwich) return;
@@ -202,77 +117,11 @@ void AddTokenIds(const GgufFile& gguf, Json& config) {
   }
 }
 
-constexpr Renamed kOutside[] = {
-    {"token_embd.weight", "model.embed_tokens.weight"},
-    {"output_norm.weight", "model.norm.weight"},
-    {"output.weight", "lm_head.weight"},
-};
-constexpr Renamed kInLayer[] = {
-    {"attn_norm.weight", "input_layernorm.weight"},
-    {"attn_q.weight", "self_attn.q_proj.weight"},
-    {"attn_q.bias", "self_attn.q_proj.bias"},
-    {"attn_k.weight", "self_attn.k_proj.weight"},
-    {"attn_k.bias", "self_attn.k_proj.bias"},
-    {"attn_v.weight", "self_attn.v_proj.weight"},
-    {"attn_v.bias", "self_attn.v_proj.bias"},
-    {"attn_output.weight", "self_attn.o_proj.weight"},
-    {"attn_output.bias", "self_attn.o_proj.bias"},
-    {"attn_q_norm.weight", "self_attn.q_norm.weight"},
-    {"attn_k_norm.weight", "self_attn.k_norm.weight"},
-    {"ffn_norm.weight", "post_attention_layernorm.weight"},
-    {"ffn_gate_inp.weight", "mlp.gate.weight"},
-    {"ffn_gate.weight", "mlp.gate_proj.weight"},
-    {"ffn_gate.bias", "mlp.gate_proj.bias"},
-    {"ffn_up.weight", "mlp.up_proj.weight"},
-    {"ffn_up.bias", "mlp.up_proj.bias"},
-    {"ffn_down.weight", "mlp.down_proj.weight"},
-    {"ffn_down.bias", "mlp.down_proj.bias"},
-};
-
-// Matrices of all experts of a layer in one tensor (experts, out, in).
-constexpr Renamed kStacked[] = {
-    {"ffn_gate_exps.weight", "gate_proj.weight"},
-    {"ffn_up_exps.weight", "up_proj.weight"},
-    {"ffn_down_exps.weight", "down_proj.weight"},
-};
-
-// "blk.3.attn_q.weight" -> 3 and "attn_q.weight"; empty for other forms.
-std::optional<std::pair<int64_t, std::string_view>> SplitLayer(std::string_view name) {
-  if (!name.starts_with("blk.")) return std::nullopt;
-  name.remove_prefix(4);
-  int64_t layer = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), layer);
-  if (error != std::errc() || end == name.data() + name.size() || *end != '.') return std::nullopt;
-  const auto digits = static_cast<size_t>(end - name.data());
-  if (layer < 0 || std::to_string(layer).size() != digits) return std::nullopt;
-  return std::pair(layer, name.substr(digits + 1));
-}
-
-// Empty if the name does not occur in a model with this number of layers.
-std::string HfName(std::string_view name, int64_t layers, std::span<const Renamed> own) {
-  for (const Renamed& row : kOutside) {
-    if (name == row.gguf) return row.hf;
-  }
-  const auto split = SplitLayer(name);
-  if (!split || split->first >= layers) return "";
-  const auto in = [&](std::span<const Renamed> rows) -> std::string {
-    for (const Renamed& row : rows) {
-      if (split->second == row.gguf) return fmt::format("model.layers.{}.{}", split->first, row.hf);
-    }
-    return "";
-  };
-  const std::string special = in(own);
-  return special.empty() ? in(kInLayer) : special;
-}
-
 // The experts' matrices of a stacked tensor; empty for other tensors.
-std::vector<GgufWeight> Unstacked(const GgufFile& gguf, std::string_view name, const Tensor& tensor,
-                                  const Json& config) {
-  const auto split = SplitLayer(name);
-  if (!split || split->first >= config["num_hidden_layers"]) return {};
-  const auto* const row = std::ranges::find(
-      kStacked, split->second, [](const Renamed& r) { return std::string_view(r.gguf); });
-  if (row == std::end(kStacked)) return {};
+std::vector<GgufWeight> Unstacked(const GgufFile& gguf, const GgufExperts& names,
+                                  std::string_view name, const Tensor& tensor, const Json& config) {
+  const auto stack = GgufStackNamed(names, name, config["num_hidden_layers"]);
+  if (!stack) return {};
   const int64_t experts = config["num_experts"];
   if (tensor.rank != 3 || tensor.rows() != experts) {
     Fail(ErrorCode::kCorruptFile, "{}: {} is not a stack of {} experts' matrices", gguf.path(),
@@ -281,8 +130,8 @@ std::vector<GgufWeight> Unstacked(const GgufFile& gguf, std::string_view name, c
   std::vector<GgufWeight> weights;
   for (int64_t e = 0; e < experts; ++e) {
     const Tensor one = tensor.Rows(e, e + 1);
-    weights.push_back({fmt::format("model.layers.{}.mlp.experts.{}.{}", split->first, e, row->hf),
-                       Tensor(one.data, one.dtype, {one.shape[1], one.shape[2]})});
+    weights.push_back(
+        {stack->HfTensor(names, e), Tensor(one.data, one.dtype, {one.shape[1], one.shape[2]})});
   }
   return weights;
 }
@@ -305,8 +154,8 @@ void CheckInterleaved(const GgufFile& gguf, const GgufWeight& weight, int64_t he
 }  // namespace
 
 Json ConfigFromGguf(const GgufFile& gguf) {
-  const Architecture& architecture = ArchitectureOf(gguf);
-  const Hyperparameters hyper(gguf, architecture.gguf_name);
+  const GgufArchitecture& architecture = ArchitectureOf(gguf);
+  const Hyperparameters hyper(gguf, architecture.name);
   const Tensor embedding = gguf.Find("token_embd.weight");
   if (!embedding) {
     Fail(ErrorCode::kCorruptFile, "{}: has no tensor token_embd.weight; not a whole model",
@@ -325,7 +174,7 @@ Json ConfigFromGguf(const GgufFile& gguf) {
       {"model_type", architecture.hf_type},
       {"vocab_size", embedding.rows()},
       {"hidden_size", hidden},
-      {"intermediate_size", architecture.experts
+      {"intermediate_size", architecture.experts != nullptr
                                 ? hyper.SizeOr("feed_forward_length", hidden)  // no layer has it
                                 : hyper.Size("feed_forward_length")},
       {"num_hidden_layers", hyper.Size("block_count")},
@@ -346,7 +195,7 @@ Json ConfigFromGguf(const GgufFile& gguf) {
   if (config["model_type"] == "llama") {
     config["mlp_bias"] = static_cast<bool>(gguf.Find("blk.0.ffn_up.bias"));
   }
-  if (architecture.experts) AddExperts(gguf, hyper, config);
+  if (architecture.experts != nullptr) AddExperts(gguf, hyper, config);
   if (architecture.norms_plus_one) AddGemma(gguf, architecture, hyper, config);
   if (config["model_type"] == "phi3") AddPhi3(gguf, hyper, config);
   AddTokenIds(gguf, config);
@@ -355,17 +204,18 @@ Json ConfigFromGguf(const GgufFile& gguf) {
 }
 
 std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config) {
-  const Architecture& architecture = ArchitectureOf(gguf);
+  const GgufArchitecture& architecture = ArchitectureOf(gguf);
   const bool interleaved = architecture.interleaved;
   std::vector<GgufWeight> weights;
   for (const auto& [name, tensor] : gguf.tensors()) {
     if (IsGgufRopeTensor(name)) continue;  // now the config's rope_scaling
-    if (architecture.experts) {
-      const std::vector<GgufWeight> matrices = Unstacked(gguf, name, tensor, config);
+    if (architecture.experts != nullptr) {
+      const std::vector<GgufWeight> matrices =
+          Unstacked(gguf, *architecture.experts, name, tensor, config);
       weights.insert(weights.end(), matrices.begin(), matrices.end());
       if (!matrices.empty()) continue;
     }
-    GgufWeight weight{HfName(name, config["num_hidden_layers"], architecture.names), tensor};
+    GgufWeight weight{HfNameOfGguf(architecture, name, config["num_hidden_layers"]), tensor};
     if (weight.hf_name.empty()) {
       Fail(ErrorCode::kUnsupported, "{}: tensor {} has no place in a {} model of {} layers",
            gguf.path(), QuotedName(name), config["model_type"].get<std::string>(),
@@ -377,44 +227,6 @@ std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config
     weights.push_back(std::move(weight));
   }
   return weights;
-}
-
-std::string HfNameOfGguf(std::string_view gguf_name, const std::string& architecture,
-                         const std::string& where) {
-  return HfName(gguf_name, std::numeric_limits<int64_t>::max(),
-                ArchitectureNamed(architecture, where).names);
-}
-
-std::string GgufNameOfHf(std::string_view module_name) {
-  const std::string plain = WithoutWrapper(module_name);
-  std::string_view hf_name = plain;
-  for (const Renamed& row : kOutside) {
-    if (hf_name == row.hf) return row.gguf;
-  }
-  constexpr std::string_view kLayers = "model.layers.";
-  if (!hf_name.starts_with(kLayers)) return "";
-  hf_name.remove_prefix(kLayers.size());
-  const std::string block = fmt::format("blk.{}", hf_name);  // digits end where the GGUF name's do
-  const auto split = SplitLayer(block);
-  if (!split) return "";
-  for (const std::span<const Renamed> rows :
-       {std::span<const Renamed>(kFusedNames), std::span<const Renamed>(kInLayer)}) {
-    for (const Renamed& row : rows) {
-      if (split->second == row.hf) return fmt::format("blk.{}.{}", split->first, row.gguf);
-    }
-  }
-  return "";
-}
-
-std::string GgufArchitecture(const std::string& model_type, const std::string& where) {
-  for (const Architecture& architecture : kArchitectures) {
-    if (model_type == architecture.hf_type) return architecture.gguf_name;
-  }
-  return ArchitectureNamed(model_type == "mistral" ? "llama" : model_type, where).gguf_name;
-}
-
-bool GgufInterleaves(const std::string& architecture, const std::string& where) {
-  return ArchitectureNamed(architecture, where).interleaved;
 }
 
 }  // namespace lorikeet

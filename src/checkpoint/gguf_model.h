@@ -1,9 +1,8 @@
-// A GGUF file in Hugging Face terms: its metadata as config.json, its tensors under HF names.
-// Architectures are the rows of kArchitectures in gguf_model.cc.
+// A GGUF file in Hugging Face terms: its metadata as config.json, its tensors under HF names, by
+// its architecture (gguf_architecture.h).
 #pragma once
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "checkpoint/gguf.h"
@@ -30,17 +29,5 @@ struct GgufWeight {
 // Every tensor of the file except those that the config includes. Throws Error naming a tensor that
 // does not belong to the architecture.
 std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config);
-
-// "blk.3.attn_q.weight" <-> "model.layers.3.self_attn.q_proj.weight". Empty for a name that does
-// not occur in a model. The first throws Error(kUnsupported) for an unknown architecture.
-std::string HfNameOfGguf(std::string_view gguf_name, const std::string& architecture,
-                         const std::string& where);
-std::string GgufNameOfHf(std::string_view hf_name);
-
-// llama.cpp's name of the architecture of a config.json's model_type. Throws Error(kUnsupported)
-// naming `where`.
-std::string GgufArchitecture(const std::string& model_type, const std::string& where);
-// Whether llama.cpp permutes the rows of q and k of an architecture. Throws Error(kUnsupported).
-bool GgufInterleaves(const std::string& architecture, const std::string& where);
 
 }  // namespace lorikeet

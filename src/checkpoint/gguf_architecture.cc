@@ -1,0 +1,223 @@
+#include "checkpoint/gguf_architecture.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+#include <vector>
+
+#include "checkpoint/text_names.h"
+#include "core/error.h"
+#include "core/text.h"
+
+namespace lorikeet {
+namespace {
+
+constexpr GgufExperts kQwenExperts = {"mlp",
+                                      {{"ffn_gate_exps.weight", "gate_proj.weight"},
+                                       {"ffn_up_exps.weight", "up_proj.weight"},
+                                       {"ffn_down_exps.weight", "down_proj.weight"}}};
+
+constexpr GgufName kSandwichNames[] = {
+    {"post_attention_norm.weight", "post_attention_layernorm.weight"},
+    {"ffn_norm.weight", "pre_feedforward_layernorm.weight"},
+    {"post_ffw_norm.weight", "post_feedforward_layernorm.weight"},
+};
+
+constexpr GgufName kFusedNames[] = {
+    {"attn_qkv.weight", "self_attn.qkv_proj.weight"},
+    {"ffn_up.weight", "mlp.gate_up_proj.weight"},
+};
+
+constexpr GgufArchitecture kArchitectures[] = {
+    {.name = "llama",
+     .hf_type = "llama",
+     .hf_class = "LlamaForCausalLM",
+     .also_written = {"mistral", "ministral"},
+     .interleaved = true},
+    {.name = "qwen2", .hf_type = "qwen2", .hf_class = "Qwen2ForCausalLM"},
+    {.name = "qwen3", .hf_type = "qwen3", .hf_class = "Qwen3ForCausalLM"},
+    {.name = "qwen3moe",
+     .hf_type = "qwen3_moe",
+     .hf_class = "Qwen3MoeForCausalLM",
+     .experts = &kQwenExperts},
+    // Every 4th layer without rope: config.json's default.
+    {.name = "smollm3",
+     .hf_type = "smollm3",
+     .hf_class = "SmolLM3ForCausalLM",
+     .interleaved = true},
+    // Mistral Small 3.x too, which is Ministral 3 without yarn and temperature.
+    {.name = "mistral3",
+     .hf_type = "ministral3",
+     .hf_class = "Ministral3ForCausalLM",
+     .interleaved = true},
+    {.name = "gemma", .hf_type = "gemma", .hf_class = "GemmaForCausalLM", .norms_plus_one = true},
+    {.name = "gemma2",
+     .hf_type = "gemma2",
+     .hf_class = "Gemma2ForCausalLM",
+     .norms_plus_one = true,
+     .sandwich = true,
+     .names = kSandwichNames,
+     .gemma_27b_layers = 46},
+    {.name = "gemma3",
+     .hf_type = "gemma3_text",
+     .hf_class = "Gemma3ForCausalLM",
+     .norms_plus_one = true,
+     .sandwich = true,
+     .names = kSandwichNames,
+     .gemma_27b_layers = 62,
+     .rope_theta = 1e6},
+    {.name = "phi3",
+     .hf_type = "phi3",
+     .hf_class = "Phi3ForCausalLM",
+     .names = kFusedNames,
+     .partial_rope = true},
+};
+
+constexpr GgufName kOutside[] = {
+    {"token_embd.weight", "model.embed_tokens.weight"},
+    {"output_norm.weight", "model.norm.weight"},
+    {"output.weight", "lm_head.weight"},
+};
+constexpr GgufName kInLayer[] = {
+    {"attn_norm.weight", "input_layernorm.weight"},
+    {"attn_q.weight", "self_attn.q_proj.weight"},
+    {"attn_q.bias", "self_attn.q_proj.bias"},
+    {"attn_k.weight", "self_attn.k_proj.weight"},
+    {"attn_k.bias", "self_attn.k_proj.bias"},
+    {"attn_v.weight", "self_attn.v_proj.weight"},
+    {"attn_v.bias", "self_attn.v_proj.bias"},
+    {"attn_output.weight", "self_attn.o_proj.weight"},
+    {"attn_output.bias", "self_attn.o_proj.bias"},
+    {"attn_q_norm.weight", "self_attn.q_norm.weight"},
+    {"attn_k_norm.weight", "self_attn.k_norm.weight"},
+    {"ffn_norm.weight", "post_attention_layernorm.weight"},
+    {"ffn_gate.weight", "mlp.gate_proj.weight"},
+    {"ffn_gate.bias", "mlp.gate_proj.bias"},
+    {"ffn_up.weight", "mlp.up_proj.weight"},
+    {"ffn_up.bias", "mlp.up_proj.bias"},
+    {"ffn_down.weight", "mlp.down_proj.weight"},
+    {"ffn_down.bias", "mlp.down_proj.bias"},
+};
+constexpr std::string_view kRouter = "ffn_gate_inp.weight", kHfLayers = "model.layers.";
+
+[[noreturn]] void FailUnknown(std::string_view name, const std::string& where) {
+  std::vector<std::string_view> names;
+  for (const GgufArchitecture& row : kArchitectures) {
+    if (std::ranges::find(names, row.name) == names.end()) names.emplace_back(row.name);
+  }
+  Fail(ErrorCode::kUnsupported, "{}: architecture {}; supported: {}", where,
+       QuotedName(std::string(name)), fmt::join(names, ", "));
+}
+
+// "3.attn_q.weight" -> 3 and "attn_q.weight"; empty for other forms.
+using InLayer = std::pair<int64_t, std::string_view>;
+std::optional<InLayer> SplitNumber(std::string_view name) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error != std::errc() || end == name.data() + name.size() || *end != '.') return std::nullopt;
+  const auto digits = static_cast<size_t>(end - name.data());
+  if (number < 0 || std::to_string(number).size() != digits) return std::nullopt;
+  return InLayer(number, name.substr(digits + 1));
+}
+
+std::optional<InLayer> SplitLayer(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  return SplitNumber(name.substr(prefix.size()));
+}
+
+std::string Router(const GgufExperts& experts) {
+  return fmt::format("{}.gate.weight", experts.module);
+}
+
+}  // namespace
+
+const GgufArchitecture& GgufArchitectureNamed(std::string_view name, bool experts,
+                                              const std::string& where) {
+  const GgufArchitecture* found = nullptr;
+  for (const GgufArchitecture& row : kArchitectures) {
+    if (name != row.name) continue;
+    if (found == nullptr || (row.experts != nullptr) == experts) found = &row;
+  }
+  if (found == nullptr) FailUnknown(name, where);
+  return *found;
+}
+
+const GgufArchitecture& GgufArchitectureOf(std::string_view model_type, const std::string& where) {
+  for (const GgufArchitecture& row : kArchitectures) {
+    if (model_type == row.hf_type) return row;
+    for (const char* other : row.also_written) {
+      if (other != nullptr && model_type == other) return row;
+    }
+  }
+  FailUnknown(model_type, where);
+}
+
+std::string HfNameOfGguf(const GgufArchitecture& architecture, std::string_view gguf_name,
+                         int64_t layers) {
+  for (const GgufName& row : kOutside) {
+    if (gguf_name == row.gguf) return row.hf;
+  }
+  const auto split = SplitLayer(gguf_name, "blk.");
+  if (!split || split->first >= layers) return "";
+  const auto& [layer, name] = *split;
+  if (architecture.experts != nullptr && name == kRouter) {
+    return fmt::format("{}{}.{}", kHfLayers, layer, Router(*architecture.experts));
+  }
+  for (const auto& rows : {architecture.names, std::span<const GgufName>(kInLayer)}) {
+    for (const GgufName& row : rows) {
+      if (name == row.gguf) return fmt::format("{}{}.{}", kHfLayers, layer, row.hf);
+    }
+  }
+  return "";
+}
+
+std::string GgufNameOfHf(const GgufArchitecture& architecture, std::string_view module_name) {
+  const std::string plain = WithoutWrapper(module_name);
+  const std::string_view hf_name = plain;
+  for (const GgufName& row : kOutside) {
+    if (hf_name == row.hf) return row.gguf;
+  }
+  const auto split = SplitLayer(hf_name, kHfLayers);
+  if (!split) return "";
+  const auto& [layer, name] = *split;
+  if (architecture.experts != nullptr && name == Router(*architecture.experts)) {
+    return fmt::format("blk.{}.{}", layer, kRouter);
+  }
+  for (const auto& rows : {architecture.names, std::span<const GgufName>(kInLayer)}) {
+    for (const GgufName& row : rows) {
+      if (name == row.hf) return fmt::format("blk.{}.{}", layer, row.gguf);
+    }
+  }
+  return "";
+}
+
+std::string GgufStack::GgufTensor() const { return fmt::format("blk.{}.{}", layer, matrix->gguf); }
+
+std::string GgufStack::HfTensor(const GgufExperts& experts, int64_t expert) const {
+  return fmt::format("{}{}.{}.experts.{}.{}", kHfLayers, layer, experts.module, expert, matrix->hf);
+}
+
+std::optional<GgufStack> GgufStackNamed(const GgufExperts& experts, std::string_view gguf_name,
+                                        int64_t layers) {
+  const auto split = SplitLayer(gguf_name, "blk.");
+  if (!split || split->first >= layers) return std::nullopt;
+  for (const GgufName& row : experts.names) {
+    if (split->second == row.gguf) return GgufStack{split->first, &row};
+  }
+  return std::nullopt;
+}
+
+std::optional<GgufStack> GgufStackOfHf(const GgufExperts& experts, std::string_view hf_name) {
+  const auto split = SplitLayer(hf_name, kHfLayers);
+  if (!split) return std::nullopt;
+  const auto expert = SplitLayer(split->second, fmt::format("{}.experts.", experts.module));
+  if (!expert) return std::nullopt;
+  for (const GgufName& row : experts.names) {
+    if (expert->second == row.hf) return GgufStack{split->first, &row};
+  }
+  return std::nullopt;
+}
+
+}  // namespace lorikeet

@@ -1,0 +1,69 @@
+// A `GgufArchitecture` is a row of the table of llama.cpp's architectures: how a model is named and
+// stored in a GGUF file. Reading (gguf_model.h) and writing follow the same row.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace lorikeet {
+
+struct GgufName {
+  const char* gguf;  // "attn_q.weight"
+  const char* hf;    // "self_attn.q_proj.weight"
+};
+
+// Hugging Face's names of a mixture of experts in a layer.
+struct GgufExperts {
+  const char* module;  // "mlp": the router is "mlp.gate", an expert "mlp.experts.E"
+  GgufName names[3];   // stacked tensors (experts, out, in) and an expert's matrices
+};
+
+struct GgufArchitecture {
+  const char* name;      // general.architecture
+  const char* hf_type;   // model_type that is read from it
+  const char* hf_class;  // class in transformers of that model_type
+  // Other model_types that are written as this architecture. What they add to hf_type is not used
+  // by every model; one that uses it is refused.
+  std::array<const char*, 2> also_written{};
+  bool interleaved = false;              // rows of q and k are permuted
+  const GgufExperts* experts = nullptr;  // not null: every MLP is a mixture of experts
+  bool norms_plus_one = false;           // weights of norms are stored as 1 + w
+  bool sandwich = false;                 // there are norms after attention and MLP
+  // Names in a layer that mean another module here than in most architectures, or are only here.
+  std::span<const GgufName> names{};
+  bool partial_rope = false;  // only a part of a head may be rotated
+  int gemma_27b_layers = 0;   // layers of the size whose scores are scaled by hidden size / heads
+  double rope_theta = 10000;  // default for files without one
+};
+
+// The row of general.architecture; where dense models and mixtures share a name, the one with or
+// without experts. Throws Error(kUnsupported) naming `where` and the supported architectures.
+const GgufArchitecture& GgufArchitectureNamed(std::string_view name, bool experts,
+                                              const std::string& where);
+// The row that models of a model_type are written by. Throws Error(kUnsupported) naming `where`.
+const GgufArchitecture& GgufArchitectureOf(std::string_view model_type, const std::string& where);
+
+// "blk.3.attn_q.weight" <-> "model.layers.3.self_attn.q_proj.weight"; for layers below `layers`.
+// Empty for a name that does not occur in such a model. Not for the matrices of experts.
+std::string HfNameOfGguf(const GgufArchitecture& architecture, std::string_view gguf_name,
+                         int64_t layers);
+std::string GgufNameOfHf(const GgufArchitecture& architecture, std::string_view hf_name);
+
+// A matrix of all experts of a layer: "blk.3.ffn_gate_exps.weight".
+struct GgufStack {
+  int64_t layer;
+  const GgufName* matrix;  // of GgufExperts::names
+
+  std::string GgufTensor() const;
+  std::string HfTensor(const GgufExperts& experts, int64_t expert) const;
+};
+// Empty for other tensors.
+std::optional<GgufStack> GgufStackNamed(const GgufExperts& experts, std::string_view gguf_name,
+                                        int64_t layers);
+// "model.layers.3.mlp.experts.7.up_proj.weight" -> its stack; empty for other tensors.
+std::optional<GgufStack> GgufStackOfHf(const GgufExperts& experts, std::string_view hf_name);
+
+}  // namespace lorikeet
