@@ -14,8 +14,10 @@ gemma, gemma2 and gemma3 hold 1 + w, as the converter writes them.
 Usage: tools/gguf_goldens.py   (needs numpy, gguf, safetensors; made with gguf 0.19.0)
 """
 
+import copy
 import math
 import pathlib
+import tempfile
 
 import gguf
 import numpy as np
@@ -326,9 +328,18 @@ if __name__ == "__main__":
     write_model("llama", 32, 4, 2, 16, 64, 24, 2, [Q.Q4_1, Q.Q8_0, Q.F16, Q.F32, Q.Q5_0])
     write_model("qwen2", 32, 4, 2, 8, 32, 24, 1, [Q.F16, Q.Q5_1, Q.BF16])
     write_model("qwen3", 32, 2, 1, 32, 32, 24, 1, [Q.BF16, Q.Q4_0])
-    write_model("smollm3", 32, 4, 2, 8, 32, 24, 1, [Q.Q8_0, Q.F16])
+    # Two sets of files were first made side by side, each from the random numbers that follow those of qwen3; a third
+    # one, Gemma's, from the numbers after the second set and another copy of the first.
+    after_qwen3 = copy.deepcopy(rng)
     write_iq_types()
     write_moe()
+    rng = after_qwen3
+    write_model("smollm3", 32, 4, 2, 8, 32, 24, 1, [Q.Q8_0, Q.F16])
+    with tempfile.TemporaryDirectory() as unused:
+        golden, OUT = OUT, pathlib.Path(unused)
+        write_iq_types()
+        write_moe()
+        OUT = golden
     for arch in ("gemma", "gemma2", "gemma3", "mistral3"):
         write_model(arch, 32, 2, 1, 32, 32, 24, 1, [Q.Q8_0, Q.F16])
     for seed, arch in ((40, "phi3"),):  # random numbers of their own
