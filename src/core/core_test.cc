@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -144,6 +145,39 @@ TEST(FolderLock, IsForOneHolderAtATime) {
   }
   EXPECT_TRUE(present());
   EXPECT_TRUE(FolderLock(folder.path()).held());
+}
+
+// Whatever fails on the way, the old content stays and nothing else is left.
+TEST(WriteAtomically, AWriterThatThrowsLeavesNothing) {
+  const TemporaryFolder folder("throws");
+  const auto names = [&] {
+    std::vector<std::string> found;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
+      found.push_back(std::filesystem::relative(entry.path(), folder.path()).string());
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  };
+  using Names = std::vector<std::string>;
+  WriteFileAtomically(folder / "file", "old");
+  const auto throws = [](int fd) {
+    WriteAll(fd, "new", 3, "file");
+    throw std::runtime_error("no more");
+  };
+  EXPECT_THROW(WriteFileAtomically(folder / "file", throws), std::runtime_error);
+  EXPECT_EQ(names(), Names({"file"}));
+  EXPECT_EQ(ReadFile(folder / "file"), "old");
+  std::filesystem::create_directories(folder / "full/of");  // cannot be replaced by a file
+  EXPECT_THROW(WriteFileAtomically(folder / "full", "new"), Error);
+  EXPECT_EQ(names(), Names({"file", "full", "full/of"}));
+  const auto fill = [](const std::string& tmp) {
+    WriteFileAtomically(tmp + "/part", "new");
+    throw std::runtime_error("no more");
+  };
+  EXPECT_THROW(WriteFolderAtomically(folder / "full", fill), std::runtime_error);
+  EXPECT_EQ(names(), Names({"file", "full", "full/of"}));
+  EXPECT_THROW(WriteFolderAtomically(folder / "new", fill), std::runtime_error);
+  EXPECT_EQ(names(), Names({"file", "full", "full/of"}));
 }
 
 TEST(RemoveFolderAtomically, LeavesNothingAndTakesUpWhatWasLeft) {

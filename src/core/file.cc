@@ -135,7 +135,12 @@ void MappedFile::Forget(const void* begin, size_t bytes) const {
 MemoryFile::MemoryFile(std::string_view content)
     : fd_(memfd_create("lorikeet", 0)), path_("/proc/self/fd/" + std::to_string(fd_)) {
   if (fd_ < 0) FailErrno("a file in memory", "create");
-  WriteAll(fd_, content.data(), content.size(), path_);
+  try {
+    WriteAll(fd_, content.data(), content.size(), path_);
+  } catch (...) {
+    close(fd_);
+    throw;
+  }
 }
 
 MemoryFile::~MemoryFile() { close(fd_); }
@@ -158,12 +163,12 @@ void WriteAll(int fd, const void* data, size_t bytes, const std::string& path) {
 
 void WriteFileAtomically(const std::string& path, const std::function<void(int fd)>& write) {
   const std::string tmp = path + ".tmp";
-  {
-    const FileDescriptor fd(tmp, O_WRONLY | O_CREAT | O_TRUNC);
-    write(fd.get());
-    if (fsync(fd.get()) != 0) FailErrno(tmp, "sync");
-  }
+  const FileDescriptor fd(tmp, O_WRONLY | O_CREAT | O_TRUNC);
+  Unfinished unfinished(tmp);
+  write(fd.get());
+  if (fsync(fd.get()) != 0) FailErrno(tmp, "sync");
   if (rename(tmp.c_str(), path.c_str()) != 0) FailErrno(path, "rename into place");
+  unfinished.Finished();
   SyncPath(ParentOf(path));
 }
 
@@ -197,6 +202,11 @@ bool RemoveFolderAtomically(const std::string& dir) {
   return !error;
 }
 
+Unfinished::~Unfinished() {
+  std::error_code ignored;
+  if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+}
+
 void WriteFolderAtomically(const std::string& dir,
                            const std::function<void(const std::string&)>& fill) {
   namespace fs = std::filesystem;
@@ -204,6 +214,7 @@ void WriteFolderAtomically(const std::string& dir,
   std::error_code ignored;
   fs::remove_all(tmp, ignored);
   CreateFolders(tmp);
+  Unfinished unfinished(tmp);  // it may have filled the disk
   fill(tmp);
   for (const auto& entry : fs::recursive_directory_iterator(tmp)) SyncPath(entry.path().string());
   SyncPath(tmp);
@@ -211,7 +222,13 @@ void WriteFolderAtomically(const std::string& dir,
     fs::remove_all(old, ignored);
     if (rename(dir.c_str(), old.c_str()) != 0) FailErrno(dir, "move aside");
   }
-  if (rename(tmp.c_str(), dir.c_str()) != 0) FailErrno(dir, "rename into place");
+  if (rename(tmp.c_str(), dir.c_str()) != 0) {
+    const int error = errno;
+    fs::rename(old, dir, ignored);  // back, if it was moved aside
+    errno = error;
+    FailErrno(dir, "rename into place");
+  }
+  unfinished.Finished();
   SyncPath(ParentOf(dir));
   fs::remove_all(old, ignored);
 }

@@ -38,13 +38,14 @@ void RefuseWebPage(std::string_view content, const std::string& where);
 // create: reason", with `what` ("output_dir ") before it.
 void CreateFolders(const std::string& dir, std::string_view what = {});
 // Writes `path`.tmp, fsyncs, renames, fsyncs the folder: readers see the old file or the new one.
+// If it throws, `path`.tmp is removed.
 void WriteFileAtomically(const std::string& path, std::string_view content);
 // The same for streamed content: `write` gets a file descriptor open for writing.
 void WriteFileAtomically(const std::string& path, const std::function<void(int fd)>& write);
 // Repeats write(2) until all bytes are written. Throws Error naming `path` (disk full, ...).
 void WriteAll(int fd, const void* data, size_t bytes, const std::string& path);
 // Fills DIR.tmp with `fill(tmp)`, fsyncs its files, then renames it to `dir`, which replaces an
-// existing folder.
+// existing folder. If it throws, DIR.tmp is removed.
 void WriteFolderAtomically(const std::string& dir,
                            const std::function<void(const std::string&)>& fill);
 

@@ -100,19 +100,11 @@ FolderFacts WriteModelFolder(const ModelSource& source, const FolderToWrite& fol
   std::string dir = fs::absolute(folder.dir).lexically_normal().string();
   while (dir.size() > 1 && dir.ends_with('/')) dir.pop_back();
   FolderFacts facts;
-  std::string unfinished;
-  try {
-    WriteFolderAtomically(dir, [&](const std::string& tmp) {
-      unfinished = tmp;
-      WriteModel(source, folder.dtype, folder.change, tmp, folder.untie_head);
-      WriteTextFiles(folder.text_files, tmp);
-      facts = Reopen(ModelSource::Open(tmp), source, folder);
-    });
-  } catch (...) {  // an incomplete model may have filled the disk
-    std::error_code ignored;
-    if (!unfinished.empty()) fs::remove_all(unfinished, ignored);
-    throw;
-  }
+  WriteFolderAtomically(dir, [&](const std::string& tmp) {
+    WriteModel(source, folder.dtype, folder.change, tmp, folder.untie_head);
+    WriteTextFiles(folder.text_files, tmp);
+    facts = Reopen(ModelSource::Open(tmp), source, folder);
+  });
   for (const auto& file : fs::recursive_directory_iterator(dir)) {
     if (!file.is_regular_file()) continue;
     facts.bytes += static_cast<int64_t>(file.file_size());

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/folder_lock.h"
+#include "core/folders.h"
 #include "core/format.h"
 #include "core/json_fields.h"
 #include "options/args.h"
@@ -91,13 +92,13 @@ double ProbeRate(RunSpec spec, const std::string& dir, Executor& executor) {
   const std::string probe = dir + "/probe";
   std::error_code ignored;
   fs::remove_all(probe, ignored);
+  const Unfinished removed_at_the_end(probe);
   Ledger ledger(probe);
   Executor borrowed(ledger, [&executor, &spec](const std::string&) {
     return ForProbe(executor.ModelAt(spec.model));
   });
   borrowed.Run(spec, 0, {});
   const auto record = ledger.Read(RunId(spec));
-  fs::remove_all(probe, ignored);
   return record ? RateOf(*record) : 0;
 }
 
