@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "tokenizer/digit_groups.h"
 #include "tokenizer/scanners.h"
 
 namespace lorikeet {
@@ -73,9 +74,9 @@ PreKind PreKindOf(const std::string& pre) {
   }
   if (any_of(" seed-coder ")) return {.splits = {kSeedCoder}};
   if (any_of(" laguna ")) return {.splits = {kLines, kQwen2Pattern}};
-  if (any_of(" superbpe ")) return {.splits = {R"(\p{N}+)", R"((?=(\d{3})+(?!\d)))"}};
+  if (any_of(" superbpe ")) return {.splits = {R"(\p{N}+)", kDigitGroupStarts}};
   if (any_of(" tiny_aya cohere2moe ")) {
-    return {.splits = {R"(\d{1,3}(?=(?:\d{3})*\b))", kGpt4o}};
+    return {.splits = {kDigitGroups, kGpt4o}};
   }
   if (any_of(" kimi-k2 ")) return {.splits = {kKimiK2}};
   if (any_of(" gemma4 ")) return {.splits = {kLines}, .sentence_piece = true};

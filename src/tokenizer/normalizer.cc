@@ -10,6 +10,7 @@
 #include "core/utf8.h"
 #include "tokenizer/base64.h"
 #include "tokenizer/charsmap.h"
+#include "tokenizer/digit_groups.h"
 #include "tokenizer/regex.h"
 #include "tokenizer/unicode_newer.h"
 
@@ -169,6 +170,7 @@ int NormalFormOptions(const std::string& type) {
 FindMatches ParsePattern(const Json& pattern, const std::string& where) {
   const JsonFields fields(pattern, where);
   if (fields.Has("Regex")) {
+    if (FindMatches find = DigitGroupsOf(fields.String("Regex"))) return find;
     return [regex = Regex(fields.String("Regex"), where)](std::string_view text,
                                                           std::vector<Span>* matches) {
       if (!text.empty()) regex.FindAll(text, matches);
