@@ -9,6 +9,7 @@
 #include "checkpoint/adapter_formats.h"
 #include "checkpoint/adapter_pairs.h"
 #include "checkpoint/text_names.h"
+#include "core/check.h"
 #include "core/dry.h"
 #include "core/error.h"
 #include "core/parallel.h"
@@ -226,7 +227,8 @@ LoraAdapter::LoraAdapter(const Model& model, LoraConfig config)
     : config_(std::move(config)),
       compute_(model.compute()),
       storage_(std::make_shared<TensorPool>()),
-      weights_(std::make_shared<LoraWeights>(ModulesOf(model).size(), compute_, storage_)) {}
+      weights_(std::make_shared<LoraWeights>(ModulesOf(model).size(), compute_, storage_)),
+      model_(model.lifetime()) {}
 
 Tensor LoraAdapter::Allocate(DType dtype, int64_t rows, int64_t cols) {
   const Tensor tensor = storage_->Take(dtype, {rows, cols});
@@ -419,6 +421,7 @@ void LoraAdapter::RefreshWorkingCopies() {
 
 void LoraAdapter::RefreshLengths() {
   if (!config_.use_dora) return;
+  CHECK(!model_.expired());  // pair.weight is a view of its memory
   const Kernel here([&] {
     KernelCall call{"RefreshLengths", "low-rank products", {"{} modules", {std::ssize(pairs_)}}};
     for (const LoraPair& pair : pairs_) {

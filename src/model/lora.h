@@ -1,5 +1,6 @@
 // A `LoraAdapter` is an adapter in memory: its modules and the f32 masters of their factors. With
-// DoRA it reads the model's weights and must not outlive it.
+// DoRA it reads the model's weights whenever its factors change, and then CHECKs that the model is
+// still there.
 #pragma once
 #include <memory>
 #include <string>
@@ -21,7 +22,7 @@ struct LoraPair {
   float scale = 0;   // s = alpha / r, or alpha / sqrt(r)
   Tensor a, bt;      // (R, in), (R, out) f32
   Tensor magnitude;  // DoRA's (1, out) f32, the lengths of the rows of W + s B A; else empty
-  Tensor weight;     // the module's W, with DoRA
+  Tensor weight;     // the module's W, with DoRA; a view of the model's
   // Experts may share a factor: the tensor is then that of an earlier pair of the adapter.
   bool shares_a = false, shares_b = false;
 };
@@ -72,6 +73,7 @@ class LoraAdapter {
   std::vector<LoraPair> pairs_;
   std::shared_ptr<TensorPool> storage_;
   std::shared_ptr<LoraWeights> weights_;
+  std::weak_ptr<const void> model_;  // Model::lifetime
   size_t bytes_ = 0;
 };
 

@@ -199,6 +199,21 @@ INSTANTIATE_TEST_SUITE_P(Cases, DoraTest,
                          ::testing::Values(Case{"dora", "llama"}, Case{"dora_bias", "llama_bias"}),
                          [](const auto& param) { return std::string(param.param.name); });
 
+TEST(DoraDeathTest, AnAdapterWhoseModelIsGoneIsNotChanged) {
+  auto model = Model::Load(GoldenDir("llama"), DType::kF32);
+  LoraConfig config;
+  config.r = 4;
+  config.target_modules = {"all-linear"};
+  LoraTraining plain(LoraAdapter::Create(*model, config, 3));
+  config.use_dora = true;
+  LoraTraining dora(LoraAdapter::Create(*model, config, 3));
+  dora.ValuesChanged();
+  model.reset();
+  plain.ValuesChanged();  // does not read the model's weights
+  EXPECT_DEATH(dora.ValuesChanged(), "model_.expired");
+  EXPECT_DEATH(dora.RefreshWorkingCopies(), "model_.expired");
+}
+
 TEST(Dora, ANewAdapterLeavesTheModelAsItIsAndFollowsItsValues) {
   const auto model = Model::Load(GoldenDir("llama"), DType::kF32);
   LoraConfig config;

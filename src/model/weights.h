@@ -81,6 +81,8 @@ class Model {
   // Identifies these values among all of this process; a trainer calls ValuesChanged.
   uint64_t version() const { return version_; }
   void ValuesChanged() { version_ = NextVersion(); }
+  // Expires with the model: for owners of views of its weights, who check it before they read.
+  std::weak_ptr<const void> lifetime() const { return lifetime_; }
 
  private:
   Model(std::optional<ModelSource> source, ModelConfig config, DType compute);
@@ -104,6 +106,7 @@ class Model {
   bool maps_ = false;  // Placement of what need not be converted
   bool trainable_ = false;
   uint64_t version_ = NextVersion();
+  std::shared_ptr<const void> lifetime_ = std::make_shared<char>();
 };
 
 // bf16 where the CPU multiplies it natively, else f32.
