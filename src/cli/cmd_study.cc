@@ -84,7 +84,13 @@ StudyModel LoadStudyModel(const std::string& path, const StudyOptions& options) 
   } else {
     LoadStudyExamples(options, loaded, &model);
   }
-  model.model_fingerprint = SampledFingerprintOf(*loaded.model);
+  model.model_fingerprint = FingerprintIn(Ledger(options.output_dir), *loaded.model);
+  if (model.model_fingerprint.find('-') == std::string::npos) {
+    options.common.PrintNotes({fmt::format(
+        "{} has runs of an older version, which tells models apart by a sample of their weights; "
+        "its study continues so. Begin in another output_dir if the weights of {} may have changed",
+        options.output_dir, path)});
+  }
   model.stored = MatrixDtype(loaded.model->source());
   model.base = std::move(loaded.model);
   model.reload = [path, compute] { return Model::Load(path, compute); };

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "train/run_settings.h"
 
 namespace lorikeet {
 namespace {
@@ -94,6 +95,18 @@ std::string MadeRunDir(const Ledger& ledger, const std::string& id) {
   return ledger.RunDir(id);
 }
 
+// IDs of the runs in a study's folder, sorted.
+std::vector<std::string> RunsIn(const std::string& dir) {
+  std::vector<std::string> ids;
+  std::error_code error;
+  for (fs::directory_iterator it(dir + "/runs", error), end; !error && it != end;
+       it.increment(error)) {
+    ids.push_back(it->path().filename().string());
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
 }  // namespace
 
 double RunRecord::TrainSeconds() const {
@@ -151,18 +164,22 @@ void Ledger::ReadMetrics(const std::string& id, RunRecord* record) const {
 }
 
 std::vector<RunRecord> Ledger::ReadAll() const {
-  std::vector<std::string> ids;
-  std::error_code error;
-  for (fs::directory_iterator it(dir_ + "/runs", error), end; !error && it != end;
-       it.increment(error)) {
-    ids.push_back(it->path().filename().string());
-  }
-  std::sort(ids.begin(), ids.end());
   std::vector<RunRecord> records;
-  for (const std::string& id : ids) {
+  for (const std::string& id : RunsIn(dir_)) {
     if (auto record = Read(id)) records.push_back(std::move(*record));
   }
   return records;
+}
+
+bool Ledger::HasRunOf(const std::string& model_fingerprint) const {
+  for (const std::string& id : RunsIn(dir_)) {
+    const std::string path = RunDir(id) + "/run.json";
+    std::error_code ignored;
+    if (!fs::exists(path, ignored)) continue;
+    const Json run = ParseJson(ReadFile(path), path);
+    if (run.is_object() && run.value("model_print", Json()) == model_fingerprint) return true;
+  }
+  return false;
 }
 
 void Ledger::Begin(const RunSpec& spec) const {
@@ -189,6 +206,15 @@ void Ledger::WriteIndex() const {
     lines += line.dump() + "\n";
   }
   WriteFileAtomically(dir_ + "/runs.jsonl", lines);
+}
+
+std::string FingerprintIn(const Ledger& ledger, const Model& model) {
+  const std::string sample = SampledFingerprintOf(model);
+  if (ledger.HasRunOf(sample)) {
+    const std::string whole = FingerprintOf(model);
+    return ledger.HasRunOf(whole) ? whole : sample;
+  }
+  return FingerprintOf(model);
 }
 
 RunLock::RunLock(const Ledger& ledger, const std::string& id)

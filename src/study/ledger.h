@@ -9,6 +9,7 @@
 
 #include "core/folder_lock.h"
 #include "core/json.h"
+#include "model/weights.h"
 #include "study/run_spec.h"
 #include "study/statistics.h"
 
@@ -78,6 +79,8 @@ class Ledger {
   // Nothing if the run is not finished. Throws Error that names a file with invalid content.
   std::optional<RunRecord> Read(const std::string& id) const;
   std::vector<RunRecord> ReadAll() const;
+  // Whether a run, finished or not, is of the model with this fingerprint.
+  bool HasRunOf(const std::string& model_fingerprint) const;
   // Adds the content of the run's metrics.jsonl, finished or not.
   void ReadMetrics(const std::string& id, RunRecord* record) const;
   // Writes run.json, the settings of a run that begins.
@@ -90,6 +93,11 @@ class Ledger {
  private:
   std::string dir_;
 };
+
+// The fingerprint by which the runs of a study name a model (RunSpec::model_fingerprint): that of
+// all of its bytes. In a folder with runs of a version that knew the model by a sample of its bytes
+// only, and with no others of it, the sample's, so that the study continues.
+std::string FingerprintIn(const Ledger& ledger, const Model& model);
 
 // A lock on a run for one process at a time; released when the process ends, however it ends.
 class RunLock {

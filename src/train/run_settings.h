@@ -15,8 +15,7 @@ namespace lorikeet {
 // every byte of its weights, after that of a sample and a hyphen.
 std::string FingerprintOf(const std::vector<Example>& examples);
 std::string FingerprintOf(const Model& model);
-// Covers a sample of every matrix: all that older versions had, and still the name of a study's
-// runs.
+// Covers a sample of every matrix: all that older versions had. For comparison with theirs.
 std::string SampledFingerprintOf(const Model& model);
 std::string FingerprintOf(std::span<const std::string> texts);
 
