@@ -130,7 +130,9 @@ void AppendElement(const ArrowArray& array, int64_t i, std::string* json) {
   }
 }
 
-void AppendBatch(const arrow::RecordBatch& batch, JsonLines* rows) {
+// Checks offsets, lengths and indices first: Arrow takes them from the file as they are.
+void AppendBatch(const arrow::RecordBatch& batch, const std::string& path, JsonLines* rows) {
+  if (const arrow::Status status = batch.ValidateFull(); !status.ok()) FailArrow(path, status);
   for (int64_t i = 0; i < batch.num_rows(); ++i) {
     rows->source.push_back(std::ssize(rows->source) + 1);
     rows->text += '{';
@@ -152,7 +154,7 @@ void AppendAll(arrow::RecordBatchReader& reader, const std::string& path, JsonLi
   while (true) {
     const auto batch = ValueOf(reader.Next(), path);
     if (batch == nullptr) return;
-    AppendBatch(*batch, rows);
+    AppendBatch(*batch, path, rows);
   }
 }
 
@@ -170,7 +172,7 @@ void AppendArrow(const std::string& path, JsonLines* rows) {
   }
   const auto reader = ValueOf(arrow::ipc::RecordBatchFileReader::Open(file), path);
   for (int i = 0; i < reader->num_record_batches(); ++i) {
-    AppendBatch(*ValueOf(reader->ReadRecordBatch(i), path), rows);
+    AppendBatch(*ValueOf(reader->ReadRecordBatch(i), path), path, rows);
   }
 }
 
