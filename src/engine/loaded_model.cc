@@ -4,6 +4,7 @@
 
 #include "checkpoint/adapter_formats.h"
 #include "core/error.h"
+#include "core/heap.h"
 
 namespace lorikeet {
 const TokenizerBundle& LoadedModel::Text() const {
@@ -34,12 +35,15 @@ LoadedModel LoadModel(const std::string& path_or_name, DType compute) {
       std::async(std::launch::async, [&path_or_name]() -> std::optional<TokenizerBundle> {
         const auto sources = TokenizerSourcesOf(ModelSource::Open(path_or_name));
         if (!sources) return std::nullopt;
-        return LoadTokenizerBundle(*sources);
+        std::optional<TokenizerBundle> bundle = LoadTokenizerBundle(*sources);
+        ReleaseFreedMemory();
+        return bundle;
       });
   LoadedModel loaded;
   loaded.model = Model::Load(path_or_name, compute);
   loaded.text_files = CollectTextFiles(loaded.model->source());
   loaded.tokenizer = tokenizer.get();
+  ReleaseFreedMemory();
   return loaded;
 }
 
