@@ -299,6 +299,69 @@ TEST_F(RlCommand, CheckpointsOfEarlierVersionsResume) {
   EXPECT_EQ(outcome.Json()["samples"], 8);  // those of two steps
 }
 
+// Rows whose columns have other names give the run of those with the names that are expected.
+TEST_F(RlCommand, ColumnsOfOtherNamesAreNamed) {
+  std::string plain, other;
+  for (int i = 0; i < 4; ++i) {
+    const std::string say = "say " + std::to_string(i);
+    plain += OrderedJson({{"prompt", say}, {"answer", "[a-z]"}}).dump() + "\n";
+    other += OrderedJson({{"q", say}, {"solution", "[a-z]"}, {"answer", "none"}}).dump() + "\n";
+  }
+  const auto write = [&](const std::string& folder, const std::string& rows) {
+    std::filesystem::create_directories(tmp_ / folder);
+    WriteFileAtomically(tmp_ / (folder + "/rows.jsonl"), rows);
+    return tmp_ / (folder + "/rows.jsonl");
+  };
+  const std::string expected = write("plain", plain), named = write("other", other);
+  EXPECT_THAT(Refused({"--data", named, "--grader", "regex"}),
+              HasSubstr("rows.jsonl:1: no \"prompt\" and no \"messages\" (the row's keys: q, "
+                        "solution, answer); columns of other names can be named: --data-columns"));
+  EXPECT_THAT(Refused({"--data", named, "--data-columns", "prompt=query,answer=solution"}),
+              HasSubstr("no column \"query\", which data_columns names as \"prompt\""));
+  EXPECT_THAT(Refused({"--data", named, "--data-columns", "prompt=q,completion=solution"}),
+              HasSubstr("no problem has a \"completion\"; the names are messages, prompt, answer"));
+  const std::string columns = "prompt=q,answer=solution";
+  ASSERT_EQ(Run("plain/out", {"--data", expected, "--grader", "regex"}).error, "");
+  ASSERT_EQ(Run("flag", {"--data", named, "--grader", "regex", "--data-columns", columns}).error,
+            "");
+  WriteFileAtomically(tmp_ / "run.yaml", "data_columns: [prompt=q, answer=solution]\n");
+  ASSERT_EQ(
+      Run("file", {"--data", named, "--grader", "regex", "--config", tmp_ / "run.yaml"}).error, "");
+  const auto transcript = [&](const std::string& out) {
+    return ReadFile(tmp_ / (out + "/transcripts/step-000002.txt"));
+  };
+  EXPECT_THAT(transcript("plain/out"), HasSubstr("correct"));
+  EXPECT_EQ(transcript("flag"), transcript("plain/out"));
+  EXPECT_EQ(transcript("file"), transcript("plain/out"));
+  EXPECT_THAT(
+      Run("flag", {"--data", named, "--grader", "regex", "--data-columns", "prompt=q", "--resume"})
+          .error,
+      HasSubstr("data_columns was [\"prompt=q\",\"answer=solution\"]"));
+}
+
+TEST_F(RlCommand, ToolsThatTheTemplateDoesNotWriteAreNoted) {
+  const OrderedJson tool = {{"type", "function"}, {"function", {{"name", "add"}}}};
+  const OrderedJson plain = {{"prompt", "say a"}, {"answer", "a"}};
+  OrderedJson with_tools = plain;
+  with_tools["tools"] = OrderedJson::array({tool});
+  with_tools["chat_template_kwargs"] = {{"mood", "grim"}};
+  const std::string data = tmp_ / "tools.jsonl";
+  WriteFileAtomically(data, plain.dump() + "\n" + with_tools.dump() + "\n" + with_tools.dump());
+  std::vector<std::string> loud = Arguments("loud", {"--data", data});
+  std::erase(loud, "--quiet");
+  const CommandOutcome outcome = RunCommand(RunRl, loud);
+  ASSERT_EQ(outcome.error, "");
+  EXPECT_THAT(outcome.err,
+              AllOf(HasSubstr("the chat template does not write the tools of the row (the first: "
+                              "tools.jsonl:2); such rows: 2"),
+                    HasSubstr("the chat template never reads chat_template_kwargs.mood (the first: "
+                              "tools.jsonl:2); such rows: 2")));
+  WriteFileAtomically(data, plain.dump() + "\n" + plain.dump() + "\n" + plain.dump());
+  std::vector<std::string> without = Arguments("without", {"--data", data});
+  std::erase(without, "--quiet");
+  EXPECT_THAT(RunCommand(RunRl, without).err, Not(HasSubstr("the chat template")));
+}
+
 TEST_F(RlCommand, FullFineTuningWithAReference) {
   const CommandOutcome outcome =
       Run("full", {"--task", "add", "--method", "full", "--kl-coef", "0.1", "--objective", "grpo",

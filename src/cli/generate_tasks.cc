@@ -8,6 +8,8 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "data/remarks.h"
+#include "data/row_fields.h"
 #include "data/row_file.h"
 
 namespace lorikeet {
@@ -49,12 +51,22 @@ class TaskMaker {
     }
     task.messages = OrderedJson::array();
     for (const Message& message : messages) task.messages.push_back(MessageJson(message));
-    task.prompt = session_.Encode(session_.Render(messages, tools, variables));
+    const std::string prompt = session_.Render(messages, tools, variables);
+    task.remarks = session_.Check(messages, tools, variables, prompt);
+    task.prompt = session_.Encode(prompt);
     return task;
   }
   GenerateTask FromRow(const Row& row) const {
-    if (const auto prompt = PromptAlone(row.text, source_.columns)) return FromText(*prompt);
-    Record record = ParseRecord(row, nullptr, source_.columns);
+    if (const auto prompt = PromptAlone(row.text, source_.columns)) {
+      const std::string text = prompt->at("messages")[0].at("content").get<std::string>();
+      if (source_.raw || !session_.HasTemplate() || prompt->size() == 1) return FromText(text);
+      return FromRecord(ParseRecord({prompt->dump(), row.line}));
+    }
+    return FromRecord(ParseRecord(row, nullptr, source_.columns));
+  }
+
+ private:
+  GenerateTask FromRecord(Record record) const {
     if (record.format == Format::kTokens) {
       GenerateTask task;
       task.text = session_.text().tokenizer.Decode(record.tokens);
@@ -67,32 +79,37 @@ class TaskMaker {
       task.reference = record.completion;
       return task;
     }
-    return FromMessages(std::move(record.messages), record.tools, record.template_variables);
+    GenerateTask task =
+        FromMessages(std::move(record.messages), record.tools, record.template_variables);
+    std::move(record.remarks.begin(), record.remarks.end(), std::back_inserter(task.remarks));
+    return task;
   }
-
- private:
   GenerateTask Continued(const std::string& text) const {
     GenerateTask task;
     task.text = text;
     task.prompt = session_.Encode(text);
     return task;
   }
-  // The prompt of a row {"prompt": "..."} without a completion, which is not a training example.
-  static std::optional<std::string> PromptAlone(std::string_view text, const ColumnMap& columns) {
+  // A row {"prompt": "..."} without a completion, which is not a training example, as a
+  // conversation: the prompt as a user's message, and what else of the row goes to the chat
+  // template.
+  static std::optional<OrderedJson> PromptAlone(std::string_view text, const ColumnMap& columns) {
     const OrderedJson json =
         OrderedJson::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
     if (!json.is_object()) return std::nullopt;
-    const auto find = [&](const char* name) {
-      const auto named = columns.row().find(name);
-      return json.find(named == columns.row().end() ? name : named->second);
-    };
+    const auto find = [&](const char* name) { return json.find(columns.ColumnOf(name)); };
     const bool alone = columns.NamesAFormat() ? columns.Maps("prompt") : !json.contains("response");
     if (!alone || find("completion") != json.end() || find("messages") != json.end()) {
       return std::nullopt;
     }
     const auto it = find("prompt");
     if (it == json.end() || !it->is_string()) return std::nullopt;
-    return it->get<std::string>();
+    OrderedJson row = {{"messages", OrderedJson::array({{{"role", "user"}, {"content", *it}}})}};
+    for (const char* name : {"system", "tools", "functions", "chat_template_kwargs", "documents"}) {
+      const auto value = find(name);
+      if (value != json.end() && !IsEmptyJson(*value)) row[name] = *value;
+    }
+    return row;
   }
 
   const PromptSource& source_;
@@ -163,6 +180,16 @@ void FitContext(std::vector<GenerateTask>& tasks, const ChatSession& session,
       shortest, lowered, tasks.size(), most));
 }
 
+void AddRemarks(const std::vector<GenerateTask>& tasks, std::vector<std::string>* notes) {
+  RemarkCounter counter;
+  for (const GenerateTask& task : tasks) {
+    const std::string place =
+        task.line > 0 ? fmt::format("line {}", task.line) : std::string("the prompt");
+    counter.Add(place, task.remarks);
+  }
+  for (std::string& note : counter.Notes()) notes->push_back(std::move(note));
+}
+
 }  // namespace
 
 void CheckSource(const PromptSource& source, const std::optional<std::string>& system) {
@@ -187,6 +214,7 @@ std::vector<GenerateTask> ReadTasks(const PromptSource& source, const ChatSessio
     notes->push_back("the model has no chat template; the prompt is continued as text");
   }
   std::vector<GenerateTask> tasks = MakeTasks(source, TaskMaker(source, session, system));
+  AddRemarks(tasks, notes);
   FitContext(tasks, session, source, notes);
   return tasks;
 }

@@ -21,6 +21,7 @@ struct GenerateTask {
   OrderedJson messages;                  // null unless the prompt is a conversation
   std::string text;                      // the prompt otherwise
   std::optional<std::string> reference;  // the answer in the data
+  std::vector<Remark> remarks = {};      // on its row and on what the chat template leaves out
 };
 
 struct PromptSource {

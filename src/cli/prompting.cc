@@ -12,6 +12,7 @@
 #include "core/json_fields.h"
 #include "core/machine.h"
 #include "data/render.h"
+#include "data/written_check.h"
 
 namespace lorikeet {
 namespace {
@@ -91,10 +92,20 @@ std::string ChatSession::Render(std::span<const Message> messages, const Ordered
          "file, chatml, or plain for base models)",
          name_);
   }
-  return template_->Render(messages, {.add_generation_prompt = true,
-                                      .tools = tools,
-                                      .variables = MergedVariables(variables_, variables),
-                                      .date = date_});
+  return template_->Render(messages, OptionsFor(tools, variables));
+}
+
+RenderOptions ChatSession::OptionsFor(const OrderedJson& tools,
+                                      const OrderedJson& variables) const {
+  return {.add_generation_prompt = true,
+          .tools = tools,
+          .variables = MergedVariables(variables_, variables),
+          .date = date_};
+}
+
+std::vector<Remark> ChatSession::Check(std::span<const Message> messages, const OrderedJson& tools,
+                                       const OrderedJson& variables, std::string_view text) const {
+  return CheckPrompt(*template_, messages, OptionsFor(tools, variables), text);
 }
 
 std::vector<int32_t> ChatSession::Encode(const std::string& prompt) const {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "chat/chat_template.h"
@@ -70,6 +71,9 @@ class ChatSession {
   // over those of the options.
   std::string Render(std::span<const Message> messages, const OrderedJson& tools = nullptr,
                      const OrderedJson& variables = nullptr) const;
+  // Remarks on the messages of a prompt whose text is `text` (data/written_check.h).
+  std::vector<Remark> Check(std::span<const Message> messages, const OrderedJson& tools,
+                            const OrderedJson& variables, std::string_view text) const;
   // Token ids of a prompt, with BOS in front if the tokenizer adds it and the text does not begin
   // with it.
   std::vector<int32_t> Encode(const std::string& prompt) const;
@@ -83,6 +87,7 @@ class ChatSession {
 
  private:
   void ChooseSampling(const SamplingOptions& options);
+  RenderOptions OptionsFor(const OrderedJson& tools, const OrderedJson& variables) const;
 
   std::string name_;
   LoadedModel loaded_;

@@ -32,7 +32,9 @@ namespace lorikeet {
 namespace {
 
 std::vector<Problem> LoadFiles(const std::vector<std::string>& files, const RlOptions& options) {
-  std::vector<Problem> problems = LoadTaskFiles(files, options.rl().grader);
+  std::vector<Problem> problems =
+      LoadTaskFiles(files, options.rl().grader,
+                    ColumnMap(options.rl().rendering.data_columns, RowKind::kProblems));
   for (const Problem& problem : problems) {
     if (problem.grader == "none" && GraderCounts(options)) {
       Fail(ErrorCode::kInvalidArgument,
@@ -44,7 +46,8 @@ std::vector<Problem> LoadFiles(const std::vector<std::string>& files, const RlOp
   return problems;
 }
 
-void ChooseProblems(const RlOptions& options, RlHooks* hooks) {
+// Returns the rows of data files; none for generated tasks.
+std::vector<Problem> ChooseProblems(const RlOptions& options, RlHooks* hooks) {
   const Rl& rl = options.rl();
   if (rl.task.empty() == options.data.empty()) {
     Fail(ErrorCode::kInvalidArgument,
@@ -59,6 +62,11 @@ void ChooseProblems(const RlOptions& options, RlHooks* hooks) {
   hooks->problem = source.OfSeed(seed);
   if (options.eval_data.empty()) hooks->heldout = source.HeldOut(seed, options.eval_problems);
   if (!options.eval_data.empty()) hooks->heldout = LoadFiles(options.eval_data, options);
+  std::vector<Problem> rows(source.rows().begin(), source.rows().end());
+  if (!options.eval_data.empty()) {
+    rows.insert(rows.end(), hooks->heldout.begin(), hooks->heldout.end());
+  }
+  return rows;
 }
 
 RlConfig ConfigOf(const RlOptions& options) {
@@ -78,6 +86,8 @@ Json SettingsOf(const RlOptions& options, const RlJob& job) {
   for (const std::string& path : options.data) files.push_back(ReadFile(path));
   Json settings = RlCommandSettingsOf(options.run);
   settings["data"] = FingerprintOf(files);
+  const std::vector<std::string>& columns = options.rl().rendering.data_columns;
+  if (!columns.empty()) settings["data_columns"] = columns;
   settings["chat_template"] = FingerprintOf(std::array{job.chat_template->source()});
   settings["model"] = FingerprintOf(*job.loaded.model);
   settings["dtype"] = DTypeName(job.loaded.model->compute());
@@ -221,7 +231,7 @@ RlJob PrepareRl(RlOptions& options) {
     job.lock = LockOutputDir(options.output.output_dir);
   }
   ResolveRewards(options);
-  ChooseProblems(options, &job.hooks);
+  std::vector<Problem> rows = ChooseProblems(options, &job.hooks);
   job.hooks.reward = MakeReward(options);
   RlConfigOf(run);  // refuses settings that exclude each other before anything is loaded
   ChooseCheckpoint(options, &job);
@@ -230,6 +240,8 @@ RlJob PrepareRl(RlOptions& options) {
   options.common.PrintNotes(model.config().notes);
   if (run.adapter.adapter) TakeTextOf(*run.adapter.adapter, &job.loaded);
   ChooseText(options, &job);
+  job.notes = PromptNotes(job.Format(options), rows);
+  rows = {};
   TrainingShape shape = ShapeOf(run, model.compute());
   std::optional<LoraAdapter> adapter =
       MakeAdapter(model, OptionsSet(options, options.typed), &run, &shape);

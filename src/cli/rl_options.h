@@ -56,6 +56,7 @@ struct RlOptions {
   void Tasks(V& v) {
     v(data, "data", {}, "JSONL files of problems: prompt or messages, and answer.",
       {.group = "Tasks", .aliases = {"train_data", "dataset"}, .metavar = "FILES"});
+    rl().rendering.ProblemColumns(v);
     rl().Tasks(v);
     rl().Grader(v);
     v(eval_data, "eval_data", {}, "The same, held out.", {.metavar = "FILES"});

@@ -15,7 +15,8 @@ constexpr uint64_t kHeldOutSeed = 42;  // the same problems are held out for eve
 std::vector<Problem> LoadRows(const std::vector<std::string>& files, const StudyOptions& options) {
   const std::string& grader = options.settings.rewards.rl.grader;
   CheckGrader(grader);
-  std::vector<Problem> problems = LoadTaskFiles(files, grader);
+  std::vector<Problem> problems =
+      LoadTaskFiles(files, grader, ColumnMap(options.rendering.data_columns, RowKind::kProblems));
   for (const Problem& problem : problems) {
     if (problem.grader != "none") continue;
     Fail(ErrorCode::kInvalidArgument,
@@ -73,6 +74,11 @@ void LoadProblems(const StudyOptions& options, LoadedModel& loaded, StudyModel* 
       StudyProblems{std::move(source), std::move(*loaded.tokenizer), std::move(*chat_template),
                     std::move(stop_strings), TemplateVariablesOf(options.rendering),
                     options.rendering.date.value_or("")});
+  const std::span<const Problem> rows = problems->source.rows();
+  options.common.PrintNotes(PromptNotes(problems->Format(), rows));
+  if (!options.eval_data.empty()) {
+    options.common.PrintNotes(PromptNotes(problems->Format(), heldout));
+  }
   model->data_fingerprint = FingerprintOf(*problems, heldout);
   model->prompt_tokens = MeanPrompt(*problems, heldout);
   model->problems = std::move(problems);

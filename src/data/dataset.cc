@@ -11,8 +11,10 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/heap.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "data/remarks.h"
 
 namespace lorikeet {
 namespace {
@@ -213,24 +215,7 @@ class Loader {
     for (const std::string& key : outcome.ignored_keys) ++ignored_keys_[key];
     for (const std::string& column : outcome.missing_columns) ++missing_columns_[column];
     if (!outcome.taken_columns.empty()) ++taken_columns_[outcome.taken_columns];
-    CountRemarks(row, outcome.remarks);
-  }
-
-  // Each text once per row.
-  void CountRemarks(const Row& row, const std::vector<Remark>& remarks) {
-    for (const Remark& remark : remarks) {
-      auto found = std::find_if(remarks_.begin(), remarks_.end(),
-                                [&](const Counted& known) { return known.text == remark.text; });
-      if (found == remarks_.end()) {
-        const std::string message =
-            remark.message ? fmt::format(", message {}", *remark.message + 1) : "";
-        found = remarks_.insert(found,
-                                {remark.text, fmt::format("line {}{}", row.line, message), 0, 0});
-      }
-      if (found->last_line == row.line) continue;
-      found->last_line = row.line;
-      ++found->rows;
-    }
+    remarks_.Add(fmt::format("line {}", row.line), outcome.remarks);
   }
 
   void FailMissingColumns() const {
@@ -274,10 +259,7 @@ class Loader {
       note(fmt::format("columns taken: {} (rows: {}); --data-columns names others", columns, rows));
     }
     if (!ignored_keys_.empty()) note("keys ignored: " + JoinKeys());
-    for (const Counted& remark : remarks_) {
-      note(
-          fmt::format("{} (the first: {}); such rows: {}", remark.text, remark.first, remark.rows));
-    }
+    for (std::string& text : remarks_.Notes()) note(std::move(text));
     if (stats.split_rows > 0) {
       note(fmt::format(
           "the chat template edits earlier turns once later ones follow (the first: {}); rows "
@@ -323,17 +305,12 @@ class Loader {
     return joined;
   }
 
-  struct Counted {
-    std::string text, first;
-    int64_t rows = 0, last_line = 0;
-  };
-
   const std::string& path_;
   Dataset dataset_;
   RowErrors errors_;
   std::optional<Format> format_;
   std::map<std::string, int64_t> ignored_keys_, missing_columns_, taken_columns_;  // rows of each
-  std::vector<Counted> remarks_;
+  RemarkCounter remarks_;
   std::string first_split_, first_reworded_;
   int64_t first_without_target_ = 0, first_straddling_ = 0;
   bool any_assistant_ = false, any_bos_added_ = false, any_bos_ = false;
@@ -429,7 +406,9 @@ Dataset LoadDataset(const std::string& path, const TokenizerBundle& bundle,
       loader.Add(piece[i], std::move(outcomes[i]));
     }
   }
-  return loader.Finish(bundle, config);
+  Dataset dataset = loader.Finish(bundle, config);
+  ReleaseFreedMemory();
+  return dataset;
 }
 
 std::pair<Dataset, Dataset> SplitHeldOut(Dataset dataset, double amount, uint64_t seed) {

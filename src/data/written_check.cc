@@ -220,4 +220,17 @@ std::vector<std::string> UnreadKeys(const ChatTemplate& chat_template,
   return unread;
 }
 
+std::vector<Remark> CheckPrompt(const ChatTemplate& chat_template,
+                                std::span<const Message> messages, const RenderOptions& options,
+                                std::string_view text) {
+  const ChatTemplate& used = chat_template.For(options.tools);
+  std::vector<Remark> remarks;
+  CheckContext(used, messages, options, text, messages.size(), &remarks);
+  const std::vector<bool> none_trained(messages.size(), false);
+  for (const std::string& key : UnreadKeys(used, messages, none_trained, options.variables)) {
+    remarks.push_back({"the chat template never reads " + key});
+  }
+  return remarks;
+}
+
 }  // namespace lorikeet

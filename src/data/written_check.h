@@ -35,4 +35,10 @@ std::vector<std::string> UnreadKeys(const ChatTemplate& chat_template,
                                     const std::vector<bool>& is_trained,
                                     const OrderedJson& variables);
 
+// Remarks on a prompt of which nothing is trained; `text` is its rendering: tools and words that
+// are not in it, and keys of messages and variables that the template never reads.
+std::vector<Remark> CheckPrompt(const ChatTemplate& chat_template,
+                                std::span<const Message> messages, const RenderOptions& options,
+                                std::string_view text);
+
 }  // namespace lorikeet

@@ -35,6 +35,14 @@ struct RenderingOptions {
                    {"field_messages", "write data_columns: messages=COLUMN"},
                    {"dataset_text_field", "write data_columns: text=COLUMN"}}});
   }
+  // Where files of problems are read.
+  template <class V>
+  void ProblemColumns(V& v) {
+    v(data_columns, "data_columns", {},
+      "Columns of the data that have other names, e.g. prompt=task,answer=solution; "
+      "docs/rl_tasks.md lists the names.",
+      {.metavar = "NAME=COLUMN"});
+  }
   // Also for prompts.
   template <class V>
   void Template(V& v) {

@@ -106,9 +106,11 @@ std::vector<Grade> RlRecipe::CheckedGrades(std::vector<Grade> grades) {
     return g.verdict == Verdict::kInvalid && g.refusal == first.refusal;
   });
   if (!all || first.refusal.empty()) return grades;
+  const std::string detail = first.reason == first.refusal ? "" : "; the first: " + first.reason;
   Fail(ErrorCode::kUnsupported,
-       "no reward of the first batch of {} completions can be used ({}); the first: {}",
-       grades.size(), first.refusal, first.reason);
+       "no reward of the first batch of {} completions can be used: {}{}; nothing is lost: once "
+       "rewards come, give the same command with --resume",
+       grades.size(), first.refusal, detail);
 }
 
 std::string RlRecipe::WhyNothing() const {

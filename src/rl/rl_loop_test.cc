@@ -542,7 +542,8 @@ TEST_F(Rl, RewardsThatAreAllRefusedForOneReasonEndTheRun) {
   };
   EXPECT_THAT(ErrorOf(),
               ::testing::AllOf(HasSubstr("no reward of the first batch of 16 completions"),
-                               HasSubstr("its reward is text, not a number"), HasSubstr("'0.5'")));
+                               HasSubstr("its reward is text, not a number"), HasSubstr("'0.5'"),
+                               HasSubstr("give the same command with --resume")));
   EXPECT_EQ(batches, 1);
   one_is_right =
       true;  // a single usable one, and it goes on; these have nothing to be compared with

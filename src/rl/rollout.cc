@@ -1,12 +1,17 @@
 #include "rl/rollout.h"
 
 #include <algorithm>
+#include <exception>
 #include <memory>
 #include <utility>
 
 #include "chat/answer_text.h"
 #include "core/check.h"
+#include "core/error.h"
+#include "core/parallel.h"
+#include "data/remarks.h"
 #include "data/render.h"
+#include "data/written_check.h"
 
 namespace lorikeet {
 namespace {
@@ -51,18 +56,47 @@ void GradeAll(const RewardFunction& reward, std::span<Group> groups) {
 
 }  // namespace
 
+RenderOptions ChatFormat::OptionsFor(const Problem& problem) const {
+  return {.add_generation_prompt = true,
+          .tools = problem.tools,
+          .variables = MergedVariables(variables, problem.template_variables),
+          .date = date};
+}
+
 Group ChatFormat::MakeGroup(Problem problem) const {
   Group group;
-  group.prompt_text = chat_template.Render(
-      problem.messages, {.add_generation_prompt = true,
-                         .tools = problem.tools,
-                         .variables = MergedVariables(variables, problem.template_variables),
-                         .date = date});
+  group.prompt_text = chat_template.Render(problem.messages, OptionsFor(problem));
   group.prompt = text.tokenizer.Encode(group.prompt_text);
   PutBos(text, group.prompt_text, &group.prompt);
   CHECK(group.prompt.size() >= 2);
   group.problem = std::move(problem);
   return group;
+}
+
+std::vector<std::string> PromptNotes(const ChatFormat& format, std::span<const Problem> problems) {
+  std::vector<std::vector<Remark>> remarks(problems.size());
+  std::vector<std::exception_ptr> failures(problems.size());
+  ParallelDynamic(std::ssize(problems), [&](int64_t i) {
+    const Problem& problem = problems[static_cast<size_t>(i)];
+    try {
+      const RenderOptions options = format.OptionsFor(problem);
+      remarks[static_cast<size_t>(i)] =
+          CheckPrompt(format.chat_template, problem.messages, options,
+                      format.chat_template.Render(problem.messages, options));
+    } catch (...) {
+      failures[static_cast<size_t>(i)] = std::current_exception();
+    }
+  });
+  RemarkCounter counter;
+  for (size_t i = 0; i < problems.size(); ++i) {
+    try {
+      if (failures[i]) std::rethrow_exception(failures[i]);
+    } catch (const Error& error) {
+      Fail(error.code(), "{}: {}", problems[i].id, error.what());
+    }
+    counter.Add(problems[i].id, remarks[i]);
+  }
+  return counter.Notes();
 }
 
 void SampleRollouts(Generator& generator, const ChatFormat& format, const RolloutConfig& config,

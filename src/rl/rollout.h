@@ -35,9 +35,14 @@ struct ChatFormat {
   OrderedJson variables = {};  // template variables, overridden by a problem's; object or null
   std::string date = {};       // for templates that print it; "": today
 
+  RenderOptions OptionsFor(const Problem& problem) const;
   // The problem with its prompt, and no rollouts. Throws Error if the template raises one.
   Group MakeGroup(Problem problem) const;
 };
+
+// Notes for the user about problems whose content the chat template does not write: tools, words of
+// messages, keys that it never reads. A note counts the problems and names the first by its id.
+std::vector<std::string> PromptNotes(const ChatFormat& format, std::span<const Problem> problems);
 
 struct RolloutConfig {
   int64_t group_size = 8;

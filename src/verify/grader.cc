@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/suggest.h"
+#include "core/text.h"
 #include "verify/math/grader.h"
 
 namespace lorikeet {
@@ -17,6 +18,8 @@ struct GraderRow {
   const char* name;
   std::vector<std::string> options;
   Grade (*grade)(std::string_view answer, std::string_view completion, const GraderOptions&);
+  // Why `answer` is no reference for the grader; "" if it is one.
+  std::string (*unusable)(std::string_view answer, const GraderOptions&);
 };
 
 Grade GradeMathRow(std::string_view answer, std::string_view completion, const GraderOptions&) {
@@ -27,14 +30,50 @@ Grade GradeNone(std::string_view, std::string_view, const GraderOptions&) {
   return Grade::Invalid("the grader 'none' leaves judging to an external reward");
 }
 
+// For graders whose verdict on any completion tells.
+template <Grade (*kGrade)(std::string_view, std::string_view, const GraderOptions&)>
+std::string UnusableFor(std::string_view answer, const GraderOptions& options) {
+  const Grade grade = kGrade(answer, answer, options);
+  return grade.verdict == Verdict::kInvalid ? grade.reason : "";
+}
+
+std::string UnusableForGsm8k(std::string_view answer, const GraderOptions& options) {
+  std::string reason = UnusableFor<GradeGsm8k>(answer, options);
+  if (!reason.empty() || !HasOption(options, "strict")) return reason;
+  constexpr std::string_view kHashes = "####";
+  const size_t at = answer.rfind(kHashes);
+  const std::string_view gold =
+      Trimmed(at == std::string_view::npos ? answer : answer.substr(at + kHashes.size()));
+  const std::string completion = fmt::format("{} {}", kHashes, gold);
+  if (GradeGsm8k(answer, completion, options).verdict == Verdict::kCorrect) return "";
+  return fmt::format("the reference {} is not of digits, '.' and ',' alone, and no other is found",
+                     Quoted(gold));
+}
+
+std::string UnusableForExact(std::string_view answer, const GraderOptions& options) {
+  const Grade grade = GradeExact(answer, answer, options);
+  if (grade.verdict == Verdict::kWrong) {
+    return fmt::format(
+        "no completion is the reference {}: thinking and tokens that end a turn are not compared",
+        Quoted(answer));
+  }
+  return grade.verdict == Verdict::kInvalid ? grade.reason : "";
+}
+
+std::string UnusableForMath(std::string_view answer, const GraderOptions&) {
+  return UnusableMathReference(answer);
+}
+
+std::string NeverUnusable(std::string_view, const GraderOptions&) { return ""; }
+
 const std::vector<GraderRow>& Rows() {
   static const std::vector<GraderRow> rows = {
-      {"gsm8k", {"strict"}, GradeGsm8k},
-      {"math", {}, GradeMathRow},
-      {"exact", {"ignore_case", "keep_space"}, GradeExact},
-      {"regex", {"full"}, GradeRegex},
-      {"choice", {}, GradeChoice},
-      {"none", {}, GradeNone},
+      {"gsm8k", {"strict"}, GradeGsm8k, UnusableForGsm8k},
+      {"math", {}, GradeMathRow, UnusableForMath},
+      {"exact", {"ignore_case", "keep_space"}, GradeExact, UnusableForExact},
+      {"regex", {"full"}, GradeRegex, UnusableFor<GradeRegex>},
+      {"choice", {}, GradeChoice, UnusableFor<GradeChoice>},
+      {"none", {}, GradeNone, NeverUnusable},
   };
   return rows;
 }
@@ -85,12 +124,9 @@ void CheckGrader(std::string_view grader) { ChosenGrader(grader); }
 
 void CheckReference(std::string_view grader, std::string_view answer) {
   const Choice choice = ChosenGrader(grader);
-  if (choice.row->grade == GradeNone) return;
-  const Grade grade = choice.row->grade(answer, answer, choice.options);
-  if (grade.verdict == Verdict::kInvalid) {
-    Fail(ErrorCode::kInvalidArgument, "\"answer\" does not suit grader '{}': {}", grader,
-         grade.reason);
-  }
+  const std::string reason = choice.row->unusable(answer, choice.options);
+  if (reason.empty()) return;
+  Fail(ErrorCode::kInvalidArgument, "\"answer\" does not suit grader '{}': {}", grader, reason);
 }
 
 Grade GradeCompletion(const Problem& problem, std::string_view completion) {

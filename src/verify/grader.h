@@ -24,7 +24,7 @@ std::vector<std::string> GraderNames();
 // Throws Error(kInvalidArgument) that names the nearest grader or option.
 void CheckGrader(std::string_view grader);
 // Throws Error(kInvalidArgument) with the reason why `answer` is not a reference for `grader`,
-// without the place.
+// without the place: it cannot be read, or no completion can be correct.
 void CheckReference(std::string_view grader, std::string_view answer);
 
 // Grades a completion by problem.grader: a generated task or one of the above. Does not throw for

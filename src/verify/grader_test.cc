@@ -9,6 +9,7 @@
 namespace lorikeet {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
@@ -46,6 +47,32 @@ TEST(Graders, UnusableReferencesAreFoundBeforehand) {
   EXPECT_THROW(CheckReference("choice", "Paris"), Error);
   EXPECT_THROW(CheckReference("exact", "  "), Error);
   EXPECT_THROW(CheckReference("math", ""), Error);
+}
+
+// The text of a reference that cannot be read is equal to itself, and any other completion would be
+// invalid: nothing could be learned from such a row.
+TEST(Graders, ReferencesThatOnlyTheSameTextMatchesAreUnusable) {
+  for (const char* usable :
+       {"\\frac{1}{2}", "\\boxed{7}", "x = 5", "\\text{Monday}", "3:40 pm", "(B)", "[0, 1)", "x",
+        "\\{1, 2\\}", "\\sqrt{2} + \\pi", "\\infty", "5 \\text{ cm}", "Evelyn", "no solution"}) {
+    EXPECT_NO_THROW(CheckReference("math", usable)) << usable;
+  }
+  EXPECT_THAT([] { CheckReference("math", "\\frac{1"); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("\"answer\" does not suit grader 'math'"),
+                                         HasSubstr("the reference '\\frac{1' cannot be read: "))));
+  EXPECT_THAT([] { CheckReference("math", "\\sum_{k=1}^n k^2"); },
+              ThrowsMessage<Error>(HasSubstr("cannot be read")));
+  EXPECT_THAT([] { CheckReference("math", "\\boxed{1/0}"); },
+              ThrowsMessage<Error>(HasSubstr("the reference '1/0' has no value that is known")));
+  EXPECT_THAT([] { CheckReference("exact", "<think>so</think>"); },
+              ThrowsMessage<Error>(HasSubstr("no completion is the reference")));
+  EXPECT_THAT([] { CheckReference("exact", "yes<|im_end|>"); },
+              ThrowsMessage<Error>(HasSubstr("no completion is the reference")));
+  EXPECT_NO_THROW(CheckReference("exact:keep_space", " a "));
+  EXPECT_NO_THROW(CheckReference("gsm8k:strict", "so #### 1,234"));
+  EXPECT_NO_THROW(CheckReference("gsm8k", "1/2"));
+  EXPECT_THAT([] { CheckReference("gsm8k:strict", "1/2"); },
+              ThrowsMessage<Error>(HasSubstr("the reference '1/2' is not of digits")));
 }
 
 TEST(Graders, NothingInACompletionHarmsAGrader) {

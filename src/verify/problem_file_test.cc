@@ -75,6 +75,46 @@ TEST(LoadTaskFile, ReadsRowsOfGsm8kAndMathAsTheyAre) {
   ExpectVerdicts(math[0], {{"\\boxed{\\frac{2}{4}}", kRight}, {"\\boxed{2}", kFalse}});
 }
 
+TEST(LoadTaskFile, TakesColumnsByTheNamesThatAreGiven) {
+  const auto load = [](std::string_view rows, const std::vector<std::string>& columns) {
+    return LoadTaskFile(WriteTemp("columns.jsonl", rows), "exact",
+                        ColumnMap(columns, RowKind::kProblems));
+  };
+  const auto problems = load(
+      R"({"dialog": [{"speaker": "user", "words": "2 + 2?"}], "answer": 5, "solution": 4, "kind": "gsm8k", "key": "a"}
+{"dialog": [{"speaker": "user", "words": "3 + 3?"}], "prompt": "x", "answer": 7, "solution": 6, "functions_of": [{"name": "map"}]})",
+      {"messages=dialog", "role=speaker", "content=words", "answer=solution", "grader=kind",
+       "id=key", "tools=functions_of"});
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_EQ(problems[0].messages[0].content, "2 + 2?");
+  EXPECT_EQ(problems[0].answer, "4");
+  EXPECT_EQ(problems[0].grader, "gsm8k");
+  EXPECT_EQ(problems[0].id, "a");
+  EXPECT_EQ(problems[0].data, (Json{{"answer", 5}}));  // a column as any other
+  EXPECT_EQ(problems[1].tools[0]["name"], "map");
+  EXPECT_EQ(problems[1].grader, "exact");
+  EXPECT_EQ(problems[1].data, (Json{{"answer", 7}, {"prompt", "x"}}));
+  const auto error = [&](const std::string& row, const std::vector<std::string>& columns) {
+    try {
+      load(row, columns);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  const std::string row = R"({"q": "a", "prompt": "c", "answer": "b"})";
+  EXPECT_THAT(error(row, {"prompt=query"}),
+              EndsWith(":1: no column \"query\", which data_columns names as \"prompt\" (the row's "
+                       "keys: q, prompt, answer)"));
+  EXPECT_THAT(error(row, {"answer=solution"}), HasSubstr("no column \"solution\""));
+  EXPECT_THAT(error(row, {"prompt=q", "tools=functions_of"}),
+              EndsWith("no row has the column \"functions_of\" that data_columns names"));
+  EXPECT_THAT(error(R"({"q": 5, "answer": "b"})", {"prompt=q"}),
+              EndsWith("\"q\" (taken as prompt) must be a list of messages, got number"));
+  EXPECT_THAT(error(row, {"prompt"}), HasSubstr("is no pair"));
+  EXPECT_THAT(error(row, {"text=q"}), HasSubstr("no problem has a \"text\""));
+}
+
 TEST(LoadTaskFile, SaysWhereAndWhatIsWrong) {
   const std::string good = R"({"prompt": "a", "answer": "b"})";
   EXPECT_THAT(ErrorOf(good + "\n{\"prompt\": \"a\"}"),

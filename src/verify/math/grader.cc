@@ -229,6 +229,13 @@ math::Match CompareAll(const Parsed& reference, const Parsed& answer) {
   return open;
 }
 
+std::string Unreadable(std::string_view reference, const std::string& why) {
+  return fmt::format("the reference {} cannot be read: {}", Quoted(reference), why);
+}
+std::string WithoutValue(std::string_view reference) {
+  return fmt::format("the reference {} has no value that is known", Quoted(reference));
+}
+
 Grade GradeByValue(const std::string& reference, const std::string& answer) {
   const Parsed expected = ParseReference(reference);
   if (expected.expressions.empty()) {
@@ -237,8 +244,7 @@ Grade GradeByValue(const std::string& reference, const std::string& answer) {
     if (IsText(Normalized(reference))) {
       return Grade::Wrong(fmt::format("{} is not {}", Quoted(answer), Quoted(reference)));
     }
-    return Grade::Invalid(
-        fmt::format("the reference {} cannot be read: {}", Quoted(reference), expected.error));
+    return Grade::Invalid(Unreadable(reference, expected.error));
   }
   std::set<std::string> variables;
   for (const Expression& e : expected.expressions) variables.merge(math::Variables(e));
@@ -258,8 +264,7 @@ Grade GradeByValue(const std::string& reference, const std::string& answer) {
                       "but is not proven equal",
                       Quoted(answer), Quoted(reference)));
     default:
-      return Grade::Invalid(
-          fmt::format("the reference {} has no value that is known", Quoted(reference)));
+      return Grade::Invalid(WithoutValue(reference));
   }
 }
 
@@ -281,6 +286,17 @@ Grade GradeAnswer(const std::string& reference, const std::string& answer) {
   return GradeByValue(reference, answer);
 }
 
+// Whether a number can be told from one of the readings.
+bool HasKnownValue(const Parsed& reference) {
+  const Parsed number = ParseReference("7");
+  math::Scope scope;
+  return std::any_of(reference.expressions.begin(), reference.expressions.end(),
+                     [&](const Expression& expression) {
+                       return math::Compare(expression, number.expressions.front(), scope) !=
+                              math::Match::kUnknown;
+                     });
+}
+
 }  // namespace
 
 Grade GradeMath(std::string_view reference, std::string_view completion) {
@@ -295,6 +311,23 @@ Grade GradeMath(std::string_view reference, std::string_view completion) {
   } catch (const std::exception& error) {  // budget or memory exhausted
     return Grade::Invalid(fmt::format("comparing {} with the reference {}: {}", Quoted(given),
                                       Quoted(expected), error.what()));
+  }
+}
+
+std::string UnusableMathReference(std::string_view reference) {
+  try {
+    const std::string expected = math::ReferenceAnswer(reference);
+    if (expected.empty()) return "the reference is empty";
+    if (expected.size() > kMaxReference) return "the reference is too long";
+    const std::string normalized = Normalized(expected);
+    if (IsWords(normalized) || ChoiceOf(normalized, /*more=*/false) != '\0') return "";
+    const Parsed parsed = ParseReference(expected);
+    if (parsed.expressions.empty()) {
+      return IsText(normalized) ? "" : Unreadable(expected, parsed.error);
+    }
+    return HasKnownValue(parsed) ? "" : WithoutValue(expected);
+  } catch (const std::exception& error) {  // budget or memory exhausted
+    return fmt::format("the reference {}: {}", Quoted(reference), error.what());
   }
 }
 

@@ -158,6 +158,24 @@ void NameCut(const Url& url, ExchangeWatch::Cut cut, Answer* answer) {
   }
 }
 
+// What an error of the client means.
+std::string Meaning(httplib::Error error) {
+  switch (error) {
+    case httplib::Error::Connection:
+    case httplib::Error::ConnectionTimeout:
+      return "it cannot be connected to; is it running?";
+    case httplib::Error::Read:
+      return "the connection ended before its answer did, or it is not HTTP";
+    case httplib::Error::Write:
+      return "the connection ended before it had taken the batch";
+    case httplib::Error::SSLConnection:
+    case httplib::Error::SSLServerVerification:
+      return "its certificate is not accepted, or it does not speak TLS";
+    default:
+      return httplib::to_string(error);
+  }
+}
+
 Answer Post(const Url& url, const std::string& body, Clock::time_point deadline,
             const StopRequest& stop) {
   httplib::Client client(url.server);
@@ -182,8 +200,7 @@ Answer Post(const Url& url, const std::string& body, Clock::time_point deadline,
   };
   const httplib::Result result = client.send(request);
   if (!result) {
-    answer.failure =
-        fmt::format("no answer from {}: {}", url.server, httplib::to_string(result.error()));
+    answer.failure = fmt::format("no answer from {}: {}", url.server, Meaning(result.error()));
     answer.again = result.error() != httplib::Error::Canceled;
   } else if (result->status / 100 != 2) {
     answer.failure = fmt::format("{} answers with status {}", url.server, result->status);

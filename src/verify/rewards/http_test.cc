@@ -113,7 +113,7 @@ TEST(RewardHttpTest, FaultsThatStayAreInvalid) {
   EXPECT_LE(failing.requests(), 2);  // the pauses end with the timeout
 
   EXPECT_THAT(HttpReward("http://127.0.0.1:1/grade", 0.1)(RewardRequests(2).all()),
-              Each(Invalid("no answer from http://127.0.0.1:1")));
+              Each(Invalid("no answer from http://127.0.0.1:1: it cannot be connected to")));
 }
 
 TEST(RewardHttpTest, LateIsInvalid) {
