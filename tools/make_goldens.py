@@ -414,15 +414,16 @@ FAMILIES |= {
     "olmo2": Family(
         40,
         base_config(
-            "Olmo2ForCausalLM", "olmo2", attention_bias=False, num_hidden_layers=3, pad_token_id=None,
+            "Olmo2ForCausalLM", "olmo2", attention_bias=False, pad_token_id=None,
             rope_theta=500000.0, tie_word_embeddings=False, torch_dtype="float32",
         ),
     ),
-    # The same with windows on all layers but every fourth, biases, and yarn on the layers without a window.
+    # The same with a window on one of two layers, biases, and yarn on the layer without a window.
     "olmo3": Family(
         41,
         base_config(
-            "Olmo3ForCausalLM", "olmo3", attention_bias=True, num_hidden_layers=4, sliding_window=33, pad_token_id=None,
+            "Olmo3ForCausalLM", "olmo3", attention_bias=True, sliding_window=33, pad_token_id=None,
+            layer_types=["sliding_attention", "full_attention"],
             tie_word_embeddings=False, torch_dtype="float32", rope_theta=500000.0,
             rope_scaling={
                 "rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64, "beta_fast": 32.0,
@@ -435,7 +436,7 @@ FAMILIES |= {
         42,
         base_config(
             "GraniteForCausalLM", "granite", embedding_multiplier=3.0, residual_multiplier=0.22,
-            attention_multiplier=0.4, logits_scaling=0.5, attention_bias=False, mlp_bias=False, tie_word_embeddings=True,
+            attention_multiplier=0.4, logits_scaling=2.0, attention_bias=False, mlp_bias=False, tie_word_embeddings=True,
             rope_theta=10000.0, pad_token_id=None, torch_dtype="float32",
         ),
     ),
@@ -449,16 +450,19 @@ FAMILIES |= {
         ),
         expert_names=("gate_proj", "up_proj", "down_proj"),
     ),
-    # Experts beside a shared one that a gate multiplies; layer 1 is dense.
+    # Experts beside a shared one that a gate multiplies; layer 1 is dense. peft 0.21 does not load pairs of this family's
+    # experts.
     "qwen2_moe": Family(
         44,
         base_config(
-            "Qwen2MoeForCausalLM", "qwen2_moe", rms_norm_eps=1e-6, num_hidden_layers=3, mlp_only_layers=[1],
+            "Qwen2MoeForCausalLM", "qwen2_moe", rms_norm_eps=1e-6, mlp_only_layers=[1],
             decoder_sparse_step=1, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=24,
             shared_expert_intermediate_size=40, norm_topk_prob=False, use_sliding_window=False, sliding_window=None,
             tie_word_embeddings=False, rope_theta=1000000.0, torch_dtype="float32",
         ),
         expert_names=("gate_proj", "up_proj", "down_proj"),
+        targets=("q_proj", "k_proj", "v_proj", "o_proj", "shared_expert.gate_proj", "shared_expert.up_proj",
+                 "shared_expert.down_proj", "shared_expert_gate"),
     ),
     # Biases of q, k and v by default, none of o.
     "seed_oss": Family(
@@ -468,11 +472,11 @@ FAMILIES |= {
             pad_token_id=None, rope_parameters={"rope_theta": 10000.0, "rope_type": "default"},
         ),
     ),
-    # Norms after the branches alone, windows on three of four layers, and rope on these only.
+    # Norms after the branches alone, a window on every other layer, and rope on these only.
     "exaone4": Family(
         46,
         base_config(
-            "Exaone4ForCausalLM", "exaone4", head_dim=16, num_hidden_layers=4, sliding_window=33, sliding_window_pattern=4,
+            "Exaone4ForCausalLM", "exaone4", head_dim=16, sliding_window=33, sliding_window_pattern=2,
             tie_word_embeddings=False, pad_token_id=None, rope_theta=1000000.0, torch_dtype="float32",
             rope_scaling={
                 "factor": 16.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
@@ -586,7 +590,7 @@ def write_adapter(family, base_folder, folder):
     """A as peft draws it; B random, since peft's zero would leave half of the arithmetic untested."""
     torch.manual_seed(family.seed)
     targets = list(family.targets) or TARGETS
-    if family.expert_names:
+    if family.expert_names and not family.targets:
         targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
     if "text_config" in family.config:  # the vision tower has modules of these names too
         targets = rf"model\.language_model\..*\.({'|'.join(TARGETS)})"
@@ -607,7 +611,7 @@ def write_adapter(family, base_folder, folder):
     config["base_model_name_or_path"] = None  # a path of this machine
     if not isinstance(config["target_modules"], str):
         config["target_modules"] = sorted(config["target_modules"])  # a set: its order changes from run to run
-    if family.expert_names:
+    if family.expert_names and not family.targets:
         add_expert_pairs(family, base_folder, folder, config)
     config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
@@ -704,7 +708,7 @@ def train(model, batch, lr, weight_decay=0.0, max_norm=None):
 
 def load_trainable(family, base_folder, adapter_folder):
     model = PeftModel.from_pretrained(load_model(base_folder), adapter_folder, is_trainable=True)
-    if family.expert_names:
+    if family.expert_names and not family.targets:
         keep_block_diagonal(model, num_experts(family))
     return model.eval()
 
@@ -718,7 +722,7 @@ def lora_gradients(family, model):
     gradients = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
     state = get_peft_model_state_dict(model, state_dict=gradients)
     assert len(state) == len(gradients)
-    return split_fused(state, num_experts(family), family.expert_names) if family.expert_names else state
+    return split_fused(state, num_experts(family), family.expert_names) if family.expert_names and not family.targets else state
 
 
 def batch_tensors(batch):
