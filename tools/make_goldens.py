@@ -104,6 +104,13 @@ def wrapper_config(architecture, model_type, text, vision, **changes):
     }
 
 
+def layer_norm_config(architecture, model_type, **changes):
+    """Without the key of an epsilon of RMS norms."""
+    config = base_config(architecture, model_type, **changes)
+    del config["rms_norm_eps"]
+    return config
+
+
 # Files of before transformers 5 say torch_dtype, rope_theta and rope_scaling; since then dtype and rope_parameters.
 # Both spellings are in the wild, so both are here.
 FAMILIES = {
@@ -361,6 +368,60 @@ FAMILIES = {
             rope_parameters={"rope_theta": 10000.0, "rope_type": "default"},
         ),
         targets=FUSED_TARGETS,
+    ),
+    # Pairs of neighbours in rope; biases everywhere, which published models do not have; a tied head and a theta that
+    # the config does not mention.
+    "ernie4_5": Family(
+        42,
+        base_config("Ernie4_5ForCausalLM", "ernie4_5", head_dim=16, use_bias=True, pad_token_id=None, dtype="float32"),
+    ),
+    # Norms before and after under names of its own, pairs of neighbours in the half of each head, fused gate and up;
+    # biases of q, k and v and the half that the config does not mention.
+    "glm4": Family(
+        43,
+        base_config(
+            "Glm4ForCausalLM", "glm4", head_dim=16, tie_word_embeddings=False, rope_theta=10000.0, pad_token_id=None,
+            torch_dtype="float32",
+        ),
+        targets=("q_proj", "k_proj", "v_proj", "o_proj", "gate_up_proj", "down_proj"),
+    ),
+    # LayerNorms and projections with biases, an MLP without a gate, a window shorter than a block, a tied head that the
+    # config does not mention.
+    "starcoder2": Family(
+        44,
+        layer_norm_config(
+            "Starcoder2ForCausalLM", "starcoder2", hidden_act="gelu_pytorch_tanh", norm_epsilon=1e-5, use_bias=True,
+            sliding_window=40, residual_dropout=0.0, embedding_dropout=0.0, rope_theta=10000.0, torch_dtype="float32",
+        ),
+        targets=("q_proj", "k_proj", "v_proj", "o_proj", "c_fc", "c_proj"),
+    ),
+    # LayerNorms with biases, a quarter of each head rotated, biases of q, k and v.
+    "stablelm": Family(
+        45,
+        layer_norm_config(
+            "StableLmForCausalLM", "stablelm", hidden_size=64, layer_norm_eps=1e-5, use_qkv_bias=True,
+            tie_word_embeddings=False, partial_rotary_factor=0.25, rope_theta=10000.0, torch_dtype="float32",
+        ),
+    ),
+    # LayerNorms without biases, attention and MLP of one norm, scaled logits, pairs of neighbours, layers without a window
+    # and rope.
+    "cohere2": Family(
+        46,
+        layer_norm_config(
+            "Cohere2ForCausalLM", "cohere2", hidden_size=48, num_attention_heads=3, num_key_value_heads=1,
+            intermediate_size=64, num_hidden_layers=3, layer_norm_eps=1e-5, logit_scale=0.25, sliding_window=33,
+            sliding_window_pattern=2, rotary_pct=1.0, rope_theta=50000.0, pad_token_id=None, torch_dtype="float32",
+        ),
+    ),
+    # Squared ReLU without a gate.
+    "arcee": Family(
+        47,
+        base_config(
+            "ArceeForCausalLM", "arcee", head_dim=16, tie_word_embeddings=False, attention_bias=False, mlp_bias=False,
+            rope_theta=10000.0, torch_dtype="float32",
+        )
+        | {"hidden_act": "relu2"},
+        targets=("q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj"),
     ),
 }
 

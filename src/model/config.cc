@@ -110,12 +110,25 @@ void ReadWindows(const JsonFields& json, const Family& family, ModelConfig* conf
 
 // As Exaone4Attention.
 void ReadRopeInWindows(const JsonFields& json, const Family& family, ModelConfig* config) {
-  if (!family.rope_in_windows_only || SlidingWindow(json, family) == 0) return;
+  if (!family.rope_in_windows_only) return;
+  if (SlidingWindow(json, family) == 0) {
+    if (!family.parallel_branches) return;
+    Fail(ErrorCode::kUnsupported, "{}: sliding_window is null; not supported in this family",
+         json.where());
+  }
   for (const int64_t window : config->windows) config->no_rope_layers.push_back(window > 0 ? 1 : 0);
 }
 
 Activation ReadActivation(const JsonFields& json, const Family& family) {
   const auto name = json.Get<std::string>(family.activation_key, family.activation);
+  if (!family.mlp.gated) {
+    for (const Activation one : {Activation::kGeluTanh, Activation::kSquaredRelu}) {
+      if (name == ActivationName(one)) return one;
+    }
+    Fail(ErrorCode::kUnsupported, "{}: {} '{}' is not supported without a gate, only {} and {}",
+         json.where(), family.activation_key, name, ActivationName(Activation::kGeluTanh),
+         ActivationName(Activation::kSquaredRelu));
+  }
   if (name == "silu" || name == "swish") return Activation::kSilu;
   const bool tanh = name == "gelu_pytorch_tanh" || (family.gelu_is_tanh && name == "gelu");
   if (tanh && family.experts == nullptr) return Activation::kGeluTanh;
@@ -154,6 +167,12 @@ void ReadScales(const JsonFields& json, const Family& family, ModelConfig* confi
     c.rounds_embedding_multiplier = true;
   }
   if (family.reads_multipliers) ReadMultipliers(json, config);
+  if (family.logit_scale > 0) {
+    c.logit_multiplier = static_cast<float>(PositiveOr0(json, "logit_scale", family.logit_scale));
+    if (c.logit_multiplier == 0) {
+      Fail(ErrorCode::kCorruptFile, "{}: logit_scale is null, not a positive number", json.where());
+    }
+  }
   c.query_pre_attn_scalar = static_cast<double>(c.head_dim);
   if (family.reads_query_scale) {
     constexpr const char* kKey = "query_pre_attn_scalar";
@@ -329,10 +348,15 @@ std::vector<LayerSpec> LayersOf(const ModelConfig& c) {
   std::vector<LayerSpec> layers;
   for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
     if (c.sandwich_norms) {
-      const char* const before_mlp = c.pre_norms ? "pre_feedforward_layernorm" : "";
+      const SandwichNames& names = c.sandwich_names;
+      const char* const before_mlp = c.pre_norms ? names.before_mlp : "";
       layers.push_back(
-          {{{c.pre_norms ? "input_layernorm" : "", {AttentionOf(c, l)}, "post_attention_layernorm"},
-            {before_mlp, ChannelMixersOf(c, l), "post_feedforward_layernorm"}}});
+          {{{c.pre_norms ? "input_layernorm" : "", {AttentionOf(c, l)}, names.after_attention},
+            {before_mlp, ChannelMixersOf(c, l), names.after_mlp}}});
+    } else if (c.parallel_branches) {
+      std::vector<BlockSpec> branches = {AttentionOf(c, l)};
+      for (BlockSpec& mixer : ChannelMixersOf(c, l)) branches.push_back(std::move(mixer));
+      layers.push_back({{{"input_layernorm", std::move(branches)}}});
     } else {
       const float m = c.residual_multiplier;
       layers.push_back({{{"input_layernorm", {AttentionOf(c, l)}, "", m},
@@ -370,7 +394,7 @@ void ReadShape(const JsonFields& fields, const Family& family, ModelConfig* conf
       fields.Size("head_dim", divided ? c.hidden_size / c.num_attention_heads : family.head_dim);
   c.max_position_embeddings =
       fields.Size("max_position_embeddings", family.max_position_embeddings);
-  c.rms_norm_eps = fields.Get<float>("rms_norm_eps", family.rms_norm_eps);
+  c.rms_norm_eps = fields.Get<float>(family.norm_eps_key, family.rms_norm_eps);
   c.tie_word_embeddings = fields.Get<bool>("tie_word_embeddings", family.tie_word_embeddings);
   const bool bias =
       family.reads_attention_bias && fields.Get<bool>("attention_bias", family.attention_bias);
@@ -378,11 +402,22 @@ void ReadShape(const JsonFields& fields, const Family& family, ModelConfig* conf
       bias || (family.qkv_bias && (!family.reads_qkv_bias || fields.Get<bool>("qkv_bias", true)));
   c.o_bias = family.reads_attention_out_bias ? fields.Get<bool>("attention_out_bias", false) : bias;
   c.mlp_bias = family.reads_mlp_bias && fields.Get<bool>("mlp_bias", false);
+  const auto reads = [&](const BiasKey& bias_key) {
+    return bias_key.key != nullptr && fields.Get<bool>(bias_key.key, bias_key.by_default);
+  };
+  c.qkv_bias = c.qkv_bias || reads(family.qkv_bias_key);
+  c.o_bias = c.o_bias || reads(family.o_bias_key);
+  c.mlp_bias = c.mlp_bias || reads(family.mlp_bias_key);
   c.fused_qkv = family.fused_qkv;
   c.mlp_names = family.mlp;
   c.qk_norm = family.qk_norm;
   c.qk_norm_whole = family.qk_norm_whole;
   c.norm_kind = family.norm_kind;
+  c.layer_norm = family.layer_norm;
+  c.norm_bias = family.norm_bias;
+  c.parallel_branches = family.parallel_branches;
+  c.rope_interleaved = family.rope_interleaved;
+  c.sandwich_names = family.sandwich;
   c.sandwich_norms = family.sandwich_norms;
   c.pre_norms = family.pre_norms;
   c.hidden_act = ReadActivation(fields, family);
@@ -396,6 +431,17 @@ void NoteUnknownKeys(const JsonFields& fields, const Family& family, ModelConfig
 }
 
 }  // namespace
+
+const char* ActivationName(Activation activation) {
+  switch (activation) {
+    case Activation::kGeluTanh:
+      return "gelu_pytorch_tanh";
+    case Activation::kSquaredRelu:
+      return "relu2";
+    default:
+      return "silu";
+  }
+}
 
 std::vector<std::string> SupportedModelTypes() {
   std::vector<std::string> types;
@@ -414,6 +460,10 @@ ModelConfig ReadTextConfig(const Json& json, const std::string& where) {
   ReadShape(fields, family, &config);
   CheckShapes(fields, config);
   RefuseUnsupported(fields);
+  for (const char* key : family.refused_keys) {
+    if (key == nullptr || !fields.Get<bool>(key, false)) continue;
+    Fail(ErrorCode::kUnsupported, "{}: {} is true, which is not supported", where, key);
+  }
   if (family.clips_qkv && fields.Has("clip_qkv")) {
     Fail(ErrorCode::kUnsupported, "{}: clip_qkv is not supported", where);
   }

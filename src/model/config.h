@@ -26,7 +26,8 @@ struct ModelConfig {
   float rms_norm_eps = 1e-6F;
   double rope_theta = 1e4;
   RopeScaling rope_scaling;
-  int64_t rotary_dim = 0;  // rotated elements of a head, the first ones: all, or a part
+  int64_t rotary_dim = 0;         // rotated elements of a head, the first ones: all, or a part
+  bool rope_interleaved = false;  // ernie4_5: pairs of neighbours, HeadRope::interleaved
   // gemma3: rope of the layers with a window, where it is another; theta 0: it is the same.
   double rope_local_base_freq = 0;
   RopeScaling local_rope_scaling;
@@ -45,6 +46,10 @@ struct ModelConfig {
   bool qk_norm = false;        // qwen3: RMS norm of every head's query and key
   bool qk_norm_whole = false;  // olmo2: of all heads of a token together
   NormKind norm_kind = NormKind::kRms;
+  bool layer_norm = false;         // starcoder2: LayerNorm instead, Norm::centred
+  bool norm_bias = false;          // starcoder2
+  bool parallel_branches = false;  // cohere2: x + attention(norm x) + MLP(norm x)
+  SandwichNames sandwich_names;
   bool sandwich_norms = false;  // gemma2: norms of the branches' outputs too
   bool pre_norms = true;        // olmo2: only these; the branches are applied to the residual
   Activation hidden_act = Activation::kSilu;
@@ -89,5 +94,7 @@ struct ModelConfig {
 ModelConfig ReadModelConfig(const Json& config, const std::string& where);
 
 std::vector<std::string> SupportedModelTypes();
+
+const char* ActivationName(Activation activation);  // in config.json
 
 }  // namespace lorikeet

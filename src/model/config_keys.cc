@@ -19,7 +19,6 @@ constexpr std::string_view kReadKeys[] = {
     "num_key_value_heads",
     "head_dim",
     "max_position_embeddings",
-    "rms_norm_eps",
     "tie_word_embeddings",
     "rope_theta",
     "rope_scaling",
@@ -147,6 +146,7 @@ constexpr NeutralKey kNeutralKeys[] = {
     {"tie_encoder_decoder", 0},
     {"use_bias", 0},
     {"use_mrope", 0},
+    {"use_parallel_residual", 0},
     {"use_qk_norm", 0},
 };
 
@@ -181,11 +181,36 @@ constexpr std::string_view kRopeKeys[] = {
     "high_freq_factor", "partial_rotary_factor",
     "finetuned",        "max_position_embeddings",
 };
+// What Cohere2 and StarCoder2 always do, in files of theirs.
+struct FamilyKey {
+  std::string_view model_type, key;
+  const char* value;  // JSON
+};
+constexpr FamilyKey kFamilyKeys[] = {
+    {"cohere2", "layer_switch", "4"},
+    {"cohere2", "order_of_interleaved_layers", "\"local_attn_first\""},
+    {"cohere2", "position_embedding_type", "\"rope_gptj\""},
+    {"cohere2", "rotary_pct", "1.0"},
+    {"cohere2", "use_embedding_sharing", "true"},
+    {"cohere2", "use_gated_activation", "true"},
+    {"cohere2", "use_parallel_block", "true"},
+    {"cohere2", "use_parallel_embedding", "false"},
+    {"starcoder2", "mlp_type", "\"default\""},
+    {"starcoder2", "norm_type", "\"layer_norm\""},
+};
+
 constexpr std::string_view kLongropeKeys[] = {"long_factor", "short_factor"};
 
 template <class List>
 bool Contains(const List& list, std::string_view key) {
   return std::find(std::begin(list), std::end(list), key) != std::end(list);
+}
+
+bool IsOfFamily(const Family& family, std::string_view key, const Json& value) {
+  return std::any_of(std::begin(kFamilyKeys), std::end(kFamilyKeys), [&](const FamilyKey& known) {
+    return known.model_type == family.model_type && known.key == key &&
+           value == Json::parse(known.value);
+  });
 }
 
 bool IsNeutral(std::string_view key, const Json& value) {
@@ -223,6 +248,11 @@ bool ReadsWindowKey(const Family& family, std::string_view key) {
 bool ReadsKey(const Family& family, std::string_view key) {
   if (Contains(kReadKeys, key)) return true;
   if (Contains(kWindowKeys, key)) return ReadsWindowKey(family, key);
+  for (const BiasKey& bias : {family.qkv_bias_key, family.o_bias_key, family.mlp_bias_key}) {
+    if (bias.key != nullptr && key == bias.key) return true;
+  }
+  if (key == family.norm_eps_key) return true;
+  if (key == "logit_scale") return family.logit_scale > 0;
   if (key == "attention_bias") return family.reads_attention_bias;
   if (key == "clip_qkv") return family.clips_qkv;
   if (key == "qkv_bias") return family.reads_qkv_bias;
@@ -249,7 +279,7 @@ bool ReadsKey(const Family& family, std::string_view key) {
 // The activation under the name of the key that another family reads.
 bool NamesTheActivation(std::string_view key, const Json& value, const ModelConfig& config) {
   if (key != "hidden_act" && key != "hidden_activation") return false;
-  return value == (config.hidden_act == Activation::kSilu ? "silu" : "gelu_pytorch_tanh");
+  return value == ActivationName(config.hidden_act);
 }
 
 void AddUnknownRopeKeys(const JsonFields& rope, const Family& family, const std::string& name,
@@ -269,10 +299,10 @@ std::vector<std::string> UnknownKeys(const JsonFields& json, const Family& famil
   std::vector<std::string> unknown;
   const bool no_windows = !config.has_windows() && SaysNoWindows(json.json());
   for (const auto& [key, value] : json.json().items()) {
-    const bool known = value.is_null() || ReadsKey(family, key) || Contains(kHarmlessKeys, key) ||
-                       Contains(kGenerationKeys, key) || IsNeutral(key, value) ||
-                       (no_windows && Contains(kWindowKeys, key)) ||
-                       NamesTheActivation(key, value, config);
+    const bool known =
+        value.is_null() || ReadsKey(family, key) || Contains(kHarmlessKeys, key) ||
+        Contains(kGenerationKeys, key) || IsNeutral(key, value) || IsOfFamily(family, key, value) ||
+        (no_windows && Contains(kWindowKeys, key)) || NamesTheActivation(key, value, config);
     if (!known) unknown.push_back(key);
   }
   AddUnknownRopeKeys(json.Object("rope_scaling"), family, "rope_scaling", &unknown);

@@ -42,7 +42,8 @@ void RefuseBlock(const JsonFields& rope, const Family& family, const std::string
 int64_t RotaryDim(const JsonFields& json, const JsonFields& rope, const Family& family,
                   int64_t head_dim) {
   if (!family.reads_partial_rotary_factor) return head_dim;
-  const double share = rope.Get<double>(kPartial, json.Get<double>(kPartial, 1.0));
+  const double share =
+      rope.Get<double>(kPartial, json.Get<double>(kPartial, family.partial_rotary_factor));
   if (share > 0 && share <= 1) {
     return static_cast<int64_t>(static_cast<double>(head_dim) * share);
   }

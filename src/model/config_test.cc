@@ -110,17 +110,24 @@ TEST(FamilyDefaults, AreThoseOfItsConfigurationClass) {
                          {"granite", 32, 2, 2048, 1e-6, 1e4, false},
                          {"seed_oss", 8, 128, 524288, 1e-6, 1e4, false},
                          {"exaone4", 32, 2, 2048, 1e-5, 1e4, false},
-                         {"phi3", 32, 2, 4096, 1e-5, 1e4, false}}) {
-    const ModelConfig c = Read(Small(row.type));
+                         {"phi3", 32, 2, 4096, 1e-5, 1e4, false},
+                         {"ernie4_5", 2, 128, 131072, 1e-5, 5e5, true},
+                         {"glm4", 2, 128, 131072, 1.5625e-7, 1e4, false},
+                         {"starcoder2", 2, 2, 4096, 1e-5, 1e4, true},
+                         {"stablelm", 32, 2, 4096, 1e-5, 1e4, false},
+                         {"cohere2", 32, 2, 8192, 1e-5, 1e4, true},
+                         {"arcee", 32, 2, 4096, 1e-5, 1e4, false}}) {
+    const Json whole = {{"partial_rotary_factor", 1.0}};  // a part of these heads is too small
+    const ModelConfig c = Read(Small(row.type, whole));
     EXPECT_EQ(c.num_key_value_heads, row.kv_heads) << row.type;
     EXPECT_EQ(c.head_dim, row.head_dim) << row.type;
     EXPECT_EQ(c.max_position_embeddings, row.length) << row.type;
     EXPECT_EQ(c.rms_norm_eps, static_cast<float>(row.eps)) << row.type;
     EXPECT_EQ(c.rope_theta, row.theta) << row.type;
     EXPECT_EQ(c.tie_word_embeddings, row.tied) << row.type;
-    EXPECT_FALSE(c.o_bias || c.mlp_bias) << row.type;
+    EXPECT_EQ(c.o_bias || c.mlp_bias, row.type == std::string("starcoder2")) << row.type;
   }
-  EXPECT_EQ(SupportedModelTypes().size(), 20U);  // a new family has a row above
+  EXPECT_EQ(SupportedModelTypes().size(), 26U);  // a new family has a row above
   const ModelConfig mixtral = Read(Small("mixtral")), qwen = Read(Small("qwen3_moe"));
   EXPECT_THAT(std::tuple(mixtral.num_experts, mixtral.num_experts_per_tok), std::tuple(8, 2));
   EXPECT_EQ(mixtral.moe_intermediate_size, 96);

@@ -1,6 +1,7 @@
 // A `Family` is what the modelling code and the configuration class of a model family decide
 // without config.json: a row of the table in family.cc. Nothing below config.cc reads it.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -20,14 +21,21 @@ enum class WindowRule : uint8_t {
   kEvenBelowMaxWindowLayers,  // layers 0, 2, 4, ... below `max_window_layers`
 };
 
+// The key that switches biases; null: there is none.
+struct BiasKey {
+  const char* key = nullptr;
+  bool by_default = false;
+};
+
 struct Family {
   const char* model_type;
   const char* architecture;  // class in transformers, for a config.json written here
   bool qkv_bias = false;     // always there, but for `qkv_bias` of the next
   bool reads_qkv_bias = false;
-  bool reads_attention_bias = false;      // `attention_bias` switches q, k, v and o
-  bool reads_attention_out_bias = false;  // `attention_out_bias` switches o instead
-  bool reads_mlp_bias = false;            // `mlp_bias` switches gate, up and down
+  bool reads_attention_bias = false;               // `attention_bias` switches q, k, v and o
+  bool reads_attention_out_bias = false;           // `attention_out_bias` switches o instead
+  bool reads_mlp_bias = false;                     // `mlp_bias` switches gate, up and down
+  BiasKey qkv_bias_key, o_bias_key, mlp_bias_key;  // other keys than these
   bool qk_norm = false;
   bool qk_norm_whole = false;  // one norm of all heads together
   bool fused_qkv = false;      // AttentionSpec::fused_qkv
@@ -40,19 +48,25 @@ struct Family {
   bool reads_layer_types = false;
   bool reads_window_pattern = false;  // `sliding_window_pattern`
   NormKind norm_kind = NormKind::kRms;
-  bool sandwich_norms = false;        // norms after attention and after the MLP too
-  bool pre_norms = true;              // false: no norms before them
+  bool layer_norm = false, norm_bias = false;  // Norm::centred, Norm::biased
+  const char* norm_eps_key = "rms_norm_eps";
+  bool sandwich_norms = false;  // norms after attention and after the MLP too
+  bool pre_norms = true;        // false: no norms before them
+  SandwichNames sandwich = {};
+  bool parallel_branches = false;     // attention and MLP read one norm
   bool scales_embedding = false;      // by the root of hidden_size, rounded to the compute dtype
   bool rope_in_windows_only = false;  // layers with a window alone have rope, if there is a window
   bool rope_by_layer_type = false;    // one rope of layers with a window, one of those without
   bool longrope = false;              // the only kind of scaling; its older names are su and yarn
   bool reads_partial_rotary_factor = false;
-  bool reads_query_temperature = false;  // `llama_4_scaling_beta` of the rope block
-  bool reads_query_scale = false;        // `query_pre_attn_scalar`
-  bool clips_qkv = false;                // by `clip_qkv`, which is refused
-  bool caps_scores = false;              // `attn_logit_softcapping`
-  bool caps_logits = false;              // `final_logit_softcapping`
-  bool reads_multipliers = false;        // `embedding_multiplier` and the others of Granite
+  bool rope_interleaved = false;                 // pairs of neighbours
+  bool reads_query_temperature = false;          // `llama_4_scaling_beta` of the rope block
+  bool reads_query_scale = false;                // `query_pre_attn_scalar`
+  bool clips_qkv = false;                        // by `clip_qkv`, which is refused
+  bool caps_scores = false;                      // `attn_logit_softcapping`
+  bool caps_logits = false;                      // `final_logit_softcapping`
+  bool reads_multipliers = false;                // `embedding_multiplier` and the others of Granite
+  std::array<const char*, 2> refused_keys = {};  // refused if true
   const char* activation_key = "hidden_act";
   bool gelu_is_tanh = false;  // "gelu" means gelu_pytorch_tanh
 
@@ -66,6 +80,8 @@ struct Family {
   int64_t original_max_position_embeddings = 0;  // 0: max_position_embeddings
   float rms_norm_eps = 1e-6F;
   double rope_theta = 1e4;
+  double partial_rotary_factor = 1;
+  double logit_scale = 0;                 // of the key `logit_scale`; 0: it is not read
   const char* rope_parameters = nullptr;  // JSON, for a file without a rope block
   int64_t sliding_window = 0;             // 0: none
   int64_t max_window_layers = 28;

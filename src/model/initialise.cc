@@ -89,6 +89,7 @@ std::vector<InitialTensor> InitialTensors(const ModelConfig& config, double std)
   const auto norm = [&](const Norm* to, int64_t size) {
     const double one = to->kind == NormKind::kRmsOnePlus ? 0 : 1;  // the factor of a value is 1
     tensors.push_back({to->name + ".weight", {size}, one, 0});
+    if (to->biased) tensors.push_back({to->name + ".bias", {size}, 0, 0});
   };
   Weights names;
   DeclareWeights(config, {.linear = linear, .norm = norm}, &names);

@@ -36,7 +36,7 @@ struct AttentionSpec {
   int64_t kv_size() const { return kv_heads * head_dim; }
 };
 
-enum class Activation : uint8_t { kSilu, kGeluTanh };
+enum class Activation : uint8_t { kSilu, kGeluTanh, kSquaredRelu };
 
 // Module names of an MLP, below "model.layers.N.".
 struct MlpNames {
@@ -44,16 +44,18 @@ struct MlpNames {
   const char* gate = "gate_proj";  // null: `up` is one matrix with the rows of gate and of up
   const char* up = "up_proj";
   const char* down = "down_proj";
+  bool gated = true;  // false: there is no gate
 };
 
-// down(activation(gate x) * up x).
+// down(activation(gate x) * up x), or without a gate down(activation(up x)).
 struct MlpSpec {
   int64_t hidden_size = 0, intermediate_size = 0;  // D, F
   bool bias = false;
   Activation activation = Activation::kSilu;
   MlpNames names = {};
 
-  bool fused() const { return names.gate == nullptr; }
+  bool fused() const { return names.gated && names.gate == nullptr; }
+  bool has_gate_proj() const { return names.gated && names.gate != nullptr; }
 };
 
 // A router that sends every token to `active` of `experts` MLPs.
@@ -70,6 +72,13 @@ struct SharedExpertSpec {
 };
 
 using BlockSpec = std::variant<AttentionSpec, MlpSpec, MoeSpec, SharedExpertSpec>;
+
+// Module names of norms, in layers that have them after the branches too.
+struct SandwichNames {
+  const char* after_attention = "post_attention_layernorm";
+  const char* before_mlp = "pre_feedforward_layernorm";
+  const char* after_mlp = "post_feedforward_layernorm";
+};
 
 // x += the sum of the branches, each applied to norm(x); with a norm after them, x += that norm of
 // the sum.

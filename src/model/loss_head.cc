@@ -7,7 +7,6 @@
 #include "kernels/cast.h"
 #include "kernels/copy.h"
 #include "kernels/cross_entropy.h"
-#include "kernels/rms_norm.h"
 
 namespace lorikeet {
 namespace {
@@ -66,8 +65,7 @@ void ScaleAndCap(const Model& model, const Tensor& logits) {
 void NormAndProject(const HeadPass& pass, const Chunk& c) {
   const Model& model = pass.model;
   const Norm& norm = model.weights().norm;
-  RmsNormForward(c.hidden, norm.weight, model.config().rms_norm_eps, c.xhat, c.x, c.rstd,
-                 norm.kind);
+  NormForward(norm, c.hidden, model.config().rms_norm_eps, c.xhat, c.x, c.rstd);
   LinearForward(model.weights().lm_head, pass.lora, c.x, c.logits, false, c.lora_x_t, pass.arena);
   ScaleAndCap(model, c.logits);
   const double temperature = pass.input.temperature;
@@ -127,7 +125,7 @@ void ChunkBackward(const HeadPass& pass, const ChunkOfRows& chunk, std::vector<f
   LinearBackwardWeights(w.lm_head, pass.lora, pass.gradients, c.dlogits, c.x, c.lora_x_t,
                         c.lora_dy_t, pass.arena);
   Zero(c.dhidden);
-  RmsNormBackward(c.dx, c.xhat, w.norm.weight, c.rstd, c.dhidden, w.norm.dweight, w.norm.kind);
+  NormBackward(w.norm, c.dx, c.xhat, c.rstd, c.dhidden);
   PutRows(c.dhidden, chunk.rows, pass.output.dhidden);
 }
 
@@ -212,7 +210,7 @@ void HeadLogits(const Model& model, std::span<const AdapterRows> adapters, const
   const Tensor x = arena.Take("loss head", model.compute(), {n, D});
   const Tensor rstd = arena.Take("loss head", DType::kF32, {n});
   const Norm& norm = model.weights().norm;
-  RmsNormForward(hidden, norm.weight, model.config().rms_norm_eps, xhat, x, rstd, norm.kind);
+  NormForward(norm, hidden, model.config().rms_norm_eps, xhat, x, rstd);
   ProjectRows(model.weights().lm_head, adapters, x, logits, false, Tensor(), arena);
   ScaleAndCap(model, logits);
 }

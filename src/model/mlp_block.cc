@@ -1,5 +1,6 @@
 #include "model/mlp_block.h"
 
+#include "kernels/activation.h"
 #include "kernels/cast.h"
 #include "kernels/geglu.h"
 #include "kernels/swiglu.h"
@@ -34,19 +35,38 @@ void ProjectRounded(const Pass& pass, const Linear& linear, const Tensor& x, con
   Convert(product, y);
 }
 
-// Both products and h = activation(gate) * up.
+// Without a gate.
+void PlainForward(const MlpSpec& s, const Tensor& x, const Tensor& h) {
+  if (s.activation == Activation::kSquaredRelu) {
+    SquaredReluForward(x, h);
+  } else {
+    GeluForward(x, h);
+  }
+}
+void PlainBackward(const MlpSpec& s, const Tensor& dh, const Tensor& x, const Tensor& dx,
+                   const Tensor& h) {
+  if (s.activation == Activation::kSquaredRelu) {
+    SquaredReluBackward(dh, x, dx, h);
+  } else {
+    GeluBackward(dh, x, dx, h);
+  }
+}
+
+// The products and h, the operand of the last one.
 void HiddenForward(const Pass& pass, const MlpWeights& w, const Tensor& x, const MlpActivations& a,
                    const Tensor& h) {
   const MlpSpec& s = w.spec;
-  if (s.bias && !s.fused() && s.activation == Activation::kSilu) {  // rounded in the same pass
+  if (s.bias && s.has_gate_proj() &&
+      s.activation == Activation::kSilu) {  // rounded in the same pass
     const Tensor gate = pass.Take("projection", DType::kF32, s.intermediate_size);
     const Tensor up = pass.Take("projection", DType::kF32, s.intermediate_size);
     pass.Project(w.gate_proj, x, gate, false, a.gate_lora_x_t);
     pass.Project(w.up_proj, x, up, false, a.up_lora_x_t);
     return SwigluForward(gate, up, a.gate, a.up, h);
   }
-  if (!s.fused()) ProjectRounded(pass, w.gate_proj, x, a.gate, a.gate_lora_x_t);
+  if (s.has_gate_proj()) ProjectRounded(pass, w.gate_proj, x, a.gate, a.gate_lora_x_t);
   ProjectRounded(pass, w.up_proj, x, a.up, a.up_lora_x_t);
+  if (!s.names.gated) return PlainForward(s, a.up, h);
   const GateAndUp in(s, a.gate, a.up);
   if (s.activation == Activation::kGeluTanh) {
     GegluForward(in.gate, in.up, h);
@@ -55,8 +75,11 @@ void HiddenForward(const Pass& pass, const MlpWeights& w, const Tensor& x, const
   }
 }
 
-void ActivationBackward(const MlpSpec& s, const Tensor& dh, const GateAndUp& in,
-                        const GateAndUp& out, const Tensor& h) {
+// dgate and dup, and h again.
+void ActivationBackward(const MlpSpec& s, const Tensor& dh, const MlpActivations& a,
+                        const Tensor& dgate, const Tensor& dup, const Tensor& h) {
+  if (!s.names.gated) return PlainBackward(s, dh, a.up, dup, h);
+  const GateAndUp in(s, a.gate, a.up), out(s, dgate, dup);
   if (s.activation == Activation::kGeluTanh) {
     GegluBackward(dh, in.gate, in.up, out.gate, out.up, h);
   } else {
@@ -73,17 +96,18 @@ void DeclareWeights(const MlpSpec& s, const std::string& prefix, const WeightVis
     to->name = prefix + s.names.block + "." + name;
     visit.linear({to, out, in, s.bias, adds});
   };
-  if (!s.fused()) linear(&w->gate_proj, s.names.gate, s.intermediate_size, s.hidden_size, false);
+  if (s.has_gate_proj())
+    linear(&w->gate_proj, s.names.gate, s.intermediate_size, s.hidden_size, false);
   linear(&w->up_proj, s.names.up, UpColumns(s), s.hidden_size, false);
   linear(&w->down_proj, s.names.down, s.hidden_size, s.intermediate_size, true);
 }
 
 MlpActivations TakeActivations(const Pass& pass, const MlpWeights& w) {
-  const bool fused = w.spec.fused();
+  const bool has_gate = w.spec.has_gate_proj();
   MlpActivations a;
-  if (!fused) a.gate = pass.Take("activations", pass.compute(), w.spec.intermediate_size);
+  if (has_gate) a.gate = pass.Take("activations", pass.compute(), w.spec.intermediate_size);
   a.up = pass.Take("activations", pass.compute(), UpColumns(w.spec));
-  if (!fused) a.gate_lora_x_t = pass.TakeLoraX(w.gate_proj);
+  if (has_gate) a.gate_lora_x_t = pass.TakeLoraX(w.gate_proj);
   a.up_lora_x_t = pass.TakeLoraX(w.up_proj);
   a.down_lora_x_t = pass.TakeLoraX(w.down_proj);
   return a;
@@ -108,19 +132,20 @@ void BlockBackward(const Pass& pass, const MlpWeights& w, const NormedInput& inp
   const Tensor down_lora_dy_t = pass.TakeLoraDy(w.down_proj);
   pass.BackwardInput(w.down_proj, dy, dh, false, down_lora_dy_t);
 
-  const Tensor dgate = s.fused() ? Tensor() : pass.Take("gradient operand", C, F);
+  const bool has_gate = s.has_gate_proj();
+  const Tensor dgate = has_gate ? pass.Take("gradient operand", C, F) : Tensor();
   const Tensor dup = pass.Take("gradient operand", C, UpColumns(s));
   const Tensor h = pass.Take("swiglu", C, F);
-  ActivationBackward(s, dh, GateAndUp(s, a.gate, a.up), GateAndUp(s, dgate, dup), h);
+  ActivationBackward(s, dh, a, dgate, dup, h);
   pass.BackwardWeights(w.down_proj, dy, h, a.down_lora_x_t, down_lora_dy_t);
 
   const Tensor x = dy;  // scratch by now
-  const Tensor gate_lora_dy_t = s.fused() ? Tensor() : pass.TakeLoraDy(w.gate_proj);
+  const Tensor gate_lora_dy_t = has_gate ? pass.TakeLoraDy(w.gate_proj) : Tensor();
   const Tensor up_lora_dy_t = pass.TakeLoraDy(w.up_proj);
-  if (!s.fused()) pass.BackwardInput(w.gate_proj, dgate, dx, accumulate, gate_lora_dy_t);
-  pass.BackwardInput(w.up_proj, dup, dx, accumulate || !s.fused(), up_lora_dy_t);
+  if (has_gate) pass.BackwardInput(w.gate_proj, dgate, dx, accumulate, gate_lora_dy_t);
+  pass.BackwardInput(w.up_proj, dup, dx, accumulate || has_gate, up_lora_dy_t);
   input.Write(x);
-  if (!s.fused()) {
+  if (has_gate) {
     pass.BackwardWeights(w.gate_proj, dgate, x, a.gate_lora_x_t, gate_lora_dy_t);
   }
   pass.BackwardWeights(w.up_proj, dup, x, a.up_lora_x_t, up_lora_dy_t);

@@ -1,4 +1,5 @@
-// The MLP block: down(activation(gate x) * up x). Its entries are those of model/attention_block.h.
+// The MLP block: down(activation(gate x) * up x), or without a gate down(activation(up x)). Its
+// entries are those of model/attention_block.h.
 #pragma once
 #include <string>
 
@@ -12,7 +13,7 @@ namespace lorikeet {
 
 struct MlpWeights {
   MlpSpec spec;
-  Linear gate_proj;  // without a name if fused
+  Linear gate_proj;  // without a name if fused, or if there is no gate
   Linear up_proj;    // (F, D); if fused (2F, D): the rows of gate, then those of up
   Linear down_proj;
 };
@@ -22,7 +23,7 @@ void DeclareWeights(const MlpSpec& spec, const std::string& prefix, const Weight
 
 template <MaybeConst<MlpWeights> W, class Fn>
 void ForEachLinear(W& w, const Fn& fn) {
-  if (!w.spec.fused()) fn(w.gate_proj);
+  if (w.spec.has_gate_proj()) fn(w.gate_proj);
   fn(w.up_proj);
   fn(w.down_proj);
 }

@@ -4,7 +4,6 @@
 
 #include "core/error.h"
 #include "kernels/cast.h"
-#include "kernels/rms_norm.h"
 
 namespace lorikeet {
 
@@ -47,8 +46,9 @@ Pass MakePass(const Model& model, const Batch& batch, std::span<const AdapterRow
   for (const RopeTable& table : model.ropes()) {
     CheckPositions(table, batch);
     const auto half = static_cast<int64_t>(table.inv_freq().size());
-    const HeadRope& rope = pass.ropes.emplace_back(HeadRope{
-        pass.Take("rope table", DType::kF32, half), pass.Take("rope table", DType::kF32, half)});
+    const HeadRope& rope = pass.ropes.emplace_back(
+        HeadRope{pass.Take("rope table", DType::kF32, half),
+                 pass.Take("rope table", DType::kF32, half), model.config().rope_interleaved});
     table.FillCosSin(batch.positions, rope.cos, rope.sin);
   }
   if (cache == nullptr) return pass;
@@ -65,7 +65,7 @@ Pass MakePass(const Model& model, const Batch& batch, std::span<const AdapterRow
 
 void NormedInput::Write(const Tensor& x) const {
   if (norm == nullptr) return Convert(xhat, x);
-  RmsNormScale(xhat, norm->weight, x, norm->kind);
+  NormScale(*norm, xhat, x);
 }
 
 }  // namespace lorikeet

@@ -82,7 +82,7 @@ Pass MakePass(const Model& model, const Batch& batch, std::span<const AdapterRow
 struct NormedInput {
   Tensor xhat;                        // (T, D) C
   const Norm* norm;                   // null: xhat is the input
-  void Write(const Tensor& x) const;  // x (T, D) C, RmsNormScale
+  void Write(const Tensor& x) const;  // x (T, D) C, NormScale
 };
 
 }  // namespace lorikeet

@@ -3,7 +3,6 @@
 #include "core/float16.h"
 #include "kernels/cast.h"
 #include "kernels/embedding.h"
-#include "kernels/rms_norm.h"
 #include "model/pass.h"
 
 namespace lorikeet {
@@ -51,7 +50,7 @@ Tensor BranchInput(const Pass& pass, const Sublayer& sublayer, const Tensor& res
   }
   const Norm& norm = sublayer.norm;
   const Tensor x = pass.Take("normed input", pass.compute(), residual.cols());
-  RmsNormForward(residual, norm.weight, pass.config().rms_norm_eps, a.xhat, x, a.rstd, norm.kind);
+  NormForward(norm, residual, pass.config().rms_norm_eps, a.xhat, x, a.rstd);
   return x;
 }
 
@@ -80,8 +79,7 @@ void SublayerForward(const Pass& pass, const Sublayer& sublayer, const Tensor& r
     return;
   }
   const Norm& after = sublayer.norm_after;
-  RmsNormAdd(sum, after.weight, pass.config().rms_norm_eps, a.after_xhat, residual, a.after_rstd,
-             after.kind);
+  NormAdd(after, sum, pass.config().rms_norm_eps, a.after_xhat, residual, a.after_rstd);
 }
 
 // dresidual += the gradient through the branches, when `below` asks for it.
@@ -104,8 +102,7 @@ void SublayerBackward(const Pass& pass, const Sublayer& sublayer, const Sublayer
   if (sublayer.has_norm_after()) {
     dsum = pass.Take("gradient", DType::kF32, dresidual.cols());
     Zero(dsum);
-    RmsNormBackward(dresidual, a.after_xhat, after.weight, a.after_rstd, dsum, after.dweight,
-                    after.kind);
+    NormBackward(after, dresidual, a.after_xhat, a.after_rstd, dsum);
   }
   for (size_t i = 0; i < sublayer.branches.size(); ++i) {
     VisitBranch(sublayer.branches[i], a.branches[i], [&](const auto& w, const auto& kept) {
@@ -115,7 +112,7 @@ void SublayerBackward(const Pass& pass, const Sublayer& sublayer, const Sublayer
     });
   }
   if (below && !adds) {
-    RmsNormBackward(dx, a.xhat, norm.weight, a.rstd, dresidual, norm.dweight, norm.kind);
+    NormBackward(norm, dx, a.xhat, a.rstd, dresidual);
   }
 }
 

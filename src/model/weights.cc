@@ -48,6 +48,8 @@ void DeclareWeights(const ModelConfig& config, const WeightVisitor& visit, Weigh
   const auto norm = [&](Norm* to, const std::string& name) {
     to->name = name;
     to->kind = config.norm_kind;
+    to->centred = config.layer_norm;
+    to->biased = config.norm_bias;
     visit.norm(to, config.hidden_size);
   };
   weights->layers.resize(config.layers.size());
@@ -76,7 +78,7 @@ int64_t CountParameters(const ModelConfig& config) {
   DeclareWeights(
       config,
       {.linear = [&](const LinearDeclaration& d) { count += d.out * d.in + (d.bias ? d.out : 0); },
-       .norm = [&](Norm*, int64_t size) { count += size; }},
+       .norm = [&](Norm* norm, int64_t size) { count += norm->biased ? 2 * size : size; }},
       &weights);
   return count;
 }
@@ -170,14 +172,19 @@ Tensor Model::LoadVector(const std::string& name, int64_t size) {
 void Model::MakeWeights() {
   const ModelConfig& c = config_;
   weights_.embed_tokens = LoadMatrix(c.EmbeddingName(), c.vocab_size, c.hidden_size);
-  const WeightVisitor load = {
-      .linear =
-          [this](const LinearDeclaration& d) {
-            d.linear->weight = LoadMatrix(d.linear->name + ".weight", d.out, d.in);
-            if (d.bias) d.linear->bias = LoadVector(d.linear->name + ".bias", d.out);
-          },
-      .norm = [this](Norm* norm,
-                     int64_t size) { norm->weight = LoadVector(norm->name + ".weight", size); }};
+  const WeightVisitor load = {.linear =
+                                  [this](const LinearDeclaration& d) {
+                                    d.linear->weight =
+                                        LoadMatrix(d.linear->name + ".weight", d.out, d.in);
+                                    if (d.bias)
+                                      d.linear->bias = LoadVector(d.linear->name + ".bias", d.out);
+                                  },
+                              .norm =
+                                  [this](Norm* norm, int64_t size) {
+                                    norm->weight = LoadVector(norm->name + ".weight", size);
+                                    if (norm->biased)
+                                      norm->bias = LoadVector(norm->name + ".bias", size);
+                                  }};
   DeclareWeights(c, load, &weights_);
   if (c.tie_word_embeddings) weights_.lm_head.weight = weights_.embed_tokens;
   int slot = 0;
@@ -204,7 +211,7 @@ int64_t Model::NumParameters() const {
     const bool tied = linear.weight.data == weights_.embed_tokens.data;
     count += (tied ? 0 : linear.weight.size()) + linear.bias.size();
   });
-  ForEachNorm(weights_, [&](const Norm& norm) { count += norm.weight.size(); });
+  ForEachNorm(weights_, [&](const Norm& norm) { count += norm.weight.size() + norm.bias.size(); });
   return count;
 }
 
@@ -258,6 +265,7 @@ std::vector<Param> Model::MakeTrainable() {
   });
   ForEachNorm(weights_, [&](Norm& norm) {
     params.push_back(TrainVector(norm.name + ".weight", norm.weight, &norm.dweight));
+    if (norm.bias) params.push_back(TrainVector(norm.name + ".bias", norm.bias, &norm.dbias));
   });
   return params;
 }

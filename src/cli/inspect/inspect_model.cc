@@ -79,20 +79,22 @@ std::string RopeText(const ModelConfig& c) {
   if (const auto without = std::ranges::count(c.no_rope_layers, 0); without > 0) {
     text += fmt::format(", none in {} of {} layers", without, c.num_hidden_layers);
   }
+  if (c.rotary_dim != c.head_dim) text += fmt::format(", {} dimensions", c.rotary_dim);
+  if (c.rope_interleaved) text += ", pairs of neighbours";
   text += ScalingText(c.rope_scaling);
   if (!c.has_local_rope()) return text;
   return text + fmt::format("; layers with a window: theta {:g}{}", c.rope_local_base_freq,
                             ScalingText(c.local_rope_scaling));
 }
 
-const char* ActivationName(const ModelConfig& c) {
-  return c.hidden_act == Activation::kSilu ? "silu" : "gelu_pytorch_tanh";
-}
-
 // Features that few families have, such as soft caps; "" if the model has none of them.
 std::string ExtrasText(const ModelConfig& c) {
   std::vector<std::string> extras;
   if (c.norm_kind == NormKind::kRmsOnePlus) extras.emplace_back("norms of 1 + weight");
+  if (c.layer_norm) extras.emplace_back(c.norm_bias ? "LayerNorms with biases" : "LayerNorms");
+  if (c.parallel_branches) extras.emplace_back("attention and MLP of one norm");
+  if (c.fused_qkv) extras.emplace_back("fused q, k and v");
+  if (c.mlp_names.gated && c.mlp_names.gate == nullptr) extras.emplace_back("fused gate and up");
   if (c.sandwich_norms) {
     extras.emplace_back(c.pre_norms ? "norms after the branches" : "norms after the branches only");
   }
@@ -159,7 +161,7 @@ Facts ConfigPart(const ModelConfig& c) {
   v("o_bias", c.o_bias);
   v("mlp_bias", c.mlp_bias);
   v("qk_norm", c.qk_norm);
-  v("hidden_act", ActivationName(c));
+  v("hidden_act", ActivationName(c.hidden_act));
   v("embedding_multiplier", c.embedding_multiplier);
   if (c.residual_multiplier != 1) v("residual_multiplier", c.residual_multiplier);
   if (c.attention_multiplier > 0) v("attention_multiplier", c.attention_multiplier);
@@ -192,7 +194,8 @@ Facts ConfigPart(const ModelConfig& c) {
   if (c.has_windows()) v.Row("window", WindowText(c));
   v.Row("max length", fmt::format("{} tokens", c.max_position_embeddings));
   v.Row("biases", BiasText(c));
-  v.Row("activation", ActivationName(c));
+  v.Row("activation",
+        std::string(ActivationName(c.hidden_act)) + (c.mlp_names.gated ? "" : ", without a gate"));
   if (const std::string extras = ExtrasText(c); !extras.empty()) v.Row("besides", extras);
   return v;
 }
