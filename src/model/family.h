@@ -30,7 +30,7 @@ struct BiasKey {
 struct Family {
   const char* model_type;
   const char* architecture;  // class in transformers, for a config.json written here
-  bool qkv_bias = false;     // always there, but for `qkv_bias` of the next
+  bool qkv_bias = false;     // always there, or by `qkv_bias` where that is read
   bool reads_qkv_bias = false;
   bool reads_attention_bias = false;               // `attention_bias` switches q, k, v and o
   bool reads_attention_out_bias = false;           // `attention_out_bias` switches o instead
@@ -81,7 +81,7 @@ struct Family {
   float rms_norm_eps = 1e-6F;
   double rope_theta = 1e4;
   double partial_rotary_factor = 1;
-  double logit_scale = 0;                 // of the key `logit_scale`; 0: it is not read
+  double logit_scale = 0;                 // default of `logit_scale`; 0: it is not read
   const char* rope_parameters = nullptr;  // JSON, for a file without a rope block
   int64_t sliding_window = 0;             // 0: none
   int64_t max_window_layers = 28;
