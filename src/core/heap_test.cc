@@ -10,8 +10,11 @@
 namespace lorikeet {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kOwnHeap = false;  // the sanitizer's heap keeps what is freed
+// False with a sanitizer, whose heap keeps what is freed.
+#if defined(__has_feature)
+constexpr bool kOwnHeap = !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer);
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kOwnHeap = false;
 #else
 constexpr bool kOwnHeap = true;
 #endif
@@ -23,7 +26,7 @@ TEST(ReleaseFreedMemory, ReturnsWhatTheHeapKeeps) {
   std::vector<std::unique_ptr<char[]>> blocks(kBlocks);
   for (auto& block : blocks) block = std::make_unique<char[]>(kBytes);
   const auto stays = std::make_unique<char[]>(kBytes);
-  blocks = {};
+  blocks.clear();
   const int64_t kept = ResidentBytes();
   ReleaseFreedMemory();
   EXPECT_LT(ResidentBytes(), kept - static_cast<int64_t>(kBlocks * kBytes / 2));
