@@ -35,7 +35,9 @@ IQ_SCALES = {Q.IQ2_XXS: (0,), Q.IQ2_XS: (0,), Q.IQ2_S: (0,), Q.IQ3_XXS: (0,), Q.
              Q.IQ4_NL: (0,), Q.IQ4_XS: (0,), Q.MXFP4: (), Q.TQ1_0: (52,), Q.TQ2_0: (64,)}
 
 # Architectures whose projections share a matrix.
-FUSED_QKV, FUSED_MLP = ("phi3",), ("phi3",)
+FUSED_QKV, FUSED_MLP = ("phi3",), ("phi3", "glm4")
+LAYER_NORMS, NORM_BIASES = ("starcoder2", "stablelm", "cohere2"), ("starcoder2", "stablelm")
+ROTATED = {"glm4": 2, "stablelm": 4}  # a half and a quarter of each head
 
 rng = np.random.default_rng(20)
 
@@ -148,10 +150,13 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
     writer.add_head_count_kv(kv_heads)
     writer.add_key_length(head_dim)
     writer.add_value_length(head_dim)
-    writer.add_layer_norm_rms_eps(1e-5)
+    if arch in LAYER_NORMS:
+        writer.add_layer_norm_eps(1e-5)
+    else:
+        writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(theta)
     if arch != "phi3":
-        writer.add_rope_dimension_count(head_dim)
+        writer.add_rope_dimension_count(head_dim // ROTATED.get(arch, 1))
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     if arch == "qwen2":
@@ -177,6 +182,12 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
         writer.add_rope_scaling_factor(8.0)
     if arch == "phi3":
         write_phi3_rope(writer, head_dim)
+    if arch == "stablelm":
+        writer.add_parallel_residual(False)
+    if arch == "cohere2":
+        writer.add_logit_scale(0.25)
+        writer.add_sliding_window(4096)
+        writer.add_rope_scaling_type(gguf.RopeScalingType.NONE)
     expected = {}
     turn = 0
 
@@ -195,7 +206,8 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
             weights = permute(weights, permuted_heads)
         writer.add_tensor(gguf_name, quantize(weights, qtype), raw_dtype=qtype)
 
-    permuted = arch in ("llama", "smollm3", "mistral3")
+    permuted = arch in ("llama", "smollm3", "mistral3", "arcee")
+    qkv_biases = arch in ("llama", "qwen2", "glm4", "starcoder2", "stablelm")
     add("token_embd.weight", "model.embed_tokens.weight", (vocab, hidden))
     for i in range(layers):
         blk, hf = f"blk.{i}.", f"model.layers.{i}."
@@ -208,10 +220,10 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
                 continue
             count = count if permuted else 0
             add(blk + f"attn_{name}.weight", hf + f"self_attn.{name}_proj.weight", (rows * head_dim, hidden), count)
-            if arch in ("llama", "qwen2"):
+            if qkv_biases:
                 add(blk + f"attn_{name}.bias", hf + f"self_attn.{name}_proj.bias", (rows * head_dim,), count)
         add(blk + "attn_output.weight", hf + "self_attn.o_proj.weight", (hidden, heads * head_dim))
-        if arch == "llama":
+        if arch in ("llama", "starcoder2"):
             add(blk + "attn_output.bias", hf + "self_attn.o_proj.bias", (hidden,))
         if arch in ("qwen3", "gemma3"):
             add(blk + "attn_q_norm.weight", hf + "self_attn.q_norm.weight", (head_dim,))
@@ -220,16 +232,32 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
             add(blk + "post_attention_norm.weight", hf + "post_attention_layernorm.weight", (hidden,))
             add(blk + "ffn_norm.weight", hf + "pre_feedforward_layernorm.weight", (hidden,))
             add(blk + "post_ffw_norm.weight", hf + "post_feedforward_layernorm.weight", (hidden,))
-        else:
+        elif arch != "cohere2":
             add(blk + "ffn_norm.weight", hf + "post_attention_layernorm.weight", (hidden,))
-        if arch in FUSED_MLP:
+        if arch == "glm4":
+            add(blk + "post_attention_norm.weight", hf + "post_self_attn_layernorm.weight", (hidden,))
+            add(blk + "post_ffw_norm.weight", hf + "post_mlp_layernorm.weight", (hidden,))
+        if arch in NORM_BIASES:
+            add(blk + "attn_norm.bias", hf + "input_layernorm.bias", (hidden,))
+            add(blk + "ffn_norm.bias", hf + "post_attention_layernorm.bias", (hidden,))
+        if arch == "starcoder2":
+            add(blk + "ffn_up.weight", hf + "mlp.c_fc.weight", (inner, hidden))
+            add(blk + "ffn_up.bias", hf + "mlp.c_fc.bias", (inner,))
+            add(blk + "ffn_down.weight", hf + "mlp.c_proj.weight", (hidden, inner))
+            add(blk + "ffn_down.bias", hf + "mlp.c_proj.bias", (hidden,))
+            continue
+        if arch == "arcee":
+            add(blk + "ffn_up.weight", hf + "mlp.up_proj.weight", (inner, hidden))
+        elif arch in FUSED_MLP:
             add(blk + "ffn_up.weight", hf + "mlp.gate_up_proj.weight", (2 * inner, hidden))
         else:
             add(blk + "ffn_gate.weight", hf + "mlp.gate_proj.weight", (inner, hidden))
             add(blk + "ffn_up.weight", hf + "mlp.up_proj.weight", (inner, hidden))
         add(blk + "ffn_down.weight", hf + "mlp.down_proj.weight", (hidden, inner))
     add("output_norm.weight", "model.norm.weight", (hidden,))
-    if arch == "qwen2":
+    if arch in NORM_BIASES:
+        add("output_norm.bias", "model.norm.bias", (hidden,))
+    if arch in ("qwen2", "glm4", "stablelm", "arcee"):
         add("output.weight", "lm_head.weight", (vocab, hidden))
     if arch == "llama":
         writer.add_tensor("rope_freqs.weight", llama3_divisors(head_dim, theta, 8.0, 1.0, 4.0, 8192))
@@ -342,6 +370,9 @@ if __name__ == "__main__":
         OUT = golden
     for arch in ("gemma", "gemma2", "gemma3", "mistral3"):
         write_model(arch, 32, 2, 1, 32, 32, 24, 1, [Q.Q8_0, Q.F16])
-    for seed, arch in ((40, "phi3"),):  # random numbers of their own
+    own_seeds = {
+        "phi3": 40, "ernie4_5": 42, "glm4": 43, "starcoder2": 44, "stablelm": 45, "cohere2": 46, "arcee": 47,
+    }  # random numbers of their own
+    for arch, seed in own_seeds.items():
         rng = np.random.default_rng(seed)
         write_model(arch, 32, 4, 2, 8, 32, 24, 1, [Q.Q8_0, Q.F16])

@@ -30,13 +30,30 @@ constexpr GgufName kFusedNames[] = {
     {"ffn_up.weight", "mlp.gate_up_proj.weight"},
 };
 
+constexpr GgufName kGlm4Names[] = {
+    {"post_attention_norm.weight", "post_self_attn_layernorm.weight"},
+    {"post_ffw_norm.weight", "post_mlp_layernorm.weight"},
+    {"ffn_up.weight", "mlp.gate_up_proj.weight"},
+};
+
+constexpr GgufName kNormBiases[] = {
+    {"attn_norm.bias", "input_layernorm.bias"},
+    {"ffn_norm.bias", "post_attention_layernorm.bias"},
+};
+constexpr GgufName kStarcoder2Names[] = {
+    {"attn_norm.bias", "input_layernorm.bias"}, {"ffn_norm.bias", "post_attention_layernorm.bias"},
+    {"ffn_up.weight", "mlp.c_fc.weight"},       {"ffn_up.bias", "mlp.c_fc.bias"},
+    {"ffn_down.weight", "mlp.c_proj.weight"},   {"ffn_down.bias", "mlp.c_proj.bias"},
+};
+
 constexpr GgufArchitecture kArchitectures[] = {
     {.name = "llama",
      .hf_type = "llama",
      .hf_class = "LlamaForCausalLM",
      .also_written = {"mistral", "ministral"},
-     .interleaved = true},
-    {.name = "qwen2", .hf_type = "qwen2", .hf_class = "Qwen2ForCausalLM"},
+     .interleaved = true,
+     .reads_mlp_bias = true},
+    {.name = "qwen2", .hf_type = "qwen2", .hf_class = "Qwen2ForCausalLM", .bias_key = nullptr},
     {.name = "qwen3", .hf_type = "qwen3", .hf_class = "Qwen3ForCausalLM"},
     {.name = "qwen3moe",
      .hf_type = "qwen3_moe",
@@ -51,7 +68,8 @@ constexpr GgufArchitecture kArchitectures[] = {
     {.name = "mistral3",
      .hf_type = "ministral3",
      .hf_class = "Ministral3ForCausalLM",
-     .interleaved = true},
+     .interleaved = true,
+     .bias_key = nullptr},
     {.name = "gemma", .hf_type = "gemma", .hf_class = "GemmaForCausalLM", .norms_plus_one = true},
     {.name = "gemma2",
      .hf_type = "gemma2",
@@ -73,11 +91,45 @@ constexpr GgufArchitecture kArchitectures[] = {
      .hf_class = "Phi3ForCausalLM",
      .names = kFusedNames,
      .partial_rope = true},
+    {.name = "ernie4_5",
+     .hf_type = "ernie4_5",
+     .hf_class = "Ernie4_5ForCausalLM",
+     .bias_key = "use_bias"},
+    {.name = "glm4",
+     .hf_type = "glm4",
+     .hf_class = "Glm4ForCausalLM",
+     .names = kGlm4Names,
+     .partial_rope = true},
+    {.name = "starcoder2",
+     .hf_type = "starcoder2",
+     .hf_class = "Starcoder2ForCausalLM",
+     .names = kStarcoder2Names,
+     .norm_eps_key = "norm_epsilon",
+     .bias_key = "use_bias",
+     .activation = "gelu_pytorch_tanh"},
+    {.name = "stablelm",
+     .hf_type = "stablelm",
+     .hf_class = "StableLmForCausalLM",
+     .names = kNormBiases,
+     .partial_rope = true,
+     .norm_eps_key = "layer_norm_eps",
+     .bias_key = "use_qkv_bias"},
+    {.name = "cohere2",
+     .hf_type = "cohere2",
+     .hf_class = "Cohere2ForCausalLM",
+     .norm_eps_key = "layer_norm_eps"},
+    {.name = "arcee",
+     .hf_type = "arcee",
+     .hf_class = "ArceeForCausalLM",
+     .interleaved = true,
+     .reads_mlp_bias = true,
+     .activation = "relu2"},
 };
 
 constexpr GgufName kOutside[] = {
     {"token_embd.weight", "model.embed_tokens.weight"},
     {"output_norm.weight", "model.norm.weight"},
+    {"output_norm.bias", "model.norm.bias"},
     {"output.weight", "lm_head.weight"},
 };
 constexpr GgufName kInLayer[] = {

@@ -37,6 +37,10 @@ struct GgufArchitecture {
   bool partial_rope = false;  // only a part of a head may be rotated
   int gemma_27b_layers = 0;   // layers of the size whose scores are scaled by hidden size / heads
   double rope_theta = 10000;  // default for files without one
+  const char* norm_eps_key = "rms_norm_eps";  // in config.json; another one is of LayerNorms
+  const char* bias_key = "attention_bias";    // switches biases of q, k and v; null: none does
+  bool reads_mlp_bias = false;                // `mlp_bias` switches those of the MLP
+  const char* activation = "silu";
 };
 
 // The row of general.architecture; where dense models and mixtures share a name, the one with or

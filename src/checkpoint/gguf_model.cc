@@ -107,6 +107,37 @@ void AddPhi3(const GgufFile& gguf, const Hyperparameters& hyper, Json& config) {
   config["sliding_window"] = window > 0 ? Json(window) : Json();
 }
 
+// What single architectures have. Files of StarCoder2 do not have its window, and llama.cpp uses
+// none.
+void AddOwnKeys(const GgufFile& gguf, const Hyperparameters& hyper, Json& config) {
+  const std::string type = config["model_type"];
+  constexpr const char *kParallel = "use_parallel_residual", *kSections = "rope.dimension_sections";
+  if (type == "phi3") AddPhi3(gguf, hyper, config);
+  if (type == "starcoder2") {
+    const int64_t window = gguf.IntOr(hyper.Key("attention.sliding_window"), 0);
+    config["sliding_window"] = window > 0 ? Json(window) : Json();
+  }
+  if (type == "stablelm" && hyper.Has(kParallel)) {
+    config[kParallel] = gguf.BoolOr(hyper.Key(kParallel), false);
+  }
+  if (type == "cohere2") {
+    config["logit_scale"] = hyper.Positive("logit_scale");
+    config["sliding_window"] = hyper.Size("attention.sliding_window");
+    if (hyper.Has("attention.sliding_window_pattern")) {
+      config["sliding_window_pattern"] = hyper.Size("attention.sliding_window_pattern");
+    }
+  }
+  if (type == "glm4" && hyper.Has(kSections)) {
+    Fail(ErrorCode::kUnsupported, "{}: metadata {}: a model of texts and images is not supported",
+         gguf.path(), QuotedName(hyper.Key(kSections)));
+  }
+}
+
+const char* EpsKey(const GgufArchitecture& architecture) {
+  const bool rms = std::string_view(architecture.norm_eps_key) == "rms_norm_eps";
+  return rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
+}
+
 void AddTokenIds(const GgufFile& gguf, Json& config) {
   constexpr std::pair<const char*, const char*> kNames[] = {
       {"tokenizer.ggml.bos_token_id", "bos_token_id"},
@@ -181,25 +212,25 @@ Json ConfigFromGguf(const GgufFile& gguf) {
       {"num_attention_heads", heads},
       {"num_key_value_heads", hyper.SizeOr("attention.head_count_kv", heads)},
       {"head_dim", head_dim},
-      {"hidden_act", "silu"},
+      {"hidden_act", architecture.activation},
       {"max_position_embeddings", hyper.Size("context_length")},
-      {"rms_norm_eps", hyper.Positive("attention.layer_norm_rms_epsilon")},
+      {architecture.norm_eps_key, hyper.Positive(EpsKey(architecture))},
       {"rope_theta",
        hyper.Has("rope.freq_base") ? hyper.Positive("rope.freq_base") : architecture.rope_theta},
       {"tie_word_embeddings", !gguf.Find("output.weight")},
       {"torch_dtype", TorchDType(embedding.dtype)},
   };
-  if (config["model_type"] != "qwen2" && config["model_type"] != "ministral3") {
-    config["attention_bias"] = static_cast<bool>(gguf.Find("blk.0.attn_q.bias"));
+  if (architecture.bias_key != nullptr) {
+    config[architecture.bias_key] = static_cast<bool>(gguf.Find("blk.0.attn_q.bias"));
   }
-  if (config["model_type"] == "llama") {
+  if (architecture.reads_mlp_bias) {
     config["mlp_bias"] = static_cast<bool>(gguf.Find("blk.0.ffn_up.bias"));
   }
   if (architecture.experts != nullptr) AddExperts(gguf, hyper, config);
   if (architecture.norms_plus_one) AddGemma(gguf, architecture, hyper, config);
-  if (config["model_type"] == "phi3") AddPhi3(gguf, hyper, config);
+  AddOwnKeys(gguf, hyper, config);
   AddTokenIds(gguf, config);
-  AddRope(gguf, hyper, &config);
+  AddRope(gguf, hyper, architecture.partial_rope, &config);
   return config;
 }
 

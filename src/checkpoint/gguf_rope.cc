@@ -152,10 +152,10 @@ bool IsGgufRopeTensor(std::string_view name) {
   return name == kRopeFactors || name == kLongFactors || name == kShortFactors;
 }
 
-void AddRope(const GgufFile& gguf, const Hyperparameters& hyper, Json* config) {
+void AddRope(const GgufFile& gguf, const Hyperparameters& hyper, bool partial, Json* config) {
   const int64_t head_dim = (*config)["head_dim"];
   const int64_t rotary_dim = hyper.SizeOr("rope.dimension_count", head_dim);
-  if (rotary_dim != head_dim) {
+  if (partial) {
     (*config)["partial_rotary_factor"] =
         static_cast<double>(rotary_dim) / static_cast<double>(head_dim);
   }

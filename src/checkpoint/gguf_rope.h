@@ -13,6 +13,7 @@ bool IsGgufRopeTensor(std::string_view name);
 
 // Adds rope_scaling, partial_rotary_factor and original_max_position_embeddings to a config that
 // has head_dim and rope_theta. Throws Error for scalings that are not supported.
-void AddRope(const GgufFile& gguf, const Hyperparameters& hyper, Json* config);
+// partial: heads may be rotated in part, and the config says how far.
+void AddRope(const GgufFile& gguf, const Hyperparameters& hyper, bool partial, Json* config);
 
 }  // namespace lorikeet

@@ -84,7 +84,14 @@ TEST(GgufRope, APartOfAHeadWhereTheArchitectureHasIt) {
   const GgufMetadata part = {{"rope.dimension_count", uint32_t{6}}};
   EXPECT_EQ(ConfigWith("phi3", part)["partial_rotary_factor"], 0.75);
   EXPECT_THAT(ErrorOf("llama", part), HasSubstr("'llama.rope.dimension_count' is 6"));
-  EXPECT_FALSE(ConfigWith("phi3", {}).contains("partial_rotary_factor"));
+  EXPECT_EQ(ConfigWith("glm4", {})["partial_rotary_factor"], 1.0);  // not its class's default
+  EXPECT_FALSE(ConfigWith("llama", {}).contains("partial_rotary_factor"));
+}
+
+TEST(GgufStableLm, ItsParallelBranchesAreRefusedByTheModel) {
+  const GgufMetadata eps = {{"attention.layer_norm_epsilon", 1e-5F}};
+  EXPECT_FALSE(ConfigWith("stablelm", eps).contains("use_parallel_residual"));
+  EXPECT_EQ(ConfigWith("stablelm", eps)["layer_norm_eps"], 1e-5);
 }
 
 TEST(GgufPhi3, OldFilesDoNotHaveTheWindow) {

@@ -211,6 +211,38 @@ TEST(GgufConfigTest, Phi3) {
   EXPECT_EQ(source.Find("model.layers.0.mlp.gate_up_proj.weight")->shape[0], 64);
 }
 
+TEST(GgufConfigTest, LayerNormsAndMlpsWithoutAGate) {
+  const Json code = ModelSource::Open(kGolden + "tiny_starcoder2.gguf").config();
+  EXPECT_EQ(code["norm_epsilon"], 1e-5);
+  EXPECT_EQ(code["use_bias"], true);
+  EXPECT_EQ(code["hidden_act"], "gelu_pytorch_tanh");
+  EXPECT_EQ(code["sliding_window"], nullptr);
+  EXPECT_FALSE(code.contains("rms_norm_eps") || code.contains("attention_bias"));
+  const Json stable = ModelSource::Open(kGolden + "tiny_stablelm.gguf").config();
+  EXPECT_EQ(stable["layer_norm_eps"], 1e-5);
+  EXPECT_EQ(stable["use_qkv_bias"], true);
+  EXPECT_EQ(stable["partial_rotary_factor"], 0.25);
+  EXPECT_EQ(stable["use_parallel_residual"], false);
+  const Json command = ModelSource::Open(kGolden + "tiny_cohere2.gguf").config();
+  EXPECT_EQ(command["logit_scale"], 0.25);
+  EXPECT_EQ(command["sliding_window"], 4096);
+  EXPECT_FALSE(command.contains("sliding_window_pattern") || command.contains("rope_scaling"));
+  const Json arcee = ModelSource::Open(kGolden + "tiny_arcee.gguf").config();
+  EXPECT_EQ(arcee["hidden_act"], "relu2");
+  EXPECT_EQ(arcee["mlp_bias"], false);
+}
+
+TEST(GgufConfigTest, PairsOfNeighbours) {
+  const Json ernie = ModelSource::Open(kGolden + "tiny_ernie4_5.gguf").config();
+  EXPECT_EQ(ernie["architectures"], Json({"Ernie4_5ForCausalLM"}));
+  EXPECT_EQ(ernie["use_bias"], false);
+  EXPECT_EQ(ernie["tie_word_embeddings"], true);
+  const Json glm = ModelSource::Open(kGolden + "tiny_glm4.gguf").config();
+  EXPECT_EQ(glm["partial_rotary_factor"], 0.5);
+  EXPECT_EQ(glm["attention_bias"], true);
+  EXPECT_EQ(glm["tie_word_embeddings"], false);
+}
+
 TEST_F(ModelSourceTest, GgufOfAnotherArchitectureOrWithAStrangeTensor) {
   const auto patched = [&](const std::string& from, const std::string& to) {
     std::string bytes = ReadFile(kGolden + "tiny_llama.gguf");
