@@ -76,7 +76,8 @@ TEST(SentencePiece, UnigramOfTokenizerJson) {
     const Json& want = expected["tokenizers"][i];
     EXPECT_EQ(tokenizer.Encode(texts[i]), want["ids"].get<Ids>()) << texts[i];
     EXPECT_EQ(tokenizer.Encode(texts[i], true), want["special"].get<Ids>()) << texts[i];
-    EXPECT_EQ(tokenizer.Decode(want["ids"].get<Ids>()), want["decoded"]) << texts[i];
+    EXPECT_EQ(tokenizer.Decode(want["ids"].get<Ids>()), want["decoded"].get<std::string>())
+        << texts[i];
     const Encoding e = tokenizer.EncodeWithOffsets(texts[i]);
     EXPECT_EQ(e.ids, want["ids"].get<Ids>());
     for (size_t t = 0; t < e.ids.size(); ++t) EXPECT_LE(e.end[t], texts[i].size());
