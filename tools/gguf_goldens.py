@@ -138,10 +138,57 @@ def write_phi3_rope(writer, head_dim):
         writer.add_tensor(f"rope_factors_{length}.weight", factors)
 
 
-def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, types):
+def write_family_metadata(writer, name):
+    """Keys of single families, as their converters write them."""
+    if name == "olmo3":
+        writer.add_sliding_window(512)
+        writer.add_sliding_window_pattern([True])
+    if name == "exaone4":
+        writer.add_sliding_window(256)
+        writer.add_sliding_window_pattern([False])
+    if name == "granite":
+        writer.add_attention_scale(0.015625)
+        writer.add_embedding_scale(12.0)
+        writer.add_residual_scale(0.22)
+        writer.add_logit_scale(8.0)
+    if name in MOE:
+        writer.add_expert_count(3)
+        writer.add_expert_used_count(2)
+    if name == "qwen2moe":
+        writer.add_expert_feed_forward_length(32)
+        writer.add_expert_shared_feed_forward_length(64)
+
+
+def add_experts(add, writer, expected, blk, hf, hidden, inner, shared):
+    """Router, stacked experts, and with `shared` a shared expert whose gate is a vector in the file."""
+    add(blk + "ffn_gate_inp.weight", hf + "mlp.gate.weight", (3, hidden))
+    for name, rows, cols in (("gate", inner, hidden), ("up", inner, hidden), ("down", hidden, inner)):
+        data = quantize(rng.normal(0, 1, (3, rows, cols)).astype(np.float32), Q.Q8_0)
+        writer.add_tensor(blk + f"ffn_{name}_exps.weight", data, raw_dtype=Q.Q8_0)
+        for e, one in enumerate(dequantize(data, Q.Q8_0).astype(np.float32)):
+            expected[f"{hf}mlp.experts.{e}.{name}_proj.weight"] = one
+    if not shared:
+        return
+    for name, rows, cols in (("gate", 64, hidden), ("up", 64, hidden), ("down", hidden, 64)):
+        add(blk + f"ffn_{name}_shexp.weight", hf + f"mlp.shared_expert.{name}_proj.weight", (rows, cols))
+    add(blk + "ffn_gate_inp_shexp.weight", hf + "mlp.shared_expert_gate.weight", (hidden,))
+    expected[hf + "mlp.shared_expert_gate.weight"] = expected[hf + "mlp.shared_expert_gate.weight"][None]
+
+
+# Families of which files have another architecture's name; where norms of queries and keys span the projection; where
+# norms stand after the branches alone; where q, k and v have biases; mixtures of experts.
+ARCHITECTURES = {"olmo3": "olmo2", "hunyuan_dense": "hunyuan-dense"}
+QK_NORMS = {"qwen3": "head", "gemma3": "head", "exaone4": "head", "hunyuan_dense": "head",
+            "olmo2": "whole", "olmo3": "whole", "olmoe": "whole"}
+POST_NORMS = ("olmo2", "olmo3", "exaone4")
+QKV_BIASES = ("llama", "qwen2", "glm4", "starcoder2", "stablelm", "seed_oss", "qwen2moe")
+MOE = ("olmoe", "qwen2moe")
+
+
+def write_model(name, hidden, heads, kv_heads, head_dim, inner, vocab, layers, types):
     """types: tensor types, used in turn for the matrices."""
-    theta = 500000.0
-    writer = gguf.GGUFWriter(OUT / f"tiny_{arch}.gguf", arch)
+    theta, arch = 500000.0, name
+    writer = gguf.GGUFWriter(OUT / f"tiny_{name}.gguf", ARCHITECTURES.get(name, name))
     writer.add_context_length(131072)
     writer.add_embedding_length(hidden)
     writer.add_block_count(layers)
@@ -171,6 +218,7 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
         writer.add_rope_scaling_yarn_beta_slow(1.0)
         writer.add_rope_scaling_yarn_log_mul(1.0)
         writer.add_attn_temperature_scale(0.1)
+    write_family_metadata(writer, name)
     gemma, sandwich = arch.startswith("gemma"), arch in ("gemma2", "gemma3")
     if sandwich:
         writer.add_sliding_window(512)
@@ -206,12 +254,12 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
             weights = permute(weights, permuted_heads)
         writer.add_tensor(gguf_name, quantize(weights, qtype), raw_dtype=qtype)
 
-    permuted = arch in ("llama", "smollm3", "mistral3", "arcee")
-    qkv_biases = arch in ("llama", "qwen2", "glm4", "starcoder2", "stablelm")
+    permuted = arch in ("llama", "smollm3", "mistral3", "arcee", "granite")
     add("token_embd.weight", "model.embed_tokens.weight", (vocab, hidden))
     for i in range(layers):
         blk, hf = f"blk.{i}.", f"model.layers.{i}."
-        add(blk + "attn_norm.weight", hf + "input_layernorm.weight", (hidden,))
+        if arch not in POST_NORMS:
+            add(blk + "attn_norm.weight", hf + "input_layernorm.weight", (hidden,))
         if arch in FUSED_QKV:
             rows = (heads + 2 * kv_heads) * head_dim
             add(blk + "attn_qkv.weight", hf + "self_attn.qkv_proj.weight", (rows, hidden))
@@ -220,15 +268,22 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
                 continue
             count = count if permuted else 0
             add(blk + f"attn_{name}.weight", hf + f"self_attn.{name}_proj.weight", (rows * head_dim, hidden), count)
-            if qkv_biases:
+            if arch in QKV_BIASES:
                 add(blk + f"attn_{name}.bias", hf + f"self_attn.{name}_proj.bias", (rows * head_dim,), count)
         add(blk + "attn_output.weight", hf + "self_attn.o_proj.weight", (hidden, heads * head_dim))
         if arch in ("llama", "starcoder2"):
             add(blk + "attn_output.bias", hf + "self_attn.o_proj.bias", (hidden,))
-        if arch in ("qwen3", "gemma3"):
-            add(blk + "attn_q_norm.weight", hf + "self_attn.q_norm.weight", (head_dim,))
-            add(blk + "attn_k_norm.weight", hf + "self_attn.k_norm.weight", (head_dim,))
-        if sandwich:
+        if arch in QK_NORMS:
+            names = ("query_layernorm", "key_layernorm") if arch == "hunyuan_dense" else ("q_norm", "k_norm")
+            whole = QK_NORMS[arch] == "whole"
+            add(blk + "attn_q_norm.weight", hf + f"self_attn.{names[0]}.weight", (head_dim * (heads if whole else 1),))
+            add(blk + "attn_k_norm.weight", hf + f"self_attn.{names[1]}.weight", (head_dim * (kv_heads if whole else 1),))
+        if arch in POST_NORMS:
+            add(blk + "post_attention_norm.weight", hf + "post_attention_layernorm.weight", (hidden,))
+            add(blk + "post_ffw_norm.weight", hf + "post_feedforward_layernorm.weight", (hidden,))
+        elif arch == "seed_oss":
+            add(blk + "post_attention_norm.weight", hf + "post_attention_layernorm.weight", (hidden,))
+        elif sandwich:
             add(blk + "post_attention_norm.weight", hf + "post_attention_layernorm.weight", (hidden,))
             add(blk + "ffn_norm.weight", hf + "pre_feedforward_layernorm.weight", (hidden,))
             add(blk + "post_ffw_norm.weight", hf + "post_feedforward_layernorm.weight", (hidden,))
@@ -245,6 +300,9 @@ def write_model(arch, hidden, heads, kv_heads, head_dim, inner, vocab, layers, t
             add(blk + "ffn_up.bias", hf + "mlp.c_fc.bias", (inner,))
             add(blk + "ffn_down.weight", hf + "mlp.c_proj.weight", (hidden, inner))
             add(blk + "ffn_down.bias", hf + "mlp.c_proj.bias", (hidden,))
+            continue
+        if arch in MOE:
+            add_experts(add, writer, expected, blk, hf, hidden, inner, arch == "qwen2moe")
             continue
         if arch == "arcee":
             add(blk + "ffn_up.weight", hf + "mlp.up_proj.weight", (inner, hidden))
@@ -368,11 +426,13 @@ if __name__ == "__main__":
         write_iq_types()
         write_moe()
         OUT = golden
-    for arch in ("gemma", "gemma2", "gemma3", "mistral3"):
+    for arch in ("gemma", "gemma2", "gemma3"):
         write_model(arch, 32, 2, 1, 32, 32, 24, 1, [Q.Q8_0, Q.F16])
     own_seeds = {
         "phi3": 40, "ernie4_5": 42, "glm4": 43, "starcoder2": 44, "stablelm": 45, "cohere2": 46, "arcee": 47,
+        "mistral3": 50, "olmo2": 51, "olmo3": 52, "granite": 53, "seed_oss": 54, "exaone4": 55, "hunyuan_dense": 56,
+        "olmoe": 57, "qwen2moe": 58,
     }  # random numbers of their own
-    for arch, seed in own_seeds.items():
+    for name, seed in own_seeds.items():
         rng = np.random.default_rng(seed)
-        write_model(arch, 32, 4, 2, 8, 32, 24, 1, [Q.Q8_0, Q.F16])
+        write_model(name, 32, 4, 2, 8, 32, 24, 1, [Q.Q8_0, Q.F16])

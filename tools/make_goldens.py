@@ -554,6 +554,18 @@ FAMILIES |= {
             pad_token_id=None, rope_theta=1000000.0, torch_dtype="float32",
         ),
     ),
+    # Granite 4 without Mamba and experts: gate and up in one matrix under a shared expert's name.
+    "granitemoehybrid": Family(
+        49,
+        base_config(
+            "GraniteMoeHybridForCausalLM", "granitemoehybrid", embedding_multiplier=3.0, residual_multiplier=0.22,
+            attention_multiplier=0.4, logits_scaling=2.0, attention_bias=False, tie_word_embeddings=True,
+            num_local_experts=0, num_experts_per_tok=0, shared_intermediate_size=56, position_embedding_type="rope",
+            layer_types=["attention", "attention"], mamba_n_heads=4, mamba_expand=2, mamba_d_head=16,
+            rope_theta=10000.0, pad_token_id=None, torch_dtype="float32",
+        ),
+        targets=("q_proj", "k_proj", "v_proj", "o_proj", "input_linear", "output_linear"),
+    ),
     # Norms of query and key heads after the rotation, whose theta a constant alpha stretches.
     "hunyuan_v1_dense": Family(
         48,

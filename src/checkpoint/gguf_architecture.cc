@@ -46,6 +46,20 @@ constexpr GgufName kStarcoder2Names[] = {
     {"ffn_down.weight", "mlp.c_proj.weight"},   {"ffn_down.bias", "mlp.c_proj.bias"},
 };
 
+constexpr GgufName kSharedExpertNames[] = {
+    {"ffn_gate_inp_shexp.weight", "mlp.shared_expert_gate.weight"},
+    {"ffn_gate_shexp.weight", "mlp.shared_expert.gate_proj.weight"},
+    {"ffn_up_shexp.weight", "mlp.shared_expert.up_proj.weight"},
+    {"ffn_down_shexp.weight", "mlp.shared_expert.down_proj.weight"},
+};
+constexpr GgufName kSeedNames[] = {
+    {"post_attention_norm.weight", "post_attention_layernorm.weight"},
+};
+constexpr GgufName kHunyuanNames[] = {
+    {"attn_q_norm.weight", "self_attn.query_layernorm.weight"},
+    {"attn_k_norm.weight", "self_attn.key_layernorm.weight"},
+};
+
 constexpr GgufArchitecture kArchitectures[] = {
     {.name = "llama",
      .hf_type = "llama",
@@ -124,6 +138,40 @@ constexpr GgufArchitecture kArchitectures[] = {
      .interleaved = true,
      .reads_mlp_bias = true,
      .activation = "relu2"},
+    {.name = "qwen2moe",
+     .hf_type = "qwen2_moe",
+     .hf_class = "Qwen2MoeForCausalLM",
+     .experts = &kQwenExperts,
+     .names = kSharedExpertNames,
+     .bias_key = "qkv_bias"},
+    {.name = "olmoe", .hf_type = "olmoe", .hf_class = "OlmoeForCausalLM", .experts = &kQwenExperts},
+    {.name = "olmo2", .hf_type = "olmo2", .hf_class = "Olmo2ForCausalLM", .names = kSandwichNames},
+    {.name = "olmo2",
+     .hf_type = "olmo3",
+     .hf_class = "Olmo3ForCausalLM",
+     .windowed = true,
+     .names = kSandwichNames},
+    // Dense Granite 4 too.
+    {.name = "granite",
+     .hf_type = "granite",
+     .hf_class = "GraniteForCausalLM",
+     .interleaved = true,
+     .reads_mlp_bias = true},
+    {.name = "seed_oss",
+     .hf_type = "seed_oss",
+     .hf_class = "SeedOssForCausalLM",
+     .names = kSeedNames,
+     .reads_mlp_bias = true},
+    {.name = "exaone4",
+     .hf_type = "exaone4",
+     .hf_class = "Exaone4ForCausalLM",
+     .names = kSandwichNames,
+     .bias_key = nullptr},
+    // The converter has put alpha into the theta.
+    {.name = "hunyuan-dense",
+     .hf_type = "hunyuan_v1_dense",
+     .hf_class = "HunYuanDenseV1ForCausalLM",
+     .names = kHunyuanNames},
 };
 
 constexpr GgufName kOutside[] = {
@@ -186,11 +234,12 @@ std::string Router(const GgufExperts& experts) {
 }  // namespace
 
 const GgufArchitecture& GgufArchitectureNamed(std::string_view name, bool experts,
-                                              const std::string& where) {
+                                              const std::string& where, bool windows) {
   const GgufArchitecture* found = nullptr;
   for (const GgufArchitecture& row : kArchitectures) {
     if (name != row.name) continue;
-    if (found == nullptr || (row.experts != nullptr) == experts) found = &row;
+    const bool fits = (row.experts != nullptr) == experts && (windows || !row.windowed);
+    if (found == nullptr || fits) found = &row;
   }
   if (found == nullptr) FailUnknown(name, where);
   return *found;

@@ -30,6 +30,7 @@ struct GgufArchitecture {
   std::array<const char*, 2> also_written{};
   bool interleaved = false;              // rows of q and k are permuted
   const GgufExperts* experts = nullptr;  // not null: every MLP is a mixture of experts
+  bool windowed = false;                 // the row of files with a window, of two rows of one name
   bool norms_plus_one = false;           // weights of norms are stored as 1 + w
   bool sandwich = false;                 // there are norms after attention and MLP
   // Names in a layer that mean another module here than in most architectures, or are only here.
@@ -43,10 +44,11 @@ struct GgufArchitecture {
   const char* activation = "silu";
 };
 
-// The row of general.architecture; where dense models and mixtures share a name, the one with or
-// without experts. Throws Error(kUnsupported) naming `where` and the supported architectures.
+// The row of general.architecture; where dense models and mixtures share a name, or models with and
+// without a window, the one that fits. Throws Error(kUnsupported) naming `where` and the supported
+// architectures.
 const GgufArchitecture& GgufArchitectureNamed(std::string_view name, bool experts,
-                                              const std::string& where);
+                                              const std::string& where, bool windows = false);
 // The row that models of a model_type are written by. Throws Error(kUnsupported) naming `where`.
 const GgufArchitecture& GgufArchitectureOf(std::string_view model_type, const std::string& where);
 

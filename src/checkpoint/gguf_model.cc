@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "checkpoint/gguf_architecture.h"
+#include "checkpoint/gguf_families.h"
 #include "checkpoint/gguf_metadata.h"
 #include "checkpoint/gguf_rope.h"
 #include "core/error.h"
@@ -19,18 +20,18 @@ namespace {
 const GgufArchitecture& ArchitectureOf(const GgufFile& gguf) {
   const std::string name = gguf.String("general.architecture");
   const bool experts = gguf.IntOr(name + ".expert_count", 0) > 0;
-  return GgufArchitectureNamed(name, experts, gguf.path());
+  const bool windows = gguf.IntOr(name + ".attention.sliding_window", 0) > 0;
+  return GgufArchitectureNamed(name, experts, gguf.path(), windows);
 }
 
 // Refuses variants that the architecture's name allows and this program does not compute.
 void RefuseVariants(const GgufFile& gguf, const Hyperparameters& hyper, int64_t head_dim,
                     const GgufArchitecture& architecture) {
   if (architecture.experts == nullptr && gguf.IntOr(hyper.Key("expert_count"), 0) > 0) {
-    Fail(
-        ErrorCode::kUnsupported,
-        "{}: a mixture of experts of architecture {}; as GGUF only qwen3moe is supported, take the "
-        "Hugging Face folder",
-        gguf.path(), QuotedName(gguf.String("general.architecture")));
+    Fail(ErrorCode::kUnsupported,
+         "{}: a mixture of experts of architecture {}; as GGUF only olmoe, qwen2moe and qwen3moe "
+         "are supported, take the Hugging Face folder",
+         gguf.path(), QuotedName(gguf.String("general.architecture")));
   }
   for (const char* key :
        {"attention.key_length", "attention.value_length", "rope.dimension_count"}) {
@@ -48,26 +49,6 @@ void RefuseVariants(const GgufFile& gguf, const Hyperparameters& hyper, int64_t 
 const char* TorchDType(DType dtype) {
   if (dtype == DType::kF32) return "float32";
   return dtype == DType::kF16 ? "float16" : "bfloat16";
-}
-
-// llama.cpp's qwen3moe has experts in every layer and always makes the weights of the chosen ones
-// sum to 1; files can say otherwise.
-void AddExperts(const GgufFile& gguf, const Hyperparameters& hyper, Json& config) {
-  config["num_experts"] = hyper.Size("expert_count");
-  config["num_experts_per_tok"] = hyper.Size("expert_used_count");
-  config["moe_intermediate_size"] = hyper.Size("expert_feed_forward_length");
-  config["norm_topk_prob"] = gguf.BoolOr(hyper.Key("expert_weights_norm"), true);
-  config["decoder_sparse_step"] = 1;
-  config["mlp_only_layers"] = Json::array();
-  for (const char* key : {"expert_weights_scale", "expert_shared_count",
-                          "expert_shared_feed_forward_length", "expert_gating_func"}) {
-    // A gating function of 1 is softmax.
-    const double harmless = std::string_view(key).ends_with("_count") ? 0 : 1;
-    const double value = gguf.FloatOr(hyper.Key(key), harmless);
-    if (value == harmless || value == 0) continue;
-    Fail(ErrorCode::kUnsupported, "{}: metadata {} is {}; not supported", gguf.path(),
-         QuotedName(hyper.Key(key)), value);
-  }
 }
 
 // Adds the keys of Gemma, from its metadata and from constants of llama.cpp's code. Most files do
@@ -113,6 +94,11 @@ void AddOwnKeys(const GgufFile& gguf, const Hyperparameters& hyper, Json& config
   const std::string type = config["model_type"];
   constexpr const char *kParallel = "use_parallel_residual", *kSections = "rope.dimension_sections";
   if (type == "phi3") AddPhi3(gguf, hyper, config);
+  if (type == "granite") AddMultipliers(gguf, hyper, &config);
+  if (type == "olmo3" || type == "exaone4") AddWindows(gguf, hyper, &config);
+  if (type == "seed_oss") {
+    config["attention_out_bias"] = static_cast<bool>(gguf.Find("blk.0.attn_output.bias"));
+  }
   if (type == "starcoder2") {
     const int64_t window = gguf.IntOr(hyper.Key("attention.sliding_window"), 0);
     config["sliding_window"] = window > 0 ? Json(window) : Json();
@@ -226,7 +212,7 @@ Json ConfigFromGguf(const GgufFile& gguf) {
   if (architecture.reads_mlp_bias) {
     config["mlp_bias"] = static_cast<bool>(gguf.Find("blk.0.ffn_up.bias"));
   }
-  if (architecture.experts != nullptr) AddExperts(gguf, hyper, config);
+  if (architecture.experts != nullptr) AddExperts(gguf, hyper, &config);
   if (architecture.norms_plus_one) AddGemma(gguf, architecture, hyper, config);
   AddOwnKeys(gguf, hyper, config);
   AddTokenIds(gguf, config);
@@ -251,6 +237,9 @@ std::vector<GgufWeight> WeightsFromGguf(const GgufFile& gguf, const Json& config
       Fail(ErrorCode::kUnsupported, "{}: tensor {} has no place in a {} model of {} layers",
            gguf.path(), QuotedName(name), config["model_type"].get<std::string>(),
            config["num_hidden_layers"].get<int64_t>());
+    }
+    if (weight.hf_name.ends_with(".shared_expert_gate.weight") && tensor.rank == 1) {
+      weight.tensor = Tensor(tensor.data, tensor.dtype, {1, tensor.size()});
     }
     if (interleaved) weight.interleaved_heads = HeadsOf(weight.hf_name, config);
     if (architecture.norms_plus_one && weight.hf_name.ends_with("norm.weight")) weight.subtract = 1;

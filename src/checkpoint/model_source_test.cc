@@ -243,6 +243,62 @@ TEST(GgufConfigTest, PairsOfNeighbours) {
   EXPECT_EQ(glm["tie_word_embeddings"], false);
 }
 
+// Both are llama.cpp's olmo2; the window tells.
+TEST(GgufConfigTest, Olmo) {
+  const Json second = ModelSource::Open(kGolden + "tiny_olmo2.gguf").config();
+  EXPECT_EQ(second["model_type"], "olmo2");
+  EXPECT_FALSE(second.contains("sliding_window"));
+  const Json third = ModelSource::Open(kGolden + "tiny_olmo3.gguf").config();
+  EXPECT_EQ(third["architectures"], Json({"Olmo3ForCausalLM"}));
+  EXPECT_EQ(third["model_type"], "olmo3");
+  EXPECT_EQ(third["sliding_window"], 512);
+  EXPECT_EQ(third["layer_types"], Json({"sliding_attention"}));
+}
+
+TEST(GgufConfigTest, GraniteSeedExaoneAndHunyuan) {
+  const ModelSource granite = ModelSource::Open(kGolden + "tiny_granite.gguf");
+  EXPECT_EQ(granite.config()["attention_multiplier"], 0.015625);
+  EXPECT_EQ(granite.config()["embedding_multiplier"], 12.0);
+  EXPECT_EQ(granite.config()["residual_multiplier"], 0.22);
+  EXPECT_EQ(granite.config()["logits_scaling"], 8.0);
+  const Json seed = ModelSource::Open(kGolden + "tiny_seed_oss.gguf").config();
+  EXPECT_EQ(seed["attention_bias"], true);
+  EXPECT_EQ(seed["attention_out_bias"], false);
+  const Json exaone = ModelSource::Open(kGolden + "tiny_exaone4.gguf").config();
+  EXPECT_EQ(exaone["sliding_window"], 256);
+  EXPECT_EQ(exaone["layer_types"], Json({"full_attention"}));
+  const ModelSource hunyuan = ModelSource::Open(kGolden + "tiny_hunyuan_dense.gguf");
+  EXPECT_EQ(hunyuan.config()["model_type"], "hunyuan_v1_dense");
+  EXPECT_EQ(hunyuan.config()["rope_theta"], 500000.0);
+  EXPECT_TRUE(hunyuan.Has("model.layers.0.self_attn.query_layernorm.weight"));
+}
+
+TEST(GgufConfigTest, Mistral3) {
+  const Json config = ModelSource::Open(kGolden + "tiny_mistral3.gguf").config();
+  EXPECT_EQ(config["model_type"], "ministral3");
+  EXPECT_EQ(config["rope_scaling"], Json({{"rope_type", "yarn"},
+                                          {"factor", 16.0},
+                                          {"original_max_position_embeddings", 16384},
+                                          {"beta_fast", 32.0},
+                                          {"beta_slow", 1.0},
+                                          {"mscale", 1},
+                                          {"mscale_all_dim", 1.0},
+                                          {"llama_4_scaling_beta", 0.1}}));
+}
+
+TEST(GgufConfigTest, OtherMixturesOfExperts) {
+  const Json olmoe = ModelSource::Open(kGolden + "tiny_olmoe.gguf").config();
+  EXPECT_EQ(olmoe["model_type"], "olmoe");
+  EXPECT_EQ(olmoe["intermediate_size"], 32);
+  EXPECT_EQ(olmoe["norm_topk_prob"], false);
+  EXPECT_FALSE(olmoe.contains("moe_intermediate_size"));
+  const Json qwen = ModelSource::Open(kGolden + "tiny_qwen2moe.gguf").config();
+  EXPECT_EQ(qwen["moe_intermediate_size"], 32);
+  EXPECT_EQ(qwen["shared_expert_intermediate_size"], 64);
+  EXPECT_EQ(qwen["norm_topk_prob"], false);
+  EXPECT_EQ(qwen["qkv_bias"], true);
+}
+
 TEST_F(ModelSourceTest, GgufOfAnotherArchitectureOrWithAStrangeTensor) {
   const auto patched = [&](const std::string& from, const std::string& to) {
     std::string bytes = ReadFile(kGolden + "tiny_llama.gguf");

@@ -109,6 +109,7 @@ void ForwardToken(const HeadsJob& job, int64_t t) {
   const HeadRows& rows = *job.rows;
   const int64_t H = rows.num_groups * rows.group_size, Dh = rows.head_dim;
   HWY_ALIGN float scratch[kMaxHeadDim];
+  HWY_ALIGN float rotated[kMaxHeadDim];
   for (int64_t h = 0; h < H; ++h) {
     const int64_t k = h / rows.group_size, g = h % rows.group_size;
     C* out = static_cast<C*>(rows.data) + k * rows.head_stride +
@@ -116,10 +117,18 @@ void ForwardToken(const HeadsJob& job, int64_t t) {
     const float* x = job.token_major->Row<float>(t) + h * Dh;
     if (job.norm != nullptr) {
       const HeadNorm& norm = *job.norm;
+      if (norm.after_rope) {
+        Rotate(job.rope, t, x, 1.0F, Dh, rotated);
+        x = rotated;
+      }
       C* xhat = norm.xhat ? norm.xhat.as<C>() + (t * H + h) * Dh : nullptr;
       const float rstd = NormHead(x, norm.w.as<float>(), norm.eps, norm.kind, Dh, xhat, scratch);
       if (norm.rstd) norm.rstd.as<float>()[t * H + h] = rstd;
       x = scratch;
+      if (norm.after_rope) {
+        ConvertRow(x, Dh, out);
+        continue;
+      }
     }
     Rotate(job.rope, t, x, 1.0F, Dh, out);
   }
@@ -131,9 +140,9 @@ void Forward(const HeadsJob& job, int64_t begin, int64_t end) {
 }
 
 // din = rstd * (dy * g - xhat * mean(dy * g * xhat)), dw += dy * xhat.
-template <class C>
+template <class C, class To>
 void NormHeadBackward(const float* dy, const C* xhat, const float* w, float rstd, NormKind kind,
-                      int64_t Dh, C* din, float* dw) {
+                      int64_t Dh, To* din, float* dw) {
   const float dot = SumVectors(Dh, [=](auto lanes, int64_t i, Vec acc) HWY_ATTR {
     const Vec dxhat = hn::Mul(lanes.Load(dy + i), HeadGain(kind, lanes.Load(w + i)));
     return hn::MulAdd(dxhat, lanes.Load(xhat + i), acc);
@@ -161,9 +170,16 @@ void BackwardToken(const HeadsJob& job, int64_t t, float* dw) {
       Rotate(job.rope, t, d, -1.0F, Dh, din);
       continue;
     }
-    Rotate(job.rope, t, d, -1.0F, Dh, scratch);
-    NormHeadBackward(scratch, job.norm->xhat.as<C>() + (t * H + h) * Dh, job.norm->w.as<float>(),
-                     job.norm->rstd.as<float>()[t * H + h], job.norm->kind, Dh, din, dw);
+    const HeadNorm& norm = *job.norm;
+    const C* xhat = norm.xhat.as<C>() + (t * H + h) * Dh;
+    const float rstd = norm.rstd.as<float>()[t * H + h];
+    if (norm.after_rope) {
+      NormHeadBackward(d, xhat, norm.w.as<float>(), rstd, norm.kind, Dh, scratch, dw);
+      Rotate(job.rope, t, scratch, -1.0F, Dh, din);
+    } else {
+      Rotate(job.rope, t, d, -1.0F, Dh, scratch);
+      NormHeadBackward(scratch, xhat, norm.w.as<float>(), rstd, norm.kind, Dh, din, dw);
+    }
   }
 }
 

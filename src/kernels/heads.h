@@ -11,8 +11,8 @@
 
 namespace lorikeet {
 
-// RMSNorm over Dh of every head, before the rotation, as kernels/rms_norm.h defines it, but that
-// the product g * xhat stays in f32.
+// RMSNorm over Dh of every head, usually before the rotation, as kernels/rms_norm.h defines it, but
+// that the product g * xhat stays in f32.
 struct HeadNorm {
   Tensor w;  // (Dh) f32
   float eps = 1e-6F;
@@ -20,6 +20,7 @@ struct HeadNorm {
   Tensor xhat;  // (T,H*Dh) C
   Tensor rstd;  // (T,H) f32
   NormKind kind = NormKind::kRms;
+  bool after_rope = false;  // the norm of the rotated head
 };
 
 // Rotary position embedding of pairs (i, i + R), or of neighbours (2i, 2i + 1), R = rotary
@@ -49,8 +50,8 @@ struct HeadRows {
   const int64_t* row = nullptr;  // null: identity
 };
 
-// out = C(rotate(norm(in))), one rounding at the end. in (T,K*G*Dh) f32; norm and rope may be null.
-// The bits do not depend on whether norm keeps xhat and rstd.
+// out = C(rotate(norm(in))), or C(norm(rotate(in))), one rounding at the end. in (T,K*G*Dh) f32;
+// norm and rope may be null. The bits do not depend on whether norm keeps xhat and rstd.
 void SplitHeadsForward(const Columns& in, const HeadNorm* norm, const HeadRope* rope,
                        const HeadRows& out);
 

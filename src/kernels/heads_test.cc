@@ -43,8 +43,9 @@ struct Split {
   template <class T>
   std::vector<T> Reference(int64_t t, std::vector<T> x, const std::vector<T>& weight, bool normed,
                            bool turned) const {
-    if (normed) x = reference::RmsNorm(x, weight, kEps);
+    if (normed && !norm.after_rope) x = reference::RmsNorm(x, weight, kEps);
     if (turned) x = reference::Rotate(x, cos.RowValues(t), sin.RowValues(t));
+    if (normed && norm.after_rope) x = reference::RmsNorm(x, weight, kEps);
     return x;
   }
 };
@@ -56,10 +57,12 @@ void ForEachSplit(const Test& test) {
     for (const DType dtype : kComputeTypes) {
       for (const int64_t Dh : kHeadDims) {
         for (const int64_t R : {Dh / 2, (Dh + 2) / 4}) {
-          for (int parts = 0; parts < 4; ++parts) {
+          for (int parts = 0; parts < 5; ++parts) {  // 4: both, the norm last
             SCOPED_TRACE(testing::Message()
                          << DTypeName(dtype) << " Dh " << Dh << " R " << R << " parts " << parts);
-            test((parts & 1) != 0, (parts & 2) != 0, Split(dtype, Dh, R));
+            Split split(dtype, Dh, R);
+            split.norm.after_rope = parts == 4;
+            test(parts != 0 && parts != 2, parts >= 2, split);
           }
         }
       }

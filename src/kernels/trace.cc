@@ -236,7 +236,8 @@ HeadRows Relocate::operator()(const HeadRows& rows) const {
 }
 
 HeadNorm Relocate::operator()(const HeadNorm& norm) const {
-  return {(*this)(norm.w), norm.eps, (*this)(norm.xhat), (*this)(norm.rstd), norm.kind};
+  return {(*this)(norm.w),    norm.eps,  (*this)(norm.xhat),
+          (*this)(norm.rstd), norm.kind, norm.after_rope};
 }
 
 HeadRope Relocate::operator()(const HeadRope& rope) const {

@@ -67,8 +67,10 @@ struct Heads {
   bool normed;
 
   Heads(const Pass& pass, const AttentionWeights& w, const AttentionActivations& a)
-      : q_norm{w.q_norm.weight, pass.config().rms_norm_eps, a.q_xhat, a.q_rstd, w.q_norm.kind},
-        k_norm{w.k_norm.weight, pass.config().rms_norm_eps, a.k_xhat, a.k_rstd, w.k_norm.kind},
+      : q_norm{w.q_norm.weight, pass.config().rms_norm_eps, a.q_xhat, a.q_rstd,
+               w.q_norm.kind,   w.spec.qk_norm_after_rope},
+        k_norm{w.k_norm.weight, pass.config().rms_norm_eps, a.k_xhat, a.k_rstd,
+               w.k_norm.kind,   w.spec.qk_norm_after_rope},
         q_rope(Table(pass, w.spec.query_rope)),
         k_rope(Table(pass, w.spec.rope)),
         normed(w.spec.qk_norm) {}
@@ -117,8 +119,9 @@ void DeclareWeights(const AttentionSpec& s, const std::string& prefix, const Wei
   }
   linear(&w->o_proj, "o_proj", s.hidden_size, s.q_size(), s.o_bias, true);
   if (!s.qk_norm) return;
-  w->q_norm.name = prefix + "self_attn.q_norm";
-  w->k_norm.name = prefix + "self_attn.k_norm";
+  w->q_norm.name =
+      prefix + (s.qk_norm_after_rope ? "self_attn.query_layernorm" : "self_attn.q_norm");
+  w->k_norm.name = prefix + (s.qk_norm_after_rope ? "self_attn.key_layernorm" : "self_attn.k_norm");
   for (Norm* norm : {&w->q_norm, &w->k_norm}) norm->kind = s.norm_kind;
   visit.norm(&w->q_norm, s.qk_norm_whole ? s.q_size() : s.head_dim);
   visit.norm(&w->k_norm, s.qk_norm_whole ? s.kv_size() : s.head_dim);

@@ -119,6 +119,29 @@ void ReadRopeInWindows(const JsonFields& json, const Family& family, ModelConfig
   for (const int64_t window : config->windows) config->no_rope_layers.push_back(window > 0 ? 1 : 0);
 }
 
+// As GraniteMoeHybridConfig, of which the dense models are computed.
+void ReadGraniteHybrid(const JsonFields& json, ModelConfig* config) {
+  constexpr const char* kExperts = "num_local_experts";
+  const int64_t experts = json.Int(kExperts, 0, 1 << 20, 8);
+  if (experts > 0) {
+    Fail(ErrorCode::kUnsupported,
+         "{}: {} is {}: of Granite 4 only models without experts and without Mamba are supported",
+         json.where(), kExperts, experts);
+  }
+  const char* const key = json.Has("layer_types") ? "layer_types" : "layers_block_type";
+  std::vector<std::string> types(static_cast<size_t>(config->num_hidden_layers), "mamba");
+  if (json.Has(key)) types = json.Strings(key);
+  for (const std::string& type : types) {
+    if (type == "attention" || type == "full_attention") continue;
+    Fail(ErrorCode::kUnsupported,
+         "{}: {} has a layer '{}': of Granite 4 only models without experts and without Mamba are "
+         "supported",
+         json.where(), key, type);
+  }
+  if (json.Get<std::string>("position_embedding_type", "nope") == "rope") return;
+  config->no_rope_layers.assign(static_cast<size_t>(config->num_hidden_layers), 0);
+}
+
 Activation ReadActivation(const JsonFields& json, const Family& family) {
   const auto name = json.Get<std::string>(family.activation_key, family.activation);
   if (!family.mlp.gated) {
@@ -322,6 +345,7 @@ AttentionSpec AttentionOf(const ModelConfig& c, int64_t layer) {
           .fused_qkv = c.fused_qkv,
           .qk_norm = c.qk_norm,
           .qk_norm_whole = c.qk_norm_whole,
+          .qk_norm_after_rope = c.qk_norm_after_rope,
           .norm_kind = c.norm_kind,
           .rope = RopeOf(c, layer),
           .query_rope = c.llama_4_scaling_beta > 0 && c.has_rope(layer) ? 1 : RopeOf(c, layer),
@@ -378,7 +402,7 @@ constexpr int64_t kMaxLayers = 1 << 14;
 void ReadShape(const JsonFields& fields, const Family& family, ModelConfig* config) {
   ModelConfig& c = *config;
   c.hidden_size = SizeOr(fields, "hidden_size", family.hidden_size);
-  c.intermediate_size = SizeOr(fields, "intermediate_size", family.intermediate_size);
+  c.intermediate_size = SizeOr(fields, family.intermediate_size_key, family.intermediate_size);
   c.num_hidden_layers =
       family.num_hidden_layers == 0
           ? fields.Int("num_hidden_layers", 1, kMaxLayers)
@@ -412,6 +436,7 @@ void ReadShape(const JsonFields& fields, const Family& family, ModelConfig* conf
   c.mlp_names = family.mlp;
   c.qk_norm = family.qk_norm;
   c.qk_norm_whole = family.qk_norm_whole;
+  c.qk_norm_after_rope = family.qk_norm_after_rope;
   c.norm_kind = family.norm_kind;
   c.layer_norm = family.layer_norm;
   c.norm_bias = family.norm_bias;
@@ -473,6 +498,7 @@ ModelConfig ReadTextConfig(const Json& json, const std::string& where) {
   ReadRopeLayers(fields, family, &config);
   ReadWindows(fields, family, &config);
   ReadRopeInWindows(fields, family, &config);
+  if (family.granite_hybrid) ReadGraniteHybrid(fields, &config);
   NoteUnknownKeys(fields, family, &config);
   config.layers = LayersOf(config);
   return config;

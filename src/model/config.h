@@ -43,8 +43,9 @@ struct ModelConfig {
   bool mlp_bias = false;
   bool fused_qkv = false;  // phi3: AttentionSpec::fused_qkv
   MlpNames mlp_names;
-  bool qk_norm = false;        // qwen3: RMS norm of every head's query and key
-  bool qk_norm_whole = false;  // olmo2: of all heads of a token together
+  bool qk_norm = false;             // qwen3: RMS norm of every head's query and key
+  bool qk_norm_whole = false;       // olmo2: of all heads of a token together
+  bool qk_norm_after_rope = false;  // hunyuan_v1_dense
   NormKind norm_kind = NormKind::kRms;
   bool layer_norm = false;         // starcoder2: LayerNorm instead, Norm::centred
   bool norm_bias = false;          // starcoder2

@@ -2,6 +2,8 @@
 // factors, and in which layers have rope.
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "core/error.h"
 #include "model/config.h"
 
@@ -141,6 +143,45 @@ TEST(OlmoeConfig, ItsExpertsHaveTheIntermediateSize) {
   EXPECT_TRUE(AttentionOf(c, 0).qk_norm_whole);
   EXPECT_THAT(c.notes, IsEmpty());
   EXPECT_THAT(ErrorOf(Small("olmoe", {{"clip_qkv", 8.0}})), HasSubstr("clip_qkv"));
+}
+
+TEST(GraniteHybridConfig, IsDenseOrRefused) {
+  const Json dense = {{"num_local_experts", 0},
+                      {"layer_types", Json(5, "attention")},
+                      {"shared_intermediate_size", 48},
+                      {"position_embedding_type", "rope"},
+                      {"mamba_n_heads", 48},
+                      {"residual_multiplier", 0.25}};
+  const ModelConfig c = Read(Small("granitemoehybrid", dense));
+  const auto& mlp = std::get<MlpSpec>(c.layers[0].sublayers[1].branches[0]);
+  EXPECT_EQ(mlp.intermediate_size, 48);
+  EXPECT_TRUE(mlp.fused());
+  EXPECT_EQ(std::string(mlp.names.block) + "." + mlp.names.up, "shared_mlp.input_linear");
+  EXPECT_THAT(Ropes(c), ElementsAre(0, 0, 0, 0, 0));
+  EXPECT_THAT(c.notes, IsEmpty());
+  const auto changed = [&](const char* key, const Json& value) {
+    Json config = dense;
+    config[key] = value;
+    return Small("granitemoehybrid", config);
+  };
+  EXPECT_THAT(Ropes(Read(changed("position_embedding_type", nullptr))),
+              ElementsAre(-1, -1, -1, -1, -1));
+  EXPECT_THAT(ErrorOf(changed("num_local_experts", 64)), HasSubstr("num_local_experts is 64"));
+  EXPECT_THAT(ErrorOf(changed("layer_types", {"attention", "mamba"})),
+              HasSubstr("layer_types has a layer 'mamba'"));
+  EXPECT_THAT(ErrorOf(changed("layer_types", nullptr)), HasSubstr("layer 'mamba'"));
+}
+
+TEST(HunyuanConfig, AlphaStretchesTheta) {
+  const Json rope = {{"alpha", 1000.0}, {"type", "dynamic"},     {"factor", 1.0},
+                     {"mscale", 1.0},   {"mscale_all_dim", 1.0}, {"beta_fast", 32}};
+  const ModelConfig c = Read(Small("hunyuan_v1_dense", {{"rope_scaling", rope}}));
+  EXPECT_DOUBLE_EQ(c.rope_theta, 1e4 * std::pow(1000.0, 16.0 / 14.0));
+  EXPECT_EQ(c.rope_scaling.type, "default");
+  EXPECT_TRUE(AttentionOf(c, 0).qk_norm_after_rope);
+  EXPECT_THAT(c.notes, IsEmpty());
+  EXPECT_THAT(ErrorOf(Small("hunyuan_v1_dense", {{"rope_scaling", {{"type", "dynamic"}}}})),
+              HasSubstr("'dynamic' is not supported"));
 }
 
 TEST(Exaone4Config, LayersWithoutAWindowHaveNoRopeIfThereIsAWindow) {

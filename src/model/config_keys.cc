@@ -245,6 +245,13 @@ bool ReadsWindowKey(const Family& family, std::string_view key) {
   return family.reads_layer_types;
 }
 
+// Sizes of parts that the dense models do not have are not used.
+bool IsOfGraniteHybrid(std::string_view key) {
+  return key.starts_with("mamba_") || key == "time_step_limit" || key == "num_local_experts" ||
+         key == "num_experts_per_tok" || key == "shared_intermediate_size" ||
+         key == "position_embedding_type" || key == "layers_block_type" || key == "layer_types";
+}
+
 bool ReadsKey(const Family& family, std::string_view key) {
   if (Contains(kReadKeys, key)) return true;
   if (Contains(kWindowKeys, key)) return ReadsWindowKey(family, key);
@@ -254,6 +261,7 @@ bool ReadsKey(const Family& family, std::string_view key) {
   if (key == family.norm_eps_key) return true;
   if (key == "logit_scale") return family.logit_scale > 0;
   if (key == "attention_bias") return family.reads_attention_bias;
+  if (family.granite_hybrid && IsOfGraniteHybrid(key)) return true;
   if (key == "clip_qkv") return family.clips_qkv;
   if (key == "qkv_bias") return family.reads_qkv_bias;
   if (key == "attention_out_bias") return family.reads_attention_out_bias;
@@ -285,7 +293,7 @@ bool NamesTheActivation(std::string_view key, const Json& value, const ModelConf
 void AddUnknownRopeKeys(const JsonFields& rope, const Family& family, const std::string& name,
                         std::vector<std::string>* unknown) {
   for (const auto& [key, value] : rope.json().items()) {
-    const bool read = Contains(kRopeKeys, key) ||
+    const bool read = Contains(kRopeKeys, key) || (family.reads_rope_alpha && key == "alpha") ||
                       (family.reads_query_temperature && key == "llama_4_scaling_beta") ||
                       (family.longrope && Contains(kLongropeKeys, key));
     if (!value.is_null() && !read) unknown->push_back(name + "." + key);

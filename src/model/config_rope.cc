@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <span>
 
 #include "core/error.h"
@@ -151,6 +152,21 @@ void ReadQueryTemperature(const JsonFields& rope, ModelConfig* config) {
   config->llama_4_scaling_beta = beta;
 }
 
+// As HunYuanDenseV1RotaryEmbedding: a "dynamic" rope with an alpha has another theta, the same at
+// every length. True if it is one.
+bool ReadAlpha(const JsonFields& rope, ModelConfig* config) {
+  const auto type = rope.Get<std::string>("rope_type", rope.Get<std::string>("type", "default"));
+  const double alpha = rope.Get<double>("alpha", 0);
+  if (type != "dynamic" || alpha == 0) return false;
+  if (!(alpha > 0) || config->head_dim <= 2) {
+    Fail(ErrorCode::kCorruptFile, "{}: alpha is {} with heads of {}; both must be larger",
+         rope.where(), alpha, config->head_dim);
+  }
+  const auto dim = static_cast<double>(config->head_dim);
+  config->rope_theta *= std::pow(alpha, dim / (dim - 2));
+  return true;
+}
+
 void CheckTable(const JsonFields& json, int64_t dim, double theta, const RopeScaling& scaling) {
   try {
     RopeTable(dim, theta, scaling);
@@ -213,9 +229,11 @@ void ReadRope(const JsonFields& json, const Family& family, ModelConfig* config)
   config->rope_theta =
       rope.Get<double>("rope_theta", json.Get<double>("rope_theta", family.rope_theta));
   config->rotary_dim = RotaryDim(json, rope, family, config->head_dim);
-  config->rope_scaling = ReadScaling(json, rope, family, *config);
-  if (family.reads_query_temperature) ReadQueryTemperature(rope, config);
   if (!older.json().empty()) CompareBlocks(older, newer, config);
+  if (!family.reads_rope_alpha || !ReadAlpha(rope, config)) {
+    config->rope_scaling = ReadScaling(json, rope, family, *config);
+  }
+  if (family.reads_query_temperature) ReadQueryTemperature(rope, config);
   CheckTable(json, config->rotary_dim, config->rope_theta, config->rope_scaling);
   if (config->rope_scaling.type != "longrope") return;
   int64_t& longest = config->max_position_embeddings;

@@ -108,6 +108,7 @@ TEST(FamilyDefaults, AreThoseOfItsConfigurationClass) {
                          {"olmo2", 32, 2, 2048, 1e-5, 1e4, false},
                          {"olmo3", 32, 2, 2048, 1e-5, 5e5, false},
                          {"granite", 32, 2, 2048, 1e-6, 1e4, false},
+                         {"hunyuan_v1_dense", 32, 2, 2048, 1e-5, 1e4, false},
                          {"seed_oss", 8, 128, 524288, 1e-6, 1e4, false},
                          {"exaone4", 32, 2, 2048, 1e-5, 1e4, false},
                          {"phi3", 32, 2, 4096, 1e-5, 1e4, false},
@@ -127,7 +128,13 @@ TEST(FamilyDefaults, AreThoseOfItsConfigurationClass) {
     EXPECT_EQ(c.tie_word_embeddings, row.tied) << row.type;
     EXPECT_EQ(c.o_bias || c.mlp_bias, row.type == std::string("starcoder2")) << row.type;
   }
-  EXPECT_EQ(SupportedModelTypes().size(), 26U);  // a new family has a row above
+  EXPECT_EQ(SupportedModelTypes().size(), 28U);  // a new family has a row above
+  const ModelConfig hybrid = Read(Small("granitemoehybrid", {{"num_local_experts", 0},
+                                                             {"layer_types", Json(3, "attention")},
+                                                             {"shared_intermediate_size", 48}}));
+  EXPECT_THAT(std::tuple(hybrid.num_key_value_heads, hybrid.max_position_embeddings),
+              std::tuple(32, 2048));
+  EXPECT_THAT(std::tuple(hybrid.rms_norm_eps, hybrid.rope_theta), std::tuple(1e-6F, 1e4));
   const ModelConfig mixtral = Read(Small("mixtral")), qwen = Read(Small("qwen3_moe"));
   EXPECT_THAT(std::tuple(mixtral.num_experts, mixtral.num_experts_per_tok), std::tuple(8, 2));
   EXPECT_EQ(mixtral.moe_intermediate_size, 96);

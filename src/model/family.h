@@ -38,7 +38,8 @@ struct Family {
   BiasKey qkv_bias_key, o_bias_key, mlp_bias_key;  // other keys than these
   bool qk_norm = false;
   bool qk_norm_whole = false;  // one norm of all heads together
-  bool fused_qkv = false;      // AttentionSpec::fused_qkv
+  bool qk_norm_after_rope = false;
+  bool fused_qkv = false;  // AttentionSpec::fused_qkv
   MlpNames mlp = {};
   bool reads_no_rope_layers = false;     // `no_rope_layers`: layers without rotation
   const ExpertNames* experts = nullptr;  // null: dense
@@ -60,6 +61,7 @@ struct Family {
   bool longrope = false;              // the only kind of scaling; its older names are su and yarn
   bool reads_partial_rotary_factor = false;
   bool rope_interleaved = false;                 // pairs of neighbours
+  bool reads_rope_alpha = false;                 // `alpha` of the rope block stretches theta
   bool reads_query_temperature = false;          // `llama_4_scaling_beta` of the rope block
   bool reads_query_scale = false;                // `query_pre_attn_scalar`
   bool clips_qkv = false;                        // by `clip_qkv`, which is refused
@@ -67,6 +69,8 @@ struct Family {
   bool caps_logits = false;                      // `final_logit_softcapping`
   bool reads_multipliers = false;                // `embedding_multiplier` and the others of Granite
   std::array<const char*, 2> refused_keys = {};  // refused if true
+  bool granite_hybrid = false;  // layers may be Mamba2 or have experts, which is refused
+  const char* intermediate_size_key = "intermediate_size";
   const char* activation_key = "hidden_act";
   bool gelu_is_tanh = false;  // "gelu" means gelu_pytorch_tanh
 

@@ -69,6 +69,10 @@ TEST_F(Initialise, EveryFamilyLoadsWithNothingMissingAndNothingLeft) {
   for (const std::string& family : SupportedModelTypes()) {
     for (const bool tied : {true, false}) {
       Json config = WithExperts(SmallConfig(family.c_str()));  // dense families do not read them
+      if (family == "granitemoehybrid") {                      // only without Mamba and experts
+        config["num_local_experts"] = 0;
+        config["layer_types"] = Json(config["num_hidden_layers"].get<size_t>(), "attention");
+      }
       config["tie_word_embeddings"] = tied;
       config["attention_bias"] = config["mlp_bias"] = true;
       Write(config, 1);

@@ -26,6 +26,8 @@ struct AttentionSpec {
   bool fused_qkv = false;      // one matrix qkv_proj with the rows of q, k and v, in this order
   bool qk_norm = false;        // RMS norm of every head's query and key, before the rotation
   bool qk_norm_whole = false;  // it is one norm of all heads of a token together
+  // It is a norm of the rotated heads, called query_layernorm and key_layernorm.
+  bool qk_norm_after_rope = false;
   NormKind norm_kind = NormKind::kRms;
   // Indices of the rotary tables of keys and of queries (Model::ropes); -1: they are not rotated.
   int rope = 0, query_rope = 0;

@@ -27,7 +27,8 @@ const std::vector<std::string>* SetNamed(const std::string& name) {
   static const std::vector<std::string> attention = {"q_proj", "k_proj", "v_proj", "qkv_proj",
                                                      "o_proj"};
   static const std::vector<std::string> mlp = {
-      "gate_proj", "up_proj", "gate_up_proj", "down_proj", "c_fc", "c_proj", "w1", "w3", "w2"};
+      "gate_proj", "up_proj", "gate_up_proj", "down_proj",    "c_fc",         "c_proj",
+      "w1",        "w3",      "w2",           "input_linear", "output_linear"};
   static const std::vector<std::string> router = {"gate"};
   if (name == "attention" || name == "attn") return &attention;
   if (name == "router") return &router;
