@@ -376,6 +376,12 @@ void GgufFile::Forget(const Tensor& tensor) const {
   for (const MappedFile& file : more_) file.Forget(tensor.data, bytes);
 }
 
+uint32_t GgmlTypeOf(DType dtype) {
+  const auto* const type = std::ranges::find(kGgmlTypes, std::optional(dtype), &GgmlType::dtype);
+  CHECK(type != std::end(kGgmlTypes));
+  return type->id;
+}
+
 bool IsFirstOfSplit(std::string_view path, size_t parts) {
   return path.ends_with(PartSuffix(1, static_cast<int64_t>(parts)));
 }

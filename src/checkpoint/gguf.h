@@ -94,6 +94,9 @@ class GgufFile final : public TensorFile {
   std::unordered_map<std::string, size_t> index_;
 };
 
+// GGML's number of a dtype that GGUF files hold.
+uint32_t GgmlTypeOf(DType dtype);
+
 // Whether a path has the name of the first of so many parts: "NAME-00001-of-00003.gguf".
 bool IsFirstOfSplit(std::string_view path, size_t parts);
 

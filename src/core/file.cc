@@ -162,11 +162,17 @@ void WriteAll(int fd, const void* data, size_t bytes, const std::string& path) {
 }
 
 void WriteFileAtomically(const std::string& path, const std::function<void(int fd)>& write) {
+  WriteFileAtomically(path, write, [](const std::string& /*tmp*/) {});
+}
+
+void WriteFileAtomically(const std::string& path, const std::function<void(int fd)>& write,
+                         const std::function<void(const std::string& tmp)>& check) {
   const std::string tmp = path + ".tmp";
   const FileDescriptor fd(tmp, O_WRONLY | O_CREAT | O_TRUNC);
   Unfinished unfinished(tmp);
   write(fd.get());
   if (fsync(fd.get()) != 0) FailErrno(tmp, "sync");
+  check(tmp);
   if (rename(tmp.c_str(), path.c_str()) != 0) FailErrno(path, "rename into place");
   unfinished.Finished();
   SyncPath(ParentOf(path));
