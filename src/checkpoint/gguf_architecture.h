@@ -18,6 +18,9 @@ struct GgufName {
 // Hugging Face's names of a mixture of experts in a layer.
 struct GgufExperts {
   const char* module;  // "mlp": the router is "mlp.gate", an expert "mlp.experts.E"
+  // Their size is expert_feed_forward_length and feed_forward_length is that of dense layers; else
+  // it is feed_forward_length.
+  bool own_size;
   GgufName names[3];   // stacked tensors (experts, out, in) and an expert's matrices
 };
 
@@ -42,6 +45,13 @@ struct GgufArchitecture {
   const char* bias_key = "attention_bias";    // switches biases of q, k and v; null: none does
   bool reads_mlp_bias = false;                // `mlp_bias` switches those of the MLP
   const char* activation = "silu";
+
+  // For writing: what llama.cpp's code of the architecture has.
+  bool written = false;       // models are written as this architecture at all
+  bool rope_factors = false;  // "llama3" rope scaling, as a tensor of divisors
+  bool other_biases = false;  // o and the MLP may have biases
+  bool tied = false;          // the head is the embedding
+  bool windows = false;       // all layers but every n-th have a window (attention.sliding_window)
 };
 
 // The row of general.architecture; where dense models and mixtures share a name, or models with and
@@ -49,7 +59,7 @@ struct GgufArchitecture {
 // architectures.
 const GgufArchitecture& GgufArchitectureNamed(std::string_view name, bool experts,
                                               const std::string& where, bool windows = false);
-// The row that models of a model_type are written by. Throws Error(kUnsupported) naming `where`.
+// The row that models and adapters of a model_type are written by. Throws Error(kUnsupported) naming `where`.
 const GgufArchitecture& GgufArchitectureOf(std::string_view model_type, const std::string& where);
 
 // "blk.3.attn_q.weight" <-> "model.layers.3.self_attn.q_proj.weight"; for layers below `layers`.

@@ -21,6 +21,16 @@ void RefuseOtherRouters(const GgufFile& gguf, const Hyperparameters& hyper, bool
   }
 }
 
+// Its intermediate_size is the experts', and the weights of the chosen ones always sum to 1.
+void AddMixtral(const GgufFile& gguf, const Hyperparameters& hyper, Json* config) {
+  (*config)["num_local_experts"] = hyper.Size("expert_count");
+  (*config)["num_experts_per_tok"] = hyper.Size("expert_used_count");
+  RefuseOtherRouters(gguf, hyper, /*shared=*/false);
+  if (gguf.BoolOr(hyper.Key("expert_weights_norm"), true)) return;
+  Fail(ErrorCode::kUnsupported, "{}: metadata {} is false; not supported", gguf.path(),
+       QuotedName(hyper.Key("expert_weights_norm")));
+}
+
 }  // namespace
 
 // llama.cpp's architectures have experts in every layer. Its qwen3moe always makes the weights of
@@ -28,6 +38,7 @@ void RefuseOtherRouters(const GgufFile& gguf, const Hyperparameters& hyper, bool
 void AddExperts(const GgufFile& gguf, const Hyperparameters& hyper, Json* config) {
   Json& c = *config;
   const std::string type = c["model_type"];
+  if (type == "mixtral") return AddMixtral(gguf, hyper, config);
   const bool olmoe = type == "olmoe", shared = type == "qwen2_moe";
   const int64_t inner = c["intermediate_size"], active = hyper.Size("expert_used_count");
   c["num_experts"] = hyper.Size("expert_count");

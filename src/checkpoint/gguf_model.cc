@@ -29,8 +29,8 @@ void RefuseVariants(const GgufFile& gguf, const Hyperparameters& hyper, int64_t 
                     const GgufArchitecture& architecture) {
   if (architecture.experts == nullptr && gguf.IntOr(hyper.Key("expert_count"), 0) > 0) {
     Fail(ErrorCode::kUnsupported,
-         "{}: a mixture of experts of architecture {}; as GGUF only olmoe, qwen2moe and qwen3moe "
-         "are supported, take the Hugging Face folder",
+         "{}: a mixture of experts of architecture {}; as GGUF only Mixtral, olmoe, qwen2moe and "
+         "qwen3moe are supported, take the Hugging Face folder",
          gguf.path(), QuotedName(gguf.String("general.architecture")));
   }
   for (const char* key :
@@ -139,7 +139,9 @@ std::vector<GgufWeight> Unstacked(const GgufFile& gguf, const GgufExperts& names
                                   std::string_view name, const Tensor& tensor, const Json& config) {
   const auto stack = GgufStackNamed(names, name, config["num_hidden_layers"]);
   if (!stack) return {};
-  const int64_t experts = config["num_experts"];
+  const int64_t experts = config[names.own_size || config.contains("num_experts")
+                                     ? "num_experts"
+                                     : "num_local_experts"];
   if (tensor.rank != 3 || tensor.rows() != experts) {
     Fail(ErrorCode::kCorruptFile, "{}: {} is not a stack of {} experts' matrices", gguf.path(),
          QuotedName(name), experts);

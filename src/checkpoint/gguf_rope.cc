@@ -13,7 +13,6 @@
 namespace lorikeet {
 namespace {
 
-constexpr const char* kRopeFactors = "rope_freqs.weight";
 constexpr const char *kLongFactors = "rope_factors_long.weight",
                      *kShortFactors = "rope_factors_short.weight";
 constexpr const char* kAttentionFactor = "rope.scaling.attn_factor";
@@ -29,15 +28,19 @@ double Llama3Divisor(double frequency, double factor, double low, double high, d
 }
 
 // Llama 3.1 and later: the file has the divisors, not the parameters that they came from. Every
-// published model uses the same three; the fourth is the largest divisor. Verified, not assumed.
-std::optional<Json> Llama3Scaling(const GgufFile& gguf, int64_t head_dim, double theta) {
-  constexpr double kLow = 1, kHigh = 4, kContext = 8192;
-  const Tensor divisors = gguf.Find(kRopeFactors);
+// published model uses the same three, and files of this program name others; the fourth is the
+// largest divisor. Verified, not assumed.
+std::optional<Json> Llama3Scaling(const GgufFile& gguf, const Hyperparameters& hyper,
+                                  int64_t head_dim, double theta) {
+  const Tensor divisors = gguf.Find(kGgufRopeFactors);
   if (!divisors) return std::nullopt;
+  const double low = hyper.Has(kGgufLowFreqFactor) ? hyper.Positive(kGgufLowFreqFactor) : 1;
+  const double high = hyper.Has(kGgufHighFreqFactor) ? hyper.Positive(kGgufHighFreqFactor) : 4;
+  const int64_t context = hyper.SizeOr(kGgufOriginalContext, 8192);
   const int64_t count = head_dim / 2;
   if (divisors.dtype != DType::kF32 || divisors.size() != count) {
     Fail(ErrorCode::kCorruptFile, "{}: {} is not {} f32 numbers, one for each pair of a head",
-         gguf.path(), kRopeFactors, count);
+         gguf.path(), kGgufRopeFactors, count);
   }
   const auto* values = divisors.as<float>();
   if (std::all_of(values, values + count, [](float v) { return v == 1.0F; })) return std::nullopt;
@@ -45,19 +48,19 @@ std::optional<Json> Llama3Scaling(const GgufFile& gguf, int64_t head_dim, double
   for (int64_t i = 0; i < count; ++i) {
     const double frequency =
         std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
-    const double expected = Llama3Divisor(frequency, factor, kLow, kHigh, kContext);
+    const double expected = Llama3Divisor(frequency, factor, low, high, static_cast<double>(context));
     if (!(std::abs(values[i] - expected) <= 1e-3 * expected)) {
       Fail(ErrorCode::kUnsupported,
            "{}: {} [{}] is {} where Llama 3's rule gives {:.4f}; use the model's Hugging Face "
            "folder",
-           gguf.path(), kRopeFactors, i, values[i], expected);
+           gguf.path(), kGgufRopeFactors, i, values[i], expected);
     }
   }
   return Json{{"rope_type", "llama3"},
               {"factor", factor},
-              {"low_freq_factor", kLow},
-              {"high_freq_factor", kHigh},
-              {"original_max_position_embeddings", static_cast<int64_t>(kContext)}};
+              {"low_freq_factor", low},
+              {"high_freq_factor", high},
+              {"original_max_position_embeddings", context}};
 }
 
 // Keys of the yarn of Ministral 3. llama.cpp takes mscale for 1 and writes a mscale_all_dim of 0
@@ -95,7 +98,7 @@ std::optional<Json> LinearOrYarn(const GgufFile& gguf, const Hyperparameters& hy
   if (factor == 1) return std::nullopt;
   Json scaling{{"rope_type", type}, {"factor", factor}};
   if (type == "linear") return scaling;
-  scaling["original_max_position_embeddings"] = hyper.Size("rope.scaling.original_context_length");
+  scaling["original_max_position_embeddings"] = hyper.Size(kGgufOriginalContext);
   // yarn_attn_factor is config.json's attention_factor as llama.cpp's converter copies it.
   const std::pair<const char*, const char*> optional[] = {
       {"rope.scaling.yarn_attn_factor", "attention_factor"},
@@ -149,7 +152,7 @@ std::optional<Json> Longrope(const GgufFile& gguf, const Hyperparameters& hyper,
 }  // namespace
 
 bool IsGgufRopeTensor(std::string_view name) {
-  return name == kRopeFactors || name == kLongFactors || name == kShortFactors;
+  return name == kGgufRopeFactors || name == kLongFactors || name == kShortFactors;
 }
 
 void AddRope(const GgufFile& gguf, const Hyperparameters& hyper, bool partial, Json* config) {
@@ -165,7 +168,7 @@ void AddRope(const GgufFile& gguf, const Hyperparameters& hyper, bool partial, J
     (*config)["rope_scaling"] = *std::move(scaling);
     return;
   }
-  std::optional<Json> scaling = Llama3Scaling(gguf, rotary_dim, (*config)["rope_theta"]);
+  std::optional<Json> scaling = Llama3Scaling(gguf, hyper, rotary_dim, (*config)["rope_theta"]);
   if (!scaling) {
     scaling = LinearOrYarn(gguf, hyper);
     AddAttentionMultiplier(gguf, hyper, &scaling);

@@ -8,6 +8,14 @@
 
 namespace lorikeet {
 
+// A tensor with a divisor for each rotary frequency ("llama3" rope scaling).
+inline constexpr const char* kGgufRopeFactors = "rope_freqs.weight";
+// Keys of an architecture for which llama.cpp has no name, or no use outside of YaRN: the
+// parameters of those divisors where they are not those of Llama 3.
+inline constexpr const char* kGgufLowFreqFactor = "rope.scaling.low_freq_factor";
+inline constexpr const char* kGgufHighFreqFactor = "rope.scaling.high_freq_factor";
+inline constexpr const char* kGgufOriginalContext = "rope.scaling.original_context_length";
+
 // Whether a tensor is a list of rope factors, which AddRope turns into config keys.
 bool IsGgufRopeTensor(std::string_view name);
 
