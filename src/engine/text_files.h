@@ -22,9 +22,15 @@ std::vector<TextFile> CollectTextFiles(const ModelSource& source);
 // The text files of a folder, such as an adapter's; they need not include a tokenizer.
 std::vector<TextFile> TextFilesIn(const std::string& dir);
 
+// Whether a file of this name is one of those, in any model.
+bool IsModelTextFile(const std::string& name);
+
 // Sources of a model's tokenizer; empty if it has none.
 std::optional<TokenizerSources> TokenizerSourcesOf(const ModelSource& source);
+TokenizerSources TokenizerSourcesOf(const std::vector<TextFile>& files, const std::string& where);
 
+// Removes the files of chat templates; one in tokenizer_config.json stays.
+void RemoveChatTemplates(std::vector<TextFile>& files);
 // Replaces the model's chat templates by `jinja`.
 void ReplaceChatTemplate(std::vector<TextFile>& files, const std::string& jinja);
 

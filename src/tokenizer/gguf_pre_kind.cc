@@ -94,4 +94,16 @@ PreKind PreKindOf(const std::string& pre) {
        pre);
 }
 
+std::string PreNameOf(const PreKind& kind) {
+  constexpr const char* kNames[] = {
+      "gpt-2",      "smollm",         "command-r",   "llama-bpe",   "dbrx",     "qwen2",
+      "qwen35",     "gpt-4o",         "stablelm2",   "tekken",      "youtu",    "minicpm5",
+      "seed-coder", "laguna",         "kimi-k2",     "deepseek-v3", "spark2_5", "superbpe",
+      "tiny_aya",   "deepseek-coder", "deepseek-llm"};
+  for (const char* name : kNames) {
+    if (PreKindOf(name) == kind) return name;
+  }
+  return "";
+}
+
 }  // namespace lorikeet

@@ -12,9 +12,12 @@ struct PreKind {
   bool nfc = false, ignore_merges = false;
   // Characters instead of bytes, U+2581 for spaces, byte fallback: SentencePiece with merges.
   bool sentence_piece = false;
+  bool operator==(const PreKind&) const = default;
 };
 
 // Throws Error(kUnsupported) for a name that is not known.
 PreKind PreKindOf(const std::string& pre);
+// The name of a kind; "" if it has none. Of several names, one that every llama.cpp knows.
+std::string PreNameOf(const PreKind& kind);
 
 }  // namespace lorikeet

@@ -23,7 +23,7 @@ void Check(const GgufTokenizerFields& f) {
     Fail(ErrorCode::kCorruptFile, "GGUF: {} tokens but {} values in tokenizer.ggml.token_type",
          f.tokens.size(), f.token_types.size());
   }
-  for (const int64_t id : {f.bos_id, f.eos_id, f.unk_id, f.pad_id}) {
+  for (const int64_t id : {f.bos_id, f.eos_id, f.unk_id, f.pad_id, f.eot_id, f.eom_id}) {
     if (id < -1 || id >= static_cast<int64_t>(f.tokens.size())) {
       Fail(ErrorCode::kCorruptFile, "GGUF: special token id {} is beyond the vocabulary of {}", id,
            f.tokens.size());
@@ -130,7 +130,7 @@ OrderedJson UnknownOf(const GgufTokenizerFields& f, const std::vector<std::strin
 
 // Vocabularies with a score of each token. Sets the steps; returns the model as JSON text.
 std::string AddScored(const GgufTokenizerFields& f, const std::vector<std::string>& names,
-                      OrderedJson* json) {
+                      Ties ties, OrderedJson* json) {
   if (f.scores.size() != f.tokens.size()) {
     Fail(ErrorCode::kCorruptFile, "GGUF: {} tokens but {} values in tokenizer.ggml.scores",
          f.tokens.size(), f.scores.size());
@@ -147,7 +147,7 @@ std::string AddScored(const GgufTokenizerFields& f, const std::vector<std::strin
   const ScoredPieces pieces = {f.tokens, f.scores, f.token_types};
   return BpeModelJson(names,
                       {.unk_token = UnknownOf(f, names), .fuse_unk = true, .byte_fallback = true},
-                      MergesFromScores(pieces, IdsOf(names), Ties::kByLength));
+                      MergesFromScores(pieces, IdsOf(names), ties));
 }
 
 // Vocabularies with a list of merges.
@@ -169,7 +169,7 @@ std::string AddMerged(const GgufTokenizerFields& f, const std::vector<std::strin
 
 }  // namespace
 
-std::string TokenizerJsonFromGguf(const GgufTokenizerFields& f) {
+std::string TokenizerJsonFromGguf(const GgufTokenizerFields& f, Ties ties) {
   Check(f);
   const std::vector<std::string> names = UniqueTokens(f);
   OrderedJson json = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}};
@@ -177,7 +177,7 @@ std::string TokenizerJsonFromGguf(const GgufTokenizerFields& f) {
   json["post_processor"] = TemplateOf(f, names);
   std::string model;
   if (f.model == "llama" || f.model == "t5") {
-    model = AddScored(f, names, &json);
+    model = AddScored(f, names, ties, &json);
   } else if (f.model == "gpt2" || f.model == "gemma4") {
     model = AddMerged(f, names, &json);
   } else {
