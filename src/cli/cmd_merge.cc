@@ -7,10 +7,10 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/merge_verify.h"
+#include "cli/sample_batch.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/format.h"
-#include "core/random.h"
 #include "engine/loaded_model.h"
 #include "engine/model_folder.h"
 #include "options/args.h"
@@ -87,6 +87,15 @@ bool UntiesHead(const Model& model, const LoraAdapter& adapter) {
          adapter.weights().Find(model.weights().lm_head) != nullptr;
 }
 
+// Whether an adapter's tokenizer_config.json has its chat template.
+bool HasTemplateInConfig(const std::string& adapter) {
+  const std::string path = adapter + "/tokenizer_config.json";
+  if (!std::filesystem::is_regular_file(path)) return false;
+  const Json config = ParseJson(ReadFile(path), path);
+  return config.is_object() && config.contains("chat_template") &&
+         !config["chat_template"].is_null();
+}
+
 // The adapter's own text files if it has them: it may have been trained with another template.
 std::vector<TextFile> TextFilesOf(const LoadedModel& base, const std::string& adapter) {
   std::vector<TextFile> files = base.text_files;
@@ -96,7 +105,10 @@ std::vector<TextFile> TextFilesOf(const LoadedModel& base, const std::string& ad
     if (fs::is_regular_file(own)) file.content = ReadFile(own.string());
   }
   const fs::path jinja = fs::path(adapter) / "chat_template.jinja";
-  if (!files.empty() && fs::is_regular_file(jinja)) {
+  if (HasTemplateInConfig(adapter) && !fs::is_regular_file(jinja)) {
+    // It must not be hidden by a file of the base.
+    RemoveChatTemplates(files);
+  } else if (!files.empty() && fs::is_regular_file(jinja)) {
     ReplaceChatTemplate(files, ReadFile(jinja.string()));
     for (const std::string& name : AdditionalTemplateFiles(adapter)) {
       files.push_back({name, ReadFile(adapter + "/" + name)});
@@ -115,29 +127,10 @@ FolderFacts Merge(const LoadedModel& base, const LoraAdapter& adapter, DType dty
                                                  .text_files = TextFilesOf(base, options.adapter)});
 }
 
-constexpr const char* kSampleText =
-    "Parrots are birds with a strong curved beak, an upright stance and clawed feet. Many of them "
-    "are brightly coloured. The lorikeet feeds on nectar and soft fruit, and its tongue ends in a "
-    "tuft of papillae.\n\nQ: What is 17 + 25?\nA: 42.\n\ndef area(width, height):\n    return "
-    "width * height\n\nWir gehen heute Abend ins Kino. Il fait beau aujourd'hui. Mañana será otro "
-    "día. 今日はいい天気です。\n\nDear reader, whoever asks for the shortest way should first say "
-    "where they are; the answer depends on little else. In 1969 two people walked on the Moon for "
-    "the first time, and twelve had done so by the end of 1972.";
-
-void AddSequence(const std::vector<int32_t>& tokens, int64_t most, Batch* batch) {
-  if (batch->cu_seqlens.empty()) batch->cu_seqlens.push_back(0);
-  const int64_t n =
-      std::min<int64_t>(static_cast<int64_t>(tokens.size()), most - batch->num_tokens());
-  if (n <= 0) return;
-  batch->tokens.insert(batch->tokens.end(), tokens.begin(), tokens.begin() + n);
-  for (int32_t i = 0; i < n; ++i) batch->positions.push_back(i);
-  batch->cu_seqlens.push_back(static_cast<int32_t>(batch->num_tokens()));
-}
-
 Batch VerificationBatch(const LoadedModel& base, const MergeOptions& options) {
-  Batch batch;
   const int64_t V = base.model->config().vocab_size;
   if (options.verify_data) {
+    Batch batch;
     RenderConfig render = RenderConfigOf(options.rendering);
     render.max_length = 0;  // verify_tokens is the limit
     for (const Example& example :
@@ -146,20 +139,7 @@ Batch VerificationBatch(const LoadedModel& base, const MergeOptions& options) {
     }
     return batch;
   }
-  std::vector<int32_t> sample;
-  if (base.tokenizer) {
-    sample = base.tokenizer->tokenizer.Encode(kSampleText, /*add_special_tokens=*/true);
-    std::erase_if(sample, [&](int32_t id) { return id >= V; });
-  }
-  const RandomStream random(1, "merge verify");
-  // Ids are drawn at random if the model has no tokenizer or if its vocabulary has no token of the
-  // sample.
-  for (uint64_t i = 0; sample.size() < static_cast<size_t>(options.verify_tokens); ++i) {
-    if (base.tokenizer && !sample.empty()) break;
-    sample.push_back(static_cast<int32_t>(random.Below(i, static_cast<uint64_t>(V))));
-  }
-  AddSequence(sample, options.verify_tokens, &batch);
-  return batch;
+  return SampleBatch(base.tokenizer ? &*base.tokenizer : nullptr, V, options.verify_tokens);
 }
 
 MergeVerification Verify(const LoadedModel& base, const LoraAdapter& adapter, DType dtype,

@@ -208,6 +208,60 @@ TEST(Merge, AnAdapterOfAnotherModelIsRefused) {
   EXPECT_FALSE(std::filesystem::exists(tmp / "out"));
 }
 
+// Files beside the weights come along; weights of other formats and old shards do not.
+TEST(Merge, TheFoldersOtherFilesAreKept) {
+  const TemporaryFolder tmp;
+  const std::string base = tmp / "base", adapter = tmp / "adapter", out = tmp / "out";
+  const auto put = [](const std::string& path, const std::string& content) {
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+    WriteFileAtomically(path, content);
+  };
+  for (const char* file : {"/config.json", "/model.safetensors"}) {
+    put(base + file, ReadFile(GoldenModel("llama") + file));
+  }
+  std::filesystem::copy(GoldenModel("llama") + "/adapter", adapter);
+  put(base + "/tokenizer.json",
+      ReadFile(std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/tokenizer/gpt2.json"));
+  put(base + "/tokenizer_config.json", R"({"chat_template": "base {{ x }}"})");
+  put(base + "/chat_template.jinja", "base");
+  put(base + "/additional_chat_templates/rag.jinja", "base rag");
+  put(base + "/generation_config.json", "{}");
+  put(base + "/README.md", "read");
+  put(base + "/LICENSE", "licence");
+  put(base + "/preprocessor_config.json", "{}");
+  put(base + "/vocab.json", "{}");
+  put(base + "/model-00001-of-00002.safetensors", "old");
+  put(base + "/pytorch_model.bin", "old");
+  put(base + "/model.gguf", "old");
+  put(base + "/metrics.jsonl", "{}");
+  put(base + "/.gitattributes", "x");
+  ASSERT_EQ(RunCommand(RunMerge, {adapter, out, "--model", base}).error, "");
+  const auto kept = [&](const std::string& name) {
+    return std::filesystem::exists(out + "/" + name);
+  };
+  EXPECT_EQ(ReadFile(out + "/README.md"), "read");
+  EXPECT_EQ(ReadFile(out + "/chat_template.jinja"), "base");
+  for (const char* name : {"LICENSE", "preprocessor_config.json", "vocab.json", "tokenizer.json",
+                           "generation_config.json", "additional_chat_templates/rag.jinja"}) {
+    EXPECT_TRUE(kept(name)) << name;
+  }
+  for (const char* name : {"model-00001-of-00002.safetensors", "pytorch_model.bin", "model.gguf",
+                           "metrics.jsonl", ".gitattributes"}) {
+    EXPECT_FALSE(kept(name)) << name;
+  }
+  // An adapter that was trained with another template: none of the base's comes back.
+  put(adapter + "/chat_template.jinja", "adapter");
+  ASSERT_EQ(RunCommand(RunMerge, {adapter, out, "--model", base, "--overwrite"}).error, "");
+  EXPECT_EQ(ReadFile(out + "/chat_template.jinja"), "adapter");
+  EXPECT_FALSE(kept("additional_chat_templates/rag.jinja"));
+  std::filesystem::remove(adapter + "/chat_template.jinja");
+  put(adapter + "/tokenizer_config.json", R"({"chat_template": "adapter {{ x }}"})");
+  ASSERT_EQ(RunCommand(RunMerge, {adapter, out, "--model", base, "--overwrite"}).error, "");
+  EXPECT_FALSE(kept("chat_template.jinja"));
+  EXPECT_THAT(ReadFile(out + "/tokenizer_config.json"), HasSubstr("adapter"));
+  EXPECT_TRUE(kept("README.md"));
+}
+
 TEST(CompareLogits, KnownDistributions) {
   float p[] = {0, 0, std::log(3.0F), 0}, q[] = {0, 0, 0, 0};
   const Tensor expected(p, DType::kF32, {2, 2}), got(q, DType::kF32, {2, 2});

@@ -12,6 +12,7 @@
 #include "core/format.h"
 #include "core/machine.h"
 #include "core/signals.h"
+#include "engine/other_files.h"
 #include "options/args.h"
 #include "options/args_help.h"
 #include "rl/rl_monitor.h"
@@ -177,6 +178,9 @@ int RunRl(int argc, char** argv) {
   job.hooks.loop.progress = &progress;
   job.hooks.loop.save_text_files = [&](const std::string& dir) {
     WriteTextFiles(job.text_files, dir);
+    if (options.run.adapter.full() && dir == options.output.output_dir) {
+      CopyOtherFiles(job.loaded.model->source(), dir);
+    }
   };
   job.hooks.loop.stop_requested = StopRequested;
   const RlResult result =

@@ -11,6 +11,7 @@
 #include "core/machine.h"
 #include "core/progress.h"
 #include "core/signals.h"
+#include "engine/other_files.h"
 #include "train/checkpoint.h"
 #include "train/run_settings.h"
 
@@ -113,7 +114,12 @@ SftResult Train(const SftJob& job, const SftOptions& options) {
                      .first_step = job.plan.steps_done});
   SftHooks hooks;
   hooks.loop.progress = &progress;
-  hooks.loop.save_text_files = [&](const std::string& dir) { WriteTextFiles(job.text_files, dir); };
+  hooks.loop.save_text_files = [&](const std::string& dir) {
+    WriteTextFiles(job.text_files, dir);
+    if (options.run.adapter.full() && dir == options.output.output_dir) {
+      CopyOtherFiles(job.loaded.model->source(), dir);
+    }
+  };
   hooks.loop.stop_requested = StopRequested;
   return TrainSft(*job.run, job.train.examples, job.heldout.examples, job.config, hooks);
 }

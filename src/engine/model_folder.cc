@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "engine/other_files.h"
 #include "model/source_config.h"
 
 namespace lorikeet {
@@ -103,6 +104,7 @@ FolderFacts WriteModelFolder(const ModelSource& source, const FolderToWrite& fol
   WriteFolderAtomically(dir, [&](const std::string& tmp) {
     WriteModel(source, folder.dtype, folder.change, tmp, folder.untie_head);
     WriteTextFiles(folder.text_files, tmp);
+    if (folder.other_files) CopyOtherFiles(source, tmp);
     facts = Reopen(ModelSource::Open(tmp), source, folder);
   });
   for (const auto& file : fs::recursive_directory_iterator(dir)) {

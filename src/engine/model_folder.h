@@ -17,6 +17,7 @@ struct FolderToWrite {
   ChangeTensor change = {};  // may be empty
   bool untie_head = false;   // as for WriteModel
   std::vector<TextFile> text_files = {};
+  bool other_files = true;  // copy the source's other files (engine/other_files.h)
 };
 
 struct FolderFacts {
