@@ -21,7 +21,7 @@ struct GgufExperts {
   // Their size is expert_feed_forward_length and feed_forward_length is that of dense layers; else
   // it is feed_forward_length.
   bool own_size;
-  GgufName names[3];   // stacked tensors (experts, out, in) and an expert's matrices
+  GgufName names[3];  // stacked tensors (experts, out, in) and an expert's matrices
 };
 
 struct GgufArchitecture {
@@ -59,7 +59,8 @@ struct GgufArchitecture {
 // architectures.
 const GgufArchitecture& GgufArchitectureNamed(std::string_view name, bool experts,
                                               const std::string& where, bool windows = false);
-// The row that models and adapters of a model_type are written by. Throws Error(kUnsupported) naming `where`.
+// The row that models and adapters of a model_type are written by. Throws Error(kUnsupported)
+// naming `where`.
 const GgufArchitecture& GgufArchitectureOf(std::string_view model_type, const std::string& where);
 
 // "blk.3.attn_q.weight" <-> "model.layers.3.self_attn.q_proj.weight"; for layers below `layers`.

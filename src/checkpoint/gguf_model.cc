@@ -139,9 +139,9 @@ std::vector<GgufWeight> Unstacked(const GgufFile& gguf, const GgufExperts& names
                                   std::string_view name, const Tensor& tensor, const Json& config) {
   const auto stack = GgufStackNamed(names, name, config["num_hidden_layers"]);
   if (!stack) return {};
-  const int64_t experts = config[names.own_size || config.contains("num_experts")
-                                     ? "num_experts"
-                                     : "num_local_experts"];
+  const int64_t experts =
+      config[names.own_size || config.contains("num_experts") ? "num_experts"
+                                                              : "num_local_experts"];
   if (tensor.rank != 3 || tensor.rows() != experts) {
     Fail(ErrorCode::kCorruptFile, "{}: {} is not a stack of {} experts' matrices", gguf.path(),
          QuotedName(name), experts);

@@ -48,7 +48,8 @@ std::optional<Json> Llama3Scaling(const GgufFile& gguf, const Hyperparameters& h
   for (int64_t i = 0; i < count; ++i) {
     const double frequency =
         std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
-    const double expected = Llama3Divisor(frequency, factor, low, high, static_cast<double>(context));
+    const double expected =
+        Llama3Divisor(frequency, factor, low, high, static_cast<double>(context));
     if (!(std::abs(values[i] - expected) <= 1e-3 * expected)) {
       Fail(ErrorCode::kUnsupported,
            "{}: {} [{}] is {} where Llama 3's rule gives {:.4f}; use the model's Hugging Face "

@@ -233,7 +233,7 @@ ModelSource ModelSource::Rebuilt(Json config, const std::vector<Part>& parts,
   source.path_ = path_;
   source.config_ = std::move(config);
   source.file_ = file_;
-  source.storage_ = std::move(storage);
+  source.storage_ = std::make_shared<const std::vector<Buffer>>(std::move(storage));
   source.gguf_ = gguf_;
   for (const Part& part : parts) {
     if (part.made) {
@@ -304,10 +304,11 @@ void ModelSource::ReadPart(const Stored& stored, int64_t begin, int64_t end, DTy
                  out + (row - begin) * to_bytes);
     }
   });
-  const bool in_file = std::none_of(storage_.begin(), storage_.end(), [&](const Buffer& buffer) {
-    return buffer.tensor().data == tensor.data;
-  });
-  if (!in_file) return;
+  if (storage_ != nullptr && std::ranges::any_of(*storage_, [&](const Buffer& buffer) {
+        return buffer.tensor().data == tensor.data;
+      })) {
+    return;
+  }
   file_->Forget(
       Tensor(tensor.data, tensor.dtype, {tensor.size()}).Rows(begin * width, end * width));
 }

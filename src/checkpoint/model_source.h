@@ -85,8 +85,8 @@ class ModelSource {
   std::string path_;
   Json config_;
   std::shared_ptr<TensorFile> file_;
-  std::vector<Buffer> storage_;     // memory of tensors that are not in a file
-  const GgufFile* gguf_ = nullptr;  // file_ if it is a GGUF file
+  std::shared_ptr<const std::vector<Buffer>> storage_;  // memory of tensors in no file; null: none
+  const GgufFile* gguf_ = nullptr;                      // file_ if it is a GGUF file
   std::vector<Entry> entries_;
   std::string embedding_name_ = "model.embed_tokens.weight", new_head_name_ = "lm_head.weight";
   std::vector<Stored> stored_;  // parallel to entries_

@@ -1,5 +1,5 @@
-// lorikeet convert: a GGUF file, or a folder in another dtype, as a Hugging Face folder; an adapter
-// in another format.
+// lorikeet convert: a model as a Hugging Face folder or as a GGUF file, an adapter in another
+// format.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/convert_adapter.h"
+#include "cli/convert_gguf.h"
 #include "core/error.h"
 #include "core/format.h"
 #include "engine/model_folder.h"
@@ -23,6 +24,8 @@ struct ConvertOptions {
   std::optional<std::string> upcycle;
   int seed;
   bool overwrite, json;
+  bool verify, accept_tokenizer;
+  int verify_tokens;
   CommonOptions common;
 
   template <class V>
@@ -35,18 +38,27 @@ struct ConvertOptions {
        .required = true,
        .positional = true,
        .metavar = "PATH"});
-    v(output_dir, "output_dir", "", "Folder to write; for an adapter in GGUF the file.",
+    v(output_dir, "output_dir", "", "Folder to write; or a file, NAME.gguf.",
       {.aliases = {"o"}, .required = true, .positional = true, .metavar = "DIR"});
     v(dtype, "dtype", "auto",
-      "What to store weights in; auto: as they are, bf16 where they are quantised.",
-      {.aliases = {"torch_dtype"}, .choices = {"auto", "bf16", "f32", "f16"}});
+      "What to store weights in; auto: as they are, bf16 where they are quantised. The last three "
+      "only in a GGUF file.",
+      {.aliases = {"torch_dtype"},
+       .choices = {"auto", "bf16", "f32", "f16", "q8_0", "q4_0", "q4_k_m"}});
     v(upcycle, "upcycle", std::nullopt,
       "Make a mixture of experts of a dense model: experts:active, such as 8:2. Every expert "
       "begins "
       "as the model's MLP (docs/moe.md).",
       {.metavar = "E:K"});
     v(seed, "seed", 0, "Seed of the routers of --upcycle.", {.min = 0, .max = 2147483647});
-    v(overwrite, "overwrite", false, "Replace an existing model folder or adapter.");
+    v(overwrite, "overwrite", false, "Replace an existing model folder, GGUF file or adapter.");
+    v(verify, "verify", true,
+      "Compare a GGUF file's logits with the model's before the file gets its name.",
+      {.group = "GGUF files"});
+    v(verify_tokens, "verify_tokens", 256, "Tokens to compare on, at most.",
+      {.min = 1, .max = 65536});
+    v(accept_tokenizer, "accept_tokenizer", false,
+      "Write a GGUF file whose tokenizer splits some texts otherwise than the model's.");
     v(to, "to", std::nullopt, "Format to write an adapter in: that of PEFT, mlx-lm or llama.cpp.",
       {.group = "Adapters", .choices = {"peft", "mlx", "gguf"}});
     v(base, "base", std::nullopt,
@@ -60,19 +72,18 @@ struct ConvertOptions {
 
 constexpr const char* kSummary =
     "Writes a model as a Hugging Face folder: config.json, model.safetensors (sharded above 4 "
-    "GiB), tokenizer, chat template and generation_config.json. Reads GGUF files (F32, F16, BF16, "
-    "Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K to Q6_K; llama, qwen2 and qwen3), whose weights it "
-    "dequantises, and folders, whose dtype it may change. With --upcycle: a mixture of experts out "
-    "of a dense model. With --to: writes an adapter of PEFT, "
-    "mlx-lm "
-    "or llama.cpp in the format of another; GGUF in f32, or f16 with --dtype. What is written "
-    "appears "
+    "GiB), tokenizer, chat template and generation_config.json; or, if the output is named "
+    "NAME.gguf, as one GGUF file for llama.cpp and Ollama, with a Modelfile beside it "
+    "(docs/gguf.md). Reads folders and GGUF files, whose weights it dequantises. With --upcycle: a "
+    "mixture of experts out of a dense model. With --to: writes an adapter of PEFT, mlx-lm or "
+    "llama.cpp in the format of another; GGUF in f32, or f16 with --dtype. What is written appears "
     "whole or not at all.";
 
 constexpr const char* kEpilog =
     "Examples:\n"
     "  lorikeet convert SmolLM2-135M-Instruct.Q4_1.gguf smollm2\n"
     "  lorikeet convert Qwen/Qwen3-0.6B qwen3-f32 --dtype f32\n"
+    "  lorikeet convert out/merged merged.Q4_K_M.gguf --dtype q4_k_m\n"
     "  lorikeet convert SmolLM2-135M-Instruct smollm2-4x --upcycle 4:2\n"
     "  lorikeet convert out/run adapter.gguf --to gguf\n"
     "  lorikeet convert adapter.gguf out/peft --to peft\n";
@@ -111,7 +122,7 @@ int RunConvertAdapter(const ConvertOptions& options) {
     Fail(ErrorCode::kInvalidArgument, "--dtype: an adapter of {} keeps the dtype of its factors",
          *options.to);
   }
-  if (options.dtype == "bf16") {
+  if (options.dtype != "auto" && options.dtype != "f32" && options.dtype != "f16") {
     Fail(ErrorCode::kInvalidArgument, "--dtype: adapters are written to GGUF in f32 or f16");
   }
   AdapterConversion conversion = {.adapter = options.model,
@@ -124,6 +135,31 @@ int RunConvertAdapter(const ConvertOptions& options) {
   }
   const AdapterConversionFacts facts = ConvertAdapter(conversion);
   Print(options, ConversionJson(conversion, facts), ConversionText(conversion, facts));
+  return 0;
+}
+
+int RunConvertToGguf(const ConvertOptions& options, const ModelSource& source) {
+  const GgufReport report = ConvertToGguf(source, {.output = options.output_dir,
+                                                   .dtype = options.dtype,
+                                                   .overwrite = options.overwrite,
+                                                   .accept_tokenizer = options.accept_tokenizer,
+                                                   .verify = options.verify,
+                                                   .verify_tokens = options.verify_tokens});
+  Print(options, report.json, report.text);
+  return 0;
+}
+
+int RunConvertToFolder(const ConvertOptions& options, const ModelSource& source) {
+  if (options.dtype.starts_with("q")) {
+    Fail(ErrorCode::kInvalidArgument,
+         "--dtype {}: only a GGUF file can hold it; give an output named NAME.gguf", options.dtype);
+  }
+  CheckOutputFolder(options.output_dir, options.overwrite, {source.path()});
+  const DType dtype = ParseStoredDtype(options.dtype, source);
+  const FolderFacts facts = WriteModelFolder(
+      source, {.dir = options.output_dir, .dtype = dtype, .text_files = CollectTextFiles(source)});
+  Print(options, ConvertJson(options, source, dtype, facts),
+        ConvertText(options, source, dtype, facts));
   return 0;
 }
 
@@ -148,13 +184,8 @@ int RunConvert(int argc, char** argv) {
     source = Upcycle(WithExplicitConfig(source),
                      ParseUpcycling(*options.upcycle, static_cast<uint64_t>(options.seed)));
   }
-  CheckOutputFolder(options.output_dir, options.overwrite, {source.path()});
-  const DType dtype = ParseStoredDtype(options.dtype, source);
-  const FolderFacts facts = WriteModelFolder(
-      source, {.dir = options.output_dir, .dtype = dtype, .text_files = CollectTextFiles(source)});
-  Print(options, ConvertJson(options, source, dtype, facts),
-        ConvertText(options, source, dtype, facts));
-  return 0;
+  return options.output_dir.ends_with(".gguf") ? RunConvertToGguf(options, source)
+                                               : RunConvertToFolder(options, source);
 }
 
 }  // namespace lorikeet

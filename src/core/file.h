@@ -42,7 +42,8 @@ void CreateFolders(const std::string& dir, std::string_view what = {});
 void WriteFileAtomically(const std::string& path, std::string_view content);
 // The same for streamed content: `write` gets a file descriptor open for writing.
 void WriteFileAtomically(const std::string& path, const std::function<void(int fd)>& write);
-// The same with a check that gets the path of the complete file before it is renamed, and may throw.
+// The same with a check that gets the path of the complete file before it is renamed, and may
+// throw.
 void WriteFileAtomically(const std::string& path, const std::function<void(int fd)>& write,
                          const std::function<void(const std::string& tmp)>& check);
 // Repeats write(2) until all bytes are written. Throws Error naming `path` (disk full, ...).

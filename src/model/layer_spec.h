@@ -36,6 +36,7 @@ struct AttentionSpec {
   int64_t group() const { return heads / kv_heads; }  // G
   int64_t q_size() const { return heads * head_dim; }
   int64_t kv_size() const { return kv_heads * head_dim; }
+  bool operator==(const AttentionSpec&) const = default;
 };
 
 enum class Activation : uint8_t { kSilu, kGeluTanh, kSquaredRelu };
@@ -47,6 +48,7 @@ struct MlpNames {
   const char* up = "up_proj";
   const char* down = "down_proj";
   bool gated = true;  // false: there is no gate
+  bool operator==(const MlpNames&) const = default;
 };
 
 // down(activation(gate x) * up x), or without a gate down(activation(up x)).
@@ -58,6 +60,7 @@ struct MlpSpec {
 
   bool fused() const { return names.gated && names.gate == nullptr; }
   bool has_gate_proj() const { return names.gated && names.gate != nullptr; }
+  bool operator==(const MlpSpec&) const = default;
 };
 
 // A router that sends every token to `active` of `experts` MLPs.
@@ -66,11 +69,13 @@ struct MoeSpec {
   int64_t experts = 0, active = 0;                 // E, k
   bool norm_topk_prob = false;                     // the k probabilities are divided by their sum
   const ExpertNames* names = nullptr;
+  bool operator==(const MoeSpec&) const = default;
 };
 
 // An MLP of all tokens beside the experts, with a gate of one number per token.
 struct SharedExpertSpec {
   int64_t hidden_size = 0, intermediate_size = 0;  // D, F
+  bool operator==(const SharedExpertSpec&) const = default;
 };
 
 using BlockSpec = std::variant<AttentionSpec, MlpSpec, MoeSpec, SharedExpertSpec>;
@@ -89,10 +94,12 @@ struct SublayerSpec {
   std::vector<BlockSpec> branches;
   std::string norm_after = {};  // module name; empty: none
   float multiplier = 1;         // factor of the sum, in a sublayer without a norm after
+  bool operator==(const SublayerSpec&) const = default;
 };
 
 struct LayerSpec {
   std::vector<SublayerSpec> sublayers;  // in order
+  bool operator==(const LayerSpec&) const = default;
 };
 
 }  // namespace lorikeet

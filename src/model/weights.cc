@@ -87,12 +87,15 @@ DType DefaultComputeDtype() { return HasNativeBf16() ? DType::kBF16 : DType::kF3
 
 std::unique_ptr<Model> Model::Load(const std::string& path_or_name, DType compute,
                                    Placement placement) {
+  return Load(ModelSource::Open(path_or_name), compute, placement);
+}
+
+std::unique_ptr<Model> Model::Load(ModelSource source, DType compute, Placement placement) {
   CHECK(compute == DType::kF32 || compute == DType::kBF16);
   if (compute == DType::kBF16 && !HasNativeBf16()) {
     Fail(ErrorCode::kUnsupported,
          "this CPU has no native bf16 products (AVX512-BF16 or AMX); use --dtype f32");
   }
-  ModelSource source = ModelSource::Open(path_or_name);
   ModelConfig config = ReadModelConfig(source);
   std::unique_ptr<Model> model(new Model(std::move(source), std::move(config), compute));
   model->maps_ =

@@ -59,6 +59,8 @@ class Model {
   // misshapen or unknown tensor.
   static std::unique_ptr<Model> Load(const std::string& path_or_name, DType compute,
                                      Placement placement = Placement::kAuto);
+  static std::unique_ptr<Model> Load(ModelSource source, DType compute,
+                                     Placement placement = Placement::kAuto);
 
   // Shapes without values, for a dry run (core/dry.h): every tensor has an address and no memory.
   static std::unique_ptr<Model> Skeleton(const ModelConfig& config, DType compute);

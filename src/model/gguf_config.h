@@ -1,0 +1,29 @@
+// A `GgufConfig` is what a GGUF file says in place of config.json: the metadata of its
+// architecture, and a tensor of rotary factors where there is one.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "checkpoint/gguf_architecture.h"
+#include "checkpoint/gguf_writer.h"
+#include "model/config.h"
+
+namespace lorikeet {
+
+struct GgufConfig {
+  GgufMetadata metadata;
+  std::vector<float> rope_factors;  // values of rope_freqs.weight; empty: there is no such tensor
+};
+
+// What llama.cpp's code for the architecture reads, and nothing that it ignores: what it fixes
+// without a key is for CheckGgufConfig to find. Throws Error(kUnsupported) naming `where`.
+GgufConfig MakeGgufConfig(const ModelConfig& config, const GgufArchitecture& architecture,
+                          const std::string& where);
+
+// Compares a model's config with the one read again from the metadata, whatever its model_type:
+// sizes, rotary tables and the specs of all layers. Throws Error(kUnsupported) naming the first key
+// that the metadata cannot say.
+void CheckGgufConfig(const ModelConfig& config, const ModelConfig& read,
+                     const GgufArchitecture& architecture, const std::string& where);
+
+}  // namespace lorikeet
