@@ -31,8 +31,8 @@ class Keys {
 
 // Divisors of the frequencies without scaling that give those with it.
 std::vector<float> RopeFactors(const ModelConfig& config) {
-  const RopeTable plain(config.head_dim, config.rope_theta, {});
-  const RopeTable scaled(config.head_dim, config.rope_theta, config.rope_scaling);
+  const RopeTable plain(config.rotary_dim, config.rope_theta, {});
+  const RopeTable scaled(config.rotary_dim, config.rope_theta, config.rope_scaling);
   std::vector<float> factors;
   for (size_t i = 0; i < plain.inv_freq().size(); ++i) {
     factors.push_back(plain.inv_freq()[i] / scaled.inv_freq()[i]);
@@ -57,7 +57,7 @@ void AddYarn(const ModelConfig& config, Keys* keys) {
   keys->Size(kGgufOriginalContext, scaling.original_max_position_embeddings);
   if (scaling.beta_fast != 32) keys->Number("rope.scaling.yarn_beta_fast", scaling.beta_fast);
   if (scaling.beta_slow != 1) keys->Number("rope.scaling.yarn_beta_slow", scaling.beta_slow);
-  const double wanted = RopeTable(config.head_dim, config.rope_theta, scaling).attention_factor();
+  const double wanted = RopeTable(config.rotary_dim, config.rope_theta, scaling).attention_factor();
   const double own = 0.1 * std::log(scaling.factor) + 1;
   if (std::abs(wanted / own - 1) > 1e-7) keys->Number("rope.scaling.attn_factor", wanted / own);
 }
@@ -65,7 +65,7 @@ void AddYarn(const ModelConfig& config, Keys* keys) {
 void AddRope(const ModelConfig& config, const GgufArchitecture& architecture,
              const std::string& where, Keys* keys, GgufConfig* out) {
   const RopeScaling& scaling = config.rope_scaling;
-  keys->Size("rope.dimension_count", config.head_dim);
+  keys->Size("rope.dimension_count", config.rotary_dim);
   keys->Number("rope.freq_base", config.rope_theta);
   if (config.has_local_rope()) keys->Number("rope.freq_base_swa", config.rope_local_base_freq);
   if (scaling.type == "linear") {
@@ -152,15 +152,17 @@ bool SameRope(const RopeTable& a, const RopeTable& b) {
 }
 
 void CompareRope(const ModelConfig& a, const ModelConfig& b, const Comparison& comparison) {
+  comparison.Equal("rotated elements of a head", a.rotary_dim, b.rotary_dim);
+  comparison.Equal("order of rotated pairs", a.rope_interleaved, b.rope_interleaved);
   comparison.Equal("rope_theta", a.rope_theta, b.rope_theta);
   comparison.Equal("rope type", a.rope_scaling.type, b.rope_scaling.type);
-  comparison.True("rope_scaling", SameRope(RopeTable(a.head_dim, a.rope_theta, a.rope_scaling),
-                                           RopeTable(b.head_dim, b.rope_theta, b.rope_scaling)));
+  comparison.True("rope_scaling", SameRope(RopeTable(a.rotary_dim, a.rope_theta, a.rope_scaling),
+                                           RopeTable(b.rotary_dim, b.rope_theta, b.rope_scaling)));
   comparison.Equal("rope_local_base_freq", a.rope_local_base_freq, b.rope_local_base_freq);
   if (!a.has_local_rope()) return;
   comparison.True("rope_scaling of layers with a window",
-                  SameRope(RopeTable(a.head_dim, a.rope_local_base_freq, a.local_rope_scaling),
-                           RopeTable(b.head_dim, b.rope_local_base_freq, b.local_rope_scaling)));
+                  SameRope(RopeTable(a.rotary_dim, a.rope_local_base_freq, a.local_rope_scaling),
+                           RopeTable(b.rotary_dim, b.rope_local_base_freq, b.local_rope_scaling)));
 }
 
 void CompareLayers(const ModelConfig& a, const ModelConfig& b, const Comparison& comparison) {
@@ -229,6 +231,8 @@ void CheckGgufConfig(const ModelConfig& a, const ModelConfig& b,
   c.Equal("query_pre_attn_scalar", a.query_pre_attn_scalar, b.query_pre_attn_scalar);
   c.Equal("attn_logit_softcapping", a.attn_logit_softcapping, b.attn_logit_softcapping);
   c.Equal("final_logit_softcapping", a.final_logit_softcapping, b.final_logit_softcapping);
+  c.Equal("logits_scaling", a.logit_multiplier, b.logit_multiplier);
+  c.Equal("llama_4_scaling_beta", a.llama_4_scaling_beta, b.llama_4_scaling_beta);
   c.Equal("number of experts", a.num_experts, b.num_experts);
   c.Equal("num_experts_per_tok", a.num_experts_per_tok, b.num_experts_per_tok);
   c.Equal("moe_intermediate_size", a.moe_intermediate_size, b.moe_intermediate_size);

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "checkpoint/quantise.h"
+#include "checkpoint/text_names.h"
 #include "core/arena.h"
 #include "core/error.h"
 #include "core/finite.h"
@@ -237,9 +238,10 @@ std::vector<GgufTensor> PlanGgufTensors(const ModelSource& source, const ModelCo
   for (const ModelSource::Entry& entry : source.entries()) {
     // As in model/export.cc: a table that is computed, and a copy of the embedding.
     if (entry.name.ends_with(".rotary_emb.inv_freq")) continue;
-    if (config.tie_word_embeddings && entry.name == kHead) continue;
+    const std::string plain = WithoutWrapper(entry.name);
+    if (config.tie_word_embeddings && plain == kHead) continue;
     if (architecture.experts != nullptr) {
-      const auto stack = GgufStackOfHf(*architecture.experts, entry.name);
+      const auto stack = GgufStackOfHf(*architecture.experts, plain);
       if (stack) {
         AddToStack(source, *stack, entry, *architecture.experts, config, &tensors);
         continue;
