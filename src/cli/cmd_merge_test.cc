@@ -123,7 +123,8 @@ TEST_P(MergeFamily, TheFolderSaysWhatBaseAndAdapterSay) {
 }
 INSTANTIATE_TEST_SUITE_P(Families, MergeFamily,
                          ::testing::Values("llama", "llama3", "llama_bias", "qwen2", "qwen3",
-                                           "qwen3_moe", "mixtral"));
+                                           "qwen3_moe", "mixtral", "phi3", "glm4", "starcoder2",
+                                           "stablelm", "cohere2", "arcee", "ernie4_5"));
 
 TEST(Merge, RoundingIsToldApartFromArithmetic) {
   const TemporaryFolder tmp;
