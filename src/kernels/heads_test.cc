@@ -145,7 +145,8 @@ TEST(Heads, ANormOfOnePlusTheWeight) {
     const bool f32 = s.out.dtype() == DType::kF32;
     EXPECT_LT(RelativeError(s.out.Values(), out.Values()), f32 ? 1e-30 : 2e-2);
     if (!f32) {
-      const HeadNorm exact{larger, kEps, Tensor(), Tensor()};
+      HeadNorm exact{larger, kEps, Tensor(), Tensor()};
+      exact.after_rope = s.norm.after_rope;
       const TestTensor wide(DType::kF32, {kK, kT, kG, s.Dh});
       SplitHeadsForward(s.in, &exact, rope, wide.tensor());
       for (int64_t i = 0; i < wide.size(); ++i) {
@@ -231,7 +232,8 @@ TEST(Heads, KeepingNothingChangesNoBit) {
     const HeadRope* rope = turned ? &s.rope : nullptr;
     SplitHeadsForward(s.in, &s.norm, rope, s.out.tensor());
     const TestTensor out(s.out.dtype(), {kK, kT, kG, s.Dh});
-    const HeadNorm bare{s.w, kEps, Tensor(), Tensor()};
+    HeadNorm bare{s.w, kEps, Tensor(), Tensor()};
+    bare.after_rope = s.norm.after_rope;
     SplitHeadsForward(s.in, &bare, rope, out.tensor());
     EXPECT_TRUE(SameBits(s.out, out));
   });
