@@ -72,6 +72,7 @@ void TrainLoop::Begin() {
     Resume();
     // Before the metrics are cut: they would have a hole before a later checkpoint.
     RemoveCheckpointsAfter(options_.output_dir, step_);
+    RotateCheckpoints();  // a power cut may have brought one back, and a run at its end saves none
   }
   metrics_.emplace(MetricsWriter::Settings{.dir = options_.output_dir,
                                            .steps_done = step_,
@@ -145,10 +146,16 @@ void TrainLoop::SaveCheckpoint() {
   saved_step_ = step_;
   best_is_new_ = false;
   result_.checkpoint = dir;
-  const RecipeStatus status = Status();
-  if (status.diverging) return;  // keeps the good checkpoints before it
+  if (Status().diverging) return;  // keeps the good checkpoints before it
   guarded_.SetGoodCheckpoint(dir);
-  RotateCheckpoints(options_.output_dir, step_, options_.save_total_limit, status.best_step);
+  RotateCheckpoints();
+}
+
+void TrainLoop::RotateCheckpoints() const {
+  const RecipeStatus status = Status();
+  if (status.diverging) return;
+  lorikeet::RotateCheckpoints(options_.output_dir, step_, options_.save_total_limit,
+                              status.best_step);
 }
 
 void TrainLoop::Resume() {

@@ -113,6 +113,7 @@ class TrainLoop {
   bool Every(int64_t steps) const { return steps > 0 && step_ % steps == 0; }
   bool EvaluationDue() const;
   bool CheckpointDue() const;
+  void RotateCheckpoints() const;  // unless the run diverges
   RecipeStatus Status() const { return recipe_->status ? recipe_->status() : RecipeStatus(); }
 
   TrainingRun& run_;

@@ -88,6 +88,18 @@ TEST_F(Loop, TheBestEvaluationIsKept) {
   EXPECT_THAT(Checkpoints(), ElementsAre(2, 5));
 }
 
+// As after a power cut that took the removal of a checkpoint back.
+TEST_F(Loop, AResumedRunAtItsEndKeepsNoMoreThanTheLimit) {
+  options_.save_steps = 2;
+  options_.save_total_limit = 9;
+  const LoopResult whole = Run();
+  ASSERT_THAT(Checkpoints(), ElementsAre(2, 4, 5));
+  options_.save_total_limit = 1;
+  options_.resume_from = whole.checkpoint;
+  EXPECT_EQ(Run().steps, 5);
+  EXPECT_THAT(Checkpoints(), ElementsAre(5));
+}
+
 TEST_F(Loop, ARecipeMayEndBeforeItsLastStep) {
   recipe_.status = [this] { return RecipeStatus{.done = loop_->step() == 3}; };
   EXPECT_EQ(Run().steps, 3);
