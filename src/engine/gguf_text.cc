@@ -274,7 +274,7 @@ void CompareSpecials(const TokenizerBundle& a, const TokenizerBundle& b, const s
 }
 
 TokenizerBundle ReadAgain(const GgufTokenizerFields& fields, const std::string& where) {
-  return LoadTokenizerBundle(TokenizerSourcesOf(TextFilesOfGguf(fields), where));
+  return LoadTokenizerBundle(*TokenizerSourcesOf(TextFilesOfGguf(fields), where));
 }
 
 void CheckFields(const TokenizerBundle& bundle, const std::string& where, bool accept,

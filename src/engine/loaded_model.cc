@@ -30,19 +30,17 @@ DType ParseComputeDtype(const std::string& name) {
 }
 
 LoadedModel LoadModel(const std::string& path_or_name, DType compute) {
-  // In parallel with the weights, which wait for memory: the tokenizer is text to be parsed.
-  auto tokenizer =
-      std::async(std::launch::async, [&path_or_name]() -> std::optional<TokenizerBundle> {
-        const auto sources = TokenizerSourcesOf(ModelSource::Open(path_or_name));
-        if (!sources) return std::nullopt;
-        std::optional<TokenizerBundle> bundle = LoadTokenizerBundle(*sources);
-        ReleaseFreedMemory();
-        return bundle;
-      });
   LoadedModel loaded;
+  // In parallel with the weights, which wait for memory: the tokenizer is text to be parsed.
+  auto text = std::async(std::launch::async, [&path_or_name, &loaded] {
+    const ModelSource source = ModelSource::Open(path_or_name);
+    loaded.text_files = CollectTextFiles(source);
+    const auto sources = TokenizerSourcesOf(loaded.text_files, source.path());
+    if (sources) loaded.tokenizer = LoadTokenizerBundle(*sources);
+    ReleaseFreedMemory();
+  });
   loaded.model = Model::Load(path_or_name, compute);
-  loaded.text_files = CollectTextFiles(loaded.model->source());
-  loaded.tokenizer = tokenizer.get();
+  text.get();
   ReleaseFreedMemory();
   return loaded;
 }

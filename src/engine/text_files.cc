@@ -69,12 +69,12 @@ bool IsModelTextFile(const std::string& name) {
 }
 
 std::optional<TokenizerSources> TokenizerSourcesOf(const ModelSource& source) {
-  const std::vector<TextFile> files = CollectTextFiles(source);
-  if (files.empty()) return std::nullopt;
-  return TokenizerSourcesOf(files, source.path());
+  return TokenizerSourcesOf(CollectTextFiles(source), source.path());
 }
 
-TokenizerSources TokenizerSourcesOf(const std::vector<TextFile>& files, const std::string& where) {
+std::optional<TokenizerSources> TokenizerSourcesOf(const std::vector<TextFile>& files,
+                                                   const std::string& where) {
+  if (files.empty()) return std::nullopt;
   const auto content = [&](std::string_view name) {
     const auto found = std::find_if(files.begin(), files.end(),
                                     [&](const TextFile& file) { return file.name == name; });

@@ -25,9 +25,11 @@ std::vector<TextFile> TextFilesIn(const std::string& dir);
 // Whether a file of this name is one of those, in any model.
 bool IsModelTextFile(const std::string& name);
 
-// Sources of a model's tokenizer; empty if it has none.
+// Sources of a model's tokenizer; empty if it has none. files: those of CollectTextFiles; where:
+// the model, for errors.
 std::optional<TokenizerSources> TokenizerSourcesOf(const ModelSource& source);
-TokenizerSources TokenizerSourcesOf(const std::vector<TextFile>& files, const std::string& where);
+std::optional<TokenizerSources> TokenizerSourcesOf(const std::vector<TextFile>& files,
+                                                   const std::string& where);
 
 // Removes the files of chat templates; one in tokenizer_config.json stays.
 void RemoveChatTemplates(std::vector<TextFile>& files);
