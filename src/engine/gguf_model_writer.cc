@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "checkpoint/gguf_rope.h"
+#include "checkpoint/text_names.h"
 #include "core/checksum.h"
 #include "core/error.h"
 #include "core/format.h"
@@ -187,6 +188,11 @@ void CheckOutputGguf(const std::string& path, bool overwrite, const ModelSource&
 }
 
 GgufFacts WriteGgufModel(const ModelSource& source, const GgufToWrite& output) {
+  if (IsWrapper(source.config())) {
+    Fail(ErrorCode::kUnsupported,
+         "{}: models of texts and images are not written to GGUF files, nor their language models",
+         source.path());
+  }
   const ModelConfig config = ReadModelConfig(source);
   const GgufArchitecture& architecture = GgufArchitectureOf(config.model_type, source.path());
   const std::optional<GgufText> text =

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "checkpoint/text_names.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/temporary_folder_for_test.h"
@@ -85,7 +86,9 @@ class GoldenCopy {
 
 // Whether models of a golden's family are written at all; another one is refused by name.
 bool IsWritten(const std::string& family) {
-  const ModelConfig config = ReadModelConfig(ModelSource::Open(GoldenDir(family)));
+  const ModelSource source = ModelSource::Open(GoldenDir(family));
+  if (IsWrapper(source.config())) return false;
+  const ModelConfig config = ReadModelConfig(source);
   try {
     return GgufArchitectureOf(config.model_type, family).written;
   } catch (const Error&) {
@@ -100,7 +103,7 @@ TEST_P(WriteGolden, IsReadWithTheSameConfigAndBits) {
   if (!IsWritten(GetParam())) {
     const ModelSource source = ModelSource::Open(GoldenDir(GetParam()));
     const std::string error = ErrorOf([&] { WriteGgufModel(source, {.path = "/nowhere/x.gguf"}); });
-    EXPECT_THAT(error, ::testing::AnyOf(HasSubstr("not written to them"), HasSubstr("supported:")));
+    EXPECT_THAT(error, ::testing::AnyOf(HasSubstr("not written to"), HasSubstr("supported:")));
     return;
   }
   const Replaced* replaced = nullptr;
