@@ -31,6 +31,12 @@ std::vector<std::string> ExpertNotes(const ModelConfig& model, const TrainingSha
   if (shape.lora_shared_outer) {
     notes.back() += "; they share the factor on the hidden side";
   }
+  if (model.shared_expert_intermediate_size > 0) {
+    notes.push_back(fmt::format(
+        "note: peft 0.21 silently leaves out adapters of {} experts when it loads them; merge the "
+        "result into its base to use it elsewhere",
+        model.model_type));
+  }
   if (shape.lora_expert_rank == 0 && shape.lora_r % k != 0) {
     notes.push_back(fmt::format(
         "note: lora_r {} is no multiple of the {} active experts, so each gets the whole part{}; "

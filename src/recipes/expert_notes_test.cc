@@ -52,6 +52,21 @@ TEST(ExpertNotes, SayTheRankAndWhatIsOdd) {
   EXPECT_THAT(Notes(32, 0, {"attention"}), ElementsAre(HasSubstr("get no adapters")));
 }
 
+TEST(ExpertNotes, SayThatPeftLeavesOutExpertsOfQwen2Moe) {
+  Json json = {
+      {"model_type", "qwen2_moe"}, {"hidden_size", 64},        {"vocab_size", 100},
+      {"intermediate_size", 128},  {"num_hidden_layers", 1},   {"num_attention_heads", 16},
+      {"num_experts", 8},          {"num_experts_per_tok", 2}, {"moe_intermediate_size", 32}};
+  TrainingShape shape;
+  shape.lora_r = 8;
+  shape.target_modules = {"all-linear"};
+  EXPECT_THAT(ExpertNotes(ReadModelConfig(json, "test"), shape),
+              ElementsAre(StartsWith("rank 4 "), HasSubstr("leaves out adapters of qwen2_moe")));
+  shape.target_modules = {"attention"};
+  EXPECT_THAT(ExpertNotes(ReadModelConfig(json, "test"), shape),
+              ElementsAre(HasSubstr("get no adapters")));
+}
+
 TEST(ExpertNotes, AreSilentWithoutExpertsOrAdapters) {
   EXPECT_THAT(Notes(32, 0, {}, Method::kFull), IsEmpty());
   EXPECT_THAT(ExpertNotes(Config(0, 0), {}), IsEmpty());
