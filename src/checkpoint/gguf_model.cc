@@ -88,8 +88,8 @@ void AddPhi3(const GgufFile& gguf, const Hyperparameters& hyper, Json& config) {
   config["sliding_window"] = window > 0 ? Json(window) : Json();
 }
 
-// What single architectures have. Files of StarCoder2 do not have its window, and llama.cpp uses
-// none.
+// Adds keys that only one architecture has. Files of StarCoder2 lack the model's window, and
+// llama.cpp uses none.
 void AddOwnKeys(const GgufFile& gguf, const Hyperparameters& hyper, Json& config) {
   const std::string type = config["model_type"];
   constexpr const char *kParallel = "use_parallel_residual", *kSections = "rope.dimension_sections";

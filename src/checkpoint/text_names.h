@@ -10,8 +10,8 @@
 
 namespace lorikeet {
 
-// What stands before "layers.0." in the names of a model's modules: of a wrapper's as transformers
-// has had them since version 4.52, and peft with it.
+// Prefixes of module names, before "layers.0.": of a plain model, and of a wrapper in transformers
+// 4.52 and later, whose names peft uses too.
 inline constexpr std::string_view kPlainPrefix = "model.";
 inline constexpr std::string_view kWrappedPrefix = "model.language_model.";
 

@@ -96,7 +96,7 @@ SftConfig ConfigOf(const SftOptions& options) {
   return config;
 }
 
-// Takes options that the user has not set from the checkpoint, as the first run chose them.
+// Sets options that the user has not given to the values that the first run chose and recorded.
 void RestoreChoices(const std::string& checkpoint, Run* run, SftPlan* plan) {
   const Json state = ReadRunState(checkpoint);
   try {

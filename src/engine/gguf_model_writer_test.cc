@@ -40,8 +40,8 @@ std::vector<float> ValuesOf(const ModelSource& source, const std::string& name) 
   return values;
 }
 
-// What llama.cpp's code fixes: keys of the golden's config.json to replace (null: to remove) so
-// that a file can say it, and the key that is named if they are not.
+// A golden whose config.json asks for something that llama.cpp's code fixes otherwise: the keys to
+// replace (null: to remove) so that a GGUF file can hold it, and the key that the refusal names.
 struct Replaced {
   const char* family;
   const char* keys;

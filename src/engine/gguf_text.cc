@@ -128,7 +128,7 @@ void SetEnds(const TokenizerBundle& bundle, const std::string& where, GgufTokeni
   f->eom_id = ends[2];
 }
 
-// What the tokenizer puts before and after a text. BOS and EOS may be named by this alone.
+// Sets which tokens are added before and after a text. Some tokenizers name BOS and EOS only so.
 void SetAdded(const TokenizerBundle& bundle, GgufTokenizerFields* f) {
   const std::vector<int32_t>& leading = bundle.leading_ids;
   const std::vector<int32_t> bare = bundle.tokenizer.Encode("a");
@@ -180,7 +180,7 @@ GgufTokenizerFields FieldsOf(const ModelSource& source, const TokenizerSources& 
   return fields;
 }
 
-// What a difference of two tokenizers is shown by, and how many there are.
+// The number of texts that two tokenizers encode differently, and the first of them.
 struct Differences {
   int64_t texts = 0, differing = 0;
   std::string first{};

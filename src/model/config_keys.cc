@@ -181,7 +181,7 @@ constexpr std::string_view kRopeKeys[] = {
     "high_freq_factor", "partial_rotary_factor",
     "finetuned",        "max_position_embeddings",
 };
-// What Cohere2 and StarCoder2 always do, in files of theirs.
+// Keys of one family that change nothing at the value that its code always uses.
 struct FamilyKey {
   std::string_view model_type, key;
   const char* value;  // JSON

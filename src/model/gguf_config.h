@@ -15,8 +15,8 @@ struct GgufConfig {
   std::vector<float> rope_factors;  // values of rope_freqs.weight; empty: there is no such tensor
 };
 
-// What llama.cpp's code for the architecture reads, and nothing that it ignores: what it fixes
-// without a key is for CheckGgufConfig to find. Throws Error(kUnsupported) naming `where`.
+// Metadata with the keys that llama.cpp's code for the architecture reads. CheckGgufConfig finds
+// values that it fixes without a key. Throws Error(kUnsupported) naming `where`.
 GgufConfig MakeGgufConfig(const ModelConfig& config, const GgufArchitecture& architecture,
                           const std::string& where);
 

@@ -35,7 +35,7 @@ struct RenderingOptions {
                    {"field_messages", "write data_columns: messages=COLUMN"},
                    {"dataset_text_field", "write data_columns: text=COLUMN"}}});
   }
-  // Where files of problems are read.
+  // Options of commands that read files of problems.
   template <class V>
   void ProblemColumns(V& v) {
     v(data_columns, "data_columns", {},

@@ -11,7 +11,7 @@
 
 namespace lorikeet {
 
-// Where a tokenizer came from: one of the two, or both if they are one vocabulary.
+// The files of a tokenizer: one of the two, or both if they hold the same vocabulary.
 struct VocabularySources {
   Json tokenizer_json;  // null: there is none
   std::optional<SentencePieceModel> sentencepiece;

@@ -158,7 +158,7 @@ void NameCut(const Url& url, ExchangeWatch::Cut cut, Answer* answer) {
   }
 }
 
-// What an error of the client means.
+// An error of the HTTP client in words.
 std::string Meaning(httplib::Error error) {
   switch (error) {
     case httplib::Error::Connection:
