@@ -4,8 +4,7 @@
 
 #include <cmath>
 
-#include "core/error.h"
-#include "model/config.h"
+#include "model/config_for_test.h"
 
 namespace lorikeet {
 namespace {
@@ -14,105 +13,82 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-Json Small(const char* type, Json changes = Json::object()) {
-  Json config = {{"model_type", type},       {"hidden_size", 64},      {"intermediate_size", 80},
-                 {"vocab_size", 96},         {"num_hidden_layers", 5}, {"num_attention_heads", 4},
-                 {"num_key_value_heads", 2}, {"head_dim", 16}};
-  config.update(changes);
-  return config;
-}
-
-ModelConfig Read(const Json& json) { return ReadModelConfig(json, "config.json"); }
-
-std::string ErrorOf(const Json& json) {
-  try {
-    Read(json);
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
-
-AttentionSpec AttentionOf(const ModelConfig& config, size_t layer) {
-  return std::get<AttentionSpec>(config.layers[layer].sublayers[0].branches[0]);
-}
-
-std::vector<int64_t> Windows(const ModelConfig& config) {
-  std::vector<int64_t> windows;
-  for (size_t l = 0; l < config.layers.size(); ++l) {
-    windows.push_back(AttentionOf(config, l).window);
-  }
-  return windows;
+Json Small(const char* type, const Json& changes = Json::object()) {
+  return TinyConfig(type, 5, changes);
 }
 
 std::vector<int> Ropes(const ModelConfig& config) {
   std::vector<int> ropes;
-  for (size_t l = 0; l < config.layers.size(); ++l) ropes.push_back(AttentionOf(config, l).rope);
+  for (size_t l = 0; l < config.layers.size(); ++l)
+    ropes.push_back(AttentionSpecOf(config, l).rope);
   return ropes;
 }
 
 TEST(OlmoConfig, NormsStandAfterTheBranchesAlone) {
   for (const char* type : {"olmo2", "olmo3"}) {
-    const ModelConfig c = Read(Small(type));
+    const ModelConfig c = ReadConfig(Small(type));
     const std::vector<SublayerSpec>& sublayers = c.layers[0].sublayers;
     EXPECT_EQ(sublayers[0].norm + sublayers[1].norm, "");
     EXPECT_EQ(sublayers[0].norm_after, "post_attention_layernorm");
     EXPECT_EQ(sublayers[1].norm_after, "post_feedforward_layernorm");
-    EXPECT_TRUE(AttentionOf(c, 0).qk_norm_whole);
+    EXPECT_TRUE(AttentionSpecOf(c, 0).qk_norm_whole);
     EXPECT_EQ(c.norm_kind, NormKind::kRmsOnce);
   }
 }
 
 TEST(OlmoConfig, Olmo3ScalesTheRopeOfLayersWithoutAWindow) {
-  const ModelConfig plain = Read(Small("olmo3"));
-  EXPECT_THAT(Windows(plain), ElementsAre(4096, 4096, 4096, 0, 4096));
+  const ModelConfig plain = ReadConfig(Small("olmo3"));
+  EXPECT_THAT(WindowsOf(plain), ElementsAre(4096, 4096, 4096, 0, 4096));
   EXPECT_THAT(std::tuple(plain.rope_theta, plain.rope_local_base_freq), std::tuple(5e5, 5e5));
   const Json yarn = {
       {"rope_type", "yarn"}, {"factor", 8.0}, {"original_max_position_embeddings", 64}};
-  const ModelConfig scaled = Read(Small("olmo3", {{"rope_scaling", yarn}, {"rope_theta", 5e5}}));
+  const ModelConfig scaled =
+      ReadConfig(Small("olmo3", {{"rope_scaling", yarn}, {"rope_theta", 5e5}}));
   EXPECT_THAT(Ropes(scaled), ElementsAre(1, 1, 1, 0, 1));
   EXPECT_EQ(scaled.rope_scaling.type, "yarn");
   EXPECT_EQ(scaled.local_rope_scaling.type, "default");
   EXPECT_EQ(scaled.rope_local_base_freq, 5e5);
   EXPECT_THAT(scaled.notes, IsEmpty());
-  EXPECT_THAT(ErrorOf(Small("olmo3", {{"rope_theta", 1e6}})), HasSubstr("rope_theta is 1e+06"));
+  EXPECT_THAT(ConfigError(Small("olmo3", {{"rope_theta", 1e6}})), HasSubstr("rope_theta is 1e+06"));
   const Json blocks = {{"full_attention", {{"rope_type", "default"}, {"rope_theta", 1e6}}},
                        {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 1e4}}}};
-  const ModelConfig own = Read(Small("olmo3", {{"rope_parameters", blocks}}));
+  const ModelConfig own = ReadConfig(Small("olmo3", {{"rope_parameters", blocks}}));
   EXPECT_THAT(std::tuple(own.rope_theta, own.rope_local_base_freq), std::tuple(1e6, 1e4));
 }
 
 TEST(GraniteConfig, ReadsItsFourFactors) {
-  const ModelConfig plain = Read(Small("granite"));
+  const ModelConfig plain = ReadConfig(Small("granite"));
   EXPECT_THAT(std::tuple(plain.embedding_multiplier, plain.residual_multiplier,
-                         plain.logit_multiplier, AttentionOf(plain, 0).score_scale),
+                         plain.logit_multiplier, AttentionSpecOf(plain, 0).score_scale),
               std::tuple(1, 1, 1, 1));
-  const ModelConfig c = Read(Small("granite", {{"embedding_multiplier", 12},
-                                               {"residual_multiplier", 0.25},
-                                               {"attention_multiplier", 0.0625},
-                                               {"logits_scaling", 8}}));
+  const ModelConfig c = ReadConfig(Small("granite", {{"embedding_multiplier", 12},
+                                                     {"residual_multiplier", 0.25},
+                                                     {"attention_multiplier", 0.0625},
+                                                     {"logits_scaling", 8}}));
   EXPECT_THAT(std::tuple(c.embedding_multiplier, c.logit_multiplier), std::tuple(12, 0.125));
-  EXPECT_EQ(AttentionOf(c, 0).score_scale, 0.0625F);
+  EXPECT_EQ(AttentionSpecOf(c, 0).score_scale, 0.0625F);
   EXPECT_FALSE(c.rounds_embedding_multiplier);
   for (const SublayerSpec& sublayer : c.layers[4].sublayers) {
     EXPECT_EQ(sublayer.multiplier, 0.25F);
     EXPECT_EQ(sublayer.norm_after, "");
   }
   EXPECT_THAT(c.notes, IsEmpty());
-  EXPECT_THAT(ErrorOf(Small("granite", {{"logits_scaling", 0}})), HasSubstr("logits_scaling is 0"));
-  EXPECT_THAT(ErrorOf(Small("granite", {{"residual_multiplier", nullptr}})),
+  EXPECT_THAT(ConfigError(Small("granite", {{"logits_scaling", 0}})),
+              HasSubstr("logits_scaling is 0"));
+  EXPECT_THAT(ConfigError(Small("granite", {{"residual_multiplier", nullptr}})),
               HasSubstr("residual_multiplier is null"));
 }
 
 TEST(GraniteConfig, OtherFamiliesDoNotReadTheFactors) {
-  const ModelConfig c = Read(Small("llama", {{"logits_scaling", 8}, {"residual_multiplier", 1.0}}));
+  const ModelConfig c =
+      ReadConfig(Small("llama", {{"logits_scaling", 8}, {"residual_multiplier", 1.0}}));
   EXPECT_EQ(c.logit_multiplier, 1);
   EXPECT_THAT(c.notes, ElementsAre(HasSubstr("not used for llama: logits_scaling")));
 }
 
 TEST(SeedOssConfig, HasBiasesOfQKAndVByDefault) {
   const auto biases = [](const Json& changes) {
-    const ModelConfig c = Read(Small("seed_oss", changes));
+    const ModelConfig c = ReadConfig(Small("seed_oss", changes));
     return std::tuple(c.qkv_bias, c.o_bias, c.mlp_bias);
   };
   EXPECT_THAT(biases(Json::object()), std::tuple(true, false, false));
@@ -122,27 +98,28 @@ TEST(SeedOssConfig, HasBiasesOfQKAndVByDefault) {
 }
 
 TEST(Qwen2MoeConfig, HasASharedExpertAndWindowsOnEvenLayers) {
-  const ModelConfig c = Read(Small("qwen2_moe", {{"use_sliding_window", true},
-                                                 {"sliding_window", 8},
-                                                 {"max_window_layers", 3},
-                                                 {"mlp_only_layers", {1}},
-                                                 {"shared_expert_intermediate_size", 48}}));
-  EXPECT_THAT(Windows(c), ElementsAre(8, 0, 8, 0, 0));
+  const ModelConfig c = ReadConfig(Small("qwen2_moe", {{"use_sliding_window", true},
+                                                       {"sliding_window", 8},
+                                                       {"max_window_layers", 3},
+                                                       {"mlp_only_layers", {1}},
+                                                       {"shared_expert_intermediate_size", 48}}));
+  EXPECT_THAT(WindowsOf(c), ElementsAre(8, 0, 8, 0, 0));
   EXPECT_EQ(c.layers[0].sublayers[1].branches.size(), 2U);
   EXPECT_EQ(std::get<SharedExpertSpec>(c.layers[0].sublayers[1].branches[1]).intermediate_size, 48);
   EXPECT_EQ(c.layers[1].sublayers[1].branches.size(), 1U);
   EXPECT_FALSE(c.norm_topk_prob);
   EXPECT_TRUE(c.qkv_bias);
-  EXPECT_FALSE(Read(Small("qwen2_moe", {{"qkv_bias", false}})).qkv_bias);
-  EXPECT_THAT(Windows(Read(Small("qwen2_moe"))), ElementsAre(0, 0, 0, 0, 0));
+  EXPECT_FALSE(ReadConfig(Small("qwen2_moe", {{"qkv_bias", false}})).qkv_bias);
+  EXPECT_THAT(WindowsOf(ReadConfig(Small("qwen2_moe"))), ElementsAre(0, 0, 0, 0, 0));
 }
 
 TEST(OlmoeConfig, ItsExpertsHaveTheIntermediateSize) {
-  const ModelConfig c = Read(Small("olmoe", {{"clip_qkv", nullptr}, {"norm_topk_prob", false}}));
+  const ModelConfig c =
+      ReadConfig(Small("olmoe", {{"clip_qkv", nullptr}, {"norm_topk_prob", false}}));
   EXPECT_EQ(std::get<MoeSpec>(c.layers[0].sublayers[1].branches[0]).intermediate_size, 80);
-  EXPECT_TRUE(AttentionOf(c, 0).qk_norm_whole);
+  EXPECT_TRUE(AttentionSpecOf(c, 0).qk_norm_whole);
   EXPECT_THAT(c.notes, IsEmpty());
-  EXPECT_THAT(ErrorOf(Small("olmoe", {{"clip_qkv", 8.0}})), HasSubstr("clip_qkv"));
+  EXPECT_THAT(ConfigError(Small("olmoe", {{"clip_qkv", 8.0}})), HasSubstr("clip_qkv"));
 }
 
 TEST(GraniteHybridConfig, IsDenseOrRefused) {
@@ -152,7 +129,7 @@ TEST(GraniteHybridConfig, IsDenseOrRefused) {
                       {"position_embedding_type", "rope"},
                       {"mamba_n_heads", 48},
                       {"residual_multiplier", 0.25}};
-  const ModelConfig c = Read(Small("granitemoehybrid", dense));
+  const ModelConfig c = ReadConfig(Small("granitemoehybrid", dense));
   const auto& mlp = std::get<MlpSpec>(c.layers[0].sublayers[1].branches[0]);
   EXPECT_EQ(mlp.intermediate_size, 48);
   EXPECT_TRUE(mlp.fused());
@@ -164,32 +141,32 @@ TEST(GraniteHybridConfig, IsDenseOrRefused) {
     config[key] = value;
     return Small("granitemoehybrid", config);
   };
-  EXPECT_THAT(Ropes(Read(changed("position_embedding_type", nullptr))),
+  EXPECT_THAT(Ropes(ReadConfig(changed("position_embedding_type", nullptr))),
               ElementsAre(-1, -1, -1, -1, -1));
-  EXPECT_THAT(ErrorOf(changed("num_local_experts", 64)), HasSubstr("num_local_experts is 64"));
-  EXPECT_THAT(ErrorOf(changed("layer_types", {"attention", "mamba"})),
+  EXPECT_THAT(ConfigError(changed("num_local_experts", 64)), HasSubstr("num_local_experts is 64"));
+  EXPECT_THAT(ConfigError(changed("layer_types", {"attention", "mamba"})),
               HasSubstr("layer_types has a layer 'mamba'"));
-  EXPECT_THAT(ErrorOf(changed("layer_types", nullptr)), HasSubstr("layer 'mamba'"));
+  EXPECT_THAT(ConfigError(changed("layer_types", nullptr)), HasSubstr("layer 'mamba'"));
 }
 
 TEST(HunyuanConfig, AlphaStretchesTheta) {
   const Json rope = {{"alpha", 1000.0}, {"type", "dynamic"},     {"factor", 1.0},
                      {"mscale", 1.0},   {"mscale_all_dim", 1.0}, {"beta_fast", 32}};
-  const ModelConfig c = Read(Small("hunyuan_v1_dense", {{"rope_scaling", rope}}));
+  const ModelConfig c = ReadConfig(Small("hunyuan_v1_dense", {{"rope_scaling", rope}}));
   EXPECT_DOUBLE_EQ(c.rope_theta, 1e4 * std::pow(1000.0, 16.0 / 14.0));
   EXPECT_EQ(c.rope_scaling.type, "default");
-  EXPECT_TRUE(AttentionOf(c, 0).qk_norm_after_rope);
+  EXPECT_TRUE(AttentionSpecOf(c, 0).qk_norm_after_rope);
   EXPECT_THAT(c.notes, IsEmpty());
-  EXPECT_THAT(ErrorOf(Small("hunyuan_v1_dense", {{"rope_scaling", {{"type", "dynamic"}}}})),
+  EXPECT_THAT(ConfigError(Small("hunyuan_v1_dense", {{"rope_scaling", {{"type", "dynamic"}}}})),
               HasSubstr("'dynamic' is not supported"));
 }
 
 TEST(Exaone4Config, LayersWithoutAWindowHaveNoRopeIfThereIsAWindow) {
-  const ModelConfig c = Read(Small("exaone4", {{"sliding_window", 8}}));
-  EXPECT_THAT(Windows(c), ElementsAre(8, 8, 8, 0, 8));
+  const ModelConfig c = ReadConfig(Small("exaone4", {{"sliding_window", 8}}));
+  EXPECT_THAT(WindowsOf(c), ElementsAre(8, 8, 8, 0, 8));
   EXPECT_THAT(Ropes(c), ElementsAre(0, 0, 0, -1, 0));
-  const ModelConfig full = Read(Small("exaone4", {{"sliding_window", nullptr}}));
-  EXPECT_THAT(Windows(full), ElementsAre(0, 0, 0, 0, 0));
+  const ModelConfig full = ReadConfig(Small("exaone4", {{"sliding_window", nullptr}}));
+  EXPECT_THAT(WindowsOf(full), ElementsAre(0, 0, 0, 0, 0));
   EXPECT_THAT(Ropes(full), ElementsAre(0, 0, 0, 0, 0));
 }
 

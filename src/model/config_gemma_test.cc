@@ -3,8 +3,7 @@
 
 #include <cmath>
 
-#include "core/error.h"
-#include "model/config.h"
+#include "model/config_for_test.h"
 
 namespace lorikeet {
 namespace {
@@ -12,56 +11,30 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-Json Gemma(const char* type, Json changes = Json::object()) {
-  Json config = {{"model_type", type},       {"hidden_size", 64},      {"intermediate_size", 80},
-                 {"vocab_size", 96},         {"num_hidden_layers", 7}, {"num_attention_heads", 4},
-                 {"num_key_value_heads", 2}, {"head_dim", 16}};
-  config.update(changes);
-  return config;
-}
-
-ModelConfig Read(const Json& json) { return ReadModelConfig(json, "config.json"); }
-
-std::string ErrorOf(const Json& json) {
-  try {
-    Read(json);
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
-
-AttentionSpec AttentionOf(const ModelConfig& config, size_t layer) {
-  return std::get<AttentionSpec>(config.layers[layer].sublayers[0].branches[0]);
-}
-
-std::vector<int64_t> Windows(const Json& json) {
-  std::vector<int64_t> windows;
-  const ModelConfig config = Read(json);
-  for (size_t l = 0; l < config.layers.size(); ++l) {
-    windows.push_back(AttentionOf(config, l).window);
-  }
-  return windows;
+Json Gemma(const char* type, const Json& changes = Json::object()) {
+  return TinyConfig(type, 7, changes);
 }
 
 TEST(Gemma3Config, EverySixthLayerSeesAllKeysAndHasTheGlobalRope) {
-  EXPECT_THAT(Windows(Gemma("gemma3_text", {{"sliding_window", 8}})),
+  EXPECT_THAT(WindowsOf(ReadConfig(Gemma("gemma3_text", {{"sliding_window", 8}}))),
               ElementsAre(8, 8, 8, 8, 8, 0, 8));
-  EXPECT_THAT(Windows(Gemma("gemma3_text", {{"sliding_window", 8}, {"sliding_window_pattern", 2}})),
+  EXPECT_THAT(WindowsOf(ReadConfig(
+                  Gemma("gemma3_text", {{"sliding_window", 8}, {"sliding_window_pattern", 2}}))),
               ElementsAre(8, 0, 8, 0, 8, 0, 8));
-  EXPECT_THAT(Windows(Gemma("gemma3_text")), ElementsAre(4096, 4096, 4096, 4096, 4096, 0, 4096));
-  const ModelConfig config = Read(Gemma("gemma3_text"));
-  EXPECT_EQ(AttentionOf(config, 0).rope, 1);
-  EXPECT_EQ(AttentionOf(config, 5).rope, 0);
+  EXPECT_THAT(WindowsOf(ReadConfig(Gemma("gemma3_text"))),
+              ElementsAre(4096, 4096, 4096, 4096, 4096, 0, 4096));
+  const ModelConfig config = ReadConfig(Gemma("gemma3_text"));
+  EXPECT_EQ(AttentionSpecOf(config, 0).rope, 1);
+  EXPECT_EQ(AttentionSpecOf(config, 5).rope, 0);
   EXPECT_EQ(config.rope_theta, 1e6);
   EXPECT_EQ(config.rope_local_base_freq, 1e4);
 }
 
 TEST(Gemma3Config, RopesOfBothSpellings) {
   const Json linear = {{"rope_type", "linear"}, {"factor", 8.0}};
-  const ModelConfig old =
-      Read(Gemma("gemma3_text",
-                 {{"rope_theta", 5e5}, {"rope_local_base_freq", 2e4}, {"rope_scaling", linear}}));
+  const ModelConfig old = ReadConfig(
+      Gemma("gemma3_text",
+            {{"rope_theta", 5e5}, {"rope_local_base_freq", 2e4}, {"rope_scaling", linear}}));
   EXPECT_EQ(old.rope_theta, 5e5);
   EXPECT_EQ(old.rope_scaling.type, "linear");
   EXPECT_EQ(old.rope_local_base_freq, 2e4);
@@ -70,27 +43,28 @@ TEST(Gemma3Config, RopesOfBothSpellings) {
   const Json blocks = {
       {"full_attention", {{"rope_type", "linear"}, {"factor", 8.0}, {"rope_theta", 5e5}}},
       {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 2e4}}}};
-  const ModelConfig now = Read(Gemma("gemma3_text", {{"rope_parameters", blocks}}));
+  const ModelConfig now = ReadConfig(Gemma("gemma3_text", {{"rope_parameters", blocks}}));
   EXPECT_EQ(now.rope_theta, 5e5);
   EXPECT_EQ(now.rope_scaling.factor, 8);
   EXPECT_EQ(now.rope_local_base_freq, 2e4);
   EXPECT_THAT(now.notes, ElementsAre());
   // A block goes before the older key; rope_scaling adds to the block.
-  const ModelConfig both = Read(Gemma(
+  const ModelConfig both = ReadConfig(Gemma(
       "gemma3_text",
       {{"rope_parameters", blocks}, {"rope_theta", 1.0}, {"rope_scaling", {{"factor", 4.0}}}}));
   EXPECT_EQ(both.rope_theta, 5e5);
   EXPECT_EQ(both.rope_scaling.factor, 4);
-  EXPECT_THAT(ErrorOf(Gemma("gemma3_text", {{"rope_parameters", {{"rope_theta", 1e6}}}})),
+  EXPECT_THAT(ConfigError(Gemma("gemma3_text", {{"rope_parameters", {{"rope_theta", 1e6}}}})),
               HasSubstr("rope_theta is not a block of full_attention or sliding_attention"));
   EXPECT_THAT(
-      Read(Gemma("gemma3_text", {{"rope_parameters", {{"full_attention", {{"beta", 1}}}}}})).notes,
+      ReadConfig(Gemma("gemma3_text", {{"rope_parameters", {{"full_attention", {{"beta", 1}}}}}}))
+          .notes,
       ElementsAre(HasSubstr("rope_parameters.full_attention.beta")));
 }
 
 TEST(GemmaConfig, NormsScalesAndActivation) {
   for (const char* type : {"gemma", "gemma2", "gemma3_text"}) {
-    const ModelConfig config = Read(Gemma(type));
+    const ModelConfig config = ReadConfig(Gemma(type));
     EXPECT_EQ(config.norm_kind, NormKind::kRmsOnePlus) << type;
     EXPECT_EQ(config.hidden_act, Activation::kGeluTanh) << type;
     EXPECT_EQ(config.embedding_multiplier, 8) << type;
@@ -98,57 +72,58 @@ TEST(GemmaConfig, NormsScalesAndActivation) {
     EXPECT_TRUE(config.tie_word_embeddings) << type;
     EXPECT_EQ(config.layers[0].sublayers[0].norm_after.empty(), std::string(type) == "gemma");
   }
-  EXPECT_EQ(AttentionOf(Read(Gemma("gemma")), 0).score_scale, 0.25F);
-  EXPECT_EQ(AttentionOf(Read(Gemma("gemma2")), 0).score_scale, 0.0625F);
-  EXPECT_EQ(AttentionOf(Read(Gemma("gemma3_text", {{"query_pre_attn_scalar", 64}})), 0).score_scale,
+  EXPECT_EQ(AttentionSpecOf(ReadConfig(Gemma("gemma")), 0).score_scale, 0.25F);
+  EXPECT_EQ(AttentionSpecOf(ReadConfig(Gemma("gemma2")), 0).score_scale, 0.0625F);
+  EXPECT_EQ(AttentionSpecOf(ReadConfig(Gemma("gemma3_text", {{"query_pre_attn_scalar", 64}})), 0)
+                .score_scale,
             0.125F);
-  EXPECT_EQ(Read(Gemma("gemma", {{"hidden_act", "gelu"}})).hidden_act, Activation::kGeluTanh);
-  EXPECT_THAT(ErrorOf(Gemma("gemma2", {{"hidden_activation", "gelu"}})),
+  EXPECT_EQ(ReadConfig(Gemma("gemma", {{"hidden_act", "gelu"}})).hidden_act, Activation::kGeluTanh);
+  EXPECT_THAT(ConfigError(Gemma("gemma2", {{"hidden_activation", "gelu"}})),
               HasSubstr("hidden_activation 'gelu' is not supported"));
 }
 
 // null is no cap, a missing key the class's default; the code of Gemma 3 does not cap scores.
 TEST(GemmaConfig, Caps) {
-  const ModelConfig second = Read(Gemma("gemma2"));
-  EXPECT_EQ(AttentionOf(second, 0).softcap, 50);
+  const ModelConfig second = ReadConfig(Gemma("gemma2"));
+  EXPECT_EQ(AttentionSpecOf(second, 0).softcap, 50);
   EXPECT_EQ(second.final_logit_softcapping, 30);
-  const ModelConfig none = Read(
+  const ModelConfig none = ReadConfig(
       Gemma("gemma2", {{"attn_logit_softcapping", nullptr}, {"final_logit_softcapping", nullptr}}));
-  EXPECT_EQ(AttentionOf(none, 0).softcap, 0);
+  EXPECT_EQ(AttentionSpecOf(none, 0).softcap, 0);
   EXPECT_EQ(none.final_logit_softcapping, 0);
-  const ModelConfig third = Read(
+  const ModelConfig third = ReadConfig(
       Gemma("gemma3_text", {{"attn_logit_softcapping", 50.0}, {"final_logit_softcapping", 30.0}}));
-  EXPECT_EQ(AttentionOf(third, 0).softcap, 0);
+  EXPECT_EQ(AttentionSpecOf(third, 0).softcap, 0);
   EXPECT_EQ(third.final_logit_softcapping, 30);
   EXPECT_THAT(third.notes, ElementsAre(HasSubstr("attn_logit_softcapping")));
-  EXPECT_THAT(ErrorOf(Gemma("gemma2", {{"final_logit_softcapping", 0.0}})),
+  EXPECT_THAT(ConfigError(Gemma("gemma2", {{"final_logit_softcapping", 0.0}})),
               HasSubstr("final_logit_softcapping is 0, not a positive number"));
 }
 
 TEST(GemmaConfig, RefusesModelsThatSeeLaterTokens) {
-  EXPECT_THAT(ErrorOf(Gemma("gemma3_text", {{"use_bidirectional_attention", true}})),
+  EXPECT_THAT(ConfigError(Gemma("gemma3_text", {{"use_bidirectional_attention", true}})),
               HasSubstr("use_bidirectional_attention is true"));
 }
 
 // The keys of google/gemma-3-270m, and of older files of Gemma 2.
 TEST(GemmaConfig, PublishedFilesHaveNoUnknownKeys) {
-  EXPECT_THAT(Read(Gemma("gemma3_text", {{"_sliding_window_pattern", 6},
-                                         {"attention_bias", false},
-                                         {"attn_logit_softcapping", nullptr},
-                                         {"final_logit_softcapping", nullptr},
-                                         {"hidden_activation", "gelu_pytorch_tanh"},
-                                         {"layer_types", Json(7, "full_attention")},
-                                         {"query_pre_attn_scalar", 256},
-                                         {"rope_local_base_freq", 10000.0},
-                                         {"rope_scaling", nullptr},
-                                         {"sliding_window", 512},
-                                         {"use_bidirectional_attention", false}}))
+  EXPECT_THAT(ReadConfig(Gemma("gemma3_text", {{"_sliding_window_pattern", 6},
+                                               {"attention_bias", false},
+                                               {"attn_logit_softcapping", nullptr},
+                                               {"final_logit_softcapping", nullptr},
+                                               {"hidden_activation", "gelu_pytorch_tanh"},
+                                               {"layer_types", Json(7, "full_attention")},
+                                               {"query_pre_attn_scalar", 256},
+                                               {"rope_local_base_freq", 10000.0},
+                                               {"rope_scaling", nullptr},
+                                               {"sliding_window", 512},
+                                               {"use_bidirectional_attention", false}}))
                   .notes,
               ElementsAre());
-  EXPECT_THAT(Read(Gemma("gemma2", {{"cache_implementation", "hybrid"},
-                                    {"hidden_act", "gelu_pytorch_tanh"},
-                                    {"hidden_activation", "gelu_pytorch_tanh"},
-                                    {"sliding_window", 4096}}))
+  EXPECT_THAT(ReadConfig(Gemma("gemma2", {{"cache_implementation", "hybrid"},
+                                          {"hidden_act", "gelu_pytorch_tanh"},
+                                          {"hidden_activation", "gelu_pytorch_tanh"},
+                                          {"sliding_window", 4096}}))
                   .notes,
               ElementsAre());
 }
