@@ -7,11 +7,11 @@
 #include "cli/bench/bench_kernels.h"
 #include "cli/bench/bench_train.h"
 #include "cli/commands.h"
-#include "cli/common_options.h"
 #include "core/error.h"
 #include "engine/loaded_model.h"
 #include "engine/read_model.h"
 #include "options/args.h"
+#include "recipes/common_options.h"
 #include "recipes/prepare.h"
 
 namespace lorikeet {

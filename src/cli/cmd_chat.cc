@@ -8,12 +8,12 @@
 
 #include "chat/answer_text.h"
 #include "cli/commands.h"
-#include "cli/common_options.h"
 #include "cli/line_reader.h"
 #include "cli/prompting.h"
 #include "core/error.h"
 #include "core/signals.h"
 #include "options/args.h"
+#include "recipes/common_options.h"
 #include "sample/generator.h"
 
 namespace lorikeet {

@@ -6,7 +6,6 @@
 
 #include "checkpoint/upcycle.h"
 #include "cli/commands.h"
-#include "cli/common_options.h"
 #include "cli/convert_adapter.h"
 #include "cli/convert_gguf.h"
 #include "core/error.h"
@@ -14,6 +13,7 @@
 #include "engine/model_folder.h"
 #include "model/source_config.h"
 #include "options/args.h"
+#include "recipes/common_options.h"
 
 namespace lorikeet {
 namespace {

@@ -2,10 +2,10 @@
 #include <cstdio>
 
 #include "cli/commands.h"
-#include "cli/common_options.h"
 #include "cli/doctor_report.h"
 #include "core/parallel.h"
 #include "options/args.h"
+#include "recipes/common_options.h"
 
 namespace lorikeet {
 namespace {

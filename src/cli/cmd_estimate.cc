@@ -3,7 +3,6 @@
 #include <cstdio>
 
 #include "cli/commands.h"
-#include "cli/common_options.h"
 #include "core/error.h"
 #include "core/machine.h"
 #include "data/dataset.h"
@@ -11,6 +10,7 @@
 #include "engine/read_model.h"
 #include "options/args.h"
 #include "plan/machine_probe.h"
+#include "recipes/common_options.h"
 #include "recipes/estimate.h"
 #include "recipes/prepare.h"
 

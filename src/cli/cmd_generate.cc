@@ -7,12 +7,12 @@
 
 #include "chat/answer_text.h"
 #include "cli/commands.h"
-#include "cli/common_options.h"
 #include "cli/generate_tasks.h"
 #include "cli/prompting.h"
 #include "core/file.h"
 #include "core/signals.h"
 #include "options/args.h"
+#include "recipes/common_options.h"
 #include "sample/generator.h"
 
 namespace lorikeet {

@@ -11,7 +11,6 @@
 
 #include "checkpoint/adapter_formats.h"
 #include "cli/commands.h"
-#include "cli/common_options.h"
 #include "cli/inspect/inspect_adapter.h"
 #include "cli/inspect/inspect_model.h"
 #include "cli/inspect/inspect_tokenizer.h"
@@ -19,6 +18,7 @@
 #include "data/inspect.h"
 #include "engine/read_model.h"
 #include "options/args.h"
+#include "recipes/common_options.h"
 #include "recipes/rendering.h"
 
 namespace lorikeet {

@@ -5,7 +5,6 @@
 #include <filesystem>
 
 #include "cli/commands.h"
-#include "cli/common_options.h"
 #include "cli/merge_verify.h"
 #include "cli/sample_batch.h"
 #include "core/error.h"
@@ -14,6 +13,7 @@
 #include "engine/loaded_model.h"
 #include "engine/model_folder.h"
 #include "options/args.h"
+#include "recipes/common_options.h"
 #include "recipes/rendering.h"
 
 namespace lorikeet {

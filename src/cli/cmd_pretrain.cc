@@ -5,8 +5,6 @@
 #include <filesystem>
 
 #include "cli/commands.h"
-#include "cli/pretrain_options.h"
-#include "cli/sft_job.h"
 #include "cli/sft_run.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -15,6 +13,8 @@
 #include "model/initialise.h"
 #include "options/args.h"
 #include "recipes/prepare.h"
+#include "recipes/pretrain_options.h"
+#include "recipes/sft_job.h"
 
 namespace lorikeet {
 namespace {
@@ -138,7 +138,7 @@ SftJob PreparePretrain(PretrainOptions& options) {
   resolved.sft.output.resume = resolved.sft.output.overwrite_output_dir = resolved.sft.dry_run =
       false;
   resolved.sft.resume_from_checkpoint.reset();
-  job.text_files = CollectFiles(job.loaded, {}, ToYaml(OptionTable(resolved)));
+  job.text_files = CollectFiles(*job.loaded, {}, ToYaml(OptionTable(resolved)));
   return job;
 }
 

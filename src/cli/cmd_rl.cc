@@ -5,8 +5,6 @@
 #include <cstdio>
 
 #include "cli/commands.h"
-#include "cli/rl_job.h"
-#include "cli/sft_job.h"
 #include "cli/sft_run.h"
 #include "core/file.h"
 #include "core/format.h"
@@ -15,6 +13,8 @@
 #include "engine/other_files.h"
 #include "options/args.h"
 #include "options/args_help.h"
+#include "recipes/rl_job.h"
+#include "recipes/sft_job.h"
 #include "rl/rl_monitor.h"
 #include "train/checkpoint.h"
 #include "train/run_settings.h"

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/common_options.h"
+#include "recipes/common_options.h"
 #include "recipes/rendering.h"
 
 namespace lorikeet {

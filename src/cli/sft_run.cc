@@ -117,7 +117,7 @@ SftResult Train(const SftJob& job, const SftOptions& options) {
   hooks.loop.save_text_files = [&](const std::string& dir) {
     WriteTextFiles(job.text_files, dir);
     if (options.run.adapter.full() && dir == options.output.output_dir) {
-      CopyOtherFiles(job.loaded.model->source(), dir);
+      CopyOtherFiles(job.loaded->model->source(), dir);
     }
   };
   hooks.loop.stop_requested = StopRequested;

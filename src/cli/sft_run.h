@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "cli/sft_job.h"
+#include "recipes/sft_job.h"
 
 namespace lorikeet {
 

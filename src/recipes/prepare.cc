@@ -253,9 +253,10 @@ std::optional<LoraAdapter> MakeAdapter(Model& model, const std::set<std::string>
 }
 
 std::unique_ptr<TrainingRun> MakeRun(Model& model, std::optional<LoraAdapter> adapter,
-                                     const TrainingShape& shape) {
+                                     const TrainingShape& shape, std::shared_ptr<Arena> workspace) {
   const RunOptions options = {.recompute = shape.recompute,
-                              .tokens_per_microbatch = shape.tokens_per_microbatch};
+                              .tokens_per_microbatch = shape.tokens_per_microbatch,
+                              .workspace = std::move(workspace)};
   return adapter ? std::make_unique<TrainingRun>(model, std::move(*adapter), options)
                  : std::make_unique<TrainingRun>(model, options);
 }

@@ -65,8 +65,10 @@ std::optional<LoraAdapter> MakeAdapter(Model& model, const std::set<std::string>
 // full fine-tuning, and for lora_init_a_scale with an adapter to start from.
 void CheckAdapter(const Adapter& adapter);
 
+// workspace: as in RunOptions.
 std::unique_ptr<TrainingRun> MakeRun(Model& model, std::optional<LoraAdapter> adapter,
-                                     const TrainingShape& shape);
+                                     const TrainingShape& shape,
+                                     std::shared_ptr<Arena> workspace = nullptr);
 
 // The model's text files, with the chat template of `rendering` if there is one in place of the
 // model's, and last `config_yaml` as config.yaml.

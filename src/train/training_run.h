@@ -23,6 +23,10 @@ struct RunOptions {
   // Tokens of one forward-backward. Longer lists of examples are cut into micro-batches; an example
   // is never cut, and must not be longer than this.
   int64_t tokens_per_microbatch = 2048;
+  // Memory for the passes, which several runs may share if they take turns between two passes. It
+  // grows if this run needs more; nothing may be taken from it while the run is made. Null: the
+  // run's own.
+  std::shared_ptr<Arena> workspace = nullptr;
 };
 
 struct ForwardBackwardOutput {

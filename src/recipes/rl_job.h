@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "chat/chat_template.h"
-#include "cli/rl_options.h"
 #include "core/folder_lock.h"
 #include "engine/loaded_model.h"
+#include "recipes/rl_options.h"
 #include "rl/rl_loop.h"
 
 namespace lorikeet {

@@ -7,16 +7,16 @@
 #include <string>
 #include <vector>
 
-#include "cli/sft_options.h"
 #include "core/folder_lock.h"
 #include "engine/loaded_model.h"
+#include "recipes/sft_options.h"
 #include "recipes/sft_plan.h"
 #include "train/sft.h"
 
 namespace lorikeet {
 
 struct SftJob {
-  LoadedModel loaded;
+  std::shared_ptr<LoadedModel> loaded;
   Dataset train, heldout;
   std::vector<TextFile> text_files;  // the model's, and config.yaml with all choices
   std::optional<FolderLock> lock;    // of output_dir, if it was there
@@ -25,14 +25,22 @@ struct SftJob {
   SftPlan plan;
 };
 
+// What a process that trains more than once has already. All may be left out.
+struct TrainingContext {
+  std::shared_ptr<LoadedModel> loaded;  // the model of the options, not to be changed
+  std::shared_ptr<Arena> workspace;     // for the passes; empty while the job is made
+  std::optional<double> peak_flops;     // FLOPs per second of this machine; open: measured
+};
+
 // Loads model, tokenizer and data, chooses options that are left open (learning rate, micro-batch)
 // and writes them to `options`, and checks that memory suffices. Throws Error. Writes no files.
-SftJob PrepareSft(SftOptions& options);
+SftJob PrepareSft(SftOptions& options, const TrainingContext& context = {});
 
 // The same without text_files. `reshape`, if not empty, makes the training and held-out examples
 // from those that were read.
 using ReshapeData = std::function<Dataset(const Dataset& data)>;
-SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape = {});
+SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape = {},
+                       const TrainingContext& context = {});
 
 // Locks an output_dir that is there, before its checkpoints are looked at. Throws Error(kIo) if
 // another process has it.

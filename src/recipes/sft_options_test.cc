@@ -1,4 +1,4 @@
-#include "cli/sft_options.h"
+#include "recipes/sft_options.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

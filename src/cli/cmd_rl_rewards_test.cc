@@ -1,5 +1,3 @@
-#include "cli/rl_rewards.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,6 +9,7 @@
 #include "data/tiny_bundle.h"
 #include "model/random_model_for_test.h"
 #include "options/args.h"
+#include "recipes/rl_rewards.h"
 
 namespace lorikeet {
 namespace {

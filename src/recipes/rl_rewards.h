@@ -1,6 +1,6 @@
 // The rewards that a run adds up, from --rewards, --reward-command and --reward-url.
 #pragma once
-#include "cli/rl_options.h"
+#include "recipes/rl_options.h"
 #include "verify/rewards/function.h"
 
 namespace lorikeet {

@@ -1,4 +1,4 @@
-#include "cli/sft_job.h"
+#include "recipes/sft_job.h"
 
 #include <fmt/format.h>
 
@@ -71,7 +71,7 @@ RenderConfig RenderConfigOf(const Run& run) {
 void LoadData(const SftOptions& options, const ReshapeData& reshape, SftJob* job) {
   const RenderConfig render = RenderConfigOf(options.run);
   const auto load = [&](const std::vector<std::string>& paths) {
-    Dataset data = LoadExamples(paths, job->loaded.ForData(), render);
+    Dataset data = LoadExamples(paths, job->loaded->ForData(), render);
     return reshape ? reshape(data) : data;
   };
   job->train = load(options.data);
@@ -121,8 +121,8 @@ std::vector<std::string> FirstTokens(const SftJob& job) {
   const std::vector<int32_t>& ids = job.train.examples.front().tokens;
   for (size_t i = 0; i < std::min(kShown, ids.size()); ++i) {
     std::string text = std::to_string(ids[i]);
-    if (job.loaded.tokenizer) {
-      const std::string token = job.loaded.tokenizer->tokenizer.Decode({&ids[i], 1});
+    if (job.loaded->tokenizer) {
+      const std::string token = job.loaded->tokenizer->tokenizer.Decode({&ids[i], 1});
       text += "=" + OrderedJson(token).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
     }
     shown.push_back(std::move(text));
@@ -141,7 +141,7 @@ int64_t LargestBatch(const std::vector<Example>& examples, int64_t batch_size) {
 
 void FillPlan(SftJob* job) {
   SftPlan& plan = job->plan;
-  const Model& model = *job->loaded.model;
+  const Model& model = *job->loaded->model;
   plan.model_path = model.source().path();
   plan.model_type = model.config().model_type;
   plan.stored = MatrixDtype(model.source());
@@ -168,7 +168,7 @@ size_t BytesOf(const std::vector<Example>& examples) {
 // The micro-batch and recompute, from memory; with their cost. adapter_bytes: held already.
 void SettleMemory(size_t adapter_bytes, Run* run, SftJob* job) {
   SftPlan& plan = job->plan;
-  Model& model = *job->loaded.model;
+  Model& model = *job->loaded->model;
   const int64_t longest = std::max(plan.data.lengths.longest, job->heldout.stats.lengths.longest);
   plan.shape.longest_sequence = longest;
   plan.memory_at_hand = {.resident = static_cast<int64_t>(model.OwnedBytes() + adapter_bytes),
@@ -195,7 +195,7 @@ void SettleMemory(size_t adapter_bytes, Run* run, SftJob* job) {
 
 // The adapter, as the plan says it.
 void DescribeAdapter(const LoraAdapter& adapter, SftJob* job) {
-  job->plan.expert_notes = ExpertNotes(job->loaded.model->config(), job->plan.shape);
+  job->plan.expert_notes = ExpertNotes(job->loaded->model->config(), job->plan.shape);
   job->plan.adapted_modules = static_cast<int64_t>(adapter.pairs().size());
 }
 
@@ -288,7 +288,8 @@ std::optional<FolderLock> BeginOutputDir(const std::string& output_dir, bool rem
   return lock;
 }
 
-SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape) {
+SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape,
+                       const TrainingContext& context) {
   Run& run = options.run;
   CheckOutputDir(options.output.output_dir, {options.model, run.adapter.adapter.value_or("")},
                  Resuming(options) || options.output.overwrite_output_dir || options.dry_run);
@@ -302,9 +303,14 @@ SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape) {
   const std::string checkpoint = ResumeFrom(options);
   const DType compute = ParseComputeDtype(options.dtype);
   job.plan.shape = ShapeOf(run, compute);
-  CheckFits(options, job.plan.shape);
-  job.loaded = LoadModel(options.model, compute);
-  Model& model = *job.loaded.model;
+  if (context.loaded == nullptr) {
+    CheckFits(options, job.plan.shape);
+    job.loaded = std::make_shared<LoadedModel>(LoadModel(options.model, compute));
+  } else {
+    CHECK(!run.adapter.full());
+    job.loaded = context.loaded;
+  }
+  Model& model = *job.loaded->model;
   options.common.PrintNotes(model.config().notes);
   LoadData(options, reshape, &job);
   job.config = ConfigOf(options);
@@ -318,10 +324,11 @@ SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape) {
   const std::string reason = ChooseLearningRate(model.config(), job.plan.steps, &run);
   if (job.plan.learning_rate_reason.empty()) job.plan.learning_rate_reason = reason;
   SettleMemory(adapter ? adapter->Bytes() : 0, &run, &job);
-  job.run = MakeRun(model, std::move(adapter), job.plan.shape);
+  job.run = MakeRun(model, std::move(adapter), job.plan.shape, context.workspace);
   job.plan.trainable = job.run->NumTrainable();
   job.plan.run = run;
-  job.plan.peak_flops = MeasureMatMulPeak(compute, 1) * 1e9;
+  job.plan.peak_flops =
+      context.peak_flops ? *context.peak_flops : MeasureMatMulPeak(compute, 1) * 1e9;
   job.config = ConfigOf(options);  // with what was chosen
   job.config.loop.resume_from = checkpoint;
   job.config.flops_per_token = job.plan.flops.total();
@@ -330,12 +337,12 @@ SftJob PrepareTraining(SftOptions& options, const ReshapeData& reshape) {
   return job;
 }
 
-SftJob PrepareSft(SftOptions& options) {
-  SftJob job = PrepareTraining(options);
+SftJob PrepareSft(SftOptions& options, const TrainingContext& context) {
+  SftJob job = PrepareTraining(options, {}, context);
   SftOptions resolved = options;  // starts or resumes this run
   resolved.output.resume = resolved.output.overwrite_output_dir = resolved.dry_run = false;
   resolved.resume_from_checkpoint.reset();
-  job.text_files = CollectFiles(job.loaded, std::get<Sft>(options.run.objective).rendering,
+  job.text_files = CollectFiles(*job.loaded, std::get<Sft>(options.run.objective).rendering,
                                 ToYaml(OptionTable(resolved)));
   return job;
 }

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/common_options.h"
-#include "cli/output_options.h"
+#include "recipes/common_options.h"
+#include "recipes/output_options.h"
 #include "recipes/run.h"
 
 namespace lorikeet {

@@ -3,7 +3,7 @@
 #pragma once
 #include <string>
 
-#include "cli/sft_options.h"
+#include "recipes/sft_options.h"
 
 namespace lorikeet {
 

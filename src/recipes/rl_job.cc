@@ -1,4 +1,4 @@
-#include "cli/rl_job.h"
+#include "recipes/rl_job.h"
 
 #include <fmt/format.h>
 
@@ -7,8 +7,6 @@
 #include <filesystem>
 #include <memory>
 
-#include "cli/rl_rewards.h"
-#include "cli/sft_job.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/format.h"
@@ -21,7 +19,9 @@
 #include "recipes/expert_notes.h"
 #include "recipes/prepare.h"
 #include "recipes/recompute.h"
+#include "recipes/rl_rewards.h"
 #include "recipes/run_settings.h"
+#include "recipes/sft_job.h"
 #include "rl/problem_source.h"
 #include "train/checkpoint.h"
 #include "train/run_settings.h"

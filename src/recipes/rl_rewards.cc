@@ -1,4 +1,4 @@
-#include "cli/rl_rewards.h"
+#include "recipes/rl_rewards.h"
 
 #include <fmt/format.h>
 
