@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/yield.h"
 #include "kernels/cast.h"
 #include "kernels/copy.h"
 #include "kernels/cross_entropy.h"
@@ -97,6 +98,7 @@ struct ChunkOfRows {
 template <class Fn>
 void ForEachChunk(const HeadPass& pass, bool kept, const Fn& fn) {
   for (size_t begin = 0; begin < pass.NumRows(); begin += pass.ChunkRows()) {
+    YieldPoint(Yield::kLayer);
     const size_t n = std::min(pass.NumRows() - begin, pass.ChunkRows());
     ChunkOfRows chunk{
         Shortened(pass.whole, static_cast<int64_t>(n)), std::span(pass.rows).subspan(begin, n), {}};

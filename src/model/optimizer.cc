@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/yield.h"
 #include "kernels/adamw.h"
 #include "kernels/cast.h"
 
@@ -46,6 +47,7 @@ OptimStepOutput AdamWOptimizer::Step(const OptimParams& params) {
   adamw.step = ++steps_;
   adamw.grad_scale = scale;
   for (size_t i = 0; i < params_.size(); ++i) {
+    YieldPoint(Yield::kLayer);
     const Param& p = params_[i];
     const FactorScales scales = ScalesOf(p.name, params);
     adamw.learning_rate = params.learning_rate * scales.learning_rate;

@@ -1,6 +1,7 @@
 #include "model/transformer.h"
 
 #include "core/float16.h"
+#include "core/yield.h"
 #include "kernels/cast.h"
 #include "kernels/embedding.h"
 #include "model/pass.h"
@@ -196,6 +197,7 @@ Tensor Forward(const Model& model, const Batch& batch, const ForwardOptions& opt
   const Pass pass = MakePass(model, batch, adapters, nullptr, options.cache, options.states, arena);
   const auto& layers = model.weights().layers;
   for (size_t l = 0; l < layers.size(); ++l) {
+    YieldPoint(Yield::kLayer);
     const ArenaScope layer_scope(arena);
     const bool kept = keep != nullptr && keep->recompute == Recompute::kNone;
     if (keep != nullptr && !kept) Convert(residual, keep->inputs[l]);
@@ -215,6 +217,7 @@ void Backward(const Model& model, const Batch& batch, const LoraTraining* traini
   const int64_t lowest = full ? 0 : LowestTrained(pass);
   const auto& layers = model.weights().layers;
   for (int64_t l = std::ssize(layers) - 1; l >= lowest; --l) {
+    YieldPoint(Yield::kLayer);
     const auto i = static_cast<size_t>(l);
     const ArenaScope layer_scope(arena);
     const bool below = full || l > lowest;

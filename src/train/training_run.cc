@@ -6,6 +6,7 @@
 
 #include "checkpoint/safetensors.h"
 #include "core/error.h"
+#include "core/yield.h"
 #include "data/packer.h"
 #include "kernels/adamw.h"
 #include "kernels/cast.h"
@@ -40,8 +41,10 @@ TrainingRun::TrainingRun(Model& model, const RunOptions& options)
 TrainingRun::~TrainingRun() = default;
 
 void TrainingRun::Init(const RunOptions& options) {
-  workspace_ = std::make_shared<Arena>(TrainingArenaBytes(
-      model_, lora_ ? &*lora_ : nullptr, options.recompute, options.tokens_per_microbatch));
+  const size_t bytes = TrainingArenaBytes(model_, lora_ ? &*lora_ : nullptr, options.recompute,
+                                          options.tokens_per_microbatch);
+  workspace_ = options.workspace != nullptr ? options.workspace : std::make_shared<Arena>(0);
+  workspace_->Reserve(bytes);
 }
 
 ForwardBackwardOutput TrainingRun::Run(const Policy& policy,
@@ -51,6 +54,7 @@ ForwardBackwardOutput TrainingRun::Run(const Policy& policy,
   output.logprobs.resize(examples.size());
   const LoraTraining* training = backward && lora_ ? &*lora_ : nullptr;
   for (const PackedBatch& packed : Pack(examples, options_.tokens_per_microbatch)) {
+    YieldPoint(Yield::kMicroBatch);
     const ArenaScope scope(*workspace_);
     Activations kept;
     kept.recompute = options_.recompute;
