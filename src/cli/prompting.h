@@ -8,10 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "chat/chat_template.h"
 #include "cli/sampling_options.h"
-#include "data/conversation.h"
 #include "engine/loaded_model.h"
+#include "engine/model_text.h"
 #include "model/lora.h"
 #include "recipes/rendering.h"
 #include "sample/generator.h"
@@ -60,23 +59,22 @@ class ChatSession {
   LoraExtent adapter_extent() const {
     return adapter_ ? adapter_->weights().Extent() : LoraExtent();
   }
-  const TokenizerBundle& text() const { return *bundle_; }
-  bool HasTemplate() const { return template_.has_value(); }
+  const TokenizerBundle& text() const { return text_->bundle(); }
+  bool HasTemplate() const { return text_->HasTemplate(); }
   const std::string& name() const { return name_; }  // name of the model, for error messages
   // Maximum sequence length of the model.
   int64_t MaxPositions() const { return model().config().max_position_embeddings; }
 
-  // The prompt's text, with the generation prompt. Throws Error without a chat template, and for
-  // messages that the template rejects. tools and variables may be null; variables take precedence
-  // over those of the options.
+  // As in ModelText.
   std::string Render(std::span<const Message> messages, const OrderedJson& tools = nullptr,
-                     const OrderedJson& variables = nullptr) const;
-  // Remarks on the messages of a prompt whose text is `text` (data/written_check.h).
+                     const OrderedJson& variables = nullptr) const {
+    return text_->Render(messages, tools, variables);
+  }
   std::vector<Remark> Check(std::span<const Message> messages, const OrderedJson& tools,
-                            const OrderedJson& variables, std::string_view text) const;
-  // Token ids of a prompt, with BOS in front if the tokenizer adds it and the text does not begin
-  // with it.
-  std::vector<int32_t> Encode(const std::string& prompt) const;
+                            const OrderedJson& variables, std::string_view text) const {
+    return text_->Check(messages, tools, variables, text);
+  }
+  std::vector<int32_t> Encode(const std::string& prompt) const { return text_->Encode(prompt); }
 
   // Sampling parameters from the options and, for options not given, from the model's
   // generation_config.json. Generation stops at the model's end-of-turn tokens.
@@ -87,17 +85,11 @@ class ChatSession {
 
  private:
   void ChooseSampling(const SamplingOptions& options);
-  RenderOptions OptionsFor(const OrderedJson& tools, const OrderedJson& variables) const;
 
   std::string name_;
   LoadedModel loaded_;
   std::optional<LoraAdapter> adapter_;
-  std::optional<TokenizerBundle> adapter_text_;
-  const TokenizerBundle* bundle_ = nullptr;
-  std::string generation_config_;
-  std::optional<ChatTemplate> template_;
-  OrderedJson variables_;  // template variables from the options; null if none
-  std::string date_;       // for templates that print it; "": today
+  std::optional<ModelText> text_;
   SamplingParams sampling_;
   std::vector<std::string> stop_strings_;
 };
