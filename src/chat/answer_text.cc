@@ -38,7 +38,10 @@ std::string AnswerText::Finish() {
 std::string AnswerText::Release(bool all) {
   size_t end = std::string::npos, partial = 0;
   for (const std::string& stop : stop_strings_) {
-    end = std::min(end, held_.find(stop));
+    if (const size_t found = held_.find(stop); found < end) {
+      end = found;
+      stopped_by_ = stop;
+    }
     partial = std::max(partial, PartialMatch(held_, stop));
   }
   stopped_ = end != std::string::npos;

@@ -21,13 +21,14 @@ class AnswerText {
   std::string Finish();
   // Whether a stop string has appeared: the completion ends before it.
   bool stopped() const { return stopped_; }
+  const std::string& stopped_by() const { return stopped_by_; }  // that stop string; "" before
 
  private:
   std::string Release(bool all);
 
   StreamDecoder decoder_;
   std::vector<std::string> stop_strings_;
-  std::string held_;
+  std::string held_, stopped_by_;
   bool stopped_ = false;
 };
 

@@ -21,18 +21,21 @@ class AnswerTextTest : public ::testing::Test {
       }
     }
     stopped_ = answer.stopped();
+    stopped_by_ = answer.stopped_by();
     return all + answer.Finish();
   }
   Tokenizer tokenizer_ =
       Tokenizer::FromFile(std::string(LORIKEET_SOURCE_DIR) + "/tests/golden/tokenizer/gpt2.json");
   std::vector<std::string> pieces_;
   bool stopped_ = false;
+  std::string stopped_by_;
 };
 
 TEST_F(AnswerTextTest, WithoutStopsEverythingComesAtOnce) {
   EXPECT_EQ(Stream("plain words", {}), "plain words");
   EXPECT_EQ(pieces_[0], "p");
   EXPECT_FALSE(stopped_);
+  EXPECT_EQ(stopped_by_, "");
 }
 
 TEST_F(AnswerTextTest, AStopStringOverManyTokensNeverShows) {
@@ -54,6 +57,7 @@ TEST_F(AnswerTextTest, OverlappingBeginningsAreNotMissed) {
 
 TEST_F(AnswerTextTest, TheFirstOfSeveralStopsCounts) {
   EXPECT_EQ(Stream("one two three", {"three", "two"}), "one ");
+  EXPECT_EQ(stopped_by_, "two");
 }
 
 TEST_F(AnswerTextTest, NoPieceBreaksACharacter) {

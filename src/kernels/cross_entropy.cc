@@ -71,6 +71,17 @@ void LogprobRows(const float* logits, int64_t V, const int32_t* targets, float* 
   }
 }
 
+void TokenRows(const float* logits, int64_t V, const int32_t* tokens, int64_t each, float* logprob,
+               int64_t begin, int64_t end) {
+  for (int64_t r = begin; r < end; ++r) {
+    const float* x = logits + r * V;
+    const SoftmaxSum s = LogSumExp(x, V);
+    for (int64_t i = r * each; i < (r + 1) * each; ++i) {
+      logprob[i] = static_cast<float>(static_cast<double>(x[tokens[i]]) - s.max - s.log_sum);
+    }
+  }
+}
+
 // 1 - (x / cap)^2, the slope of a capped logit.
 HWY_INLINE Vec CapSlope(Vec x, float inverse_cap) {
   const Vec tanh = hn::Mul(x, Set(inverse_cap));
@@ -188,6 +199,7 @@ HWY_AFTER_NAMESPACE();
 namespace lorikeet {
 namespace {
 HWY_EXPORT(LogprobRows);
+HWY_EXPORT(TokenRows);
 HWY_EXPORT(GradientRows);
 HWY_EXPORT(CapRange);
 HWY_EXPORT(EntropyRows);
@@ -227,6 +239,30 @@ void TargetLogprobs(const Tensor& logits, std::span<const int32_t> targets, cons
   const float* x = logits.as<float>();
   OverRows(logits, [&, out = logprob.as<float>(), sum = lse.as<float>()](int64_t a, int64_t b) {
     HWY_DYNAMIC_DISPATCH(LogprobRows)(x, logits.cols(), targets.data(), out, sum, a, b);
+  });
+}
+
+void TokenLogprobs(const Tensor& logits, std::span<const int32_t> tokens, const Tensor& logprob) {
+  const Kernel here(
+      [&] {
+        return KernelCall{"TokenLogprobs",
+                          "cross-entropy",
+                          {"{} x {}", {logits.rows(), logits.cols()}},
+                          4 * logits.size(),
+                          BytesOf(logits, logprob) + kIndex * std::ssize(tokens)};
+      },
+      [&] {
+        return Replay([=](const Relocate& at) {
+          TokenLogprobs(at(logits), at.Tokens(tokens, logits.cols()), at(logprob));
+        });
+      });
+  CHECK(logits.rank == 2 && logprob.rows() == logits.rows());
+  CHECK(logprob.size() == std::ssize(tokens));
+  for (const int32_t token : tokens) CHECK(token >= 0 && token < logits.cols());
+  if (here.dry()) return;
+  const float* x = logits.as<float>();
+  OverRows(logits, [&, out = logprob.as<float>()](int64_t a, int64_t b) {
+    HWY_DYNAMIC_DISPATCH(TokenRows)(x, logits.cols(), tokens.data(), logprob.cols(), out, a, b);
   });
 }
 

@@ -13,6 +13,10 @@ namespace lorikeet {
 void TargetLogprobs(const Tensor& logits, std::span<const int32_t> targets, const Tensor& logprob,
                     const Tensor& lse);
 
+// Log-probabilities of several tokens of each row, with the bits that TargetLogprobs gives each by
+// itself. tokens and logprob (rows,n) f32, row by row.
+void TokenLogprobs(const Tensor& logits, std::span<const int32_t> tokens, const Tensor& logprob);
+
 // dlogits = g * (onehot(target) - softmax(logits)); g (rows) f32 = dloss/dlogprob, dlogits (rows,V)
 // f32|bf16. An f32 dlogits may be logits itself. inverse_cap: logits came from CapLogits, were
 // perhaps scaled afterwards, and are cap * tanh(x / cap) with cap = 1 / inverse_cap; dlogits is

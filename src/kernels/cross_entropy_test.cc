@@ -179,6 +179,29 @@ TEST(CapLogits, BackwardIsTheComplexStep) {
   });
 }
 
+TEST(CrossEntropy, SeveralTokensOfARowHaveTheBitsOfEach) {
+  ForEachTarget([] {
+    for (const int64_t V : kVocabularies) {
+      constexpr int64_t kEach = 3;
+      const Chunk c(2, V, 3.0);
+      std::vector<int32_t> tokens;
+      for (int64_t i = 0; i < 2 * kEach; ++i) {
+        tokens.push_back(static_cast<int32_t>((i * 7 + 1) % V));
+      }
+      const TestTensor several(DType::kF32, {2, kEach}), logprob(DType::kF32, {2}),
+          lse(DType::kF32, {2});
+      TokenLogprobs(c.logits, tokens, several);
+      for (int64_t k = 0; k < kEach; ++k) {
+        const std::vector<int32_t> targets = {tokens[static_cast<size_t>(k)],
+                                              tokens[static_cast<size_t>(kEach + k)]};
+        TargetLogprobs(c.logits, targets, logprob, lse);
+        EXPECT_EQ(several.Get(k), logprob.Get(0)) << V;
+        EXPECT_EQ(several.Get(kEach + k), logprob.Get(1)) << V;
+      }
+    }
+  });
+}
+
 TEST(CrossEntropy, EntropyIsTheFormula) {
   ForEachTarget([] {
     for (const int64_t V : kVocabularies) {

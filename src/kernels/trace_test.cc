@@ -273,6 +273,10 @@ std::vector<Case> OtherCases() {
        [](Memory& m) {
          TargetLogprobs(m({T, V}), kTokens, m({T}), m({T}));
        }},
+      {"TokenLogprobs",
+       [](Memory& m) {
+         TokenLogprobs(m({T, V}), kTokens, m({T, 1}));
+       }},
       {"LogprobBackward",
        [](Memory& m) {
          LogprobBackward(m({T, V}), kTokens, m({T}), m({T}), m({T, V}));

@@ -1,5 +1,7 @@
 #include "sample/generator.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -48,12 +50,19 @@ GeneratorLimits Checked(const Model& model, GeneratorLimits limits) {
 
 // Number of positions that a request may write: its last token is sampled only.
 int64_t PositionsOf(const GenerateRequest& request) {
-  return static_cast<int64_t>(request.prompt.size()) + request.params.max_tokens - 1;
+  return static_cast<int64_t>(request.prompt.size()) +
+         std::max<int64_t>(request.params.max_tokens, 1) - 1;
+}
+
+void CheckParams(const GenerateRequest& request, int64_t vocab_size) {
+  SamplingParams params = request.params;
+  if (request.prompt_logprobs && params.max_tokens == 0) params.max_tokens = 1;
+  CheckSamplingParams(params, vocab_size);
 }
 
 void CheckRequest(const GenerateRequest& request, int64_t vocab_size,
                   const GeneratorLimits& limits) {
-  CheckSamplingParams(request.params, vocab_size);
+  CheckParams(request, vocab_size);
   if (request.prompt.empty()) {
     Fail(ErrorCode::kInvalidArgument, "the prompt is empty; give at least one token");
   }
@@ -104,6 +113,8 @@ const char* StopReasonName(StopReason reason) {
       return "stop";
     case StopReason::kCallback:
       return "callback";
+    case StopReason::kNoToken:
+      return "no token";
   }
   return "";
 }
@@ -128,14 +139,19 @@ uint64_t Generator::VersionOf(const GenerateRequest& request) const {
   return request.adapter == nullptr ? model_.version() : request.adapter->version();
 }
 
-void Generator::Submit(GenerateRequest request) {
+void Generator::Check(const GenerateRequest& request) const {
   CheckRequest(request, model_.config().vocab_size, limits_);
+}
+
+void Generator::Submit(GenerateRequest request) {
+  Check(request);
   Enqueue(std::move(request));
 }
 
 void Generator::Enqueue(GenerateRequest request) {
   auto sequence = std::make_unique<Sequence>();
   sequence->tokens = request.prompt;
+  if (request.prompt_logprobs) sequence->result.prompt_logprobs.resize(request.prompt.size() - 1);
   sequence->result.prompt_tokens = static_cast<int64_t>(request.prompt.size());
   sequence->request = std::move(request);
   waiting_.push_back(std::move(sequence));
@@ -143,6 +159,7 @@ void Generator::Enqueue(GenerateRequest request) {
 
 // True while a running sequence is still computing a prefix that this one shares.
 bool Generator::WorthWaiting(const Sequence& sequence) const {
+  if (sequence.request.prompt_logprobs) return false;
   const uint64_t version = VersionOf(sequence.request);
   int64_t planned = 0;
   for (const auto& other : running_) {
@@ -170,7 +187,10 @@ void Generator::Admit() {
 bool Generator::Start(Sequence& sequence) {
   const GenerateRequest& request = sequence.request;
   const auto length = static_cast<int64_t>(sequence.tokens.size());
-  sequence.cached = cache_.Acquire(VersionOf(request), sequence.tokens);
+  // Log-probabilities need the hidden states of the whole prompt, which are not cached.
+  const std::span<const int32_t> tokens = sequence.tokens;
+  sequence.cached =
+      cache_.Acquire(VersionOf(request), request.prompt_logprobs ? tokens.first(1) : tokens);
   if (!cache_.Extend(sequence.cached, std::min(length + 1, PositionsOf(request)))) {
     cache_.Release(sequence.cached);
     return false;
@@ -259,6 +279,7 @@ Batch Generator::PlanStep() {
 
 bool Generator::Step() {
   const double start = Now();
+  DropCancelled();
   Admit();
   if (running_.empty()) return false;
   ReservePages();
@@ -274,13 +295,15 @@ bool Generator::Step() {
       Forward(model_, batch, {.adapter_rows = adapters, .cache = &cache_.kv(), .states = states},
               *workspace_);
   int64_t prompt_rows = 0;
+  std::vector<int64_t> firsts;  // positions of the sequences' first rows
   for (Sequence* sequence : batch_) {
     const auto first = static_cast<size_t>(sequence->cached.length);
+    firsts.push_back(sequence->cached.length);
     if (sequence->cached.length < sequence->known) prompt_rows += sequence->taken;
     cache_.Append(sequence->cached,
                   std::span(sequence->tokens).subspan(first, static_cast<size_t>(sequence->taken)));
   }
-  Sample(hidden);
+  Sample(hidden, firsts);
   Retire();
   const double seconds = Now() - start;
   const double prompt_share = static_cast<double>(prompt_rows) / batch.num_tokens();
@@ -290,60 +313,144 @@ bool Generator::Step() {
   return true;
 }
 
-// Draws the next token of every sequence whose tokens are all computed. hidden (T, D) f32.
-void Generator::Sample(const Tensor& hidden) {
-  std::vector<Sequence*> ready;
-  std::vector<int64_t> rows;
+// A row of the step's batch whose logits are computed: to draw a token, or for the log-probability
+// of the prompt's next one.
+struct Generator::HeadRow {
+  Sequence* sequence;
+  int64_t row;       // in the batch
+  int64_t position;  // in the sequence
+  bool draws;
+};
+
+// first: position of each sequence's first row.
+std::vector<Generator::HeadRow> Generator::RowsForHead(std::span<const int64_t> first) const {
+  std::vector<HeadRow> rows;
   int64_t row = 0;
-  for (Sequence* sequence : batch_) {
-    row += sequence->taken;
-    if (sequence->taken == 0 || sequence->pending() > 0) continue;
-    ready.push_back(sequence);
-    rows.push_back(row - 1);
-  }
-  const int64_t n = static_cast<int64_t>(ready.size()), D = hidden.cols();
-  const int64_t chunk = std::min(n, HeadRows(model_, limits_));
-  std::vector<RowToSample> drawn(ready.size());
-  std::vector<SampledToken> picked(ready.size());
-  for (int64_t begin = 0; begin < n; begin += chunk) {
-    const ArenaScope scope(*workspace_);
-    const auto count = static_cast<size_t>(std::min(chunk, n - begin));
-    const auto take = [&](int64_t cols) {
-      return workspace_->Take("logits", DType::kF32, {static_cast<int64_t>(count), cols});
-    };
-    const Tensor last = take(D), logits = take(model_.config().vocab_size);
-    std::vector<AdapterRows> adapters;
-    for (size_t i = 0; i < count; ++i) {
-      const Sequence& s = *ready[begin + i];
-      const auto row_index = static_cast<int64_t>(i);
-      AddRows(row_index, row_index + 1, s.request.adapter.get(), &adapters);
-      const RandomStream random(s.request.params.seed, "sample", {}, s.request.key);
-      drawn[begin + i] = {&s.request.params, random.Uniform(s.tokens.size())};
+  for (size_t k = 0; k < batch_.size(); ++k) {
+    Sequence& sequence = *batch_[k];
+    const GenerateRequest& request = sequence.request;
+    for (int64_t i = 0; i < sequence.taken; ++i, ++row) {
+      const int64_t position = first[k] + i;
+      const bool scores = request.prompt_logprobs && position + 1 < std::ssize(request.prompt);
+      const bool draws =
+          position + 1 == std::ssize(sequence.tokens) && request.params.max_tokens > 0;
+      if (scores || draws) rows.push_back({&sequence, row, position, draws});
     }
-    CopyRows(hidden, std::span(rows).subspan(static_cast<size_t>(begin), count), last);
-    HeadLogits(model_, adapters, last, logits, *workspace_);
-    SampleRows(logits, std::span(drawn).subspan(begin, count),
-               std::span(picked).subspan(begin, count));
   }
-  for (size_t i = 0; i < ready.size(); ++i) {
-    if (std::isfinite(picked[i].logprob)) continue;
-    const size_t position = ready[i]->tokens.size();
-    Cancel();
-    cache_.Forget();
-    Fail(ErrorCode::kDiverged,
-         "the model's logits at position {} are not finite; its weights or its adapter are broken",
-         position);
+  return rows;
+}
+
+// hidden (T, D) f32.
+void Generator::RunHead(const Tensor& hidden, std::span<const HeadRow> rows,
+                        std::span<SampledToken> picked) {
+  const ArenaScope scope(*workspace_);
+  const int64_t n = std::ssize(rows);
+  const auto take = [&](int64_t cols) {
+    return workspace_->Take("logits", DType::kF32, {n, cols});
+  };
+  const Tensor last = take(hidden.cols()), logits = take(model_.config().vocab_size);
+  std::vector<AdapterRows> adapters;
+  std::vector<RowToSample> drawn;
+  std::vector<int64_t> in_batch;
+  for (int64_t i = 0; i < n; ++i) {
+    const HeadRow& row = rows[static_cast<size_t>(i)];
+    const GenerateRequest& request = row.sequence->request;
+    in_batch.push_back(row.row);
+    AddRows(i, i + 1, request.adapter.get(), &adapters);
+    RowToSample& draw = drawn.emplace_back();
+    draw.params = &request.params;
+    draw.top = request.top_logprobs;
+    if (!row.draws) {
+      draw.given = request.prompt[static_cast<size_t>(row.position) + 1];
+      continue;
+    }
+    const RandomStream random(request.params.seed, "sample", {}, request.key);
+    draw.u = random.Uniform(row.sequence->tokens.size());
+    if (request.edit_logits) draw.edit = &request.edit_logits;
   }
-  stats_.generated_tokens += n;
-  for (size_t i = 0; i < ready.size(); ++i) Deliver(*ready[i], picked[i]);
+  CopyRows(hidden, in_batch, last);
+  HeadLogits(model_, adapters, last, logits, *workspace_);
+  SampleRows(logits, drawn, picked);
+}
+
+void Generator::CheckFinite(std::span<const HeadRow> rows, std::span<const SampledToken> picked) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    Sequence& sequence = *rows[i].sequence;
+    if (std::isfinite(picked[i].logprob) || sequence.failed) continue;
+    const Error error(
+        ErrorCode::kDiverged,
+        fmt::format("the model's logits at position {} are not finite; its weights or its adapter "
+                    "are broken",
+                    rows[i].position + 1));
+    if (!sequence.request.on_error) {
+      Cancel();
+      cache_.Forget();
+      throw error;
+    }
+    sequence.request.on_error(error);
+    sequence.failed = sequence.done = true;
+  }
+}
+
+// Draws the next token of every sequence whose tokens are all computed. hidden (T, D) f32.
+void Generator::Sample(const Tensor& hidden, std::span<const int64_t> first) {
+  const std::vector<HeadRow> rows = RowsForHead(first);
+  const auto chunk = static_cast<size_t>(HeadRows(model_, limits_));
+  std::vector<SampledToken> picked(rows.size());
+  for (size_t begin = 0; begin < rows.size(); begin += chunk) {
+    const size_t count = std::min(chunk, rows.size() - begin);
+    RunHead(hidden, std::span(rows).subspan(begin, count), std::span(picked).subspan(begin, count));
+  }
+  CheckFinite(rows, picked);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    Sequence& sequence = *rows[i].sequence;
+    if (sequence.failed) continue;
+    if (rows[i].draws) {
+      ++stats_.generated_tokens;
+      Deliver(sequence, picked[i]);
+    } else {
+      sequence.result.prompt_logprobs[static_cast<size_t>(rows[i].position)] = std::move(picked[i]);
+    }
+  }
+  for (Sequence* sequence : batch_) {
+    if (sequence->request.params.max_tokens == 0 && sequence->pending() == 0) sequence->done = true;
+  }
+}
+
+void Generator::DropCancelled() {
+  const auto drop = [](Sequence& sequence) {
+    const auto& cancelled = sequence.request.cancelled;
+    if (cancelled == nullptr || !cancelled->load()) return false;
+    sequence.done = true;
+    sequence.result.reason = StopReason::kCallback;
+    return true;
+  };
+  for (const auto& sequence : waiting_) {
+    if (drop(*sequence)) Finish(*sequence);
+  }
+  std::erase_if(waiting_, [](const auto& sequence) { return sequence->done; });
+  for (const auto& sequence : running_) drop(*sequence);
+  Retire();
+}
+
+void Generator::Finish(Sequence& sequence) {
+  if (sequence.request.on_done && !sequence.failed) {
+    sequence.request.on_done(std::move(sequence.result));
+  }
 }
 
 void Generator::Deliver(Sequence& sequence, const SampledToken& token) {
   Generation& result = sequence.result;
+  if (token.token < 0) {
+    sequence.done = true;
+    result.reason = StopReason::kNoToken;
+    return;
+  }
   sequence.tokens.push_back(token.token);
   result.tokens.push_back(token.token);
   result.logprobs.push_back(token.logprob);
   result.sampled_logprobs.push_back(token.sampled_logprob);
+  if (sequence.request.top_logprobs > 0) result.top.push_back(token.top);
   const bool more = !sequence.request.on_token || sequence.request.on_token(token);
   const SamplingParams& params = sequence.request.params;
   const bool full = static_cast<int64_t>(result.tokens.size()) == params.max_tokens;
@@ -356,7 +463,7 @@ void Generator::Retire() {
   for (const auto& sequence : running_) {
     if (!sequence->done) continue;
     cache_.Release(sequence->cached);
-    if (sequence->request.on_done) sequence->request.on_done(std::move(sequence->result));
+    Finish(*sequence);
   }
   std::erase_if(running_, [](const auto& sequence) { return sequence->done; });
 }

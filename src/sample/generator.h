@@ -7,6 +7,7 @@
 // Bit rule: a sequence's tokens and log-probabilities depend on its request alone: neither on the
 // batch, nor on the chunks, nor on pre-emption, nor on the number of threads.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "core/arena.h"
+#include "core/error.h"
 #include "model/adapter_rows.h"
 #include "model/batch.h"
 #include "model/weights.h"
@@ -26,9 +28,10 @@ namespace lorikeet {
 enum class StopReason : uint8_t {
   kLength,    // max_tokens
   kStop,      // a stop token, which is the last of the tokens
-  kCallback,  // on_token returned false
+  kCallback,  // on_token returned false, or the request was cancelled
+  kNoToken,   // edit_logits excluded every token
 };
-const char* StopReasonName(StopReason reason);  // "length", "stop", "callback"
+const char* StopReasonName(StopReason reason);  // "length", "stop", "callback", "no token"
 
 struct Generation {
   std::vector<int32_t> tokens;  // sampled, a stop token included
@@ -36,6 +39,9 @@ struct Generation {
   std::vector<float> logprobs;
   // Log-probability of each token under the distribution it was drawn from.
   std::vector<float> sampled_logprobs;
+  std::vector<std::vector<TokenLogprob>> top;  // at each token, if asked for
+  // With GenerateRequest::prompt_logprobs: of the prompt's second token, third, ...
+  std::vector<SampledToken> prompt_logprobs;
   StopReason reason = StopReason::kLength;
   int64_t prompt_tokens = 0;
   // Number of prompt tokens shared instead of computed at first admission.
@@ -51,9 +57,22 @@ struct GenerateRequest {
   // Names this sample: the random number of the token at position p is that of
   // (params.seed, "sample", key, p). Samples of one prompt need different keys.
   uint64_t key = 0;
+  // Number of likeliest tokens to list beside each token.
+  int64_t top_logprobs = 0;
+  // Also the log-probabilities of the prompt's tokens. Then all of it is computed, and max_tokens
+  // may be 0.
+  bool prompt_logprobs = false;
+  // Changes the logits that tokens are drawn from. Called once per token, before on_token; must not
+  // throw. May be empty.
+  EditLogits edit_logits = {};
+  // Becomes true when the request is not wanted any more: it ends at the next step. May be null.
+  std::shared_ptr<const std::atomic<bool>> cancelled = nullptr;
   // For every token, the stop token included; false ends the sequence. Must not throw, nor call the
   // generator. May be empty.
   std::function<bool(const SampledToken&)> on_token = {};
+  // Called instead of on_done when the logits are not finite, which only this request's adapter can
+  // cause if the base is sound. If empty, Step throws.
+  std::function<void(const Error&)> on_error = {};
   // Once, at the end; the same holds.
   std::function<void(Generation&&)> on_done = {};
 };
@@ -102,8 +121,11 @@ class Generator {
   static Memory Plan(const Model& model, const GeneratorLimits& limits,
                      const LoraExtent& adapters = {});
 
-  // Queues a request. Throws Error(kInvalidArgument) for parameters out of range, ids outside the
-  // vocabulary, and a prompt that together with max_tokens fits neither the capacity nor all pages.
+  // Throws Error(kInvalidArgument) for parameters out of range, ids outside the vocabulary, and a
+  // prompt that together with max_tokens fits neither the capacity nor all pages. May be called
+  // from any thread.
+  void Check(const GenerateRequest& request) const;
+  // Queues a request. Throws Error as Check.
   void Submit(GenerateRequest request);
   // One forward pass. False, and nothing done, when there is neither a running nor a waiting
   // sequence. Throws Error(kDiverged) when logits are not finite: all sequences are then dropped.
@@ -129,6 +151,7 @@ class Generator {
     CachedSequence cached;
     Generation result;
     bool done = false;
+    bool failed = false;  // on_error was called
     bool preempted = false;
     int64_t known = 0;  // number of tokens when it was admitted
     int64_t taken = 0;  // number of tokens in this step's batch
@@ -144,7 +167,13 @@ class Generator {
   void OrderByAdapter();
   Batch PlanStep();
   std::vector<AdapterRows> RowsByAdapter() const;
-  void Sample(const Tensor& hidden);
+  struct HeadRow;
+  std::vector<HeadRow> RowsForHead(std::span<const int64_t> first) const;
+  void RunHead(const Tensor& hidden, std::span<const HeadRow> rows, std::span<SampledToken> picked);
+  void CheckFinite(std::span<const HeadRow> rows, std::span<const SampledToken> picked);
+  void Sample(const Tensor& hidden, std::span<const int64_t> first);
+  void DropCancelled();
+  static void Finish(Sequence& sequence);
   void Deliver(Sequence& sequence, const SampledToken& token);
   void Retire();
 

@@ -171,7 +171,7 @@ SampledToken PickFiltered(std::span<const float> logits, int32_t likeliest,
           .sampled_logprob = static_cast<float>(std::log(w) - std::log(total))};
 }
 
-SampledToken PickGiven(std::span<const float> logits, int32_t likeliest,
+SampledToken PickKnown(std::span<const float> logits, int32_t likeliest,
                        const SamplingParams& params, double u) {
   // Without a finite maximum there is no distribution: the logprob will be NaN and say so.
   if (params.temperature == 0 || !std::isfinite(logits[likeliest])) return {.token = likeliest};
@@ -187,6 +187,7 @@ void ScaledLogprobs(const Tensor& logits, std::span<const RowToSample> rows,
   const int64_t V = logits.cols();
   static thread_local std::vector<float> scaled;
   for (size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].given || rows[i].edit != nullptr) continue;
     const SamplingParams& params = *rows[i].params;
     if (params.temperature == 0 || params.temperature == 1 || params.filtered()) continue;
     const float* row = logits.as<float>() + static_cast<int64_t>(i) * V;
@@ -198,6 +199,38 @@ void ScaledLogprobs(const Tensor& logits, std::span<const RowToSample> rows,
                    Tensor(&picked[i].sampled_logprob, DType::kF32, {1}),
                    Tensor(&lse, DType::kF32, {1}));
   }
+}
+
+SampledToken PickEdited(std::span<const float> logits, const RowToSample& row) {
+  static thread_local std::vector<float> edited;
+  edited.assign(logits.begin(), logits.end());
+  (*row.edit)(edited);
+  SampledToken picked = PickToken(edited, *row.params, row.u);
+  if (edited[static_cast<size_t>(picked.token)] == -std::numeric_limits<float>::infinity()) {
+    picked.token = -1;
+  }
+  return picked;
+}
+
+SampledToken PickRow(std::span<const float> logits, int32_t likeliest, const RowToSample& row) {
+  if (row.given) return {.token = *row.given};
+  if (row.edit != nullptr) return PickEdited(logits, row);
+  return PickKnown(logits, likeliest, *row.params, row.u);
+}
+
+// The likeliest tokens of a row (1, V).
+std::vector<TokenLogprob> TopLogprobs(const Tensor& row, int64_t count) {
+  constexpr float kLowest = -std::numeric_limits<float>::infinity();
+  const int64_t k = std::min(count, row.size());
+  if (k == 0) return {};
+  const std::span<const float> logits(row.as<float>(), static_cast<size_t>(row.size()));
+  std::vector<int32_t> tokens;
+  for (const Candidate& c : TopCandidates(logits, k, kLowest)) tokens.push_back(c.token);
+  std::vector<float> logprobs(tokens.size());
+  TokenLogprobs(row, tokens, Tensor(logprobs.data(), DType::kF32, {1, std::ssize(tokens)}));
+  std::vector<TokenLogprob> top;
+  for (size_t i = 0; i < tokens.size(); ++i) top.push_back({tokens[i], logprobs[i]});
+  return top;
 }
 
 }  // namespace
@@ -227,25 +260,33 @@ SampledToken PickToken(std::span<const float> logits, const SamplingParams& para
   const Tensor row(const_cast<float*>(logits.data()), DType::kF32,
                    {1, static_cast<int64_t>(logits.size())});
   RowArgmax(row, std::span(&likeliest, 1));
-  return PickGiven(logits, likeliest, params, u);
+  return PickKnown(logits, likeliest, params, u);
 }
 
 void SampleRows(const Tensor& logits, std::span<const RowToSample> rows,
                 std::span<SampledToken> picked) {
   const int64_t n = logits.rows(), V = logits.cols();
   CHECK(static_cast<int64_t>(rows.size()) == n && static_cast<int64_t>(picked.size()) == n);
+  const auto row_of = [&](size_t i) {
+    return std::span<const float>(logits.as<float>() + static_cast<int64_t>(i) * V,
+                                  static_cast<size_t>(V));
+  };
   std::vector<int32_t> tokens(rows.size());
   RowArgmax(logits, tokens);
   ParallelDynamic(n, [&](int64_t i) {
-    const std::span<const float> row(logits.as<float>() + i * V, static_cast<size_t>(V));
-    picked[i] = PickGiven(row, tokens[i], *rows[i].params, rows[i].u);
-    tokens[i] = picked[i].token;
+    picked[i] = PickRow(row_of(i), tokens[i], rows[i]);
+    tokens[i] = std::max(picked[i].token, 0);
   });
   std::vector<float> logprobs(rows.size()), lse(rows.size());
   TargetLogprobs(logits, tokens, Tensor(logprobs.data(), DType::kF32, {n}),
                  Tensor(lse.data(), DType::kF32, {n}));
   for (size_t i = 0; i < rows.size(); ++i) {
     picked[i].logprob = logprobs[i];
+    if (rows[i].top > 0) {
+      const auto row = static_cast<int64_t>(i);
+      picked[i].top = TopLogprobs(logits.Rows(row, row + 1), rows[i].top);
+    }
+    if (rows[i].given || rows[i].edit != nullptr) continue;
     const SamplingParams& params = *rows[i].params;
     // Then both distributions are one: so are the numbers, and ratios between them exactly 1.
     if (params.temperature == 1 && !params.filtered()) picked[i].sampled_logprob = logprobs[i];
