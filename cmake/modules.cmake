@@ -16,9 +16,12 @@ set(library_cpp-httplib PkgConfig::HTTPLIB)
 set(library_zlib ZLIB::ZLIB)
 set(library_zstd PkgConfig::ZSTD)
 set(library_arrow lorikeet_arrow)
+set(library_boost Boost::headers)
+set(library_openssl OpenSSL::SSL)
+set(library_sqlite PkgConfig::SQLITE)
 
 # Modules without hot loops, and all tests, are compiled with less optimisation: a quarter of their build time.
-set(modules_without_hot_loops options recipes study cli)
+set(modules_without_hot_loops options recipes serve study cli)
 set(light_optimisation $<$<CONFIG:Release>:-O1>)
 
 function(lorikeet_modules)

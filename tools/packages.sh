@@ -3,7 +3,7 @@
 
 build_packages="g++ cmake ninja-build pkg-config libdnnl-dev libhwy-dev libcli11-dev libyaml-cpp-dev
   nlohmann-json3-dev libfmt-dev libpcre2-dev libutf8proc-dev libcpp-httplib-dev libssl-dev
-  libmpfr-dev libgmp-dev zlib1g-dev libzstd-dev"
+  libmpfr-dev libgmp-dev zlib1g-dev libzstd-dev libboost-dev libsqlite3-dev"
 # Programs that it calls: gnuplot draws the figures of a study.
 run_packages="gnuplot-nox"
 
