@@ -37,6 +37,7 @@ void Connection::Enter(Phase phase, double now) {
   if (phase == Phase::kLingering) {
     parser_.reset();
     body_bytes_.reset();
+    input_ = {};
   }
   phase_begin_ = last_progress_ = now;
 }

@@ -396,6 +396,13 @@ TEST(Connection, ReadsAheadOnlySoFar) {
   h.replies[0]->Send({});
   EXPECT_THAT(h.Take(), HasSubstr("HTTP/1.1 431"));  // endless method
   EXPECT_TRUE(h.connection->wants_input());
+  Harness last;
+  last.Receive("GET / HTTP/1.0\r\n\r\n" + std::string(70000, 'G'));
+  EXPECT_FALSE(last.connection->wants_input());
+  last.replies[0]->Send({});
+  last.Take();
+  EXPECT_EQ(last.connection->phase(), Phase::kLingering);
+  EXPECT_TRUE(last.connection->wants_input());  // to discard it
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include "serve/http/http_server.h"
 
-#include <fmt/core.h>
+#include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -119,11 +121,25 @@ class Session : public std::enable_shared_from_this<Session> {
   bool counted_busy_ = false;
 };
 
+// Programs that are started do not inherit the socket, which would keep it open. A client whose
+// machine is gone, and says nothing, is found out in some two minutes.
+void SetOptions(int socket) {
+  fcntl(socket, F_SETFD, FD_CLOEXEC);
+  const auto set = [socket](int level, int name, int value) {
+    setsockopt(socket, level, name, &value, sizeof value);  // where it fails, the default remains
+  };
+  set(IPPROTO_TCP, TCP_NODELAY, 1);
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 60);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 15);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 4);
+}
+
 Session::Session(Loop* loop, tcp::socket socket) : loop_(loop), socket_(std::move(socket)) {
   ++loop_->connections;
   error_code ignored;
   socket_.non_blocking(true, ignored);
-  socket_.set_option(tcp::no_delay(true), ignored);
+  SetOptions(socket_.native_handle());
   if (loop_->tls) tls_ = std::make_unique<TlsChannel>(*loop_->tls);
 }
 
@@ -391,6 +407,7 @@ void Listen(const HttpServerOptions& options, tcp::acceptor* acceptor) {
   const tcp::endpoint endpoint = Resolve(options);
   error_code error;
   acceptor->open(endpoint.protocol(), error);
+  if (!error) fcntl(acceptor->native_handle(), F_SETFD, FD_CLOEXEC);
   if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
   if (!error) acceptor->bind(endpoint, error);
   if (!error) acceptor->listen(tcp::acceptor::max_listen_connections, error);

@@ -1,5 +1,6 @@
 #include "serve/http/http_server.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -322,6 +323,27 @@ TEST(HttpServer, RaisesTheLimitOfOpenFiles) {
   limits.connections = static_cast<int64_t>(limit.hard()) + 1000;
   const HttpServer too_many({.port = 0, .limits = limits}, Echo);
   EXPECT_LT(too_many.max_connections(), limits.connections);
+}
+
+TEST(HttpServer, SocketsAreNotInheritedAndNoticeClientsThatAreGone) {
+  Server server({}, Echo);
+  TestClient client = server.Connect();
+  EXPECT_EQ(client.Ask(kGet).status, 200);
+  int sockets = 0;
+  for (int fd = 0; fd < client.fd() + 100; ++fd) {
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) continue;
+    if (address.sin_family != AF_INET || ntohs(address.sin_port) != server->port()) continue;
+    EXPECT_EQ(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    int keep_alive = 0, listens = 0;
+    size = sizeof keep_alive;
+    getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keep_alive, &size);
+    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);
+    EXPECT_NE(keep_alive, listens);
+    ++sockets;
+  }
+  EXPECT_EQ(sockets, 2);
 }
 
 TEST(HttpServer, WaitsForFileDescriptors) {
