@@ -56,11 +56,6 @@ bool TrySync(int fd) {
   return false;
 }
 
-void SyncPath(const std::string& path) {
-  const FileDescriptor fd(path, O_RDONLY);
-  if (!TrySync(fd.get())) FailErrno(path, "sync");
-}
-
 std::string ParentOf(const std::string& path) {
   const std::filesystem::path parent = std::filesystem::path(path).parent_path();
   return parent.empty() ? "." : parent.string();
@@ -80,6 +75,11 @@ std::string_view TextOf(const MappedFile& file) {
 }
 
 }  // namespace
+
+void SyncPath(const std::string& path) {
+  const FileDescriptor fd(path, O_RDONLY);
+  if (!TrySync(fd.get())) FailErrno(path, "sync");
+}
 
 void RefuseWebPage(std::string_view content, const std::string& where) {
   const std::string begin = LowerAscii(Trimmed(content.substr(0, 64)));

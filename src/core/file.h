@@ -46,6 +46,8 @@ void WriteFileAtomically(const std::string& path, const std::function<void(int f
 // throw.
 void WriteFileAtomically(const std::string& path, const std::function<void(int fd)>& write,
                          const std::function<void(const std::string& tmp)>& check);
+// fsyncs a file or folder. File systems that cannot sync folders are let off. Throws Error(kIo).
+void SyncPath(const std::string& path);
 // Repeats write(2) until all bytes are written. Throws Error naming `path` (disk full, ...).
 void WriteAll(int fd, const void* data, size_t bytes, const std::string& path);
 // Fills DIR.tmp with `fill(tmp)`, fsyncs its files, then renames it to `dir`, which replaces an
