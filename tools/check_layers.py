@@ -21,6 +21,7 @@ LIBRARIES = {
     r"zlib\.h$": "zlib",
     r"zstd\.h$": "zstd",
     r"(arrow|parquet)/": "arrow",
+    r"sqlite3\.h$": "sqlite",
     r"utf8proc\.h$": "utf8proc",
     r"(oneapi/dnnl/|dnnl)": "onednn",
     r"hwy/": "highway",
