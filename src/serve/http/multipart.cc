@@ -21,18 +21,18 @@ constexpr size_t kMaxParts = 1000;
   Fail(ErrorCode::kInvalidArgument, "multipart/form-data: {}", problem);
 }
 
-struct Parameter {
+struct FieldParameter {
   std::string name, value;
 };
 
 // A header's value and its parameters: form-data; name="a"; filename="b.jsonl"
 struct FieldValue {
   std::string value;
-  std::vector<Parameter> parameters;
+  std::vector<FieldParameter> parameters;
 
   const std::string* Find(std::string_view name) const {
-    const Parameter* found = nullptr;
-    for (const Parameter& each : parameters) {
+    const FieldParameter* found = nullptr;
+    for (const FieldParameter& each : parameters) {
       if (!EqualIgnoringCase(each.name, name)) continue;
       if (found != nullptr) FailForm("a header has the same parameter twice");
       found = &each;
@@ -58,10 +58,10 @@ std::string TakeQuoted(std::string_view* text) {
   FailForm("a quoted value in a header has no end");
 }
 
-Parameter TakeParameter(std::string_view* text) {
+FieldParameter TakeParameter(std::string_view* text) {
   const size_t equals = text->find('=');
   if (equals == std::string_view::npos) FailForm("a header has a parameter without =");
-  Parameter parameter{std::string(Trimmed(text->substr(0, equals))), {}};
+  FieldParameter parameter{std::string(Trimmed(text->substr(0, equals))), {}};
   text->remove_prefix(equals + 1);
   if (text->starts_with('"')) {
     parameter.value = TakeQuoted(text);

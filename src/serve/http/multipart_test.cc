@@ -17,7 +17,7 @@ using ::testing::Throws;
 
 constexpr const char* kType = "multipart/form-data; boundary=xyz";
 
-std::string Part(const std::string& headers, const std::string& content) {
+std::string PartText(const std::string& headers, const std::string& content) {
   return "--xyz\r\n" + headers + "\r\n\r\n" + content + "\r\n";
 }
 std::string Named(const std::string& name) {
@@ -33,12 +33,12 @@ void ExpectFault(const std::string& type, const std::string& body, const std::st
 TEST(Multipart, FieldsAndFiles) {
   const std::string content = std::string("{\"a\": 1}\r\n--xy\r\n\0\r\n\r\n", 21);
   const std::string body =
-      Part(Named("purpose"), "fine-tune") +
-      Part(
+      PartText(Named("purpose"), "fine-tune") +
+      PartText(
           "content-type: application/jsonl\r\nCONTENT-DISPOSITION: Form-Data; name=file; "
           "filename=\"a \\\"b\\\" %22.jsonl\"",
           content) +
-      Part(Named("empty"), "") + "--xyz--\r\n";
+      PartText(Named("empty"), "") + "--xyz--\r\n";
   const std::vector<FormPart> parts = ParseMultipart(kType, body);
   ASSERT_EQ(parts.size(), 3);
   EXPECT_EQ(parts[0].name, "purpose");
@@ -57,7 +57,7 @@ TEST(Multipart, FieldsAndFiles) {
 }
 
 TEST(Multipart, BadBoundaries) {
-  const std::string body = Part(Named("a"), "1") + "--xyz--";
+  const std::string body = PartText(Named("a"), "1") + "--xyz--";
   for (const char* type : {"", "application/json", "multipart/mixed; boundary=xyz"}) {
     ExpectFault(type, body, "Content-Type must be multipart/form-data");
   }
@@ -78,20 +78,20 @@ TEST(Multipart, BadBodies) {
   ExpectFault(kType, "text\r\n--xyz--", "does not begin with the boundary");
   ExpectFault(kType, "--xyz", "after a boundary");
   ExpectFault(kType, "--xyzz\r\n", "after a boundary");
-  ExpectFault(kType, Part(Named("a"), "1") + "--xyz", "after a boundary");
-  ExpectFault(kType, Part(Named("a"), "1") + "--xyz--\r\nmore", "after a boundary");
-  ExpectFault(kType, Part(Named("a"), "1"), "not complete");
-  ExpectFault(kType, Part(Named("a"), "1\r\n--xyz!") + "--xyz--", "after a boundary");
+  ExpectFault(kType, PartText(Named("a"), "1") + "--xyz", "after a boundary");
+  ExpectFault(kType, PartText(Named("a"), "1") + "--xyz--\r\nmore", "after a boundary");
+  ExpectFault(kType, PartText(Named("a"), "1"), "not complete");
+  ExpectFault(kType, PartText(Named("a"), "1\r\n--xyz!") + "--xyz--", "after a boundary");
   ExpectFault(kType, "--xyz\r\n" + Named("a") + "\r\n", "have no end");
-  ExpectFault(kType, Part("X: " + std::string(20000, 'a'), "1") + "--xyz--", "16 KiB");
+  ExpectFault(kType, PartText("X: " + std::string(20000, 'a'), "1") + "--xyz--", "16 KiB");
   std::string many;
-  for (int i = 0; i < 1001; ++i) many += Part(Named("a"), "1");
+  for (int i = 0; i < 1001; ++i) many += PartText(Named("a"), "1");
   ExpectFault(kType, many + "--xyz--", "more than 1000 parts");
 }
 
 TEST(Multipart, BadPartHeaders) {
   const auto fault = [](const std::string& headers, const std::string& message) {
-    ExpectFault(kType, Part(headers, "1") + "--xyz--", message);
+    ExpectFault(kType, PartText(headers, "1") + "--xyz--", message);
   };
   fault("X: y", "no Content-Disposition");
   fault(Named("a") + "\r\n" + Named("a"), "two Content-Disposition");
