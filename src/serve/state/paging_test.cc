@@ -40,7 +40,9 @@ class PagingTest : public ::testing::Test {
       const Page<JobEvent> page = store_.ListEvents(job_, request);
       EXPECT_LE(page.data.size(), static_cast<size_t>(limit));
       for (const JobEvent& event : page.data) ids.push_back(event.id);
-      if (!page.has_more) return ids;
+      const bool endless = ids.size() > 100'000;
+      EXPECT_FALSE(endless);
+      if (!page.has_more || endless || page.data.empty()) return ids;
       request.after = ids.back();
       between(ids.size());
     }
