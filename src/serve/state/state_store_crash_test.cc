@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <set>
 #include <sstream>
@@ -468,6 +469,16 @@ std::string FillWithEvents(StateStore& store, const std::string& job, int* store
   return "never full";
 }
 
+// Adds small files, whose content fits, until their rows do not.
+std::string FillWithSmallFiles(StateStore& store) {
+  try {
+    for (int i = 0; i < 1000; ++i) AddContent(store, "small");
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "never full";
+}
+
 std::string FillWithAFile(StateStore& store) {
   try {
     AddContent(store, std::string(2 << 20, 'x'));
@@ -487,10 +498,12 @@ TEST_F(StateStoreCrashTest, WritesThatFailStoreNothingAndLaterOnesWork) {
                 AllOf(HasSubstr("state.sqlite: cannot read or write (File too large)"),
                       HasSubstr("nothing was stored")));
     EXPECT_THAT(FillWithAFile(store), HasSubstr("cannot write: File too large"));
+    EXPECT_THAT(FillWithSmallFiles(store), HasSubstr("state.sqlite: cannot read or write"));
   }
   EXPECT_GT(stored, 5);
   EXPECT_EQ(store.ListEvents(job, {.limit = 10'000}).data.size(), static_cast<size_t>(stored));
-  EXPECT_TRUE(fs::is_empty(dir_ + "/files"));
+  EXPECT_EQ(static_cast<size_t>(std::distance(fs::directory_iterator(dir_ + "/files"), {})),
+            store.ListFiles({.limit = 10'000}).data.size());
   store.AddEvent({.job = job, .message = "after"});
   EXPECT_EQ(ContentOf(store, AddContent(store, "after").id), "after");
   EXPECT_EQ(store.ListEvents(job, {}).data.front().message, "after");
