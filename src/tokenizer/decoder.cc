@@ -120,8 +120,10 @@ void Decoder::Parse(const Json& json, const std::string& where, int depth) {
     for (const Json& step : fields.Array("decoders")) Parse(step, where, depth + 1);
     if (steps_.empty()) steps_.push_back([](Tokens*) {});  // an empty sequence joins without spaces
   } else if (type == "ByteLevel") {
+    byte_level_ = true;
     steps_.push_back(ByteLevel);
   } else if (type == "ByteFallback") {
+    byte_fallback_ = true;
     steps_.push_back(ByteFallback);
   } else if (type == "Fuse") {
     steps_.push_back(Fuse);
@@ -157,6 +159,14 @@ std::string Decoder::Decode(std::vector<std::string> tokens) const {
     all += tokens[i];
   }
   return all;
+}
+
+std::string Decoder::BytesOf(const std::string& token) const {
+  if (byte_level_) return BytesOfToken(token).value_or(token);
+  const int byte = byte_fallback_ ? ByteOfToken(token) : -1;
+  if (byte >= 0) return std::string(1, static_cast<char>(byte));
+  const std::string first = "a";
+  return Decode({first, token}).substr(Decode({first}).size());
 }
 
 }  // namespace lorikeet

@@ -59,6 +59,12 @@ struct Tokenizer::Parts {
     return kind;
   }
 
+  // A token as the decoder reads it; "" if there is none.
+  const std::string& TextOf(int32_t id) const {
+    const std::string* text = added.TextOf(id);
+    return text ? *text : model.IdToToken(id);
+  }
+
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   SubwordModel model;
@@ -197,8 +203,7 @@ std::string Tokenizer::Decode(std::span<const int32_t> ids, bool skip_special_to
   tokens.reserve(ids.size());
   for (const int32_t id : ids) {
     if (skip_special_tokens && parts_->added.IsSpecial(id)) continue;
-    const std::string* added = parts_->added.TextOf(id);
-    const std::string& token = added ? *added : parts_->model.IdToToken(id);
+    const std::string& token = parts_->TextOf(id);
     if (!token.empty()) tokens.push_back(token);
   }
   return parts_->decoder.Decode(std::move(tokens));
@@ -216,6 +221,11 @@ std::optional<int32_t> Tokenizer::TokenToId(std::string_view token) const {
 std::string Tokenizer::IdToToken(int32_t id) const {
   const std::string* added = parts_->added.IdToToken(id);
   return added ? *added : parts_->model.IdToToken(id);
+}
+
+std::string Tokenizer::BytesOf(int32_t id) const {
+  const std::string& token = parts_->TextOf(id);
+  return token.empty() ? "" : parts_->decoder.BytesOf(token);
 }
 
 bool Tokenizer::IsSpecial(int32_t id) const { return parts_->added.IsSpecial(id); }

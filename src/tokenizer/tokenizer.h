@@ -47,6 +47,10 @@ class Tokenizer {
   int32_t VocabSize() const;  // highest id + 1, added tokens included
   std::optional<int32_t> TokenToId(std::string_view token) const;  // token as spelled in the file
   std::string IdToToken(int32_t id) const;                         // "" if there is none
+  // The bytes that a token adds behind the first of a text, which may be part of a character; "" if
+  // there is no token. Joined, they are what Decode gives, except for the text's first token (whose
+  // space some decoders remove) and for ill-formed UTF-8.
+  std::string BytesOf(int32_t id) const;
   bool IsSpecial(int32_t id) const;
   const std::vector<AddedToken>& added_tokens() const;
   const std::vector<int32_t>& before() const;  // what the post-processor puts before a text
