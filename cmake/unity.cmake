@@ -1,7 +1,7 @@
 # lorikeet_unity(TARGET): with LORIKEET_UNITY the compiler gets the sources of TARGET in groups of about ten. A name in an
 # anonymous namespace may be used in several files all the same: files that define the same name go to different groups,
 # and a file that gives it the name of a type of some header is compiled alone, as is one that includes an -inl.h header,
-# whose names are not looked at.
+# whose names are not looked at, or Boost, whose templates take long by themselves.
 function(lorikeet_unity target)
   if(NOT LORIKEET_UNITY)
     return()
@@ -19,7 +19,7 @@ function(lorikeet_unity target)
     lorikeet_anonymous(inside "${text}")
     lorikeet_names(own "${inside}")
     set(alone FALSE)
-    if(text MATCHES "-inl\\.h\"")
+    if(text MATCHES "-inl\\.h\"" OR text MATCHES "#include <boost/")
       set(alone TRUE)
     endif()
     foreach(name ${own})

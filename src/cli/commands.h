@@ -22,6 +22,7 @@ int RunEstimate(int argc, char** argv);
 int RunGenerate(int argc, char** argv);
 int RunInspect(int argc, char** argv);
 int RunMerge(int argc, char** argv);
+int RunServe(int argc, char** argv);
 int RunStudy(int argc, char** argv);
 
 }  // namespace lorikeet
