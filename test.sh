@@ -10,12 +10,12 @@ Usage: ./test.sh [--fast] [--sanitize] [--tsan] [--tidy | --tidy-changed] [--fuz
 
   (no option)       fast tests, then slow ones (build/test)
   --fast            fast tests only
-  --sanitize        fast tests with the address and undefined-behaviour sanitizers (build/sanitize)
+  --sanitize        fast tests with the address and undefined-behaviour sanitizers (build/sanitize); needs clang 14
   --tsan            fast tests of modules with threads under ThreadSanitizer, after races planted between threads and
                     in a parallel region have been found (build/tsan); needs clang 14
   --tidy            clang-tidy over every file (configures build/tidy)
   --tidy-changed    clang-tidy over the files that differ from TIDY_BASE (default: the last tag, else ten commits back)
-  --fuzz SECONDS    every fuzz target for so long, as many at once as there are cores (build/fuzz);
+  --fuzz SECONDS    every fuzz target for so long, as many at once as there are cores (build/sanitize);
                     needs clang 14; new inputs and failures go to out/fuzz
   --faults          sft, full, rl, pretrain and study with a fault at every file operation: kills, torn writes, power
                     cuts, a full disk, input/output errors, short writes; takes hours (slow tests try a few of each)
@@ -50,9 +50,8 @@ if [ -z "$fast$sanitize$tsan$tidy$fuzz_seconds$faults" ]; then fast=yes slow=yes
 mkdir -p build out
 wanted="$build_packages $run_packages"
 if [ -n "$fast$sanitize$tsan$tidy$faults" ]; then wanted="$wanted libgtest-dev libgmock-dev libbenchmark-dev"; fi
-# clang's own OpenMP: the fuzzed modules run one thread, but are compiled with the flag like everything else. It comes with
-# Archer, which tells ThreadSanitizer about parallel regions.
-if [ -n "$fuzz_seconds$tsan$tidy" ]; then wanted="$wanted clang-14 libclang-rt-14-dev libomp-14-dev"; fi
+# clang's own OpenMP comes with Archer, which tells ThreadSanitizer about parallel regions.
+if [ -n "$fuzz_seconds$sanitize$tsan$tidy" ]; then wanted="$wanted clang-14 libclang-rt-14-dev libomp-14-dev"; fi
 if [ -n "$tidy" ]; then wanted="$wanted clang-tidy-14 git"; fi
 # shellcheck disable=SC2086  # a list of words
 install_packages build/apt.log $wanted
@@ -85,6 +84,13 @@ run_tests() {
 # Skipped tests count as passed for ctest, so they are named here with their reasons.
 skipped() {
   awk '/: Skipped$/ { getline; if (!seen[$0]++) print "skipped: " $0 }' "$1/Testing/Temporary/LastTest.log"
+}
+
+cpu_has_more_than() {
+  case $1 in
+    avx2) grep -qw avx512f /proc/cpuinfo ;;
+    avx512) grep -qwE 'avx512_bf16|amx_tile' /proc/cpuinfo ;;
+  esac
 }
 
 # fuzz_one SECONDS PROGRAM: new inputs are kept from run to run, those in tests/fuzz are only read.
@@ -123,6 +129,7 @@ if [ -n "$slow" ]; then
   run_tests build/test slow
   # What smaller machines run: the bit rules and all numbers hold there too.
   for isa in avx2 avx512; do
+    if ! cpu_has_more_than $isa; then continue; fi  # it would be the same tests again
     say "fast tests of the numbers, LORIKEET_MAX_ISA=$isa"
     LORIKEET_MAX_ISA=$isa ctest --test-dir build/test -L fast -R '^(kernels|model|sample|train)$' --no-tests=error \
       --output-on-failure
@@ -134,9 +141,9 @@ if [ -n "$faults" ]; then
   tests/faults/faults.sh build/test/lorikeet tests/golden/model/llama build/test/fault_points build/test/libfault_shim.so
 fi
 if [ -n "$fuzz_seconds" ]; then
-  build fuzz build/fuzz
+  build fuzz build/sanitize
   say "fuzz targets, $fuzz_seconds s each"
-  find build/fuzz -maxdepth 1 -name '*_fuzz' -type f | sort |
+  find build/sanitize -maxdepth 1 -name '*_fuzz' -type f | sort |
     xargs -P "$(nproc)" -I {} bash -c 'fuzz_one "$@"' fuzz "$fuzz_seconds" {}
 fi
 if [ -n "$sanitize" ]; then
