@@ -149,11 +149,42 @@ def check_errors(client, model):
         check(f"{name} is refused by name", error is not None and error.status_code == 400 and name in str(error), error)
 
 
+def check_fine_tuning(client, base):
+    rows = [{"messages": [{"role": "user", "content": f"Say {word}."}, {"role": "assistant", "content": word.upper()}]}
+            for word in "red green blue one two three cat dog".split()]
+    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    uploaded = client.files.create(file=("rows.jsonl", data), purpose="fine-tune")
+    check("a file is uploaded", uploaded.bytes == len(data) and client.files.content(uploaded.id).read() == data, uploaded)
+    job = client.fine_tuning.jobs.create(
+        model=base, training_file=uploaded.id, suffix="upper", seed=1,
+        method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2, "batch_size": 4}}})
+    while job.status not in ("succeeded", "failed", "cancelled"):
+        time.sleep(0.2)
+        job = client.fine_tuning.jobs.retrieve(job.id)
+    check("a fine-tuning job succeeds", job.status == "succeeded", job)
+    events = list(client.fine_tuning.jobs.list_events(job.id, limit=2))  # pages of two
+    check("its events come in pages", any("training loss" in event.message for event in events), events)
+    check("it has a checkpoint", len(list(client.fine_tuning.jobs.checkpoints.list(job.id))) >= 1)
+    answer = client.chat.completions.create(model=job.fine_tuned_model, max_tokens=4, temperature=0,
+                                            messages=[{"role": "user", "content": "Say red."}])
+    check("its model answers", answer.model == job.fine_tuned_model, answer)
+    csv = client.files.content(job.result_files[0]).read().decode()
+    check("its result file has a line per step", len(csv.splitlines()) >= 5, csv)
+    check("the job is listed", client.fine_tuning.jobs.list().data[0].id == job.id)
+    check("the file is deleted", client.files.delete(uploaded.id).deleted)
+    try:
+        client.fine_tuning.jobs.create(model=base, training_file="file-none")
+        check("an unknown file is refused", False)
+    except openai.BadRequestError as error:
+        check("an unknown file is refused", error.param == "training_file", error)
+
+
 def main():
     if len(sys.argv) not in (3, 4):
         raise SystemExit(__doc__)
     program, model, adapter = sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None
-    server = Server(program, model, *(["--adapter", "mine=" + adapter] if adapter else []))
+    state = tempfile.TemporaryDirectory()
+    server = Server(program, model, "--state-dir", state.name, *(["--adapter", "mine=" + adapter] if adapter else []))
     print(f"ready in {server.ready} s")
     client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
     for name in check_models(client, server, adapter):
@@ -161,6 +192,7 @@ def main():
         check_completions(client, name)
         check_chat(client, name)
         check_json(client, name)
+    check_fine_tuning(client, client.models.list().data[0].id)
     check_errors(client, "mine" if adapter else client.models.list().data[0].id)
     check("SIGTERM ends it with 143", server.stop() == 143, server.process.returncode)
     print(f"{failures} failed" if failures else "all passed")

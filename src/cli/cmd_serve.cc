@@ -30,7 +30,9 @@ struct ServeOptions {
   int port;
   int64_t max_sequences, max_tokens_in_flight, context;
   double training_share, drain_seconds;
-  std::optional<std::string> served_name, api_key_file, adapter_root, tls_cert_file, tls_key_file;
+  std::optional<std::string> served_name, api_key_file, adapter_root, state_dir, tls_cert_file,
+      tls_key_file;
+  int training_jobs;
   bool insecure;
   RenderingOptions rendering;  // only its template options
   CommonOptions common;
@@ -75,6 +77,10 @@ struct ServeOptions {
     v(insecure, "insecure", false, "Listen beyond this machine without a key.");
     v(adapter_root, "adapter_root", std::nullopt,
       "Folder below which requests may load adapters (/v1/load_lora_adapter).", {.metavar = "DIR"});
+    v(state_dir, "state_dir", std::nullopt,
+      "Folder for uploaded files, fine-tuning jobs and their adapters; without it they are not "
+      "offered.",
+      {.metavar = "DIR"});
     v(tls_cert_file, "tls_cert", std::nullopt, "Certificate (PEM, with its chain), for HTTPS.",
       {.metavar = "FILE"});
     v(tls_key_file, "tls_key", std::nullopt, "Its private key (PEM).", {.metavar = "FILE"});
@@ -92,6 +98,8 @@ struct ServeOptions {
     v(context, "max_model_len", 0,
       "Longest prompt and answer together; 0: what the model and max_tokens_in_flight allow.",
       {.aliases = {"context"}, .min = 0});
+    v(training_jobs, "training_jobs", 1, "Fine-tuning jobs that train at once, in turns.",
+      {.min = 1, .max = 64});
     v(training_share, "training_share", 0.5,
       "Training's share of the time while there are requests to answer.",
       {.min = 0.01, .max = 0.99});
@@ -185,6 +193,10 @@ ServerOptions ServerOptionsOf(const ServeOptions& options, const Model& model) {
   server.turns.training_share = options.training_share;
   if (options.api_key_file) server.api_key = ReadKey(*options.api_key_file);
   server.adapter_root = options.adapter_root.value_or("");
+  server.state_dir = options.state_dir.value_or("");
+  server.model_path = options.model;
+  server.dtype = options.dtype;
+  server.training_jobs = options.training_jobs;
   return server;
 }
 
@@ -225,6 +237,7 @@ int RunServe(int argc, char** argv) {
   options.common.PrintNotes(loaded->model->config().notes);
   const ServerOptions server_options = ServerOptionsOf(options, *loaded->model);
   Server server(loaded, server_options);
+  options.common.PrintNotes(server.Findings());
   if (!options.common.quiet) {
     PrintStart(options, server_options, server, *loaded, Now() - start);
   }

@@ -9,19 +9,22 @@
 
 namespace lorikeet {
 
+// Defaults and help texts that differ between commands.
+struct OutputOptionsDefaults {
+  const char* eval_help = "Evaluate every so many steps; else at the beginning and the end.";
+  const char* output_help =
+      "Folder for the adapter or model, checkpoints, metrics.jsonl and config.yaml.";
+  int64_t save_steps = 100, logging_steps = 10;
+};
+
 struct OutputOptions {
+  using Defaults = OutputOptionsDefaults;
   std::optional<int64_t> eval_steps;
   std::string output_dir, report_to;
   bool resume, overwrite_output_dir, json;
   int64_t save_steps, logging_steps;
   int save_total_limit;
 
-  struct Defaults {
-    const char* eval_help = "Evaluate every so many steps; else at the beginning and the end.";
-    const char* output_help =
-        "Folder for the adapter or model, checkpoints, metrics.jsonl and config.yaml.";
-    int64_t save_steps = 100, logging_steps = 10;
-  };
   template <class V>
   void Evaluation(V& v, const Defaults& defaults = {}) {
     v(eval_steps, "eval_steps", std::nullopt, defaults.eval_help,

@@ -18,8 +18,15 @@
 
 namespace lorikeet {
 
+// Defaults and help texts that differ between commands.
+struct AdapterDefaults {
+  int lora_r = 32;
+  const char* rank_help = "Rank.";
+};
+
 // The trained weights: all of the model's, or low-rank factors of some modules.
 struct Adapter {
+  using Defaults = AdapterDefaults;
   std::string method = "lora";         // or "full"
   std::optional<std::string> adapter;  // folder or file to start from, instead of a new adapter
   int lora_r = 32;
@@ -36,10 +43,6 @@ struct Adapter {
   // The hyper-parameters of A and B that are not 1: "loraplus_lr_ratio 16, ..."; "" if none.
   std::string FactorText() const;
 
-  struct Defaults {
-    int lora_r = 32;
-    const char* rank_help = "Rank.";
-  };
   template <class V>
   void ForEach(V& v, const Defaults& defaults = {}) {
     Method(v);
@@ -111,8 +114,22 @@ struct Adapter {
   static constexpr const char* kGroup = "Adapter";
 };
 
+// Defaults and help texts that differ between commands.
+struct OptimizerDefaults {
+  std::optional<double> learning_rate = {};
+  const char* rate_help =
+      "If not given, computed from the model, the rank and the number of steps by the rule of "
+      "\"LoRA Without Regret\", and printed with its reason.";
+  const char* schedule = "constant";
+  const char* schedule_help =
+      "Schedule of the learning rate. The best learning_rate depends on it.";
+  double warmup_ratio = 0, weight_decay = 0, adam_beta2 = 0.999;
+  const char* decay_help = "AdamW's decoupled weight decay.";
+};
+
 // AdamW and its learning rate.
 struct Optimizer {
+  using Defaults = OptimizerDefaults;
   std::optional<double> learning_rate;  // peak; open: by the rule of train/learning_rate.h
   std::string lr_scheduler_type = "constant";
   int64_t warmup_steps = 0;
@@ -120,17 +137,6 @@ struct Optimizer {
   double weight_decay = 0, adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
   double max_grad_norm = 1;
 
-  struct Defaults {
-    std::optional<double> learning_rate = {};
-    const char* rate_help =
-        "If not given, computed from the model, the rank and the number of steps by the rule of "
-        "\"LoRA Without Regret\", and printed with its reason.";
-    const char* schedule = "constant";
-    const char* schedule_help =
-        "Schedule of the learning rate. The best learning_rate depends on it.";
-    double warmup_ratio = 0, weight_decay = 0, adam_beta2 = 0.999;
-    const char* decay_help = "AdamW's decoupled weight decay.";
-  };
   template <class V>
   void ForEach(V& v, const Defaults& defaults = {}) {
     Rate(v, defaults);

@@ -2,15 +2,19 @@
 
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "serve/api_error.h"
 #include "serve/constraint.h"
 #include "serve/context.h"
 #include "serve/generation_call.h"
+#include "serve/jobs/job_runner.h"
 #include "serve/metrics_text.h"
 #include "serve/openai/chat.h"
 #include "serve/openai/completions.h"
+#include "serve/openai/files.h"
+#include "serve/openai/fine_tuning.h"
 #include "serve/openai/logprobs_json.h"
 #include "serve/openai/models.h"
 #include "serve/queue_watch.h"
@@ -18,6 +22,7 @@
 #include "serve/routes.h"
 #include "serve/sampling_service.h"
 #include "serve/secret.h"
+#include "serve/state/state_store.h"
 #include "serve/worker_pool.h"
 
 namespace lorikeet {
@@ -49,6 +54,12 @@ struct Server::Impl {
           Accept(std::move(request), std::move(reply));
         }) {
     for (const auto& [name, path] : options.adapters) models.Load(name, path);
+    if (!options.state_dir.empty()) {
+      store.emplace(options.state_dir);
+      const JobRunnerOptions jobs = {
+          .model = options.model_path, .dtype = options.dtype, .running = options.training_jobs};
+      runner.emplace(*store, models, turns, jobs);
+    }
     AddRoutes();
     http.Start();
   }
@@ -56,6 +67,7 @@ struct Server::Impl {
   // Replies belong to the HTTP server's event loop: everything that may answer ends before it.
   ~Impl() {
     http.Drain(0);
+    if (runner) runner->Stop();
     sampling.Stop();
     workers.Finish();
   }
@@ -83,12 +95,50 @@ struct Server::Impl {
         SendText(r, UnloadAdapter(context, ParseRequest(r.http.body)));
       });
     }
+    for (const std::string prefix : {"/v1", "/oai/api/v1"}) AddFineTuning(prefix);
     routes.Add("POST", "/tokenize", [this](const ServeRequest& r) {
       SendJson(r, Tokenize(context, ParseRequest(r.http.body)));
     });
     routes.Add("POST", "/detokenize", [this](const ServeRequest& r) {
       SendJson(r, Detokenize(context, ParseRequest(r.http.body)));
     });
+  }
+
+  void AddFineTuning(const std::string& prefix) {
+    if (!store) return;
+    const std::string files = prefix + "/files", jobs = prefix + "/fine_tuning/jobs";
+    const auto get = [this](const std::string& path, auto answer) {
+      routes.Add("GET", path, [answer](const ServeRequest& r) { SendJson(r, answer(r)); });
+    };
+    const auto post = [this](const std::string& path, auto answer) {
+      routes.Add("POST", path, [answer](const ServeRequest& r) { SendJson(r, answer(r)); });
+    };
+    post(files, [this](const ServeRequest& r) { return UploadFile(*store, r); });
+    get(files, [this](const ServeRequest& r) { return ListFiles(*store, r); });
+    get(files + "/*",
+        [this](const ServeRequest& r) { return RetrieveFile(*store, r.http.path.back()); });
+    routes.Add("DELETE", files + "/*", [this](const ServeRequest& r) {
+      SendJson(r, DeleteFile(*store, r.http.path.back()));
+    });
+    routes.Add("GET", files + "/*/content", [this](const ServeRequest& r) {
+      SendFileContent(*store, r.http.path[r.http.path.size() - 2], *r.reply);
+    });
+    // .../ID/WHAT
+    const auto id_of = [](const ServeRequest& r) { return r.http.path[r.http.path.size() - 2]; };
+    post(jobs, [this](const ServeRequest& r) { return CreateJob(*store, models, *runner, r); });
+    get(jobs, [this](const ServeRequest& r) { return ListJobs(*store, r); });
+    get(jobs + "/*",
+        [this](const ServeRequest& r) { return RetrieveJob(*store, r.http.path.back()); });
+    post(jobs + "/*/cancel",
+         [=, this](const ServeRequest& r) { return JobJson(runner->Cancel(id_of(r))); });
+    post(jobs + "/*/pause",
+         [=, this](const ServeRequest& r) { return JobJson(runner->Pause(id_of(r))); });
+    post(jobs + "/*/resume",
+         [=, this](const ServeRequest& r) { return JobJson(runner->Resume(id_of(r))); });
+    get(jobs + "/*/events",
+        [=, this](const ServeRequest& r) { return ListJobEvents(*store, id_of(r), r); });
+    get(jobs + "/*/checkpoints",
+        [=, this](const ServeRequest& r) { return ListJobCheckpoints(*store, id_of(r), r); });
   }
 
   // On the event loop's thread.
@@ -150,6 +200,8 @@ struct Server::Impl {
   QueueWatch watch;
   Constraints constraints;
   ServeContext context;
+  std::optional<StateStore> store;
+  std::optional<JobRunner> runner;
   Routes routes;
   std::mutex mutex;
   std::map<int, int64_t> answers;
@@ -164,8 +216,19 @@ Server::~Server() = default;
 
 int Server::port() const { return impl_->http.port(); }
 
+std::vector<std::string> Server::Findings() const {
+  std::vector<std::string> findings;
+  if (impl_->store) findings = impl_->store->findings();
+  if (impl_->runner) {
+    findings.insert(findings.end(), impl_->runner->findings().begin(),
+                    impl_->runner->findings().end());
+  }
+  return findings;
+}
+
 void Server::Stop(double seconds) {
   impl_->http.Drain(seconds);
+  if (impl_->runner) impl_->runner->Stop();
   impl_->sampling.Stop();
 }
 

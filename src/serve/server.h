@@ -22,9 +22,12 @@ struct ServerOptions {
   TextOptions text{};
   GeneratorLimits limits{};
   TurnLimits turns{};
-  std::string api_key;       // "": none is asked for
-  std::string adapter_root;  // for load_lora_adapter; "": not offered
-  int workers = 2;           // threads that read requests and load adapters
+  std::string api_key;            // "": none is asked for
+  std::string adapter_root;       // for load_lora_adapter; "": not offered
+  std::string state_dir;          // for files and fine-tuning jobs; "": not offered
+  std::string model_path, dtype;  // the base, as `sft` takes it
+  int training_jobs = 1;          // that train at once
+  int workers = 2;                // threads that read requests and load adapters
 };
 
 class Server {
@@ -38,6 +41,9 @@ class Server {
   int port() const;
   // Refuses new requests, lets those under way end for so many seconds, cancels the rest.
   void Stop(double seconds);
+
+  // Lines about what was found in the state folder.
+  std::vector<std::string> Findings() const;
 
   struct Memory {
     size_t keys_and_values = 0, workspace = 0, adapters = 0;

@@ -329,6 +329,67 @@ TEST_F(ServerTest, AClientThatLeavesIsNotAnsweredToTheEnd) {
   EXPECT_THAT(metrics, ::testing::Not(HasSubstr("lorikeet_sequences_cancelled_total 0\n")));
 }
 
+TEST_F(ServerTest, AJobFromUploadToAnswer) {
+  options_.state_dir = root_ / "state";
+  options_.model_path = model_.path();
+  options_.dtype = "f32";
+  Start();
+  std::string data;
+  for (int i = 0; i < 8; ++i) {
+    data += R"({"messages": [{"role": "user", "content": "say"}, )"
+            R"({"role": "assistant", "content": "ab"}]})"
+            "\n";
+  }
+  const std::string body =
+      "--B\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nfine-tune\r\n--B\r\n"
+      "Content-Disposition: form-data; name=\"file\"; filename=\"../../x.jsonl\"\r\n\r\n" +
+      data + "\r\n--B--\r\n";
+  const TestAnswer uploaded =
+      Ask("POST", "/v1/files", body, "Content-Type: multipart/form-data; boundary=B\r\n");
+  ASSERT_EQ(uploaded.status, 200) << uploaded.body;
+  const OrderedJson file = OrderedJson::parse(uploaded.body);
+  EXPECT_EQ(file["bytes"], data.size());
+  EXPECT_EQ(Ask("GET", "/v1/files/" + file["id"].get<std::string>() + "/content", "").body, data);
+  EXPECT_EQ(Get("/v1/files")["data"][0], file);
+
+  OrderedJson request = {
+      {"model", "tiny"},
+      {"training_file", file["id"]},
+      {"suffix", "x"},
+      {"seed", 3},
+      {"method",
+       {{"type", "supervised"}, {"supervised", {{"hyperparameters", {{"n_epochs", 2}}}}}}}};
+  OrderedJson job = Post("/v1/fine_tuning/jobs", request);
+  EXPECT_EQ(job["object"], "fine_tuning.job");
+  EXPECT_EQ(job["hyperparameters"]["batch_size"], "auto");
+  const std::string path = "/v1/fine_tuning/jobs/" + job["id"].get<std::string>();
+  while (job["finished_at"].is_null()) job = Get(path);
+  ASSERT_EQ(job["status"], "succeeded") << job.dump();
+  EXPECT_EQ(Get("/v1/fine_tuning/jobs")["data"][0], job);
+  EXPECT_GT(Get(path + "/events?limit=100")["data"].size(), 5U);
+  EXPECT_EQ(Get(path + "/checkpoints")["data"][0]["fine_tuning_job_id"], job["id"]);
+  const OrderedJson answer =
+      Post("/v1/chat/completions", {{"model", job["fine_tuned_model"]},
+                                    {"messages", {{{"role", "user"}, {"content", "say"}}}},
+                                    {"max_tokens", 2}});
+  EXPECT_EQ(answer["model"], job["fine_tuned_model"]);
+  const std::string results = job["result_files"][0];
+  EXPECT_THAT(Ask("GET", "/v1/files/" + results + "/content", "").body,
+              HasSubstr("step,train_loss"));
+
+  request["training_file"] = "file-none";
+  Post("/v1/fine_tuning/jobs", request, 400);
+  request["training_file"] = file["id"];
+  request["method"]["type"] = "dpo";
+  EXPECT_THAT(Post("/v1/fine_tuning/jobs", request, 400)["error"]["message"].get<std::string>(),
+              HasSubstr("'dpo' is not supported"));
+  Get("/v1/fine_tuning/jobs/..%2F..%2Fx", 404);
+  Get("/v1/files/..%2Fstate.sqlite/content", 404);
+  EXPECT_EQ(Ask("DELETE", "/v1/files/" + results, "").status, 200);
+  EXPECT_EQ(Ask("DELETE", "/v1/files/" + results, "").status, 404);
+  EXPECT_EQ(Ask("POST", path + "/cancel", "").status, 400);
+}
+
 TEST_F(ServerTest, NamesThatAreTakenAreRefusedAtStart) {
   options_.adapters = {{"a", root_ / "good"}, {"a", root_ / "other"}};
   EXPECT_THROW(Start(), Error);

@@ -110,6 +110,11 @@ void TrainLoop::Step() {
   if (!output.note.empty()) Note(output.note);
 }
 
+void TrainLoop::Write(const Metrics& metrics) {
+  metrics_->Write(step_, metrics);
+  if (hooks_.on_metrics) hooks_.on_metrics(step_, recipe_->total_steps, metrics);
+}
+
 bool TrainLoop::EvaluationDue() const {
   if (!recipe_->evaluate || evaluated_step_ == step_) return false;
   const std::vector<int64_t>& at = options_.eval_at;

@@ -34,6 +34,8 @@ struct LoopHooks {
   Progress* progress = nullptr;                                 // may be null
   std::function<void(const std::string& dir)> save_text_files;  // into checkpoints and the result
   std::function<bool()> stop_requested;                         // called between steps
+  // Called with each line of metrics.jsonl: of a step, or of an evaluation after it.
+  std::function<void(int64_t step, int64_t total_steps, const Metrics& metrics)> on_metrics;
 };
 
 struct StepOutput {
@@ -97,7 +99,7 @@ class TrainLoop {
   GuardedRun& guarded() { return guarded_; }
   bool StopRequested() const { return hooks_.stop_requested && hooks_.stop_requested(); }
   void Note(const std::string& text) const;
-  void Write(const Metrics& metrics) { metrics_->Write(step_, metrics); }
+  void Write(const Metrics& metrics);
 
  private:
   void Begin();

@@ -39,7 +39,7 @@ struct Harness {
     connection = std::make_unique<Connection>(
         context, "1.2.3.4", [this] { woken = true; }, now);
   }
-  void Receive(std::string_view bytes) { connection->Receive(bytes, now); }
+  void Receive(std::string_view bytes) const { connection->Receive(bytes, now); }
   // What is sent when the client takes all of it.
   std::string Take() {
     std::string out;
@@ -157,6 +157,12 @@ TEST(Connection, ClientsThatAskMaySendTheirBody) {
   h.Receive(post + "abc");  // did not wait
   h.replies[1]->Send({});
   EXPECT_THAT(h.Take(), StartsWith("HTTP/1.1 200 OK"));
+  Harness unread;  // "100 Continue" is not part of the answer
+  unread.Receive(post);
+  unread.Receive("abc");
+  unread.replies[0]->Begin({.body = "a"});
+  EXPECT_THAT(unread.Take(), StartsWith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"));
+  EXPECT_EQ(unread.replies[0]->Unsent(), 0);
   HttpLimits limits;
   limits.body_bytes = 2;
   Harness small(limits);

@@ -27,12 +27,12 @@ void Describe(const lorikeet::HttpRequest& request, std::string* out) {
   *out += request.method + ' ' + request.target + '\n';
   for (const std::string& segment : request.path) {
     CHECK(lorikeet::IsValidUtf8(segment) && segment.find('\0') == std::string::npos);
-    *out += '/' + segment;
+    out->append("/").append(segment);
   }
   for (const auto* fields : {&request.query, &request.headers}) {
     for (const auto& [name, value] : *fields) {
       CHECK(value.find('\0') == std::string::npos);
-      *out += name + ':' + value + '\n';
+      out->append(name).append(":").append(value).append("\n");
     }
   }
   *out += request.body + '\n';

@@ -112,6 +112,7 @@ TEST(HttpServer, StreamsFromAnyThread) {
   reply->Write("first");
   EXPECT_EQ(client.ReadChunk(), "first");  // before the next is written
   std::vector<std::thread> writers;
+  writers.reserve(4);
   for (int i = 0; i < 4; ++i) {
     writers.emplace_back([&reply = *reply] {
       for (int k = 0; k < 1000; ++k) reply.Write("0123456789");
@@ -158,9 +159,11 @@ TEST(HttpServer, ABodyThatIsTooLargeIsRefusedAndTheAnswerArrives) {
   limits.body_bytes = 1000;
   Server server(limits, Echo);
   TestClient client = server.Connect();
-  // Sends all of it before it reads: without a lingering close the answer would be lost.
-  client.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 30000000\r\n\r\n");
-  client.Send(std::string(30000000, 'a'));
+  // Sends all of it before it reads: without a lingering close it would meet a reset.
+  const std::string body(16 << 20, 'a');
+  client.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) +
+              "\r\n\r\n");
+  EXPECT_TRUE(client.Send(body));
   const TestAnswer answer = client.Read();
   EXPECT_EQ(answer.status, 413);
   EXPECT_THAT(answer.head, HasSubstr("Connection: close"));
