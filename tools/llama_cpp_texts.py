@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Compares the texts of a GGUF file in llama.cpp with those of the model that it was written from, in Lorikeet.
 
-llama_cpp_texts.py --lorikeet BIN --model DIR [--dtype f32 ...] [--tokens 32]
+llama_cpp_texts.py --lorikeet BIN --model DIR [--dtype f32 ...] [--tokens 32] [--text FILE]
     For each dtype `lorikeet convert` writes DIR as a GGUF file. llama.cpp (llama-cpp-python) and `lorikeet generate`
     continue 20 prompts greedily. In f32 every token must be the same, or differ where the two best logits are closer
     than 1e-3 (llama.cpp sums in another order). Other types are compared with Lorikeet reading the same file; there the
     arithmetic differs (llama.cpp quantises activations too), and the number of equal texts is reported.
-    The prompts must always have the same number of tokens. Exit status 1 if something differs.
+    The prompts must always have the same number of tokens. Exit status 1 if something differs. --text: the mean NLL of
+    its first 511 tokens too, by both programs.
 
 Needs llama-cpp-python (made with 0.3.36) and, for Gemma, the time to build it from source.
 """
@@ -60,13 +61,28 @@ def llama_ids(llm, prompt, tokens):
     return len(ids), out, gaps
 
 
+def report_nll(args, reference, llm, folder):
+    ids = llm.tokenize(pathlib.Path(args.text).read_bytes(), add_bos=True, special=False)[:511]
+    llm.reset()
+    llm.eval(ids)
+    logits = np.array(llm.scores[: len(ids) - 1], dtype=np.float64)
+    logits -= logits.max(axis=1, keepdims=True)
+    nll = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(ids) - 1), ids[1:]]
+    rows = folder / "ids.jsonl"
+    rows.write_text(json.dumps({"tokens": ids}) + "\n")
+    out = subprocess.run([args.lorikeet, "eval", "--model", reference, "--data", rows, "--dtype", "f32", "--json"],
+                         check=True, capture_output=True, text=True).stdout
+    print(f"  mean NLL of {len(ids) - 1} tokens: {nll.mean():.5f} in llama.cpp, {json.loads(out)['nll']:.5f} here")
+
+
 def compare(args, dtype, folder):
     file = folder / "model.gguf"
     subprocess.run([args.lorikeet, "convert", args.model, file, "--dtype", dtype, "--overwrite"], check=True)
     reference = args.model if dtype == "f32" else file
     expected = lorikeet_texts(args.lorikeet, reference, args.tokens, folder)
     f32 = 0  # of the cache; llama.cpp's default is f16
-    llm = Llama(str(file), n_ctx=512, n_batch=64, verbose=False, n_threads=args.threads, type_k=f32, type_v=f32)
+    llm = Llama(str(file), n_ctx=512, n_batch=64, verbose=False, n_threads=args.threads, type_k=f32, type_v=f32,
+                logits_all=args.text is not None)
     same, close, failed = 0, 0, []
     for prompt, row in zip(PROMPTS, expected):
         count, ids, gaps = llama_ids(llm, prompt, args.tokens)
@@ -86,6 +102,8 @@ def compare(args, dtype, folder):
     print(f"{dtype}: {same} of {len(PROMPTS)} texts are the same" + (f", {close} up to a tie" if close else ""))
     for line in failed:
         print(f"  {line}")
+    if args.text:
+        report_nll(args, reference, llm, folder)
     only_ids = [line for line in failed if "prompt ids" in line]
     return not (failed if dtype == "f32" else only_ids)
 
@@ -96,6 +114,7 @@ def main():
     parser.add_argument("--model", required=True)
     parser.add_argument("--dtype", nargs="+", default=["f32"])
     parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--text")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

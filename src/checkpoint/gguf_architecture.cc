@@ -20,6 +20,12 @@ constexpr GgufExperts kQwenExperts = {"mlp",
                                        {"ffn_up_exps.weight", "up_proj.weight"},
                                        {"ffn_down_exps.weight", "down_proj.weight"}}};
 
+constexpr GgufExperts kOlmoeExperts = {"mlp",
+                                       false,
+                                       {{"ffn_gate_exps.weight", "gate_proj.weight"},
+                                        {"ffn_up_exps.weight", "up_proj.weight"},
+                                        {"ffn_down_exps.weight", "down_proj.weight"}}};
+
 constexpr GgufExperts kMixtralExperts = {"block_sparse_moe",
                                          false,
                                          {{"ffn_gate_exps.weight", "w1.weight"},
@@ -62,6 +68,12 @@ constexpr GgufName kSharedExpertNames[] = {
 constexpr GgufName kSeedNames[] = {
     {"post_attention_norm.weight", "post_attention_layernorm.weight"},
 };
+// input_linear has the rows of gate and up.
+constexpr GgufName kSharedMlpNames[] = {
+    {"ffn_gate.weight", "shared_mlp.input_linear.weight"},
+    {"ffn_up.weight", "shared_mlp.input_linear.weight"},
+    {"ffn_down.weight", "shared_mlp.output_linear.weight"},
+};
 constexpr GgufName kHunyuanNames[] = {
     {"attn_q_norm.weight", "self_attn.query_layernorm.weight"},
     {"attn_k_norm.weight", "self_attn.key_layernorm.weight"},
@@ -74,7 +86,6 @@ constexpr GgufArchitecture kArchitectures[] = {
      .also_written = {"mistral", "ministral"},
      .interleaved = true,
      .reads_mlp_bias = true,
-     .written = true,
      .rope_factors = true,
      .other_biases = true},
     {.name = "llama",
@@ -83,37 +94,35 @@ constexpr GgufArchitecture kArchitectures[] = {
      .interleaved = true,
      .experts = &kMixtralExperts,
      .bias_key = nullptr,
-     .written = true,
      .rope_factors = true},
     {.name = "qwen2",
      .hf_type = "qwen2",
      .hf_class = "Qwen2ForCausalLM",
      .bias_key = nullptr,
-     .written = true},
-    {.name = "qwen3", .hf_type = "qwen3", .hf_class = "Qwen3ForCausalLM", .written = true},
+     .full_width = true},
+    {.name = "qwen3", .hf_type = "qwen3", .hf_class = "Qwen3ForCausalLM"},
     {.name = "qwen3moe",
      .hf_type = "qwen3_moe",
      .hf_class = "Qwen3MoeForCausalLM",
-     .experts = &kQwenExperts,
-     .written = true},
+     .experts = &kQwenExperts},
     // Every 4th layer without rope: config.json's default.
     {.name = "smollm3",
      .hf_type = "smollm3",
      .hf_class = "SmolLM3ForCausalLM",
-     .interleaved = true,
-     .written = true},
+     .interleaved = true},
     // Mistral Small 3.x too, which is Ministral 3 without yarn and temperature.
     {.name = "mistral3",
      .hf_type = "ministral3",
      .hf_class = "Ministral3ForCausalLM",
      .interleaved = true,
-     .bias_key = nullptr},
+     .bias_key = nullptr,
+     .rope_factors = true,
+     .yarn_parameters = true},
     {.name = "gemma",
      .hf_type = "gemma",
      .hf_class = "GemmaForCausalLM",
      .norms_plus_one = true,
-     .written = true,
-     .tied = true},
+     .head = GgufHead::kEmbedding},
     {.name = "gemma2",
      .hf_type = "gemma2",
      .hf_class = "Gemma2ForCausalLM",
@@ -121,9 +130,9 @@ constexpr GgufArchitecture kArchitectures[] = {
      .sandwich = true,
      .names = kSandwichNames,
      .gemma_27b_layers = 46,
-     .written = true,
-     .tied = true,
-     .windows = true},
+     .head = GgufHead::kEmbedding,
+     .windows = GgufWindows::kEveryNth,
+     .window_pattern = 2},
     {.name = "gemma3",
      .hf_type = "gemma3_text",
      .hf_class = "Gemma3ForCausalLM",
@@ -132,13 +141,15 @@ constexpr GgufArchitecture kArchitectures[] = {
      .names = kSandwichNames,
      .gemma_27b_layers = 62,
      .rope_theta = 1e6,
-     .written = true,
-     .windows = true},
+     .windows = GgufWindows::kEveryNth,
+     .window_pattern = 6},
     {.name = "phi3",
      .hf_type = "phi3",
      .hf_class = "Phi3ForCausalLM",
      .names = kFusedNames,
-     .partial_rope = true},
+     .partial_rope = true,
+     .full_width = true,
+     .windows = GgufWindows::kNotComputed},
     {.name = "ernie4_5",
      .hf_type = "ernie4_5",
      .hf_class = "Ernie4_5ForCausalLM",
@@ -154,43 +165,82 @@ constexpr GgufArchitecture kArchitectures[] = {
      .names = kStarcoder2Names,
      .norm_eps_key = "norm_epsilon",
      .bias_key = "use_bias",
-     .activation = "gelu_pytorch_tanh"},
+     .activation = "gelu_pytorch_tanh",
+     .other_biases = true,
+     .needs_biases = true,
+     .full_width = true,
+     .windows = GgufWindows::kNotComputed},
     {.name = "stablelm",
      .hf_type = "stablelm",
      .hf_class = "StableLmForCausalLM",
      .names = kNormBiases,
      .partial_rope = true,
      .norm_eps_key = "layer_norm_eps",
-     .bias_key = "use_qkv_bias"},
+     .bias_key = "use_qkv_bias",
+     .full_width = true,
+     .head = GgufHead::kOwn},
     {.name = "cohere2",
      .hf_type = "cohere2",
      .hf_class = "Cohere2ForCausalLM",
-     .norm_eps_key = "layer_norm_eps"},
+     .norm_eps_key = "layer_norm_eps",
+     .logit_scale = true,
+     .full_width = true,
+     .head = GgufHead::kEmbedding,
+     .windows = GgufWindows::kEveryNth,
+     .window_pattern = 4},
     {.name = "arcee",
      .hf_type = "arcee",
      .hf_class = "ArceeForCausalLM",
      .interleaved = true,
      .reads_mlp_bias = true,
-     .activation = "relu2"},
+     .activation = "relu2",
+     .rope_factors = true},
     {.name = "qwen2moe",
      .hf_type = "qwen2_moe",
      .hf_class = "Qwen2MoeForCausalLM",
      .experts = &kQwenExperts,
      .names = kSharedExpertNames,
-     .bias_key = "qkv_bias"},
-    {.name = "olmoe", .hf_type = "olmoe", .hf_class = "OlmoeForCausalLM", .experts = &kQwenExperts},
-    {.name = "olmo2", .hf_type = "olmo2", .hf_class = "Olmo2ForCausalLM", .names = kSandwichNames},
+     .bias_key = "qkv_bias",
+     .full_width = true,
+     .head = GgufHead::kOwn},
+    {.name = "olmoe",
+     .hf_type = "olmoe",
+     .hf_class = "OlmoeForCausalLM",
+     .experts = &kOlmoeExperts,
+     .full_width = true,
+     .grouped = false,
+     .head = GgufHead::kOwn},
+    {.name = "olmo2",
+     .hf_type = "olmo2",
+     .hf_class = "Olmo2ForCausalLM",
+     .names = kSandwichNames,
+     .full_width = true,
+     .head = GgufHead::kOwn},
     {.name = "olmo2",
      .hf_type = "olmo3",
      .hf_class = "Olmo3ForCausalLM",
      .windowed = true,
-     .names = kSandwichNames},
-    // Dense Granite 4 too.
+     .names = kSandwichNames,
+     .full_width = true,
+     .head = GgufHead::kOwn,
+     .windows = GgufWindows::kListed},
+    // Dense Granite 4, which is read as the row of Granite: the last one of a name that fits.
+    {.name = "granite",
+     .hf_type = "granitemoehybrid",
+     .hf_class = "GraniteMoeHybridForCausalLM",
+     .interleaved = true,
+     .names = kSharedMlpNames,
+     .rope_factors = true,
+     .multipliers = true,
+     .other_biases = true},
     {.name = "granite",
      .hf_type = "granite",
      .hf_class = "GraniteForCausalLM",
      .interleaved = true,
-     .reads_mlp_bias = true},
+     .reads_mlp_bias = true,
+     .rope_factors = true,
+     .multipliers = true,
+     .other_biases = true},
     {.name = "seed_oss",
      .hf_type = "seed_oss",
      .hf_class = "SeedOssForCausalLM",
@@ -200,7 +250,11 @@ constexpr GgufArchitecture kArchitectures[] = {
      .hf_type = "exaone4",
      .hf_class = "Exaone4ForCausalLM",
      .names = kSandwichNames,
-     .bias_key = nullptr},
+     .bias_key = nullptr,
+     .rope_factors = true,
+     .full_width = true,
+     .windows = GgufWindows::kListed,
+     .window_layers = 64},
     // The converter has put alpha into the theta.
     {.name = "hunyuan-dense",
      .hf_type = "hunyuan_v1_dense",
@@ -308,24 +362,37 @@ std::string HfNameOfGguf(const GgufArchitecture& architecture, std::string_view 
   return "";
 }
 
-std::string GgufNameOfHf(const GgufArchitecture& architecture, std::string_view module_name) {
+std::vector<std::string> GgufNamesOfHf(const GgufArchitecture& architecture,
+                                       std::string_view module_name) {
   const std::string plain = WithoutWrapper(module_name);
   const std::string_view hf_name = plain;
   for (const GgufName& row : kOutside) {
-    if (hf_name == row.hf) return row.gguf;
+    if (hf_name == row.hf) return {row.gguf};
   }
   const auto split = SplitLayer(hf_name, kHfLayers);
-  if (!split) return "";
+  if (!split) return {};
   const auto& [layer, name] = *split;
   if (architecture.experts != nullptr && name == Router(*architecture.experts)) {
-    return fmt::format("blk.{}.{}", layer, kRouter);
+    return {fmt::format("blk.{}.{}", layer, kRouter)};
   }
+  std::vector<std::string> names;
   for (const auto& rows : {architecture.names, std::span<const GgufName>(kInLayer)}) {
     for (const GgufName& row : rows) {
-      if (name == row.hf) return fmt::format("blk.{}.{}", layer, row.gguf);
+      if (name == row.hf) names.push_back(fmt::format("blk.{}.{}", layer, row.gguf));
     }
+    if (!names.empty()) break;
   }
-  return "";
+  return names;
+}
+
+std::string GgufNameOfHf(const GgufArchitecture& architecture, std::string_view hf_name) {
+  const std::vector<std::string> names = GgufNamesOfHf(architecture, hf_name);
+  return names.size() == 1 ? names[0] : "";
+}
+
+const char* GgufEpsKey(const GgufArchitecture& architecture) {
+  const bool rms = std::string_view(architecture.norm_eps_key) == "rms_norm_eps";
+  return rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
 }
 
 std::string GgufStack::GgufTensor() const { return fmt::format("blk.{}.{}", layer, matrix->gguf); }

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace lorikeet {
 
@@ -24,12 +25,23 @@ struct GgufExperts {
   GgufName names[3];  // stacked tensors (experts, out, in) and an expert's matrices
 };
 
+// The layers whose window llama.cpp's code computes.
+enum class GgufWindows : uint8_t {
+  kNone,
+  kEveryNth,     // all but every n-th
+  kListed,       // those that a list in the file names
+  kNotComputed,  // none, though files name the window of all layers
+};
+
+// The matrix of the logits that llama.cpp's code loads.
+enum class GgufHead : uint8_t { kAny, kEmbedding, kOwn };
+
 struct GgufArchitecture {
   const char* name;      // general.architecture
   const char* hf_type;   // model_type that is read from it
   const char* hf_class;  // class in transformers of that model_type
-  // Other model_types that are written as this architecture. What they add to hf_type is not used
-  // by every model; one that uses it is refused.
+  // Other model_types that are written as this row. What they add to hf_type is not used by every
+  // model; one that uses it is refused.
   std::array<const char*, 2> also_written{};
   bool interleaved = false;              // rows of q and k are permuted
   const GgufExperts* experts = nullptr;  // not null: every MLP is a mixture of experts
@@ -47,11 +59,18 @@ struct GgufArchitecture {
   const char* activation = "silu";
 
   // For writing: what llama.cpp's code of the architecture has.
-  bool written = false;       // models are written as this architecture at all
-  bool rope_factors = false;  // "llama3" rope scaling, as a tensor of divisors
-  bool other_biases = false;  // o and the MLP may have biases
-  bool tied = false;          // the head is the embedding
-  bool windows = false;       // all layers but every n-th have a window (attention.sliding_window)
+  bool rope_factors = false;     // "llama3" rope scaling, as a tensor of divisors
+  bool yarn_parameters = false;  // the betas and mscale_all_dim of yarn
+  bool multipliers = false;      // Granite's four factors
+  bool logit_scale = false;      // a factor of the logits
+  bool other_biases = false;     // o and the MLP may have biases
+  bool needs_biases = false;     // they must have them
+  bool full_width = false;  // the heads of all queries together are as wide as the hidden state
+  bool grouped = true;      // heads of queries may share those of keys and values
+  GgufHead head = GgufHead::kAny;
+  GgufWindows windows = GgufWindows::kNone;
+  int64_t window_pattern = 0;  // n of files that do not say it
+  int64_t window_layers = 0;   // only models with so many layers have windows; 0: any
 };
 
 // The row of general.architecture; where dense models and mixtures share a name, or models with and
@@ -68,6 +87,13 @@ const GgufArchitecture& GgufArchitectureOf(std::string_view model_type, const st
 std::string HfNameOfGguf(const GgufArchitecture& architecture, std::string_view gguf_name,
                          int64_t layers);
 std::string GgufNameOfHf(const GgufArchitecture& architecture, std::string_view hf_name);
+// The tensors that hold the rows of one of Hugging Face's, in order: one, or equal parts of it, for
+// which GgufNameOfHf is empty too.
+std::vector<std::string> GgufNamesOfHf(const GgufArchitecture& architecture,
+                                       std::string_view hf_name);
+
+// Metadata key of the epsilon of its RMS norms or LayerNorms.
+const char* GgufEpsKey(const GgufArchitecture& architecture);
 
 // A matrix of all experts of a layer: "blk.3.ffn_gate_exps.weight".
 struct GgufStack {

@@ -119,11 +119,6 @@ void AddOwnKeys(const GgufFile& gguf, const Hyperparameters& hyper, Json& config
   }
 }
 
-const char* EpsKey(const GgufArchitecture& architecture) {
-  const bool rms = std::string_view(architecture.norm_eps_key) == "rms_norm_eps";
-  return rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
-}
-
 void AddTokenIds(const GgufFile& gguf, Json& config) {
   constexpr std::pair<const char*, const char*> kNames[] = {
       {"tokenizer.ggml.bos_token_id", "bos_token_id"},
@@ -202,7 +197,7 @@ Json ConfigFromGguf(const GgufFile& gguf) {
       {"head_dim", head_dim},
       {"hidden_act", architecture.activation},
       {"max_position_embeddings", hyper.Size("context_length")},
-      {architecture.norm_eps_key, hyper.Positive(EpsKey(architecture))},
+      {architecture.norm_eps_key, hyper.Positive(GgufEpsKey(architecture))},
       {"rope_theta",
        hyper.Has("rope.freq_base") ? hyper.Positive("rope.freq_base") : architecture.rope_theta},
       {"tie_word_embeddings", !gguf.Find("output.weight")},

@@ -13,8 +13,6 @@
 namespace lorikeet {
 namespace {
 
-constexpr const char *kLongFactors = "rope_factors_long.weight",
-                     *kShortFactors = "rope_factors_short.weight";
 constexpr const char* kAttentionFactor = "rope.scaling.attn_factor";
 
 // The divisor that "llama3" rope scaling gives to a frequency; transformers'
@@ -142,10 +140,10 @@ std::vector<double> Factors(const GgufFile& gguf, const char* name, int64_t coun
 // has computed.
 std::optional<Json> Longrope(const GgufFile& gguf, const Hyperparameters& hyper,
                              int64_t rotary_dim) {
-  if (!gguf.Find(kLongFactors) && !gguf.Find(kShortFactors)) return std::nullopt;
+  if (!gguf.Find(kGgufLongFactors) && !gguf.Find(kGgufShortFactors)) return std::nullopt;
   Json scaling{{"rope_type", "longrope"},
-               {"short_factor", Factors(gguf, kShortFactors, rotary_dim / 2)},
-               {"long_factor", Factors(gguf, kLongFactors, rotary_dim / 2)}};
+               {"short_factor", Factors(gguf, kGgufShortFactors, rotary_dim / 2)},
+               {"long_factor", Factors(gguf, kGgufLongFactors, rotary_dim / 2)}};
   if (hyper.Has(kAttentionFactor)) scaling["attention_factor"] = hyper.Positive(kAttentionFactor);
   return scaling;
 }
@@ -153,7 +151,7 @@ std::optional<Json> Longrope(const GgufFile& gguf, const Hyperparameters& hyper,
 }  // namespace
 
 bool IsGgufRopeTensor(std::string_view name) {
-  return name == kGgufRopeFactors || name == kLongFactors || name == kShortFactors;
+  return name == kGgufRopeFactors || name == kGgufLongFactors || name == kGgufShortFactors;
 }
 
 void AddRope(const GgufFile& gguf, const Hyperparameters& hyper, bool partial, Json* config) {

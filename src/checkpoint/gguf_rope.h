@@ -10,6 +10,9 @@ namespace lorikeet {
 
 // A tensor with a divisor for each rotary frequency ("llama3" rope scaling).
 inline constexpr const char* kGgufRopeFactors = "rope_freqs.weight";
+// The two lists of longrope.
+inline constexpr const char *kGgufLongFactors = "rope_factors_long.weight",
+                            *kGgufShortFactors = "rope_factors_short.weight";
 // Keys of an architecture for which llama.cpp has no name, or no use outside of YaRN: the
 // parameters of those divisors where they are not those of Llama 3.
 inline constexpr const char* kGgufLowFreqFactor = "rope.scaling.low_freq_factor";

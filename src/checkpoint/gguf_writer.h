@@ -11,8 +11,9 @@
 
 namespace lorikeet {
 
-using GgufValue = std::variant<std::string, uint32_t, int32_t, float, bool,
-                               std::vector<std::string>, std::vector<int32_t>, std::vector<float>>;
+using GgufValue =
+    std::variant<std::string, uint32_t, int32_t, float, bool, std::vector<std::string>,
+                 std::vector<int32_t>, std::vector<float>, std::vector<bool>>;
 using GgufMetadata = std::vector<std::pair<std::string, GgufValue>>;
 
 // Writes the file atomically. Tensors: f32, f16, bf16 or blocks, shapes in row-major order.

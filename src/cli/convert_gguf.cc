@@ -63,8 +63,8 @@ std::string Report(const GgufConversion& conversion, const GgufFacts& facts,
   for (const std::string& note : facts.notes) text += fmt::format("note: {}\n", note);
   if (!facts.tokenizer) {
     text += fmt::format(
-        "note: {} has no tokenizer, so the file has none and llama.cpp does not "
-        "load it\n",
+        "note: {} has no tokenizer, so the file has none, and llama.cpp takes ids of tokens "
+        "alone\n",
         source.path());
   }
   return text;

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
-#include "checkpoint/gguf_rope.h"
-#include "checkpoint/text_names.h"
 #include "core/checksum.h"
 #include "core/error.h"
 #include "core/format.h"
@@ -26,7 +25,8 @@ struct Plan {
   GgufMetadata metadata;
   std::vector<GgufTensor> tensors;
   std::vector<TensorToWrite> to_write;  // the same, then the rotary factors if there are any
-  std::vector<float> rope_factors;
+  std::vector<GgufRopeFactors> rope_factors;
+  std::vector<std::string> notes;
 };
 
 // Folder or file without its extension; the organisation and the name of one in the cache.
@@ -69,6 +69,11 @@ Plan MakePlan(const ModelSource& source, const ModelConfig& config,
   plan.metadata = GeneralMetadata(source, architecture, types);
   GgufConfig own = MakeGgufConfig(config, architecture, source.path());
   plan.rope_factors = std::move(own.rope_factors);
+  plan.notes = std::move(own.notes);
+  if (std::ranges::any_of(source.entries(), &ModelSource::Entry::other_part)) {
+    plan.notes.push_back(fmt::format(
+        "{}: the file has the language model alone, without the vision tower", source.path()));
+  }
   const auto append = [&](const GgufMetadata& more) {
     plan.metadata.insert(plan.metadata.end(), more.begin(), more.end());
   };
@@ -76,17 +81,15 @@ Plan MakePlan(const ModelSource& source, const ModelConfig& config,
   if (text) {
     append(GgufTokenizerMetadata(text->fields));
   } else {
+    plan.metadata.emplace_back("tokenizer.ggml.model", "none");  // llama.cpp needs the key
     AddTokenIds(source.config(), &plan.metadata);
   }
   plan.tensors = PlanGgufTensors(source, config, architecture, types);
   for (const GgufTensor& tensor : plan.tensors) {
     plan.to_write.push_back({tensor.name, tensor.dtype, tensor.shape, nullptr});
   }
-  if (!plan.rope_factors.empty()) {
-    plan.to_write.push_back({kGgufRopeFactors,
-                             DType::kF32,
-                             {static_cast<int64_t>(plan.rope_factors.size())},
-                             plan.rope_factors.data()});
+  for (const auto& [name, values] : plan.rope_factors) {
+    plan.to_write.push_back({name, DType::kF32, {std::ssize(values)}, values.data()});
   }
   return plan;
 }
@@ -131,7 +134,8 @@ void Write(const ModelSource& source, const Plan& plan, const GgufToWrite& outpu
     if (index < plan.tensors.size()) {
       MakeGgufTensor(source, plan.tensors[index], {}, summed);
     } else {
-      summed(plan.rope_factors.data(), plan.rope_factors.size() * sizeof(float));
+      const std::vector<float>& values = plan.rope_factors[index - plan.tensors.size()].values;
+      summed(values.data(), values.size() * sizeof(float));
     }
   };
   const auto check = [&](const std::string& tmp) {
@@ -153,13 +157,14 @@ GgufFacts FactsOf(const Plan& plan, const std::optional<GgufText>& text, const s
   }
   facts.bytes = static_cast<int64_t>(fs::file_size(path));
   facts.tokenizer = text.has_value();
+  facts.notes = plan.notes;
   if (!text) return facts;
   const GgufTokenizerFields& f = text->fields;
   for (const int64_t id : {f.eos_id, f.eot_id, f.eom_id}) {
     if (id >= 0) facts.end_tokens.push_back(f.tokens[static_cast<size_t>(id)]);
   }
   facts.chat_template = !f.chat_template.empty();
-  facts.notes = text->notes;
+  facts.notes.insert(facts.notes.end(), text->notes.begin(), text->notes.end());
   return facts;
 }
 
@@ -188,11 +193,6 @@ void CheckOutputGguf(const std::string& path, bool overwrite, const ModelSource&
 }
 
 GgufFacts WriteGgufModel(const ModelSource& source, const GgufToWrite& output) {
-  if (IsWrapper(source.config())) {
-    Fail(ErrorCode::kUnsupported,
-         "{}: models of texts and images are not written to GGUF files, nor their language models",
-         source.path());
-  }
   const ModelConfig config = ReadModelConfig(source);
   const GgufArchitecture& architecture = GgufArchitectureOf(config.model_type, source.path());
   const std::optional<GgufText> text =

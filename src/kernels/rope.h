@@ -28,7 +28,9 @@ struct RopeScaling {
   // > 0: cos and sin of position p are multiplied by 1 + query_beta ln(1 + floor(p / original
   // length)), the temperature of queries in Ministral 3.
   double query_beta = 0;
-  std::vector<double> short_factor;  // longrope: (dim/2) divisors of the frequencies
+  // longrope: (dim/2) divisors of the frequencies, up to the original length and beyond it. The
+  // second list is not computed.
+  std::vector<double> short_factor, long_factor;
 };
 
 class RopeTable {

@@ -22,7 +22,8 @@ struct ModelConfig {
   int64_t num_attention_heads = 0;
   int64_t num_key_value_heads = 0;
   int64_t head_dim = 0;
-  int64_t max_position_embeddings = 0;  // with longrope, the length of its short list
+  int64_t max_position_embeddings = 0;       // with longrope, the length of its short list
+  int64_t long_max_position_embeddings = 0;  // with longrope, that of its long list
   float rms_norm_eps = 1e-6F;
   double rope_theta = 1e4;
   RopeScaling rope_scaling;

@@ -92,13 +92,15 @@ void ReadLongrope(const JsonFields& rope, const ModelConfig& config, RopeScaling
   scaling->factor = rope.Get<double>(
       "factor", max / static_cast<double>(scaling->original_max_position_embeddings));
   scaling->attention_factor = Optional(rope, "attention_factor");
-  for (const char* key : {"long_factor", "short_factor"}) {
-    scaling->short_factor = rope.Need<std::vector<double>>(key);
+  const auto list = [&](const char* key) {
+    auto factors = rope.Need<std::vector<double>>(key);
     const auto pairs = static_cast<size_t>(config.rotary_dim / 2);
-    if (scaling->short_factor.size() == pairs) continue;
+    if (factors.size() == pairs) return factors;
     Fail(ErrorCode::kCorruptFile, "{}: {} has {} entries for {} pairs of a head", rope.where(), key,
-         scaling->short_factor.size(), pairs);
-  }
+         factors.size(), pairs);
+  };
+  scaling->long_factor = list("long_factor");
+  scaling->short_factor = list("short_factor");
 }
 
 std::string TypeOf(const JsonFields& rope, const Family& family) {
@@ -236,6 +238,7 @@ void ReadRope(const JsonFields& json, const Family& family, ModelConfig* config)
   if (family.reads_query_temperature) ReadQueryTemperature(rope, config);
   CheckTable(json, config->rotary_dim, config->rope_theta, config->rope_scaling);
   if (config->rope_scaling.type != "longrope") return;
+  config->long_max_position_embeddings = config->max_position_embeddings;
   int64_t& longest = config->max_position_embeddings;
   longest = std::min(longest, config->rope_scaling.original_max_position_embeddings);
 }

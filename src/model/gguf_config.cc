@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <variant>
 
+#include "checkpoint/gguf_metadata.h"
 #include "checkpoint/gguf_rope.h"
 #include "core/error.h"
 #include "kernels/rope.h"
@@ -20,6 +23,7 @@ class Keys {
   void Size(const char* name, int64_t value) { Add(name, static_cast<uint32_t>(value)); }
   void Number(const char* name, double value) { Add(name, static_cast<float>(value)); }
   void Text(const char* name, const std::string& value) { Add(name, value); }
+  void Flags(const char* name, std::vector<bool> values) { Add(name, std::move(values)); }
 
  private:
   void Add(const char* name, GgufValue value) {
@@ -49,17 +53,37 @@ void AddLlama3(const RopeScaling& scaling, Keys* keys) {
   }
 }
 
-// llama.cpp's own factor of the attention is that of YaRN's paper; attn_factor multiplies it.
-void AddYarn(const ModelConfig& config, Keys* keys) {
+// llama.cpp's own factor of the attention is that of YaRN's paper, or the quotient of the factors
+// by an mscale of 1 and by mscale_all_dim; attn_factor multiplies it.
+void AddYarn(const ModelConfig& config, const GgufArchitecture& architecture, Keys* keys) {
   const RopeScaling& scaling = config.rope_scaling;
   keys->Text("rope.scaling.type", "yarn");
   keys->Number("rope.scaling.factor", scaling.factor);
   keys->Size(kGgufOriginalContext, scaling.original_max_position_embeddings);
-  if (scaling.beta_fast != 32) keys->Number("rope.scaling.yarn_beta_fast", scaling.beta_fast);
-  if (scaling.beta_slow != 1) keys->Number("rope.scaling.yarn_beta_slow", scaling.beta_slow);
+  if (architecture.yarn_parameters) {
+    keys->Number("rope.scaling.yarn_beta_fast", scaling.beta_fast);
+    keys->Number("rope.scaling.yarn_beta_slow", scaling.beta_slow);
+    const bool quotient = !scaling.attention_factor && scaling.mscale == 1;
+    if (quotient && scaling.mscale_all_dim.value_or(0) > 0) {
+      return keys->Number("rope.scaling.yarn_log_multiplier", *scaling.mscale_all_dim);
+    }
+  }
   const double wanted = RopeTable(config.rotary_dim, config.rope_theta, scaling).attention_factor();
   const double own = 0.1 * std::log(scaling.factor) + 1;
   if (std::abs(wanted / own - 1) > 1e-7) keys->Number("rope.scaling.attn_factor", wanted / own);
+}
+
+std::vector<float> AsFloats(const std::vector<double>& numbers) {
+  return {numbers.begin(), numbers.end()};
+}
+
+void AddLongrope(const ModelConfig& config, Keys* keys, GgufConfig* out) {
+  const RopeScaling& scaling = config.rope_scaling;
+  keys->Size(kGgufOriginalContext, scaling.original_max_position_embeddings);
+  const RopeTable table(config.rotary_dim, config.rope_theta, scaling);
+  keys->Number("rope.scaling.attn_factor", table.attention_factor());
+  out->rope_factors = {{kGgufLongFactors, AsFloats(scaling.long_factor)},
+                       {kGgufShortFactors, AsFloats(scaling.short_factor)}};
 }
 
 void AddRope(const ModelConfig& config, const GgufArchitecture& architecture,
@@ -72,7 +96,9 @@ void AddRope(const ModelConfig& config, const GgufArchitecture& architecture,
     keys->Text("rope.scaling.type", "linear");
     keys->Number("rope.scaling.factor", scaling.factor);
   } else if (scaling.type == "yarn") {
-    AddYarn(config, keys);
+    AddYarn(config, architecture, keys);
+  } else if (scaling.type == "longrope") {
+    AddLongrope(config, keys, out);
   } else if (scaling.type == "llama3") {
     if (!architecture.rope_factors) {
       Fail(ErrorCode::kUnsupported,
@@ -80,36 +106,69 @@ void AddRope(const ModelConfig& config, const GgufArchitecture& architecture,
            architecture.name);
     }
     AddLlama3(scaling, keys);
-    out->rope_factors = RopeFactors(config);
+    out->rope_factors = {{kGgufRopeFactors, RopeFactors(config)}};
+  }
+  if (config.llama_4_scaling_beta > 0) {
+    keys->Number("attention.temperature_scale", config.llama_4_scaling_beta);
   }
 }
 
-// All layers but every n-th have the window.
-void AddWindows(const ModelConfig& config, const GgufArchitecture& architecture, Keys* keys) {
-  if (!architecture.windows || !config.has_windows()) return;
+constexpr const char *kWindow = "attention.sliding_window",
+                     *kPattern = "attention.sliding_window_pattern";
+
+// n if all layers but every n-th have a window; more than there are layers if all have one.
+int64_t PatternOf(const ModelConfig& config) {
+  for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
+    if (config.window(l) == 0) return l + 1;
+  }
+  return config.num_hidden_layers + 1;
+}
+
+void AddWindows(const ModelConfig& config, const GgufArchitecture& architecture,
+                const std::string& where, Keys* keys, GgufConfig* out) {
   const int64_t layers = config.num_hidden_layers;
-  int64_t window = 0, pattern = layers + 1;  // n; no layer without a window: beyond them
-  for (int64_t l = layers - 1; l >= 0; --l) {
-    window = std::max(window, config.window(l));
-    if (config.window(l) == 0) pattern = l + 1;
+  int64_t window = 0;
+  for (int64_t l = 0; l < layers; ++l) window = std::max(window, config.window(l));
+  if (architecture.windows == GgufWindows::kNotComputed) {
+    keys->Size(kWindow, window);
+    if (window == 0 || window >= config.max_position_embeddings) return;
+    out->notes.push_back(fmt::format(
+        "{}: llama.cpp computes no sliding windows in architecture {}: it gives other logits after "
+        "{} tokens",
+        where, architecture.name, window));
+    return;
   }
-  keys->Size("attention.sliding_window", window);
-  if (config.has_local_rope() && pattern != 6 && pattern <= layers) {
-    keys->Size("attention.sliding_window_pattern", pattern);
+  const bool computed = architecture.windows != GgufWindows::kNone &&
+                        (architecture.window_layers == 0 || architecture.window_layers == layers);
+  if (window == 0 || !computed) return;
+  keys->Size(kWindow, window);
+  if (architecture.windows == GgufWindows::kListed) {
+    std::vector<bool> in_window;
+    for (int64_t l = 0; l < layers; ++l) in_window.push_back(config.window(l) > 0);
+    return keys->Flags(kPattern, std::move(in_window));
   }
+  const int64_t pattern = PatternOf(config);
+  if (pattern != architecture.window_pattern && pattern <= layers) keys->Size(kPattern, pattern);
 }
 
-// Tensors that llama.cpp does not load.
+// Shapes and tensors that llama.cpp does not load.
 void RefuseTensors(const ModelConfig& config, const GgufArchitecture& architecture,
                    const std::string& where) {
   const auto refuse = [&](bool has, const char* what) {
     if (!has) return;
-    Fail(ErrorCode::kUnsupported, "{}: {}, which llama.cpp's architecture {} does not have", where,
-         what, architecture.name);
+    Fail(ErrorCode::kUnsupported, "{}: {}; llama.cpp's architecture {} does not compute that",
+         where, what, architecture.name);
   };
-  refuse(config.o_bias && !architecture.other_biases, "attention_bias is true: o_proj has a bias");
-  refuse(config.mlp_bias && !architecture.other_biases, "mlp_bias is true: the MLPs have biases");
-  refuse(!config.tie_word_embeddings && architecture.tied, "a head that is not the embedding");
+  const bool tied = config.tie_word_embeddings;
+  refuse(config.mlp_bias && !architecture.other_biases, "the MLPs have biases");
+  refuse(config.o_bias && !architecture.other_biases, "o_proj has a bias");
+  refuse(!(config.o_bias && config.mlp_bias) && architecture.needs_biases, "there are no biases");
+  refuse(!tied && architecture.head == GgufHead::kEmbedding, "a head that is not the embedding");
+  refuse(tied && architecture.head == GgufHead::kOwn, "the embedding is the head");
+  refuse(architecture.full_width && config.q_size() != config.hidden_size,
+         "heads that together are not as wide as hidden_size");
+  refuse(!architecture.grouped && config.group() > 1,
+         "fewer num_key_value_heads than num_attention_heads");
 }
 
 void AddExperts(const ModelConfig& config, const GgufArchitecture& architecture, Keys* keys) {
@@ -119,6 +178,33 @@ void AddExperts(const ModelConfig& config, const GgufArchitecture& architecture,
   if (architecture.experts->own_size) {
     keys->Size("expert_feed_forward_length", config.moe_intermediate_size);
   }
+  if (config.shared_expert_intermediate_size > 0) {
+    keys->Size("expert_shared_feed_forward_length", config.shared_expert_intermediate_size);
+  }
+}
+
+// The number whose inverse is `inverse`, as GraniteConfig has it.
+double Inverted(float inverse) {
+  const auto quotient = static_cast<float>(1.0 / inverse);
+  for (const float candidate : {quotient, std::nextafter(quotient, 0.0F),
+                                std::nextafter(quotient, std::numeric_limits<float>::max())}) {
+    if (static_cast<float>(1 / ShortestDouble(candidate)) == inverse) return candidate;
+  }
+  return quotient;
+}
+
+void AddScales(const ModelConfig& config, const GgufArchitecture& architecture, Keys* keys) {
+  const auto add = [&](const char* key, double value) {
+    if (value != 0) keys->Number(key, value);
+  };
+  add("attn_logit_softcapping", config.attn_logit_softcapping);
+  add("final_logit_softcapping", config.final_logit_softcapping);
+  if (architecture.logit_scale) add("logit_scale", config.logit_multiplier);
+  if (!architecture.multipliers) return;
+  add("attention.scale", config.attention_multiplier);
+  add("embedding_scale", config.embedding_multiplier);
+  add("residual_scale", config.residual_multiplier);
+  add("logit_scale", Inverted(config.logit_multiplier));
 }
 
 class Comparison {
@@ -151,18 +237,40 @@ bool SameRope(const RopeTable& a, const RopeTable& b) {
              kRounding * std::abs(a.attention_factor());
 }
 
+// A theta as the file holds it. Only one that is computed (`alpha` of Hunyuan) is not an f32.
+double ThetaInFile(double theta) { return ShortestDouble(static_cast<float>(theta)); }
+
 void CompareRope(const ModelConfig& a, const ModelConfig& b, const Comparison& comparison) {
+  const double theta = ThetaInFile(a.rope_theta), local = ThetaInFile(a.rope_local_base_freq);
   comparison.Equal("rotated elements of a head", a.rotary_dim, b.rotary_dim);
   comparison.Equal("order of rotated pairs", a.rope_interleaved, b.rope_interleaved);
-  comparison.Equal("rope_theta", a.rope_theta, b.rope_theta);
+  comparison.Equal("rope_theta", theta, b.rope_theta);
   comparison.Equal("rope type", a.rope_scaling.type, b.rope_scaling.type);
-  comparison.True("rope_scaling", SameRope(RopeTable(a.rotary_dim, a.rope_theta, a.rope_scaling),
+  comparison.True("rope_scaling", SameRope(RopeTable(a.rotary_dim, theta, a.rope_scaling),
                                            RopeTable(b.rotary_dim, b.rope_theta, b.rope_scaling)));
-  comparison.Equal("rope_local_base_freq", a.rope_local_base_freq, b.rope_local_base_freq);
+  comparison.Equal("max_position_embeddings", a.long_max_position_embeddings,
+                   b.long_max_position_embeddings);
+  comparison.True("long_factor",
+                  AsFloats(a.rope_scaling.long_factor) == AsFloats(b.rope_scaling.long_factor));
+  comparison.Equal("rope_local_base_freq", local, b.rope_local_base_freq);
   if (!a.has_local_rope()) return;
   comparison.True("rope_scaling of layers with a window",
-                  SameRope(RopeTable(a.rotary_dim, a.rope_local_base_freq, a.local_rope_scaling),
+                  SameRope(RopeTable(a.rotary_dim, local, a.local_rope_scaling),
                            RopeTable(b.rotary_dim, b.rope_local_base_freq, b.local_rope_scaling)));
+}
+
+// The layers with the module names of another config's MLPs, which are no settings.
+std::vector<LayerSpec> Renamed(const ModelConfig& config, const MlpNames& names) {
+  std::vector<LayerSpec> layers = config.layers;
+  for (LayerSpec& layer : layers) {
+    for (SublayerSpec& sublayer : layer.sublayers) {
+      for (BlockSpec& block : sublayer.branches) {
+        auto* mlp = std::get_if<MlpSpec>(&block);
+        if (mlp != nullptr && mlp->names.gated == names.gated) mlp->names = names;
+      }
+    }
+  }
+  return layers;
 }
 
 void CompareLayers(const ModelConfig& a, const ModelConfig& b, const Comparison& comparison) {
@@ -172,23 +280,19 @@ void CompareLayers(const ModelConfig& a, const ModelConfig& b, const Comparison&
     comparison.Equal(("rotation (no_rope_layers)" + layer).c_str(), a.has_rope(l), b.has_rope(l));
     comparison.Equal(("mixture of experts" + layer).c_str(), a.has_experts(l), b.has_experts(l));
   }
-  comparison.True("the layers' settings", a.layers == b.layers);
+  comparison.True("the layers' settings", Renamed(a, b.mlp_names) == b.layers);
 }
 
 }  // namespace
 
 GgufConfig MakeGgufConfig(const ModelConfig& config, const GgufArchitecture& architecture,
                           const std::string& where) {
-  if (!architecture.written) {
-    Fail(ErrorCode::kUnsupported,
-         "{}: models of model_type {} are read from GGUF files, but not written to them", where,
-         config.model_type);
-  }
   RefuseTensors(config, architecture, where);
   GgufConfig out;
   Keys keys(architecture.name, &out.metadata);
   keys.Size("vocab_size", config.vocab_size);
-  keys.Size("context_length", config.max_position_embeddings);
+  keys.Size("context_length",
+            std::max(config.max_position_embeddings, config.long_max_position_embeddings));
   keys.Size("embedding_length", config.hidden_size);
   keys.Size("block_count", config.num_hidden_layers);
   keys.Size("feed_forward_length", config.intermediate_size);
@@ -196,15 +300,10 @@ GgufConfig MakeGgufConfig(const ModelConfig& config, const GgufArchitecture& arc
   keys.Size("attention.head_count_kv", config.num_key_value_heads);
   keys.Size("attention.key_length", config.head_dim);
   keys.Size("attention.value_length", config.head_dim);
-  keys.Number("attention.layer_norm_rms_epsilon", config.rms_norm_eps);
+  keys.Number(GgufEpsKey(architecture), config.rms_norm_eps);
   AddRope(config, architecture, where, &keys, &out);
-  AddWindows(config, architecture, &keys);
-  if (config.attn_logit_softcapping != 0) {
-    keys.Number("attn_logit_softcapping", config.attn_logit_softcapping);
-  }
-  if (config.final_logit_softcapping != 0) {
-    keys.Number("final_logit_softcapping", config.final_logit_softcapping);
-  }
+  AddWindows(config, architecture, where, &keys, &out);
+  AddScales(config, architecture, &keys);
   AddExperts(config, architecture, &keys);
   return out;
 }
@@ -228,6 +327,8 @@ void CheckGgufConfig(const ModelConfig& a, const ModelConfig& b,
   c.Equal("embedding_multiplier", a.embedding_multiplier, b.embedding_multiplier);
   c.True("rounding of the embedding's multiplier",
          a.rounds_embedding_multiplier == b.rounds_embedding_multiplier);
+  c.Equal("residual_multiplier", a.residual_multiplier, b.residual_multiplier);
+  c.Equal("attention_multiplier", a.attention_multiplier, b.attention_multiplier);
   c.Equal("query_pre_attn_scalar", a.query_pre_attn_scalar, b.query_pre_attn_scalar);
   c.Equal("attn_logit_softcapping", a.attn_logit_softcapping, b.attn_logit_softcapping);
   c.Equal("final_logit_softcapping", a.final_logit_softcapping, b.final_logit_softcapping);
@@ -236,6 +337,8 @@ void CheckGgufConfig(const ModelConfig& a, const ModelConfig& b,
   c.Equal("number of experts", a.num_experts, b.num_experts);
   c.Equal("num_experts_per_tok", a.num_experts_per_tok, b.num_experts_per_tok);
   c.Equal("moe_intermediate_size", a.moe_intermediate_size, b.moe_intermediate_size);
+  c.Equal("shared_expert_intermediate_size", a.shared_expert_intermediate_size,
+          b.shared_expert_intermediate_size);
   c.Equal("norm_topk_prob", a.norm_topk_prob, b.norm_topk_prob);
   CompareRope(a, b, c);
   CompareLayers(a, b, c);

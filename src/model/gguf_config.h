@@ -1,5 +1,5 @@
 // A `GgufConfig` is what a GGUF file says in place of config.json: the metadata of its
-// architecture, and a tensor of rotary factors where there is one.
+// architecture, and tensors of rotary factors where there are any.
 #pragma once
 #include <string>
 #include <vector>
@@ -10,9 +10,16 @@
 
 namespace lorikeet {
 
+// A tensor of divisors of the rotary frequencies.
+struct GgufRopeFactors {
+  const char* name;
+  std::vector<float> values;
+};
+
 struct GgufConfig {
   GgufMetadata metadata;
-  std::vector<float> rope_factors;  // values of rope_freqs.weight; empty: there is no such tensor
+  std::vector<GgufRopeFactors> rope_factors;
+  std::vector<std::string> notes;  // for the user: what llama.cpp computes otherwise
 };
 
 // Metadata with the keys that llama.cpp's code for the architecture reads. CheckGgufConfig finds

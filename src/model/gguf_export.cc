@@ -22,6 +22,7 @@ namespace {
 
 constexpr int64_t kPiece = int64_t{1} << 20;  // elements in memory at once
 constexpr const char* kHead = "lm_head.weight";
+constexpr const char* kSharedGate = ".ffn_gate_inp_shexp.weight";  // a vector in the file
 
 struct TypesRow {
   GgufTypes types;
@@ -65,7 +66,7 @@ bool IsSize70B(const ModelConfig& config) {
 DType TypeInMixture(std::string_view name, const ModelConfig& config) {
   const bool eight = config.num_experts == 8;
   const bool more = MoreBits(LayerOf(name), config.num_hidden_layers);
-  if (name.ends_with("attn_v.weight")) {
+  if (name.ends_with("attn_v.weight") || name.ends_with("attn_qkv.weight")) {
     if (eight) return DType::kQ8_0;
     if (more) return DType::kQ6_K;
     return IsSize70B(config) ? DType::kQ5_K : DType::kQ4_K;
@@ -134,6 +135,34 @@ void AddToStack(const ModelSource& source, const GgufStack& stack, const ModelSo
   tensors->push_back(std::move(tensor));
 }
 
+// The tensors of the file that hold one of the source's.
+void AddTensors(const ModelSource& source, const ModelSource::Entry& entry,
+                const ModelConfig& config, const GgufArchitecture& architecture,
+                std::vector<GgufTensor>* tensors) {
+  const std::vector<std::string> names = GgufNamesOfHf(architecture, entry.name);
+  const auto parts = std::ssize(names);
+  if (names.empty()) {
+    Fail(ErrorCode::kUnsupported, "{}: tensor {} has no name in a GGUF file of architecture {}",
+         source.path(), QuotedName(entry.name), architecture.name);
+  }
+  if (parts > 1 && (entry.shape.size() != 2 || entry.shape[0] % parts != 0)) {
+    Fail(ErrorCode::kCorruptFile, "{}: the rows of {} are not {} equal parts", source.path(),
+         QuotedName(entry.name), parts);
+  }
+  for (int64_t part = 0; part < parts; ++part) {
+    GgufTensor tensor = {.name = names[static_cast<size_t>(part)],
+                         .shape = entry.shape,
+                         .from = {entry.name},
+                         .part = part,
+                         .parts = parts};
+    tensor.shape[0] /= parts;
+    if (tensor.name.ends_with(kSharedGate)) tensor.shape = {entry.shape.back()};
+    if (architecture.interleaved) tensor.interleaved_heads = HeadsOf(entry.name, config);
+    if (architecture.norms_plus_one && entry.name.ends_with("norm.weight")) tensor.add = 1;
+    tensors->push_back(std::move(tensor));
+  }
+}
+
 // Rows of one source tensor in f32, in the order of the file.
 class RowReader {
  public:
@@ -142,8 +171,9 @@ class RowReader {
       : source_(source), name_(name), tensor_(tensor), change_(change) {
     const ModelSource::Entry& entry = *source.Find(name);
     matrix_ = entry.shape.size() == 2;
-    rows_ = matrix_ ? entry.shape[0] : 1;
+    rows_ = matrix_ ? entry.shape[0] / tensor.parts : 1;
     cols_ = entry.shape.back();
+    first_ = tensor.part * rows_;
     if (!matrix_ && tensor.interleaved_heads > 0) std::swap(rows_, cols_);
     const int64_t heads = tensor.interleaved_heads;
     const int64_t unit = heads > 0 ? rows_ / heads : 1;  // rows that are permuted together
@@ -165,12 +195,13 @@ class RowReader {
     const int64_t count = std::min(height_, rows_ - begin);
     const Tensor read = scratch.Rows(0, count);
     if (matrix_) {
-      source_.ReadRows(name_, begin, begin + count, DType::kF32, read.data);
+      source_.ReadRows(name_, first_ + begin, first_ + begin + count, DType::kF32, read.data);
     } else {
       source_.Read(name_, DType::kF32, read.data);
     }
     if (change_)
-      change_(name_, begin, matrix_ ? read : Tensor(read.data, DType::kF32, {rows_ * cols_}));
+      change_(name_, first_ + begin,
+              matrix_ ? read : Tensor(read.data, DType::kF32, {rows_ * cols_}));
     if (tensor_.add != 0) {
       for (int64_t i = 0; i < read.size(); ++i) read.as<float>()[i] += tensor_.add;
     }
@@ -191,7 +222,7 @@ class RowReader {
   const GgufTensor& tensor_;
   const ChangeTensor& change_;
   bool matrix_ = true;
-  int64_t rows_ = 0, cols_ = 0, unit_ = 1, height_ = 0;
+  int64_t rows_ = 0, cols_ = 0, first_ = 0, unit_ = 1, height_ = 0;
 };
 
 // Whether blocks can hold the values: their scales are f16.
@@ -236,8 +267,8 @@ std::vector<GgufTensor> PlanGgufTensors(const ModelSource& source, const ModelCo
                                         const GgufArchitecture& architecture, GgufTypes types) {
   std::vector<GgufTensor> tensors;
   for (const ModelSource::Entry& entry : source.entries()) {
-    // As in model/export.cc: a table that is computed, and a copy of the embedding.
-    if (entry.name.ends_with(".rotary_emb.inv_freq")) continue;
+    // A vision tower; as in model/export.cc, a table that is computed and a copy of the embedding.
+    if (entry.other_part || entry.name.ends_with(".rotary_emb.inv_freq")) continue;
     const std::string plain = WithoutWrapper(entry.name);
     if (config.tie_word_embeddings && plain == kHead) continue;
     if (architecture.experts != nullptr) {
@@ -247,15 +278,7 @@ std::vector<GgufTensor> PlanGgufTensors(const ModelSource& source, const ModelCo
         continue;
       }
     }
-    GgufTensor tensor = {.name = GgufNameOfHf(architecture, entry.name), .shape = entry.shape};
-    if (tensor.name.empty()) {
-      Fail(ErrorCode::kUnsupported, "{}: tensor {} has no name in a GGUF file of architecture {}",
-           source.path(), QuotedName(entry.name), architecture.name);
-    }
-    tensor.from = {entry.name};
-    if (architecture.interleaved) tensor.interleaved_heads = HeadsOf(entry.name, config);
-    if (architecture.norms_plus_one && entry.name.ends_with("norm.weight")) tensor.add = 1;
-    tensors.push_back(std::move(tensor));
+    AddTensors(source, entry, config, architecture, &tensors);
   }
   for (GgufTensor& tensor : tensors) {
     tensor.dtype = TypeOf(tensor.name, tensor.shape, config, types);

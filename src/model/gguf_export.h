@@ -26,6 +26,7 @@ struct GgufTensor {
   DType dtype;
   std::vector<int64_t> shape;
   std::vector<std::string> from;  // in the source: one, or each expert's
+  int64_t part = 0, parts = 1;    // its rows are this one of so many equal parts
   int64_t interleaved_heads = 0;  // as in gguf_model.h; 0: rows stay in Hugging Face's order
   float add = 0;                  // to every value
 };
