@@ -20,9 +20,10 @@ set(library_boost Boost::headers)
 set(library_openssl OpenSSL::SSL)
 set(library_sqlite PkgConfig::SQLITE)
 
-# Modules without hot loops, and all tests, are compiled with less optimisation: a quarter of their build time.
+# Modules without hot loops, and all tests, are compiled with less optimisation: a quarter of their build time, and with
+# sanitizers two fifths.
 set(modules_without_hot_loops options recipes serve study cli)
-set(light_optimisation $<$<CONFIG:Release>:-O1>)
+set(light_optimisation $<$<CONFIG:Release>:-O1> $<$<CONFIG:Debug>:-O0>)
 
 function(lorikeet_modules)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS src/modules.txt)
