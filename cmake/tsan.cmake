@@ -6,7 +6,7 @@ if(NOT LORIKEET_SANITIZE STREQUAL "thread")
 endif()
 
 # Modules with threads of their own, locks, or work in parallel regions that is not one kernel alone.
-set(tsan_modules core tokenizer sample verify rl serve)
+set(tsan_modules core tokenizer sample verify rl)
 # Libraries that were not compiled with the sanitizer (libomp, oneDNN) are not looked into; libomp loads Archer by itself,
 # which tells the sanitizer where parallel regions begin, wait and end.
 set(tsan_options TSAN_OPTIONS=ignore_noninstrumented_modules=1)
