@@ -48,13 +48,13 @@ template <int kRows, int kColumns, class Last>
 HWY_INLINE void ReadSums(const PanelSums& s, const Last& last, Vec (&sums)[kRows][kColumns]) {
   const int64_t N = Lanes();
   for (int r = 0; r < kRows; ++r) {
+    if (s.from == nullptr) {
+      for (int c = 0; c < kColumns; ++c) sums[r][c] = Set(0);
+      continue;
+    }
     const float* from = s.from + r * s.from_stride;
     for (int c = 0; c < kColumns; ++c) {
-      if (s.from == nullptr) {
-        sums[r][c] = Set(0);
-      } else {
-        sums[r][c] = c + 1 < kColumns ? Load(from + c * N) : last.Load(from + c * N);
-      }
+      sums[r][c] = c + 1 < kColumns ? Load(from + c * N) : last.Load(from + c * N);
     }
   }
 }
