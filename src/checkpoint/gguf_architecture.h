@@ -90,7 +90,7 @@ std::string GgufNameOfHf(const GgufArchitecture& architecture, std::string_view 
 // The tensors that hold the rows of one of Hugging Face's, in order: one, or equal parts of it, for
 // which GgufNameOfHf is empty too.
 std::vector<std::string> GgufNamesOfHf(const GgufArchitecture& architecture,
-                                       std::string_view hf_name);
+                                       std::string_view module_name);
 
 // Metadata key of the epsilon of its RMS norms or LayerNorms.
 const char* GgufEpsKey(const GgufArchitecture& architecture);

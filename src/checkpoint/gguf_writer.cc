@@ -87,7 +87,7 @@ std::string HeaderOf(const GgufMetadata& metadata, const std::vector<TensorToWri
     header.Text(tensor.name);
     header.Put(static_cast<uint32_t>(tensor.shape.size()));
     // The file has the fastest dimension first.
-    for (auto dim = tensor.shape.rbegin(); dim != tensor.shape.rend(); ++dim) header.Put(*dim);
+    for (size_t i = tensor.shape.size(); i-- > 0;) header.Put(tensor.shape[i]);
     header.Put(GgmlTypeOf(tensor.dtype));
     header.Put(offset);
     offset += Aligned(BytesOf(tensor));

@@ -54,8 +54,11 @@ constexpr std::string_view kRead[] = {
 
 // Values that ask for nothing: of a key that is not known too.
 bool IsOff(const Json& value) {
-  return value.is_null() || value == false || value == "" || value == "none" ||
-         (value.is_structured() && value.empty());
+  if (value.is_string()) {
+    const auto& text = value.get_ref<const std::string&>();
+    return text.empty() || text == "none";
+  }
+  return value.is_null() || value == false || (value.is_structured() && value.empty());
 }
 
 [[noreturn]] void Refuse(const JsonFields& fields, std::string_view key, const char* why) {

@@ -154,7 +154,7 @@ int RunRl(int argc, char** argv) {
           "answers, grades them, and makes the better ones more likely. Sampling and training "
           "agree "
           "to the last bit. Ctrl-C writes a checkpoint to resume from.",
-      .epilog = epilog.c_str()};
+      .epilog = epilog};
   if (!ParseCommandLine(help, argc, argv, options)) return 0;
   options.common.Apply();
   RlJob job = PrepareRl(options);

@@ -64,7 +64,9 @@ void LoadStudyExamples(const StudyOptions& options, const LoadedModel& loaded, S
     heldout = LoadExamples(options.eval_data, loaded.ForData(), render);
   } else {
     constexpr uint64_t kSplitSeed = 42;  // the same examples are held out for every seed
-    std::tie(train, heldout) = SplitHeldOut(std::move(train), options.eval_split, kSplitSeed);
+    auto parts = SplitHeldOut(std::move(train), options.eval_split, kSplitSeed);
+    train = std::move(parts.first);
+    heldout = std::move(parts.second);
   }
   model->train = std::move(train.examples);
   model->heldout = std::move(heldout.examples);

@@ -49,7 +49,9 @@ Problems ProblemsOf(const StudyOptions& options) {
   }
   std::vector<Problem> rows = LoadRows(options.data, options);
   if (heldout.empty()) {
-    std::tie(rows, heldout) = SplitProblems(std::move(rows), options.eval_split, kHeldOutSeed);
+    auto parts = SplitProblems(std::move(rows), options.eval_split, kHeldOutSeed);
+    rows = std::move(parts.first);
+    heldout = std::move(parts.second);
   }
   return {ProblemSource::Rows(std::move(rows)), std::move(heldout)};
 }

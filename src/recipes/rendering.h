@@ -56,11 +56,11 @@ struct RenderingOptions {
   }
   // aliases: further names of train_on.
   template <class V>
-  void TrainedTokens(V& v, std::vector<std::string> aliases = {}) {
+  void TrainedTokens(V& v, const std::vector<std::string>& aliases = {}) {
     v(train_on, "train_on", "assistant",
       "What is learned: every assistant turn with its end-of-turn token, only the last one, what "
       "the chat template marks with {% generation %}, or every token.",
-      {.aliases = std::move(aliases),
+      {.aliases = aliases,
        .choices = {"assistant", "last", "generation", "all"},
        .foreign = {{"train_on_inputs", "write train_on: all, or assistant_only_loss: false"},
                    {"train_on_prompt", "write train_on: all, or assistant_only_loss: false"},

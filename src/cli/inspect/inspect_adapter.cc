@@ -128,6 +128,7 @@ double SumOfSquares(const ModelSource& base, const ModelSource::Entry& entry) {
   base.Read(entry.name, DType::kF32, values.data());
   double sum = 0;
 #pragma omp simd reduction(+ : sum)
+  // NOLINTNEXTLINE(modernize-loop-convert): OpenMP wants an index
   for (size_t i = 0; i < values.size(); ++i) sum += static_cast<double>(values[i]) * values[i];
   return sum;
 }
