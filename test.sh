@@ -58,12 +58,12 @@ install_packages build/apt.log $wanted
 
 say() { printf '\n== %s\n' "$*"; }
 
-# build PRESET DIR: configures and builds; shows the log only if that fails.
+# build PRESET DIR [BUILD_PRESET]: configures and builds; shows the log only if that fails.
 build() {
-  local preset=$1 dir=$2 start=$SECONDS
+  local preset=$1 dir=$2 targets=${3:-$1} start=$SECONDS
   mkdir -p "$dir"
   say "build $dir"
-  if ! { cmake --preset "$preset" && cmake --build --preset "$preset"; } >"$dir/build.log" 2>&1; then
+  if ! { cmake --preset "$preset" && cmake --build --preset "$targets"; } >"$dir/build.log" 2>&1; then
     grep -E -A 20 'FAILED|error|Error' "$dir/build.log" | head -n 60 || tail -n 60 "$dir/build.log"
     echo "test.sh: the build failed; everything it said is in $dir/build.log" >&2
     return 1
@@ -141,7 +141,7 @@ if [ -n "$faults" ]; then
   tests/faults/faults.sh build/test/lorikeet tests/golden/model/llama build/test/fault_points build/test/libfault_shim.so
 fi
 if [ -n "$fuzz_seconds" ]; then
-  build fuzz build/sanitize
+  build asan build/sanitize fuzz
   say "fuzz targets, $fuzz_seconds s each"
   find build/sanitize -maxdepth 1 -name '*_fuzz' -type f | sort |
     xargs -P "$(nproc)" -I {} bash -c 'fuzz_one "$@"' fuzz "$fuzz_seconds" {}
