@@ -15,7 +15,7 @@ enum class Yield : uint8_t {
 void YieldPoint(Yield kind);
 
 // While it exists, the yield points of this thread call `let_others`, which must not throw. Scopes
-// of a thread nest; the innermost counts.
+// may be nested: then only the innermost one is called.
 class YieldScope {
  public:
   explicit YieldScope(std::function<void(Yield)> let_others);

@@ -104,8 +104,8 @@ void GrammarParser::CloseLevel() {
   if (silent) DropSilentItems();
 }
 
-// A rule does not match the empty text, so a frame is left only at levels after its own, when all
-// of its callers are known.
+// A rule does not match the empty text, so a frame is left only at levels after its own. All
+// callers are known by then.
 void GrammarParser::Enter(GrammarNode rule, GrammarNode to, uint32_t frame) {
   size_t f = levels_.back().frames;
   while (f < frames_.size() && frames_[f].rule != rule) ++f;

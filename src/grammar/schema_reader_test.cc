@@ -1,4 +1,4 @@
-// What is refused, by place and name.
+// Schemas that are refused, with the place and the name in the error.
 #include "grammar/schema_reader.h"
 
 #include <gtest/gtest.h>

@@ -113,7 +113,7 @@ TokenMask::LocalPointer TokenMask::LocalOf(const Grammar& grammar, GrammarNode n
   return local;
 }
 
-// What the rules of JSON give stays; the rest is dropped together when it has grown to the limit.
+// Entries for the rules of JSON are kept; all others are dropped together at the limit.
 void TokenMask::Remember(uint64_t key, bool shared, const LocalPointer& local) const {
   const std::lock_guard lock(mutex_);
   if (cache_limit_ == 0) return;

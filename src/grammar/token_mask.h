@@ -40,7 +40,7 @@ class TokenMask {
   size_t cached_bytes() const;  // without what all grammars share
 
  private:
-  // What a node of a grammar does with the tokens by its own edges alone.
+  // Tokens that a grammar's node can read by its own edges alone.
   struct Local {
     std::vector<uint64_t> bits;  // tokens read to their end, as a mask (empty if `ids` lists them)
     std::vector<int32_t> ids;

@@ -18,7 +18,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-// What the writer makes of a config.json, and the error with which it refuses it, if any.
+// Metadata that the writer makes from a config.json, or the error that refuses it.
 struct Outcome {
   GgufConfig made;
   std::string refusal;

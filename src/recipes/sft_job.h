@@ -25,7 +25,7 @@ struct SftJob {
   SftPlan plan;
 };
 
-// What a process that trains more than once has already. All may be left out.
+// Objects that a process which trains several times can reuse. All may be left out.
 struct TrainingContext {
   std::shared_ptr<LoadedModel> loaded;  // the model of the options, not to be changed
   std::shared_ptr<Arena> workspace;     // for the passes; empty while the job is made

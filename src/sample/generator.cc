@@ -313,8 +313,8 @@ bool Generator::Step() {
   return true;
 }
 
-// A row of the step's batch whose logits are computed: to draw a token, or for the log-probability
-// of the prompt's next one.
+// A row of the step's batch whose logits are computed: to draw a token, or to score the next token
+// in the prompt.
 struct Generator::HeadRow {
   Sequence* sequence;
   int64_t row;       // in the batch

@@ -1,5 +1,5 @@
-// What a server asks of a generator besides tokens: likeliest alternatives, log-probabilities of
-// the prompt, changed logits, cancelling, and one broken adapter among sound ones.
+// Features of a generator that a server uses: likeliest alternatives, log-probabilities of the
+// prompt, changed logits, cancelling, and one broken adapter among sound ones.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -38,8 +38,8 @@ template <class... Args>
   throw ApiError(status, fmt::format(format, std::forward<Args>(args)...), param);
 }
 
-// What an exception that ended a request is to its client: an ApiError as it is, an Error by its
-// code, anything else a status of 500.
+// Converts an exception that ended a request: an ApiError stays as it is, an Error gets the status
+// for its code, anything else the status 500.
 ApiError ToApiError(const std::exception_ptr& exception);
 
 }  // namespace lorikeet

@@ -22,7 +22,7 @@ struct ChoiceState {
   bool done = false;
 };
 
-// What a call tells. All are called on the sampling thread, one at a time.
+// Callbacks of a call, all on the sampling thread, one at a time.
 struct CallEvents {
   // More text of a choice is final; may be "" where a token completes none.
   std::function<void(size_t choice, std::string piece)> on_piece;

@@ -16,7 +16,7 @@
 
 namespace lorikeet {
 
-// What the request says about its answer.
+// Properties of the request that decide the form of its answer.
 struct AnswerKind {
   bool without_body = false;  // HEAD
   bool http_1_1 = true;       // may be chunked
